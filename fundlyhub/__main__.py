@@ -1,0 +1,5 @@
+"""``python -m fundlyhub``."""
+
+from fundlyhub.cli.main import main
+
+main()

@@ -1,0 +1,82 @@
+"""The Celery app: ``celery -A fundlyhub worker -Q projections``. Wires settings, queues and processors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+# Celery's soft shutdown answers SIGTERM only under this variable, which billiard reads when it is imported.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+from celery import Celery  # noqa: E402  # after the variable above
+from celery.signals import setup_logging, worker_init, worker_process_init  # noqa: E402
+
+import fundlyhub.processors  # noqa: E402, F401  # registers them
+from fundlyhub.database import dispose_engines  # noqa: E402
+from fundlyhub.database.migrate import require_current  # noqa: E402
+from fundlyhub.errors import FundlyHubError, WrongUse  # noqa: E402
+from fundlyhub.observability.logs import configure  # noqa: E402
+from fundlyhub.processing import queues, registry, tasks  # noqa: E402
+from fundlyhub.settings import get_settings  # noqa: E402
+
+
+def make_app() -> Celery:
+    """The app with a task for each processor.
+
+    Raises WrongUse when a setting is missing or wrong.
+    """
+    settings = get_settings()
+    settings.broker  # noqa: B018  # a missing URL is better said here than in Celery's loader
+    registry.load(settings.processors)
+    app = Celery("fundlyhub")
+    app.config_from_object("celeryconfig")
+    tasks.install(app)
+    return app
+
+
+def refuse_other_settings(app: Celery) -> None:
+    """Raise WrongUse when a setting that exactly-once processing rests on differs."""
+    from fundlyhub.processing.celery_settings import REQUIRED
+
+    wrong = [f"{name} must be {value!r}" for name, value in REQUIRED.items() if app.conf[name] != value]
+    if wrong:
+        raise WrongUse(f"celeryconfig differs from fundlyhub's: {', '.join(wrong)}")
+
+
+@worker_init.connect
+def _check_before_work(**_: object) -> None:
+    """A worker that could lose or double events does not start."""
+    try:
+        refuse_other_settings(app)
+        require_current("events", "app", "analytics")
+    except FundlyHubError as error:
+        _leave(error)
+
+
+@worker_init.connect
+def _declare_queues(**_: object) -> None:
+    with app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=None, interval_step=2, interval_max=15)
+        queues.declare(connection, get_settings().broker_is_amqp)
+
+
+@worker_process_init.connect
+def _own_connections(**_: object) -> None:
+    dispose_engines()
+
+
+@setup_logging.connect
+def _logs(loglevel: int = logging.WARNING, **_: object) -> None:
+    configure(loglevel)
+
+
+def _leave(error: FundlyHubError) -> None:
+    print(f"fundlyhub: {error}", file=sys.stderr)
+    raise SystemExit(2 if isinstance(error, WrongUse) else 1)
+
+
+try:
+    app = make_app()
+except FundlyHubError as error:
+    _leave(error)

@@ -1,0 +1,76 @@
+"""`fundlyhub events`: publish from files, and what the catalogue says of itself."""
+
+from __future__ import annotations
+
+import sys
+from typing import BinaryIO
+
+import click
+from rich.progress import Progress
+
+from fundlyhub.cli.output import json_option, print_json
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import WrongUse
+from fundlyhub.events.lines import LineReport, publish_lines
+from fundlyhub.events.reference import catalogue_markdown
+from fundlyhub.events.schema import all_schemas, json_schema
+
+
+@click.group("events")
+def command() -> None:
+    """Publish events from files; export schemas and docs."""
+
+
+@command.command("publish")
+@click.argument("file", type=click.File("rb"))
+@json_option
+def publish(file: BinaryIO, as_json: bool) -> None:
+    """Publish envelopes from FILE (or - for stdin), one JSON object a line.
+
+    Good lines are published, bad ones are reported with their number and the reason; then the exit status
+    is 1. Publishing a file twice is harmless: an event id is one event.
+    """
+    require_current("events")
+    report = LineReport()
+    with Progress(disable=not sys.stderr.isatty(), transient=True, console=_stderr()) as progress:
+        task = progress.add_task("Publishing", total=None)
+        for report in publish_lines(file):
+            progress.update(task, completed=report.lines)
+    if as_json:
+        print_json(
+            {
+                "published": report.published,
+                "duplicates": report.duplicates,
+                "refused": [{"line": line, "reason": reason} for line, reason in report.refused],
+            }
+        )
+    else:
+        for line, reason in report.refused:
+            click.echo(f"line {line}: {reason}", err=True)
+        click.echo(
+            f"{report.published:,} published, {report.duplicates:,} duplicates, {len(report.refused):,} refused"
+        )
+    if report.refused:
+        sys.exit(1)
+
+
+@command.command("schema")
+@click.argument("type_", metavar="[TYPE]", required=False)
+@click.option("--version", "version_", help="A version other than the newest.")
+def schema(type_: str | None, version_: str | None) -> None:
+    """Print the JSON Schema of TYPE's payload, or of all types."""
+    if type_ is None and version_ is not None:
+        raise WrongUse("--version wants a TYPE")
+    print_json(all_schemas() if type_ is None else json_schema(type_, version_))
+
+
+@command.command("docs")
+def docs() -> None:
+    """Print docs/events.md as the classes make it."""
+    click.echo(catalogue_markdown(), nl=False)
+
+
+def _stderr():  # type: ignore[no-untyped-def]  # rich's Console, imported late
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,80 @@
+"""The `fundlyhub` command: its groups, loaded when they are used, and errors in one line.
+
+The same commands hang below `celery -A fundlyhub` through Celery's plug-in entry point.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import click
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from fundlyhub.database.faults import is_outage, sqlstate
+from fundlyhub.errors import FundlyHubError, WrongUse
+
+COMMANDS = {
+    "demo": "Bring all up, publish a stream of events, and verify every number.",
+    "events": "Publish events from files; export schemas and docs.",
+    "migrate": "Bring the databases to this version's tables.",
+    "relay": "Move events from the log to the queues.",
+    "status": "How far the relay and the processors are.",
+    "up": "Start everything that is not given, and keep it running.",
+}
+"""Each command's module below this package, and its line in the help."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported only when they are run: `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"fundlyhub.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run, and say what went wrong in one line: exit status 1, or 2 for wrong use."""
+        try:
+            return super().invoke(ctx)
+        except FundlyHubError as error:
+            fail(str(error), 2 if isinstance(error, WrongUse) else 1)
+        except (DBAPIError, psycopg.Error) as error:
+            if not is_outage(error):
+                raise
+            fail(f"a database failed ({sqlstate(error) or type(error).__name__}): try again when it is back", 1)
+
+
+def fail(message: str, status: int) -> None:
+    """Print one line on stderr and leave."""
+    click.echo(f"fundlyhub: {message}", err=True)
+    sys.exit(status)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("fundlyhub"), prog_name="fundlyhub")
+def cli() -> None:
+    """FundlyHub's event processors: from publish_event() to exactly-once effects.
+
+    Settings come from the environment, with the prefix FUNDLYHUB_; see docs/settings.md.
+    """
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="fundlyhub")

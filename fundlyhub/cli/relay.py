@@ -1,0 +1,88 @@
+"""`fundlyhub relay`: run it, look at it, and move it to another cluster."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from fundlyhub.cli.output import json_option, print_json, print_table, verbose_option
+from fundlyhub.cli.wiring import known_processors, stop_on_signals
+from fundlyhub.database import connect
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import WrongUse
+from fundlyhub.observability.logs import configure
+from fundlyhub.relay.rebase import rebase
+from fundlyhub.relay.status import relay_status
+from fundlyhub.settings import get_settings
+
+
+@click.group("relay", invoke_without_command=True)
+@verbose_option
+@click.pass_context
+def command(ctx: click.Context, verbose: bool) -> None:
+    """Run the relay in the foreground until SIGTERM or Ctrl-C; without a command. Several may run: one leads."""
+    if ctx.invoked_subcommand is None:
+        run(verbose)
+
+
+def run(verbose: bool) -> None:
+    """Lead, or stand by, until stopped."""
+    stop = stop_on_signals()
+    configure(logging.DEBUG if verbose else logging.INFO)
+    settings = get_settings()
+    settings.broker  # noqa: B018  # a missing URL is better said before Celery is loaded
+    processors = known_processors()
+    require_current("events", "app", "analytics")
+    from fundlyhub.celery import app
+    from fundlyhub.relay.relay import Relay
+
+    relay = Relay(app, settings, processors, stop)
+    relay.run()
+    done = relay.progress
+    logging.getLogger("fundlyhub.relay").info(
+        "stopped after %d events in %d messages, %d passed over", done.events, done.messages, done.passed_over
+    )
+
+
+@command.command("status")
+@json_option
+def show(as_json: bool) -> None:
+    """Who leads, where the cursor is, the lag, and what no processor wants."""
+    require_current("events")
+    with connect("events", autocommit=True) as db:
+        found = relay_status(db)
+    if as_json:
+        print_json(found)
+        return
+    who = found["leader"]
+    leads = f"server process {who['server_pid']} since {who['since']}" if who else "nobody leads: is a relay running?"
+    print_table(
+        "Relay",
+        ("", ""),
+        [
+            ("leader", leads),
+            ("epoch", str(found["epoch"])),
+            ("last moved", found["moved_at"] or "never"),
+            ("head of the log", f"{found['head']:,}"),
+            ("not relayed", f"{found['lag_events']:,} events, the oldest for {found['lag_seconds']:.1f} s"),
+            ("passed over", ", ".join(f"{p['type']} {p['events']:,}" for p in found["passed_over"]) or "none"),
+        ],
+    )
+
+
+@command.command("rebase")
+@click.option("--floor", type=click.IntRange(min=0), help="Last position that is surely settled; 0 sends all again.")
+@click.option("--same-xids", is_flag=True, help="After pg_upgrade: transaction ids are the same, only restamp.")
+@json_option
+def move(floor: int | None, same_xids: bool, as_json: bool) -> None:
+    """Tie the cursors to this database cluster after the log was migrated to it. Stop all relays first."""
+    if (floor is None) != same_xids:
+        raise WrongUse("give either --floor POSITION or --same-xids")
+    require_current("events")
+    with connect("events", autocommit=True) as db:
+        again = rebase(db, floor=floor, same_xids=same_xids)
+    if as_json:
+        print_json({"handed_over_again": again})
+    else:
+        click.echo(f"Done: {again:,} events will be handed over again. Start the relays.")

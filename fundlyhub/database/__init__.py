@@ -1,0 +1,18 @@
+"""The three databases: connections, table metadata and migrations."""
+
+from fundlyhub.database.engines import connect, dispose_engines, get_engine
+from fundlyhub.database.faults import is_concurrency_fault, is_outage, sqlstate
+from fundlyhub.database.metadata import METADATA, analytics_metadata, app_metadata, events_metadata
+
+__all__ = [
+    "METADATA",
+    "analytics_metadata",
+    "app_metadata",
+    "connect",
+    "dispose_engines",
+    "events_metadata",
+    "get_engine",
+    "is_concurrency_fault",
+    "is_outage",
+    "sqlstate",
+]

@@ -1,0 +1,83 @@
+"""Connections to the three databases: pooled SQLAlchemy engines, and plain psycopg where a session matters."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from fundlyhub.database.faults import unavailable
+from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
+
+CONNECT_TIMEOUT = 10
+"""Seconds to wait for a server that does not answer."""
+
+# A dead host must be noticed within some 10 s, else a relay would lead, or a worker hold locks, for hours.
+KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
+    """What every connection of ours has in common, as libpq parameters."""
+    milliseconds = {
+        "statement_timeout": settings.statement_timeout,
+        "lock_timeout": settings.lock_timeout,
+        "idle_in_transaction_session_timeout": settings.statement_timeout * 5,
+    }
+    options = [f"-c search_path={branch}", "-c timezone=UTC", "-c default_transaction_isolation=read\\ committed"]
+    options += [f"-c {name}={int(seconds * 1000)}" for name, seconds in milliseconds.items()]
+    return {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": f"fundlyhub-{branch}",
+        "options": " ".join(options),
+        **KEEPALIVES,
+    }
+
+
+def connect(branch: Branch, *, settings: Settings | None = None, autocommit: bool = False) -> psycopg.Connection:
+    """A plain connection of its own.
+
+    Raises Unavailable, in one line and without a password, when the server cannot be reached.
+    """
+    settings = settings or get_settings()
+    try:
+        return psycopg.connect(
+            settings.dsn(branch), autocommit=autocommit, **connection_options(settings, branch)
+        )
+    except psycopg.Error as error:
+        raise unavailable(branch, settings.dsn(branch), error) from None
+
+
+@cache
+def get_engine(branch: Branch) -> Engine:
+    """This process's engine for a database. Lazy: nothing is connected until it is used."""
+    return make_engine(branch, get_settings())
+
+
+def make_engine(branch: Branch, settings: Settings, *, pooled: bool = True) -> Engine:
+    """An engine whose connections see our schema first and have our time-outs."""
+
+    def creator() -> psycopg.Connection:
+        return psycopg.connect(settings.dsn(branch), **connection_options(settings, branch))
+
+    pool: dict[str, Any] = (
+        {"pool_size": 2, "max_overflow": 10, "pool_pre_ping": True, "pool_recycle": 1800}
+        if pooled
+        else {"poolclass": NullPool}
+    )
+    return create_engine("postgresql+psycopg://", creator=creator, hide_parameters=True, **pool)
+
+
+def dispose_engines() -> None:
+    """Forget all pooled connections, without closing them: for a child process after a fork."""
+    for branch in BRANCHES:  # an engine that nobody asked for yet is made and forgotten: it costs nothing
+        get_engine(branch).dispose(close=False)
+    get_engine.cache_clear()

@@ -1,0 +1,59 @@
+"""What a database error means: an outage, a collision with a neighbour, or a fault of the statement."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.exc import DBAPIError, InterfaceError
+
+from fundlyhub.errors import Unavailable
+from fundlyhub.settings import Branch
+
+# Classes of SQLSTATE that say: the server, not the statement. 08 connection, 53 out of disk, memory or
+# connections, 57P0x shutting down, starting up or gone, 58 the server's own files; 25006 read only.
+_OUTAGE = ("08", "53", "57P", "58", "25006", "XX001")
+_CONCURRENCY = ("40001", "40P01")  # serialization failure, deadlock
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a driver's error, or of the one inside a SQLAlchemy error."""
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the server failed, so that no event is to blame."""
+    if isinstance(error, Unavailable):
+        return True
+    state = sqlstate(error)
+    if state is not None:
+        return state.startswith(_OUTAGE)
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    # A lost connection has no SQLSTATE: libpq noticed it, not the server.
+    return isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)) or isinstance(
+        error, InterfaceError
+    )
+
+
+def is_concurrency_fault(error: BaseException) -> bool:
+    """Whether the same transaction, run again, may simply pass."""
+    return sqlstate(error) in _CONCURRENCY
+
+
+def unavailable(branch: Branch, dsn: str, error: psycopg.Error) -> Unavailable:
+    """One line that says which server, where, why and what to do; no password in it."""
+    where = _where(dsn)
+    reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ") if str(error) else "no answer"
+    return Unavailable(
+        f"cannot reach the {branch} database at {where}: {reason}; start it, or correct FUNDLYHUB_{branch.upper()}_DSN"
+    )
+
+
+def _where(dsn: str) -> str:
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        return "(the DSN is malformed)"
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"

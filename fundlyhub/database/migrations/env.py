@@ -1,0 +1,17 @@
+"""Alembic's environment: runs one branch on the connection that migrate.py hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+options = context.config.attributes
+context.configure(
+    connection=options["connection"],
+    target_metadata=options.get("metadata"),
+    version_table="alembic_version",
+    version_table_schema=options["branch"],
+    include_schemas=options["branch"] == "events",
+    compare_server_default=True,
+    transactional_ddl=True,
+)
+context.run_migrations()

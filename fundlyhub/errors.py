@@ -1,0 +1,100 @@
+"""The error tree: every error that this package raises on purpose.
+
+::
+
+    FundlyHubError                 anything below; its text is one line that says what to do
+    ├── WrongUse                   a setting, an option or an argument is wrong        (exit status 2)
+    ├── Unavailable                a server cannot be reached or is not ready          (exit status 1)
+    │   ├── NotMigrated            a database is older than the code
+    │   └── NewerDatabase          a database is newer than the code
+    ├── InvalidEvent               an event was refused at the door
+    │   ├── UnknownEventType       no such type: a typo, most likely
+    │   ├── UnknownVersion         the type is known, this version of it is not
+    │   └── ConflictingEvent       the id is taken by an event with other content
+    └── ProcessingError            what a handler raises to say what became of an event
+        ├── Transient              try again, with backoff, a limited number of times
+        ├── Permanent              never try again: a dead letter at once
+        ├── Snooze                 wait without spending an attempt
+        └── OutcomeUnknown         a call may have been accepted or not
+
+No text here may carry a value of an event: names of fields, types, limits and ids only, since these
+texts end in logs, in Flower and in dead letters.
+"""
+
+from __future__ import annotations
+
+
+class FundlyHubError(Exception):
+    """Base of all errors of this package."""
+
+
+class WrongUse(FundlyHubError):
+    """A setting, an option or an argument is wrong: the caller can mend it."""
+
+
+class Unavailable(FundlyHubError):
+    """A server cannot be reached, or is not ready for us."""
+
+
+class NotMigrated(Unavailable):
+    """A database has not got the tables that this version of the code needs."""
+
+
+class NewerDatabase(Unavailable):
+    """A database was migrated by a newer version of the code."""
+
+
+class InvalidEvent(FundlyHubError):
+    """An event that breaks the rules of its type or of the envelope.
+
+    ``reasons`` holds one text per fault, each beginning with the field's path
+    (``payload.amount: must be greater than 0``).
+    """
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = reasons
+        super().__init__("; ".join(reasons))
+
+
+class UnknownEventType(InvalidEvent):
+    """The type is not in the catalogue."""
+
+
+class UnknownVersion(InvalidEvent):
+    """The type is known, but not in this version.
+
+    ``newer`` tells whether the version is above all that we know: then a deploy may be under way,
+    and waiting helps.
+    """
+
+    def __init__(self, reason: str, *, newer: bool) -> None:
+        self.newer = newer
+        super().__init__(reason)
+
+
+class ConflictingEvent(InvalidEvent):
+    """An event of this id is in the log already, with other content."""
+
+
+class ProcessingError(FundlyHubError):
+    """What a handler raises to tell the executor what became of an event."""
+
+
+class Transient(ProcessingError):
+    """A passing fault, surely without effect: retried with backoff, a limited number of times."""
+
+
+class Permanent(ProcessingError):
+    """A fault that no retry can mend: a dead letter at once."""
+
+
+class Snooze(ProcessingError):
+    """Not now: wait ``seconds`` without spending an attempt, up to the processor's maximum age."""
+
+    def __init__(self, reason: str, *, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(reason)
+
+
+class OutcomeUnknown(ProcessingError):
+    """A call to an outside service that may have been accepted: never repeated blindly."""

@@ -1,0 +1,159 @@
+"""Events of operators: what they do to users, campaigns, roles and permissions."""
+
+from __future__ import annotations
+
+from fundlyhub.events.payload import (
+    UUID,
+    Changes,
+    Count,
+    Flag,
+    Kept,
+    Line,
+    ListOf,
+    MomentIso,
+    Payload,
+    Text,
+)
+
+
+class AdminUserSuspended(Payload, type="admin.user.suspended", aggregate=("user", "user_id")):
+    """An operator has suspended a user, for a number of days."""
+
+    user_id: UUID
+    suspended_by: UUID
+    reason: Text
+    duration: Count
+    suspended_until: MomentIso
+
+
+class AdminUserUnsuspended(Payload, type="admin.user.unsuspended", aggregate=("user", "user_id")):
+    """An operator has lifted a user's suspension."""
+
+    user_id: UUID
+    unsuspended_by: UUID
+
+
+class AdminUserDeleted(Payload, type="admin.user.deleted", aggregate=("user", "user_id")):
+    """An operator has deleted a user."""
+
+    user_id: UUID
+    deleted_by: UUID
+    reason: Text | None = None
+
+
+class AdminUserRoleAssigned(Payload, type="admin.user.role_assigned", aggregate=("user", "user_id")):
+    """A user has been given a role, everywhere or in one context."""
+
+    user_id: UUID
+    role_id: UUID
+    role_name: Line
+    assigned_by: UUID
+    context_type: Line | None = None
+    context_id: UUID | None = None
+
+
+class AdminUserRoleRevoked(Payload, type="admin.user.role_revoked", aggregate=("user", "user_id")):
+    """A role has been taken from a user."""
+
+    user_id: UUID
+    role_id: UUID
+    role_name: Line
+    revoked_by: UUID
+
+
+class AdminCampaignApproved(Payload, type="admin.campaign.approved", aggregate=("campaign", "campaign_id")):
+    """An operator has made a campaign active."""
+
+    campaign_id: UUID
+    approved_by: UUID
+
+
+class AdminCampaignRejected(Payload, type="admin.campaign.rejected", aggregate=("campaign", "campaign_id")):
+    """An operator has refused a campaign."""
+
+    campaign_id: UUID
+    rejected_by: UUID
+    reason: Text
+
+
+class AdminCampaignPaused(Payload, type="admin.campaign.paused", aggregate=("campaign", "campaign_id")):
+    """An operator has paused a campaign."""
+
+    campaign_id: UUID
+    paused_by: UUID
+    reason: Text | None = None
+
+
+class AdminCampaignClosed(Payload, type="admin.campaign.closed", aggregate=("campaign", "campaign_id")):
+    """An operator has closed a campaign."""
+
+    campaign_id: UUID
+    closed_by: UUID
+    reason: Text | None = None
+
+
+class AdminRoleCreated(Payload, type="admin.role.created", aggregate=("role", "role_id")):
+    """A role has been made."""
+
+    role_id: UUID
+    name: Line
+    display_name: Line
+    description: Text | None = None
+    hierarchy_level: Count
+    is_system_role: Flag
+    created_by: UUID
+
+
+class RoleChanges(Changes):
+    """Columns of a role that an edit may change."""
+
+    name: Kept[Line] = None
+    display_name: Kept[Line] = None
+    description: Text | None = None
+    hierarchy_level: Kept[Count] = None
+
+
+class AdminRoleUpdated(Payload, type="admin.role.updated", aggregate=("role", "role_id")):
+    """A role has been edited."""
+
+    role_id: UUID
+    name: Line
+    display_name: Line | None = None
+    description: Text | None = None
+    hierarchy_level: Count | None = None
+    updated_by: UUID
+    changes: RoleChanges
+
+
+class AdminRoleDeleted(Payload, type="admin.role.deleted", aggregate=("role", "role_id")):
+    """A role has been deleted."""
+
+    role_id: UUID
+    name: Line
+    deleted_by: UUID
+    reason: Text | None = None
+
+
+class AdminRolePermissionsUpdated(
+    Payload, type="admin.role.permissions_updated", aggregate=("role", "role_id")
+):
+    """A role has gained or lost permissions; in practice they are named by their ids."""
+
+    role_id: UUID
+    role_name: Line
+    added_permissions: ListOf[Line]
+    removed_permissions: ListOf[Line]
+    updated_by: UUID
+
+
+class AdminPermissionCreated(
+    Payload, type="admin.permission.created", aggregate=("permission", "permission_id")
+):
+    """A permission has been made."""
+
+    permission_id: UUID
+    name: Line
+    display_name: Line
+    description: Text | None = None
+    category: Line
+    created_by: UUID

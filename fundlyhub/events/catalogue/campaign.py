@@ -1,0 +1,171 @@
+"""Events of campaigns: made, edited, deleted, their status, their goal, and who may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, ConfigDict, StringConstraints
+
+from fundlyhub.events.payload import (
+    UUID,
+    Amount,
+    Changes,
+    Count,
+    Currency,
+    DayOfText,
+    Email,
+    Flag,
+    Kept,
+    Line,
+    Link,
+    ListOf,
+    MoneyPayload,
+    Payload,
+    SignedAmount,
+    Text,
+    WireModel,
+)
+
+Status = Literal["draft", "pending", "active", "paused", "ended", "closed", "completed", "cancelled"]
+Visibility = Literal["public", "private", "unlisted"]
+
+
+class Milestone(WireModel):
+    """A step on the way to a project's goal."""
+
+    title: Line
+    description: Text | None = None
+    target_amount: Amount
+    due_date: DayOfText | None = None
+
+
+class CampaignCreated(MoneyPayload, type="campaign.created", aggregate=("campaign", "campaign_id")):
+    """A campaign has been made; its passcode and link token are secrets and are not kept."""
+
+    money_fields: ClassVar[tuple[str, ...]] = ("goal_amount",)
+
+    campaign_id: UUID
+    user_id: UUID
+    title: Line
+    slug: Line
+    summary: Text | None = None
+    story: Text
+    goal_amount: Amount
+    currency: Currency = "USD"
+    category_id: UUID | None = None
+    beneficiary_name: Line | None = None
+    location: Line | None = None
+    cover_image: Link | None = None
+    cover_image_id: UUID | None = None
+    end_date: DayOfText | None = None
+    visibility: Visibility
+    type: Line = "personal"
+    status: Status
+    is_project: Flag = False
+    is_discoverable: Flag = True
+    milestones: ListOf[Milestone] | None = None
+    allowlist_emails: ListOf[Email] | None = None
+
+    def _amounts(self) -> Iterator[tuple[str, Decimal | None]]:
+        yield from super()._amounts()
+        for index, milestone in enumerate(self.milestones or ()):
+            yield f"milestones[{index}].target_amount", milestone.target_amount
+
+
+class CampaignChanges(Changes):
+    """Columns of a campaign that an edit may change: never its owner, its secrets or its deletion."""
+
+    title: Kept[Line] = None
+    slug: Kept[Line] = None
+    summary: Text | None = None
+    story_html: Text | None = None
+    goal_amount: Kept[Amount] = None
+    currency: Kept[Currency] = None
+    category_id: UUID | None = None
+    tags: ListOf[Line] | None = None
+    cover_image: Link | None = None
+    images: ListOf[Link] | None = None
+    video_url: Link | None = None
+    status: Kept[Status] = None
+    visibility: Kept[Visibility] = None
+    type: Kept[Line] = None
+    is_discoverable: Kept[Flag] = None
+    is_project: Kept[Flag] = None
+    beneficiary_name: Line | None = None
+    beneficiary_contact: Line | None = None
+    location: Line | None = None
+    end_date: DayOfText | None = None
+
+
+class PreviousCampaignValues(CampaignChanges):
+    """The old values by column; an operator's edit says instead why, and whose campaign it is."""
+
+    reason: Text | None = None
+    ownerId: UUID | None = None  # so the platform's operators' page writes it
+
+
+class CampaignUpdated(Payload, type="campaign.updated", aggregate=("campaign", "campaign_id")):
+    """A campaign has been edited, by its owner or an operator."""
+
+    campaign_id: UUID
+    user_id: UUID
+    changes: CampaignChanges
+    previous_values: PreviousCampaignValues | None = None
+
+
+class CampaignDeleted(Payload, type="campaign.deleted", aggregate=("campaign", "campaign_id")):
+    """A campaign has been deleted; the platform keeps its row, marked."""
+
+    campaign_id: UUID
+    user_id: UUID
+    reason: Text | None = None
+
+
+class CampaignGoalReached(Payload, type="campaign.goal_reached", aggregate=("campaign", "campaign_id")):
+    """A campaign has raised what it set out to raise."""
+
+    campaign_id: UUID
+    goal_amount: SignedAmount
+    total_raised: SignedAmount
+    donor_count: Count
+
+
+class CampaignStatusChanged(Payload, type="campaign.status_changed", aggregate=("campaign", "campaign_id")):
+    """A campaign has gone from one status to another."""
+
+    campaign_id: UUID
+    previous_status: Status
+    new_status: Status
+    reason: Text | None = None
+
+
+class _SnakeCasePayload(Payload):
+    """The page functions write these payloads in snake_case."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+
+def _allowed(value: Any) -> Any:
+    return False if value == "" else value
+
+
+class CampaignAccessChecked(
+    _SnakeCasePayload, type="campaign.access.checked", aggregate=("campaign", "campaign_id")
+):
+    """Someone has asked to see a campaign's page; without a token ``allowed`` may be empty: not allowed."""
+
+    campaign_id: UUID
+    allowed: Annotated[Flag, BeforeValidator(_allowed)] = False
+    method: Literal["public", "link_token", "passcode", "allowlist", "denied"]
+
+
+class CampaignLinkRotated(
+    _SnakeCasePayload, type="campaign.link.rotated", aggregate=("campaign", "campaign_id")
+):
+    """A campaign's private link has been replaced; only the end of the new token is told."""
+
+    campaign_id: UUID
+    link_token_last4: Annotated[str, StringConstraints(strict=True, min_length=4, max_length=4)]
+    user_id: UUID

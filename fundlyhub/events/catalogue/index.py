@@ -1,0 +1,132 @@
+"""The index of the catalogue: from the type and version in an envelope to the payload class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType, ModuleType
+
+from fundlyhub.errors import InvalidEvent, UnknownEventType, UnknownVersion
+from fundlyhub.events.catalogue import (
+    admin,
+    campaign,
+    donation,
+    organization,
+    payout,
+    project,
+    search,
+    storage,
+    user,
+)
+from fundlyhub.events.payload import Payload
+
+DOMAINS: Mapping[str, ModuleType] = MappingProxyType(
+    {
+        "user": user,
+        "campaign": campaign,
+        "donation": donation,
+        "organization": organization,
+        "admin": admin,
+        "search": search,
+        "project": project,
+        "storage": storage,
+        "payout": payout,
+    }
+)
+"""The module of each domain, in the order of the documentation."""
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "user.campaign_followed": "user.followed_campaign",
+        "user.campaign_unfollowed": "user.unfollowed_campaign",
+        "admin.user_suspended": "admin.user.suspended",
+        "admin.user_deleted": "admin.user.deleted",
+        "admin.user_role_assigned": "admin.user.role_assigned",
+        "admin.campaign_approved": "admin.campaign.approved",
+        "admin.campaign_rejected": "admin.campaign.rejected",
+    }
+)
+"""Other names of some types, as an older description of the platform has them."""
+
+SECRET_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "user.logged_in": ("sessionId",),
+        "campaign.created": ("passcode", "linkToken"),
+    }
+)
+"""Keys of payloads that hold secrets: they are removed at every door, and are fields of no class."""
+
+
+def version_triple(version: str) -> tuple[int, int, int]:
+    """A canonical version as numbers, for comparing."""
+    major, minor, patch = map(int, version.split("."))
+    return major, minor, patch
+
+
+def _classes() -> Iterator[type[Payload]]:
+    for module in DOMAINS.values():
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Payload) and "event_type" in vars(value):
+                yield value
+
+
+PAYLOADS: Mapping[tuple[str, str], type[Payload]] = MappingProxyType(
+    {(found.event_type, found.event_version): found for found in _classes()}
+)
+"""Every payload class by type and version."""
+
+VERSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        kind: tuple(sorted((v for k, v in PAYLOADS if k == kind), key=version_triple))
+        for kind in dict.fromkeys(k for k, _ in PAYLOADS)
+    }
+)
+"""The known versions of each type, oldest first."""
+
+CURRENT: Mapping[str, type[Payload]] = MappingProxyType(
+    {kind: PAYLOADS[kind, versions[-1]] for kind, versions in VERSIONS.items()}
+)
+"""The payload class of each type in its newest version."""
+
+
+def canonical_type(name: str) -> str:
+    """The type's real name, where ``name`` is an alias; any other name is handed back."""
+    return ALIASES.get(name, name)
+
+
+def canonical_version(text: str) -> str:
+    """The version in three parts: ``1.0`` is ``1.0.0``.
+
+    Raises InvalidEvent where the text is no version.
+    """
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6}){1,2}", text):
+        raise InvalidEvent("version: must be two or three numbers, such as 1.0.0")
+    numbers = [str(int(part)) for part in text.split(".")]
+    return ".".join([*numbers, "0"][:3])
+
+
+def payload_class(type: str, version: str) -> type[Payload]:
+    """The class of a type's payload in a version, both in canonical form.
+
+    Raises UnknownEventType with the nearest known name, or UnknownVersion with the known ones.
+    """
+    found = PAYLOADS.get((type, version))
+    if found is not None:
+        return found
+    if type not in VERSIONS:
+        raise UnknownEventType(_no_such_type(type))
+    known = VERSIONS[type]
+    raise UnknownVersion(
+        f"version: {version} of {type} is not known; known: {', '.join(known)}",
+        newer=version_triple(canonical_version(version)) > version_triple(known[-1]),
+    )
+
+
+def _no_such_type(name: str) -> str:
+    # A name comes from outside: what looks like no type is not repeated.
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", name):
+        return "type: is not a known event type"
+    nearest = get_close_matches(name.lower(), [*VERSIONS, *ALIASES], n=1)
+    hint = f"; did you mean {canonical_type(nearest[0])}?" if nearest else ""
+    return f"type: {name} is not a known event type{hint}"

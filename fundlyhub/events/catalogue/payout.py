@@ -1,0 +1,130 @@
+"""Events of payouts: asked for, decided, under way, paid or failed, and the bank accounts they go to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from fundlyhub.events.payload import (
+    UUID,
+    AmountText,
+    Count,
+    Currency,
+    Day,
+    Flag,
+    Line,
+    ListOf,
+    MomentIso,
+    MoneyPayload,
+    Payload,
+    Percent,
+    Text,
+)
+
+
+class PayoutRequested(MoneyPayload, type="payout.requested", aggregate=("payout_request", "request_id")):
+    """A creator has asked for money to be paid out; the amount is what is left after the fee."""
+
+    request_id: UUID
+    user_id: UUID
+    fundraiser_id: UUID | None  # required, but may be null: a payout of several campaigns
+    bank_account_id: UUID
+    amount_str: AmountText
+    currency: Currency
+    creator_notes: Text | None = None
+    is_first_payout: Flag
+    risk_score: Percent
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in major units of ``currency``."""
+        return Decimal(self.amount_str)
+
+    def _amounts(self) -> Iterator[tuple[str, Decimal | None]]:
+        yield "amount_str", self.amount
+
+
+class PayoutApproved(Payload, type="payout.approved", aggregate=("payout_request", "request_id")):
+    """An operator has approved a payout."""
+
+    request_id: UUID
+    approved_by: UUID
+    admin_notes: Text | None = None
+    approved_at: MomentIso
+
+
+class PayoutDenied(Payload, type="payout.denied", aggregate=("payout_request", "request_id")):
+    """An operator has denied a payout."""
+
+    request_id: UUID
+    denied_by: UUID
+    denial_reason: Text
+    admin_notes: Text | None = None
+    denied_at: MomentIso
+
+
+class PayoutProcessing(Payload, type="payout.processing", aggregate=("payout_request", "request_id")):
+    """A payout is on its way to the bank."""
+
+    request_id: UUID
+    stripe_transfer_id: Line | None = None
+    estimated_arrival_date: Day | None = None
+
+
+class PayoutCompleted(Payload, type="payout.completed", aggregate=("payout_request", "request_id")):
+    """A payout has arrived."""
+
+    request_id: UUID
+    stripe_transfer_id: Line
+    actual_arrival_date: Day
+    completed_at: MomentIso
+
+
+class PayoutFailed(Payload, type="payout.failed", aggregate=("payout_request", "request_id")):
+    """A payout has failed."""
+
+    request_id: UUID
+    failure_reason: Text
+    stripe_error: Text | None = None
+    failed_at: MomentIso
+    is_retryable: Flag
+
+
+class PayoutCancelled(Payload, type="payout.cancelled", aggregate=("payout_request", "request_id")):
+    """A payout has been called off."""
+
+    request_id: UUID
+    cancelled_by: UUID
+    cancellation_reason: Text
+    cancelled_at: MomentIso
+
+
+class PayoutInfoRequired(Payload, type="payout.info_required", aggregate=("payout_request", "request_id")):
+    """An operator needs to know more before deciding on a payout."""
+
+    request_id: UUID
+    message: Text
+    required_info: ListOf[Line]
+
+
+class PayoutBankAccountVerified(
+    Payload, type="payout.bank_account.verified", aggregate=("bank_account", "bank_account_id")
+):
+    """A bank account has been verified."""
+
+    bank_account_id: UUID
+    user_id: UUID
+    verification_method: Line
+    verified_at: MomentIso
+
+
+class PayoutBankAccountVerificationFailed(
+    Payload, type="payout.bank_account.verification_failed", aggregate=("bank_account", "bank_account_id")
+):
+    """A bank account could not be verified."""
+
+    bank_account_id: UUID
+    user_id: UUID
+    failure_reason: Text
+    attempt_count: Count
+    can_retry: Flag

@@ -1,0 +1,65 @@
+"""Events of stored images: uploaded, used, made smaller, deleted, and drafts to clear away."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fundlyhub.events.payload import UUID, Count, Line, Link, Number, Payload, Url
+
+
+class StorageImageUploaded(Payload, type="storage.image.uploaded", aggregate=("image", "image_id")):
+    """An image has been stored."""
+
+    image_id: UUID
+    user_id: UUID
+    fundraiser_id: UUID | None = None
+    storage_path: Link
+    public_url: Url
+    file_name: Line
+    file_size: Count
+    mime_type: Line
+    image_type: Literal["cover", "gallery", "draft"]
+    bucket: Literal["fundraiser-images", "fundraiser-gallery", "fundraiser-drafts"]
+    width: Count | None = None
+    height: Count | None = None
+
+
+class StorageImageDeleted(Payload, type="storage.image.deleted", aggregate=("image", "image_id")):
+    """An image has been deleted, or is to be."""
+
+    image_id: UUID
+    user_id: UUID
+    storage_path: Link
+    bucket: Line
+    reason: Literal["user_deleted", "fundraiser_deleted", "draft_expired", "admin_action"]
+
+
+class StorageImageLinked(Payload, type="storage.image.linked", aggregate=("image", "image_id")):
+    """An image now belongs to a campaign."""
+
+    image_id: UUID
+    fundraiser_id: UUID
+    user_id: UUID
+    image_type: Literal["cover", "gallery"]
+    previous_fundraiser_id: UUID | None = None
+
+
+class StorageImageOptimized(Payload, type="storage.image.optimized", aggregate=("image", "image_id")):
+    """A smaller form of an image has been made; sizes are in bytes."""
+
+    image_id: UUID
+    original_size: Count
+    optimized_size: Count
+    compression_ratio: Number
+    format: Literal["webp", "jpeg", "png"]
+    optimized_url: Url
+
+
+class StorageDraftCleanupRequested(
+    Payload, type="storage.draft.cleanup_requested", aggregate=("storage_job", None)
+):
+    """Drafts older than a number of days are to be cleared away, one user's or everybody's."""
+
+    user_id: UUID | None = None
+    older_than_days: Count
+    estimated_count: Count | None = None

@@ -1,0 +1,184 @@
+"""The envelope: one immutable event, as services publish it and as processors receive it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from fundlyhub.errors import InvalidEvent
+from fundlyhub.events.catalogue import SECRET_KEYS, canonical_type, canonical_version, payload_class
+from fundlyhub.events.log import StoredEvent, decode
+from fundlyhub.events.payload import MomentMs, Payload
+from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH, check_json, reasons
+from fundlyhub.events.upcasters import upcast
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Nothing happened before: an earlier time is a mistake."""
+MAX_AHEAD = timedelta(minutes=5)
+"""How far a producer's clock may be ahead of ours."""
+
+
+class Event(BaseModel):
+    """One fact: what happened, when, to what, and why.
+
+    ``Event.of(payload)`` makes one; ``Event.model_validate(envelope)`` reads the platform's JSON form
+    (camelCase, ``timestamp`` in milliseconds). Both raise InvalidEvent, which names each wrong field.
+    ``position`` is the place in the log, known once the event is published.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    id: UUID
+    type: str
+    version: str
+    timestamp: MomentMs
+    payload: SerializeAsAny[Payload]
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    position: int | None = Field(None, exclude=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_reasons(cls, data: Any, handler: Any) -> Self:
+        try:
+            event: Self = handler(_prepared(data))
+        except ValidationError as error:
+            raise InvalidEvent(*reasons(error)) from None
+        _check_time(event.timestamp, now=datetime.now(UTC))
+        size = len(event.payload_json) + len(dumps(event.metadata))
+        if size > MAX_BYTES:
+            raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {size}")
+        return event
+
+    @classmethod
+    def of(cls, payload: Payload, **envelope: Any) -> Self:
+        """An event of this payload; ``envelope`` may give id, timestamp, correlation_id, causation_id, metadata."""
+        given = {key: value for key, value in envelope.items() if value is not None}
+        return cls(
+            type=payload.event_type,
+            version=payload.event_version,
+            payload=payload,
+            **{"id": uuid4(), "timestamp": datetime.now(UTC), **given},
+        )
+
+    @classmethod
+    def stored(cls, row: StoredEvent) -> Self:
+        """The event in a row of the log, brought up to the newest version of its type and checked.
+
+        Raises InvalidEvent, UnknownEventType or UnknownVersion.
+        """
+        if row.payload is None or len(row.payload) > 2 * MAX_BYTES:
+            raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes")
+        kind, version = canonical_type(row.type), canonical_version(row.version)
+        payload_class(kind, version)  # an unknown version is told from a wrong payload
+        _check_time(row.occurred_at, now=row.recorded_at)
+        try:
+            version, payload = upcast(kind, version, decode(row.payload))
+            metadata = decode(row.metadata)
+        except RecursionError:
+            raise InvalidEvent(f"payload: must not be nested deeper than {MAX_DEPTH} levels") from None
+        # The envelope's columns have their types from the database: only the payload needs checking.
+        return cls.model_construct(
+            id=row.id,
+            type=kind,
+            version=version,
+            timestamp=row.occurred_at,
+            payload=_validated(payload_class(kind, version), payload),
+            correlation_id=row.correlation_id,
+            causation_id=row.causation_id,
+            metadata=metadata,
+            position=row.position,
+        )
+
+    @cached_property
+    def payload_json(self) -> bytes:
+        """The payload as it stands in the log: UTF-8 JSON, money as numbers."""
+        return dumps(self.payload.to_wire())
+
+    @property
+    def aggregate_type(self) -> str | None:
+        """The kind of thing that the event is about."""
+        return self.payload.aggregate_kind
+
+    @property
+    def aggregate_id(self) -> str | None:
+        """The id of the thing that the event is about."""
+        return self.payload.aggregate_id
+
+    def to_envelope(self) -> dict[str, Any]:
+        """The platform's JSON form, as Python values; what is absent is left out."""
+        return {key: value for key, value in self.model_dump(by_alias=True).items() if value is not None}
+
+
+def dumps(value: Any) -> bytes:
+    """JSON with Decimals as numbers, exactly.
+
+    Raises InvalidEvent for what JSON cannot say.
+    """
+    try:
+        return orjson.dumps(value, default=_exact)
+    except TypeError as error:  # orjson's JSONEncodeError
+        raise InvalidEvent(f"payload: cannot be JSON: {error}") from None
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+def _prepared(data: Any) -> Any:
+    """The envelope with its type and version in their canonical form, and its payload checked."""
+    if not isinstance(data, dict):
+        raise InvalidEvent("an event must be a JSON object")
+    for required in ("type", "version", "payload"):
+        if not isinstance(data.get(required), (str, dict, Payload)):
+            raise InvalidEvent(f"{required}: is required")
+    kind = canonical_type(str(data["type"]))
+    version = canonical_version(str(data["version"]))
+    metadata = data.get("metadata")
+    check_json(metadata, path="metadata")
+    if isinstance(metadata, dict):
+        metadata = {key: value for key, value in metadata.items() if key not in SECRET_KEYS.get(kind, ())}
+    return {
+        **data,
+        "type": kind,
+        "version": version,
+        "payload": _checked_payload(kind, version, data["payload"]),
+        "metadata": metadata or {},
+    }
+
+
+def _checked_payload(kind: str, version: str, payload: Any) -> Payload:
+    expected = payload_class(kind, version)
+    if isinstance(payload, Payload):
+        if not isinstance(payload, expected):
+            raise InvalidEvent(f"payload: must be {expected.__name__}, not {type(payload).__name__}")
+        check_json(payload.to_wire(), path="payload")
+        return payload
+    check_json(payload, path="payload")
+    return _validated(expected, payload)
+
+
+def _validated(expected: type[Payload], payload: Any) -> Payload:
+    try:
+        return expected.model_validate(payload)
+    except ValidationError as error:
+        raise InvalidEvent(*reasons(error, "payload")) from None
+
+
+def _check_time(timestamp: datetime, *, now: datetime) -> None:
+    if timestamp > now + MAX_AHEAD:
+        raise InvalidEvent("timestamp: must not be more than five minutes ahead")
+    if timestamp < EARLIEST:
+        raise InvalidEvent("timestamp: must not be before the year 2000")

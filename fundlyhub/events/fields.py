@@ -1,0 +1,263 @@
+"""The field types that payload classes are made of: texts with limits, money, counts, times, addresses.
+
+Each refuses what is wrong with a text that speaks of the rule, never of the value, and tells JSON Schema what
+stands on the wire.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+from iso4217 import Currency as _Iso4217
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+MAX_TEXT = 100_000
+"""Characters of the longest text."""
+MAX_LIST = 1_000
+"""Entries of the longest list."""
+MAX_AMOUNT = Decimal(10) ** 12
+"""The largest amount of money, in major units."""
+
+MINOR_UNITS: dict[str, int] = {c.code: c.exponent or 0 for c in _Iso4217}
+"""Decimals of each ISO 4217 currency."""
+
+
+def _number(value: Any) -> Any:
+    """Only numbers are numbers: text is refused, and a float has already lost the cents."""
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise ValueError(
+            "must be a number" + (" (a Decimal, not a float)" if isinstance(value, float) else "")
+        )
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise ValueError("must be a finite number")
+    return value
+
+
+def _ratio(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ValueError("must be a number")
+    return value
+
+
+def _currency(value: Any) -> Any:
+    code = value.upper() if isinstance(value, str) else ""
+    if code not in MINOR_UNITS:
+        raise ValueError("must be an ISO 4217 currency")
+    return code
+
+
+def _email(value: str) -> str:
+    try:
+        validate_email(value, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        raise ValueError("must be an e-mail address") from None
+    return value
+
+
+def _moment_from_ms(value: Any) -> Any:
+    """Milliseconds since 1970 as the platform writes them; a datetime must be aware."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("must have a time zone")
+        return value.astimezone(UTC)
+    return datetime_from_ms(value)
+
+
+def datetime_from_ms(value: Any) -> datetime:
+    """The UTC time of a number of milliseconds since 1970, kept to the microsecond.
+
+    Raises ValueError with a hint when the number looks like seconds or microseconds.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ValueError("must be a number of milliseconds")
+    try:
+        number = int(Decimal(str(value)) * 1000)
+    except (ArithmeticError, ValueError):
+        raise ValueError("must be a finite number of milliseconds") from None
+    for low, high, hint in _LOOKS_LIKE:
+        if low <= number < high:
+            raise ValueError(f"must be milliseconds since 1970, from the year 2000 on{hint}")
+    return _EPOCH + _MICROSECOND * number
+
+
+def ms_from_datetime(value: datetime) -> int | float:
+    """Milliseconds since 1970; a whole number where it is one."""
+    micro = (value - _EPOCH) // _MICROSECOND
+    return micro // 1000 if micro % 1000 == 0 else micro / 1000
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = datetime.resolution
+_Y2000 = 946_684_800_000_000  # in microseconds, as all of these
+_Y3000 = 32_503_680_000_000_000
+_LOOKS_LIKE = (
+    (-(10**30), _Y2000 // 1000, ""),
+    (_Y2000 // 1000, _Y3000 // 1000, ": it looks like seconds"),
+    (_Y3000 // 1000, _Y2000, ""),
+    (_Y3000, _Y2000 * 1000, ""),
+    (_Y2000 * 1000, _Y3000 * 1000, ": it looks like microseconds"),
+    (_Y3000 * 1000, 10**30, ""),
+)
+
+
+def _iso_moment(value: Any) -> Any:
+    """ISO 8601 with a time zone, as the payouts write it."""
+    if isinstance(value, str):
+        if not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d", value):
+            raise ValueError("must be ISO 8601, such as 2026-01-31T12:00:00Z")
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("must be ISO 8601, such as 2026-01-31T12:00:00Z") from None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("must be ISO 8601 with a time zone, such as 2026-01-31T12:00:00Z")
+    return value.astimezone(UTC)
+
+
+def _iso_day(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("must be a date, such as 2026-01-31") from None
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise ValueError("must be a date, such as 2026-01-31")
+    return value
+
+
+def _amount_text(value: str) -> str:
+    if not 0 < Decimal(value) <= MAX_AMOUNT:
+        raise ValueError(f"must be above 0 and at most {MAX_AMOUNT:f}")
+    return value
+
+
+def _url(value: str) -> str:
+    if not re.match(r"https?://[^\s/]+", value):
+        raise ValueError("must be an http or https address")
+    return value
+
+
+def _day_or_moment(value: Any) -> Any:
+    """A day; of an ISO 8601 moment its day, as a database's cast to date would take it."""
+    return _iso_day(value[:10] if isinstance(value, str) and value[10:11] == "T" else value)
+
+
+def _uuid_or_system(value: Any) -> Any:
+    try:
+        return value if value == "system" or isinstance(value, UUID) else UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError("must be a UUID or the word system") from None
+
+
+def _never_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must not be null: the column cannot be emptied")
+    return value
+
+
+def _text(longest: int, shortest: int | None = None) -> StringConstraints:
+    return StringConstraints(strict=True, min_length=shortest, max_length=longest)
+
+
+class _SchemaWithoutNull:
+    """JSON Schema sees the type as if it took no null."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        (shown,) = (one for one in handler(schema)["anyOf"] if one != {"type": "null"})
+        return dict(shown)
+
+
+_LARGEST = int(MAX_AMOUNT)
+_MONEY = "money in major units"
+_Value = TypeVar("_Value")
+_Item = TypeVar("_Item")
+
+Text = Annotated[str, _text(MAX_TEXT)]
+"""A text of up to 100,000 characters: stories, bodies, reasons."""
+Line = Annotated[str, _text(1_000)]
+"""A text of up to 1,000 characters: names, titles."""
+Reference = Annotated[str, _text(1_000, 1)]
+"""A text of 1 to 1,000 characters: another system's id, a search."""
+Link = Annotated[str, _text(2_000)]
+"""An address that may be relative, up to 2,000 characters."""
+Url = Annotated[str, _text(2_000), AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]
+"""An http or https address."""
+Email = Annotated[str, _text(320), AfterValidator(_email), Field(json_schema_extra={"format": "email"})]
+"""An e-mail address; only its form is checked."""
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(gt=0, le=MAX_AMOUNT),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": _LARGEST, "description": _MONEY}),
+]
+"""Money above 0, in major units."""
+SignedAmount = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT),
+    WithJsonSchema({"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST, "description": _MONEY}),
+]
+"""Money of any sign, in major units: fees, totals."""
+AmountText = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,8})?$"),
+    AfterValidator(_amount_text),
+    Field(json_schema_extra={"description": "money in major units, as text"}),
+]
+"""Money above 0 written as plain decimal text, as the payouts send it."""
+Currency = Annotated[
+    str,
+    BeforeValidator(_currency),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "an ISO 4217 code"}),
+]
+"""An ISO 4217 code; lower case is normalised."""
+Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+"""A whole number from 0 on."""
+Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
+"""A whole number from 0 to 100."""
+Number = Annotated[float, BeforeValidator(_ratio), Field(allow_inf_nan=False)]
+"""A measure that is not money: scores, milliseconds, ratios."""
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false, never 1, 0 or a text."""
+MomentMs = Annotated[
+    datetime,
+    BeforeValidator(_moment_from_ms),
+    PlainSerializer(ms_from_datetime, return_type=int | float),
+    WithJsonSchema({"type": "number", "minimum": _Y2000 // 1000, "description": "milliseconds since 1970"}),
+]
+"""A time, on the wire in milliseconds since 1970."""
+MomentIso = Annotated[
+    datetime,
+    BeforeValidator(_iso_moment),
+    PlainSerializer(lambda v: v.isoformat().replace("+00:00", "Z"), return_type=str),
+]
+"""A time, on the wire in ISO 8601."""
+Day = Annotated[date, BeforeValidator(_iso_day)]
+"""A day, on the wire as 2026-01-31."""
+DayOfText = Annotated[date, BeforeValidator(_day_or_moment)]
+"""A day from unchecked text: 2026-01-31, or an ISO 8601 moment whose day counts."""
+UuidOrSystem = Annotated[UUID | Literal["system"], BeforeValidator(_uuid_or_system)]
+"""Who did it: a user, or the word "system"."""
+ListOf = Annotated[list[_Item], Field(max_length=MAX_LIST)]
+"""A list of up to 1,000 entries: ``ListOf[Email]``."""
+TextMap = Annotated[dict[Line, Link | None], Field(max_length=100)]
+"""A small object of texts, such as links by their site."""
+Kept = Annotated[_Value | None, BeforeValidator(_never_null), _SchemaWithoutNull()]
+"""The new value of a column that cannot be emptied: None means "not given", and null is refused."""

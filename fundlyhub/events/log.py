@@ -1,0 +1,92 @@
+"""The event log: its table, and reading events back from it by position."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Connection, Identity, Index, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.types import UserDefinedType
+
+from fundlyhub.database.metadata import events_metadata
+from fundlyhub.events.rules import MAX_BYTES
+
+
+class Xid8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name in DDL."""
+        return "xid8"
+
+
+events = Table(
+    "events",
+    events_metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("aggregate_type", Text),
+    Column("aggregate_id", Text),
+    Column("payload", JSONB, nullable=False),
+    Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("correlation_id", Uuid),
+    Column("causation_id", Uuid),
+    Column("occurred_at", TIMESTAMP(timezone=True), nullable=False),
+    Column("recorded_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+)
+Index("events_xid_idx", events.c.xid)
+
+secret_keys = Table(
+    "secret_keys",
+    events_metadata,
+    Column("type", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+)
+
+# A payload above the limit stays where it is: a row of ten megabytes must not travel to say that it is
+# too large. pg_column_size is the compressed size and costs nothing; the true size is checked on arrival.
+_READ = """
+    SELECT e.position, e.id, e.type, e.version, e.occurred_at, e.recorded_at, e.correlation_id, e.causation_id,
+           CASE WHEN pg_column_size(e.payload) <= %(limit)s THEN e.payload::text END, e.metadata::text
+    FROM events.events e
+    WHERE e.position = ANY (%(positions)s::bigint[])
+    ORDER BY e.position
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of the log, not yet checked. ``payload`` is JSON text, or None when it is far too large."""
+
+    position: int
+    id: UUID
+    type: str
+    version: str
+    occurred_at: datetime
+    recorded_at: datetime
+    correlation_id: UUID | None
+    causation_id: UUID | None
+    payload: str | None
+    metadata: str
+
+
+def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
+    """The rows at these positions, in order; a position that is not there is left out."""
+    rows = db.exec_driver_sql(_READ, {"positions": list(positions), "limit": 4 * MAX_BYTES})
+    return [StoredEvent(*row) for row in rows]
+
+
+def decode(stored: str) -> Any:
+    """JSON text of the log as Python values, numbers with a point as Decimal."""
+    return json.loads(stored, parse_float=Decimal)

@@ -1,0 +1,232 @@
+"""The base of all payload classes.
+
+On the wire keys are camelCase, in Python snake_case. What the platform's decisions say of every payload is
+done here once: null for an optional field is absent, unknown keys are dropped (their names are counted),
+money is ``Decimal`` and never float. The field types, with their limits, are in ``fields``; they can be
+imported from here too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic.alias_generators import to_camel
+
+from fundlyhub.events.fields import (
+    MAX_AMOUNT,
+    MAX_LIST,
+    MAX_TEXT,
+    MINOR_UNITS,
+    Amount,
+    AmountText,
+    Count,
+    Currency,
+    Day,
+    DayOfText,
+    Email,
+    Flag,
+    Kept,
+    Line,
+    Link,
+    ListOf,
+    MomentIso,
+    MomentMs,
+    Number,
+    Percent,
+    Reference,
+    SignedAmount,
+    Text,
+    TextMap,
+    Url,
+    UuidOrSystem,
+    datetime_from_ms,
+    ms_from_datetime,
+)
+
+dropped_keys: Counter[str] = Counter()
+"""Names of the unknown keys that this process dropped, as ``type.key``; never their values."""
+
+
+class WireModel(BaseModel):
+    """Anything inside a payload: camelCase outside, null is absent, unknown keys are dropped."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_enum_values=True,
+        serialize_by_alias=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalise(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = cls._wire_names()
+        kept = {}
+        for key, value in data.items():
+            required = known.get(key)
+            if required is None:
+                dropped_keys[f"{cls.__name__}.{key[:64] if isinstance(key, str) else '?'}"] += 1
+            elif value is not None or required:
+                kept[key] = value
+        return kept
+
+    @classmethod
+    def _wire_names(cls) -> dict[str, bool]:
+        """Each name that a field answers to, and whether the field is required."""
+        names = cls.__dict__.get("_wire_names_cache")
+        if names is None:
+            names = {}
+            for name, field in cls.model_fields.items():
+                names[name] = names[field.alias or name] = field.is_required()
+            cls._wire_names_cache = names  # type: ignore[attr-defined]  # a cache per class
+        return names
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: Any) -> dict[str, Any]:
+        """Absent is absent on the wire too; only a required field may say null."""
+        names = type(self)._wire_names()
+        return {key: value for key, value in handler(self).items() if value is not None or names[key]}
+
+
+class Changes(BaseModel):
+    """A map of changed columns: snake_case on the wire, an allow-list, and null means "emptied".
+
+    Each field must default to None; what was not given is not written. See ``model_fields_set`` for
+    what has changed.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_others(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data.keys() - cls.model_fields.keys():
+                dropped_keys[f"{cls.__name__}.{key[:64] if isinstance(key, str) else '?'}"] += 1
+        return data
+
+    @model_serializer(mode="wrap")
+    def _only_given(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
+
+
+class Payload(WireModel):
+    """Base of the payload classes: one class per event type and version.
+
+    A subclass gives its type, version and aggregate as class keywords::
+
+        class DonationCompleted(Payload, type="donation.completed", version="2.0.0",
+                                aggregate=("donation", "donation_id")):
+            \"\"\"A gift has been paid.\"\"\"
+            donation_id: UUID
+            amount: Amount
+
+    ``aggregate`` names the kind of thing that the event is about and the field that holds its id, or is
+    None where there is none.
+    """
+
+    event_type: ClassVar[str]
+    event_version: ClassVar[str]
+    aggregate_kind: ClassVar[str | None]
+    aggregate_field: ClassVar[str | None]
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str | None = None,
+        version: str = "1.0.0",
+        aggregate: tuple[str, str | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if type is None:  # an abstract class between Payload and the real ones
+            return
+        cls.event_type, cls.event_version = type, version
+        cls.aggregate_kind, cls.aggregate_field = aggregate or (None, None)
+
+    @property
+    def aggregate_id(self) -> str | None:
+        """The id of the thing that the event is about."""
+        value = getattr(self, self.aggregate_field) if self.aggregate_field else None
+        return None if value is None else str(value)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The payload as it goes to the log: camelCase; UUIDs, dates and Decimals are left to the encoder."""
+        return self.model_dump(mode="python")
+
+
+class MoneyPayload(Payload):
+    """A payload with money: checks that no amount has more decimals than the payload's currency has.
+
+    ``money_fields`` names the amounts, ``currency_field`` the currency.
+    """
+
+    money_fields: ClassVar[tuple[str, ...]] = ("amount",)
+    currency_field: ClassVar[str] = "currency"
+
+    @model_validator(mode="after")
+    def _decimals_fit_the_currency(self) -> Self:
+        currency = getattr(self, self.currency_field)
+        digits = MINOR_UNITS[currency]
+        for name, amount in self._amounts():
+            if amount is not None and amount != round(amount, digits):
+                raise ValueError(f"{_camel_path(name)} must have at most {digits} decimals in {currency}")
+        return self
+
+    def _amounts(self) -> Iterator[tuple[str, Decimal | None]]:
+        """Each amount with its name in Python; a subclass adds those that lie deeper."""
+        for name in self.money_fields:
+            yield name, getattr(self, name)
+
+
+def _camel_path(name: str) -> str:
+    # Only for an error's text: making camelCase costs more than the whole check.
+    return ".".join(to_camel(part) if part.isidentifier() else part for part in name.split("."))
+
+
+__all__ = [
+    "MAX_AMOUNT",
+    "MAX_LIST",
+    "MAX_TEXT",
+    "MINOR_UNITS",
+    "UUID",
+    "Amount",
+    "AmountText",
+    "Changes",
+    "Count",
+    "Currency",
+    "Day",
+    "DayOfText",
+    "Email",
+    "Flag",
+    "Kept",
+    "Line",
+    "Link",
+    "ListOf",
+    "MomentIso",
+    "MomentMs",
+    "MoneyPayload",
+    "Number",
+    "Payload",
+    "Percent",
+    "Reference",
+    "SignedAmount",
+    "Text",
+    "TextMap",
+    "Url",
+    "UuidOrSystem",
+    "WireModel",
+    "datetime_from_ms",
+    "dropped_keys",
+    "ms_from_datetime",
+]

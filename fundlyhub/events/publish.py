@@ -1,0 +1,231 @@
+"""The public door: events into the log, in the caller's own transaction.
+
+Nothing here speaks to the broker and nothing here commits a transaction that it was given. The rows go in
+through one SQL function, ``events.insert_events``, so that a call is one round trip for any driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
+
+from fundlyhub.database.engines import get_engine
+from fundlyhub.database.faults import is_outage, sqlstate, unavailable
+from fundlyhub.errors import ConflictingEvent, NotMigrated, WrongUse
+from fundlyhub.events.envelope import Event, dumps
+from fundlyhub.events.payload import Payload
+from fundlyhub.settings import get_settings
+
+SyncSession = Session | Connection | psycopg.Connection[Any]
+"""What ``publish_event`` takes as ``session``."""
+AsyncSessions = AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]
+"""What ``publish_event_async`` takes as ``session``."""
+
+CHUNK = 1_000
+"""Events in one statement at most."""
+
+_COLUMNS = "n, stored_position, stored_at, outcome"
+_SQLALCHEMY = text(
+    f"SELECT {_COLUMNS} FROM events.insert_events(CAST(CAST(:batch AS text) AS jsonb), CAST(:wake AS boolean))"
+)
+_PSYCOPG = f"SELECT {_COLUMNS} FROM events.insert_events(%s::text::jsonb, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of one event at the door: ``event`` as it stands in the log, and whether it is new there."""
+
+    event: Event
+    is_new: bool
+
+
+def publish_event(
+    payload_or_event: Payload | Event,
+    *,
+    session: SyncSession | None = None,
+    id: UUID | None = None,
+    timestamp: datetime | None = None,
+    correlation_id: UUID | None = None,
+    causation_id: UUID | None = None,
+    metadata: dict[str, Any] | None = None,
+    notify: bool = True,
+) -> Event:
+    """Write one event into the log, within the caller's transaction, and return it with its position.
+
+    ``session`` is a SQLAlchemy Session or Connection, or a psycopg Connection, to the Events DB; its
+    transaction is left open. Without one the event is committed in a transaction of its own. The same
+    ``id`` twice with the same content is one event. ``notify=False`` is for prepared transactions, which
+    PostgreSQL does not let NOTIFY.
+
+    Raises InvalidEvent when the event breaks a rule, ConflictingEvent when the id is taken by other content
+    (then roll the transaction back), NotMigrated, or, without a session, Unavailable.
+    """
+    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
+    return insert([event], session=session, notify=notify, timed=timed)[0].event
+
+
+def publish_events(
+    payloads_or_events: Iterable[Payload | Event], *, session: SyncSession | None = None, notify: bool = True
+) -> list[Event]:
+    """Write many events in their order, a thousand per round trip; all or none without a session.
+
+    Raises as ``publish_event`` does.
+    """
+    events = [item if isinstance(item, Event) else Event.of(item) for item in payloads_or_events]
+    return [published.event for published in insert(events, session=session, notify=notify)]
+
+
+async def publish_event_async(
+    payload_or_event: Payload | Event,
+    *,
+    session: AsyncSessions | None = None,
+    id: UUID | None = None,
+    timestamp: datetime | None = None,
+    correlation_id: UUID | None = None,
+    causation_id: UUID | None = None,
+    metadata: dict[str, Any] | None = None,
+    notify: bool = True,
+) -> Event:
+    """``publish_event`` for an AsyncSession, an AsyncConnection or a psycopg AsyncConnection."""
+    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
+    if session is None:
+        published = await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed)
+        return published[0].event
+    batch = _batch([event], timed)
+    try:
+        rows = await _execute_async(session, batch, notify)
+    except (DBAPIError, psycopg.Error) as error:
+        raise _explained(error) from None
+    return _settled([event], rows)[0].event
+
+
+def insert(
+    events: Sequence[Event], *, session: SyncSession | None, notify: bool = True, timed: bool = True
+) -> list[Published]:
+    """Insert checked events and tell of each whether it is new; see ``publish_event`` for the errors.
+
+    ``timed`` says that the timestamps were given by the caller, and so are part of the content.
+    """
+    if session is None:
+        return _in_own_transaction(events, notify, timed)
+    published: list[Published] = []
+    for chunk in _chunks(events):
+        try:
+            rows = _execute(session, _batch(chunk, timed), notify)
+        except (DBAPIError, psycopg.Error) as error:
+            raise _explained(error) from None
+        published += _settled(chunk, rows)
+    return published
+
+
+def _in_own_transaction(events: Sequence[Event], notify: bool, timed: bool) -> list[Published]:
+    try:
+        with get_engine("events").begin() as connection:
+            return insert(events, session=connection, notify=notify, timed=timed)
+    except (DBAPIError, psycopg.Error) as error:
+        if is_outage(error):
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise unavailable("events", get_settings().dsn("events"), cause) from None
+        raise
+
+
+def _event(
+    given: Payload | Event,
+    id: UUID | None,
+    timestamp: datetime | None,
+    correlation_id: UUID | None,
+    causation_id: UUID | None,
+    metadata: dict[str, Any] | None,
+) -> tuple[Event, bool]:
+    """The event to insert, and whether its time was given."""
+    envelope = {
+        "id": id,
+        "timestamp": timestamp,
+        "correlation_id": correlation_id,
+        "causation_id": causation_id,
+        "metadata": metadata,
+    }
+    if isinstance(given, Payload):
+        return Event.of(given, **envelope), timestamp is not None
+    if not isinstance(given, Event):
+        raise WrongUse(f"publish_event takes a payload or an Event, not {type(given).__name__}")
+    if any(value is not None for value in envelope.values()):
+        raise WrongUse("an Event has its own id, timestamp and metadata: give them there")
+    return given, True
+
+
+def _chunks(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    return (events[start : start + CHUNK] for start in range(0, len(events), CHUNK))
+
+
+def _batch(events: Sequence[Event], timed: bool) -> str:
+    """The argument of insert_events: a JSON array, one object an event."""
+    rows = [
+        {
+            "n": n,
+            "id": event.id,
+            "type": event.type,
+            "version": event.version,
+            "aggregate_type": event.aggregate_type,
+            "aggregate_id": event.aggregate_id,
+            "payload": event.payload.to_wire(),
+            "metadata": event.metadata,
+            "correlation_id": event.correlation_id,
+            "causation_id": event.causation_id,
+            "occurred_at": event.timestamp,
+            "time_given": timed,
+        }
+        for n, event in enumerate(events, 1)
+    ]
+    return dumps(rows).decode()
+
+
+def _execute(session: SyncSession, batch: str, notify: bool) -> Sequence[Any]:
+    if isinstance(session, psycopg.Connection):
+        return session.cursor(row_factory=psycopg.rows.tuple_row).execute(_PSYCOPG, (batch, notify)).fetchall()
+    if isinstance(session, (Session, Connection)):
+        return session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify}).fetchall()
+    raise WrongUse(
+        f"session must be a SQLAlchemy Session or Connection or a psycopg Connection, not {type(session).__name__}; "
+        "for asynchronous ones there is publish_event_async"
+    )
+
+
+async def _execute_async(session: AsyncSessions, batch: str, notify: bool) -> Sequence[Any]:
+    if isinstance(session, psycopg.AsyncConnection):
+        cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
+        return await (await cursor.execute(_PSYCOPG, (batch, notify))).fetchall()
+    if isinstance(session, (AsyncSession, AsyncConnection)):
+        return (await session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify})).fetchall()
+    raise WrongUse(
+        "session must be an AsyncSession, an AsyncConnection or a psycopg AsyncConnection, "
+        f"not {type(session).__name__}; for synchronous ones there is publish_event"
+    )
+
+
+def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
+    published = []
+    for n, position, stored_at, outcome in rows:
+        event = events[n - 1]
+        if outcome == "different":
+            raise ConflictingEvent(f"id: event {event.id} is in the log already, with other content")
+        update = {"position": position} if stored_at is None else {"position": position, "timestamp": stored_at}
+        published.append(Published(event.model_copy(update=update), outcome == "new"))
+    return published
+
+
+def _explained(error: DBAPIError | psycopg.Error) -> Exception:
+    """A missing function or schema means a database that was never migrated."""
+    if sqlstate(error) in ("42883", "3F000", "42P01"):
+        return NotMigrated("this database has no event log: run `fundlyhub migrate` on it")
+    return error

@@ -1,0 +1,146 @@
+"""What any JSON value must keep to before it may enter the log, and reading JSON text strictly."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from fundlyhub.errors import InvalidEvent
+
+MAX_BYTES = 256 * 1024
+"""Largest event, in bytes of JSON."""
+MAX_DEPTH = 32
+"""Deepest nesting of objects and lists."""
+
+# PostgreSQL's jsonb refuses U+0000, and UTF-8 has no lone surrogates.
+_FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
+
+_MESSAGES = {
+    "missing": "is required",
+    "uuid_parsing": "must be a UUID",
+    "uuid_type": "must be a UUID",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "finite_number": "must be a finite number",
+    "decimal_type": "must be a number",
+    "decimal_parsing": "must be a number",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+_WITH_LIMIT = {
+    "greater_than": ("must be greater than {}", "gt"),
+    "greater_than_equal": ("must be at least {}", "ge"),
+    "less_than": ("must be less than {}", "lt"),
+    "less_than_equal": ("must be at most {}", "le"),
+    "string_too_long": ("must have at most {} characters", "max_length"),
+    "string_too_short": ("must have at least {} characters", "min_length"),
+    "too_long": ("must have at most {} entries", "max_length"),
+    "literal_error": ("must be one of {}", "expected"),
+    "enum": ("must be one of {}", "expected"),
+    "string_pattern_mismatch": ("must match {}", "pattern"),
+}
+
+
+def reasons(error: ValidationError, prefix: str = "") -> tuple[str, ...]:
+    """pydantic's faults as our own texts: the field's path and the rule, never the value."""
+    return tuple(_reasons(error, prefix))
+
+
+def _reasons(error: ValidationError, prefix: str) -> Iterator[str]:
+    for fault in error.errors(include_url=False, include_input=False):
+        path = ".".join(_safe(str(part)) for part in (prefix, *fault["loc"]) if part != "")
+        yield f"{path}: {_message(fault['type'], fault.get('ctx', {}))}" if path else _message(
+            fault["type"], fault.get("ctx", {})
+        )
+
+
+def _message(kind: str, ctx: dict[str, Any]) -> str:
+    if kind == "value_error":  # raised by a validator of ours, which speaks of rules only
+        return str(ctx["error"])
+    if kind in _WITH_LIMIT:
+        text, key = _WITH_LIMIT[kind]
+        return text.format(ctx.get(key, ""))
+    return _MESSAGES.get(kind, f"is not valid ({kind})")
+
+
+def _safe(part: str) -> str:
+    """A key comes from outside: a short word is shown, anything else is not."""
+    return part if re.fullmatch(r"[\w.\[\]-]{1,64}", part, re.ASCII) else "?"
+
+
+def check_json(value: Any, *, path: str) -> None:
+    """Refuse what the log cannot hold, or should not: see the module's limits.
+
+    Raises InvalidEvent that names the field.
+    """
+    stack: list[tuple[str, Any, int]] = [(path, value, 1)]
+    while stack:
+        where, item, depth = stack.pop()
+        if isinstance(item, str):
+            if _FORBIDDEN.search(item):
+                raise InvalidEvent(f"{where}: must not contain U+0000 or a lone surrogate")
+        elif isinstance(item, (dict, list, tuple)):
+            if depth > MAX_DEPTH:
+                raise InvalidEvent(f"{path}: must not be nested deeper than {MAX_DEPTH} levels")
+            stack.extend((name, child, depth + 1) for name, child in _children(where, item))
+        elif isinstance(item, (float, Decimal)) and not Decimal(item).is_finite():
+            raise InvalidEvent(f"{where}: must be a finite number")
+
+
+def _children(where: str, item: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(item, dict):
+        return ((f"{where}[{index}]", child) for index, child in enumerate(item))
+    for key in item:
+        if not isinstance(key, str) or _FORBIDDEN.search(key):
+            raise InvalidEvent(f"{where}: a key must not contain U+0000 or a lone surrogate")
+    return ((f"{where}.{_safe(key)}", child) for key, child in item.items())
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON text as Python values, numbers with a point as Decimal.
+
+    Raises InvalidEvent for what ``json.loads`` lets pass: duplicate keys, NaN, infinities, 1e400.
+    """
+    try:
+        return json.loads(
+            text, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_unique_keys
+        )
+    except InvalidEvent:
+        raise
+    except RecursionError:
+        raise InvalidEvent(f"must not be nested deeper than {MAX_DEPTH} levels") from None
+    except UnicodeDecodeError:
+        raise InvalidEvent("must be UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise InvalidEvent(f"is no JSON: {error.msg} at character {error.pos + 1}") from None
+    except ValueError:  # a whole number of thousands of digits
+        raise InvalidEvent("must not hold such large numbers") from None
+
+
+def _finite(digits: str) -> Decimal:
+    number = Decimal(digits)
+    if not number.is_finite() or number.adjusted() > 300:
+        raise InvalidEvent("must not hold numbers beyond 1e300")
+    return number
+
+
+def _no_constant(name: str) -> Any:
+    raise InvalidEvent(f"must not hold {name}")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise InvalidEvent(f"{_safe(twice)}: stands twice in one object")
+    return result

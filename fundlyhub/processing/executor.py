@@ -1,0 +1,164 @@
+"""How any processor runs a batch: load, check, claim and handle in one transaction, settle.
+
+An outage of a database is nobody's fault: it is raised as Outage, and the whole batch runs again. All
+other errors belong to single events and end in one of the outcomes.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import Connection, Engine
+
+from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
+from fundlyhub.errors import Permanent
+from fundlyhub.events import Event
+from fundlyhub.processing import attempts
+from fundlyhub.processing.idempotency import claim
+from fundlyhub.processing.outcome import Done, Skipped, WorkerLost
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.settling import Report, Run, settle
+from fundlyhub.processing.work import Work, load
+
+COLLISIONS = 5
+"""Times that a transaction is run again when a neighbour's got in its way."""
+
+
+class Outage(Exception):
+    """A database failed: no event is to blame, and the batch is to be run again."""
+
+
+def execute(
+    processor: type[Processor],
+    positions: Sequence[int],
+    *,
+    careful: bool = False,
+    due: bool = False,
+    budget: float = 60.0,
+) -> Report:
+    """Run one batch to its end and say what is to be sent again.
+
+    ``careful`` is for a batch whose worker died: one event at a time, each attempt counted before it is
+    made. ``due`` says that events which wait for a retry are to be run now. ``budget`` is the time in
+    seconds after which a careful run hands the rest back.
+
+    Raises Outage when a database fails; what was committed until then is found by the claims.
+    """
+    try:
+        with get_engine("events").begin() as log:
+            work = load(log, processor, positions, due=due, careful=careful)
+        runs = _run_carefully(processor, work, budget) if careful else _run(processor, work)
+        with get_engine("events").begin() as log:
+            return settle(log, processor, work, runs, now=_now(), rng=random.Random())
+    except Exception as error:
+        if is_outage(error):
+            raise Outage(type(error).__name__) from error
+        raise
+
+
+def _run(processor: type[Processor], work: Work) -> list[Run]:
+    """The whole batch in one transaction; if that fails, event by event."""
+    if not work.ready:
+        return []
+    try:
+        return _apply(processor, work.ready)
+    except SoftTimeLimitExceeded:
+        return [Run(event, None) for event in work.ready]  # somebody in there hangs: a careful run finds who
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(work.ready) == 1:
+            return [Run(work.ready[0], error)]
+    return [_run_one(processor, event) for event in work.ready]
+
+
+def _run_one(processor: type[Processor], event: Event) -> Run:
+    try:
+        return _apply(processor, [event])[0]
+    except SoftTimeLimitExceeded:
+        return Run(event, None)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        return Run(event, error)
+
+
+def _run_carefully(processor: type[Processor], work: Work, budget: float) -> list[Run]:
+    """One event at a time; whoever kills the worker is left with one attempt more."""
+    runs: list[Run] = []
+    end = time.monotonic() + budget
+    for index, event in enumerate(work.ready):
+        if time.monotonic() > end:
+            return runs + [Run(rest, None) for rest in work.ready[index:]]
+        if work.attempts_of(event.position) >= processor.max_attempts:
+            runs.append(Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran")))
+            continue
+        run = _counted(processor, event)
+        runs.append(run)
+        if isinstance(run.error, SoftTimeLimitExceeded):
+            return runs + [Run(rest, None) for rest in work.ready[index + 1 :]]
+    return runs
+
+
+def _counted(processor: type[Processor], event: Event) -> Run:
+    assert event.position is not None
+    now = _now()
+    with get_engine("events").begin() as log:
+        attempts.count(log, processor.name, event.position, now=now, next_at=now + timedelta(minutes=5))
+    try:
+        result = _apply(processor, [event])[0]
+    except Exception as error:
+        if is_outage(error):
+            _give_back(processor, event)
+            raise
+        return Run(event, error, counted=True)
+    return Run(event, result.error, outcome=result.outcome, counted=True)
+
+
+def _give_back(processor: type[Processor], event: Event) -> None:
+    """An outage is not the event's fault. If the log is gone too, the attempt stays: better too many."""
+    assert event.position is not None
+    now = _now()
+    with get_engine("events").begin() as log:
+        attempts.record(log, processor.name, [attempts.Postponed(event.position, -1, now, None)], now=now)
+
+
+def _apply(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
+    """Claim and effect in one transaction, which is run again when a neighbour's got in its way."""
+    for collision in range(COLLISIONS + 1):
+        try:
+            with get_engine(processor.database).begin() as db:
+                fresh = claim(db, processor.name, events)
+                if fresh:
+                    processor().handle_batch(fresh, db)
+                    _refuse_hidden_failure(db)
+            return _runs(events, fresh)
+        except Exception as error:
+            if collision == COLLISIONS or not is_concurrency_fault(error):
+                raise
+            time.sleep(random.uniform(0, 0.01 * 2**collision))
+    raise AssertionError("unreachable")
+
+
+def _refuse_hidden_failure(db: Connection) -> None:
+    """A handler that swallowed a database error would commit nothing and be taken for done."""
+    driver = db.connection.driver_connection
+    if driver is not None and driver.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+        raise Permanent("the handler swallowed a database error; let it pass, or use a savepoint")
+
+
+def _runs(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
+    applied = {event.position for event in fresh}
+    return [Run(event, None, outcome=Done() if event.position in applied else Skipped()) for event in events]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+__all__ = ["Engine", "Outage", "execute"]

@@ -1,0 +1,71 @@
+"""Claims: the row that makes an effect happen exactly once, inserted in the effect's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from logging import getLogger
+
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from fundlyhub.database import METADATA
+from fundlyhub.events import Event
+
+log = getLogger(__name__)
+
+
+def _processed_events(metadata: MetaData) -> Table:
+    return Table(
+        "processed_events",
+        metadata,
+        Column("processor", Text, primary_key=True),
+        Column("position", BigInteger, primary_key=True),
+        Column("event_id", Uuid, nullable=False),
+        Column("processed_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+    )
+
+
+processed_events = {branch: _processed_events(metadata) for branch, metadata in METADATA.items()}
+
+# A claim of another event at the same position stems from a log that was restored to an earlier time: it
+# does not count, and is overwritten together with the effect. Sorted by position, so that two workers with
+# overlapping batches wait for each other and do not deadlock.
+_CLAIM = """
+    INSERT INTO processed_events AS claimed (processor, position, event_id)
+    SELECT %(processor)s, given.position, given.id
+    FROM unnest(%(positions)s::bigint[], %(ids)s::uuid[]) AS given(position, id)
+    ORDER BY given.position
+    ON CONFLICT (processor, position) DO UPDATE SET event_id = excluded.event_id, processed_at = now()
+        WHERE claimed.event_id <> excluded.event_id
+    RETURNING position, xmax::text <> '0' AS overwritten
+"""
+
+_CLAIMED = """
+    SELECT position FROM processed_events WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+"""
+
+
+def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event]:
+    """Claim these events for a processor and return those that were not applied before."""
+    rows = db.exec_driver_sql(
+        _CLAIM,
+        {
+            "processor": processor,
+            "positions": [event.position for event in events],
+            "ids": [event.id for event in events],
+        },
+    ).all()
+    overwritten = [position for position, was_there in rows if was_there]
+    if overwritten:
+        log.warning(
+            "%s: %d claims held other events at these positions (a restored log?), the first at %d",
+            processor, len(overwritten), overwritten[0],
+        )  # fmt: skip
+    fresh = {position for position, _ in rows}
+    return [event for event in events if event.position in fresh]
+
+
+def claimed(db: Connection, processor: str, positions: Sequence[int]) -> set[int]:
+    """Which of these positions the processor has applied."""
+    rows = db.exec_driver_sql(_CLAIMED, {"processor": processor, "positions": list(positions)})
+    return {position for (position,) in rows}

@@ -1,0 +1,80 @@
+"""What becomes of one event: a closed set, decided in one place from the error and the attempts. Pure."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from fundlyhub.errors import InvalidEvent, OutcomeUnknown, Permanent, Snooze, UnknownVersion
+from fundlyhub.processing.processor import Processor
+
+NEWER_VERSION_WAIT = 60.0
+"""Seconds between two looks at an event of a version that this code does not know yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Applied now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Nothing to do: applied before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Run again after ``seconds``; an attempt was spent."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """Run again after ``seconds``; no attempt was spent."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Given up: kept as a dead letter until a person decides."""
+
+
+Outcome: TypeAlias = Done | Skipped | Retry | Snoozed | Dead
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of an event's earlier runs: failures so far, and when it was first seen to fail."""
+
+    attempts: int = 0
+    first_seen: datetime | None = None
+
+
+class WorkerLost(Exception):
+    """The event's runs ended with the death of their worker, or at the hard time limit."""
+
+
+def decide(
+    error: BaseException, history: History, processor: type[Processor], *, now: datetime, rng: random.Random
+) -> Outcome:
+    """The outcome of an event whose run ended with ``error``; ``history`` counts that run too."""
+    if isinstance(error, UnknownVersion) and error.newer:
+        error = Snooze(str(error), seconds=NEWER_VERSION_WAIT)
+    if isinstance(error, Snooze):
+        age = now - (history.first_seen or now)
+        return Dead() if age >= timedelta(seconds=processor.snooze_limit) else Snoozed(max(1.0, error.seconds))
+    if isinstance(error, (Permanent, InvalidEvent, OutcomeUnknown, WorkerLost)):
+        return Dead()
+    if history.attempts >= processor.max_attempts:
+        return Dead()
+    return Retry(backoff(history.attempts, processor, rng))
+
+
+def backoff(attempts: int, processor: type[Processor], rng: random.Random) -> float:
+    """Seconds to wait after so many failures: exponential with full jitter, at least one second."""
+    ceiling = min(processor.backoff_limit, processor.backoff * 2.0 ** min(attempts - 1, 32))
+    return max(1.0, rng.uniform(0.0, ceiling))

@@ -1,0 +1,118 @@
+"""What a processor is: a class with one method, `handle` or `handle_batch`, and sensible defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from sqlalchemy import Connection
+
+from fundlyhub.errors import WrongUse
+from fundlyhub.events import Event, Payload, canonical_type
+from fundlyhub.processing import registry
+from fundlyhub.settings import Branch
+
+Queue = Literal["writes", "projections", "notifications"]
+"""The processor types, each with its queue."""
+
+MAX_BATCH = 2_000
+"""Positions in one message at most."""
+
+_PATTERN = re.compile(r"(\*\*|[a-z_*]+)(\.(\*\*|[a-z_*]+))*")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class Processor:
+    """One effect of some event types, in one database or one outside service.
+
+    Subclass WriteProcessor or ProjectionProcessor, say what it ``handles`` (payload classes or type
+    patterns: ``*`` is one segment or a part of one, ``**`` any number of segments), and write ``handle``,
+    or ``handle_batch`` for set-based SQL. Both run inside the transaction that also holds the claim: do not
+    commit it, and let exceptions pass. Raise Permanent, Transient or Snooze to say what became of an event;
+    anything else counts as transient.
+
+    The handler must converge: the same events in any order, with any duplication, end in the same state.
+    """
+
+    name: ClassVar[str]
+    """In tables, metrics and commands; by default the class name without "Processor", in snake_case."""
+    handles: ClassVar[Sequence[type[Payload] | str]] = ()
+    queue: ClassVar[Queue]
+    database: ClassVar[Branch]
+    history: ClassVar[bool] = True
+    """Whether a new processor also gets the events that were published before it was."""
+    batch_size: ClassVar[int] = 500
+    max_attempts: ClassVar[int] = 5
+    """Failures of one event before it is a dead letter."""
+    backoff: ClassVar[float] = 2.0
+    """Seconds of the first retry's longest wait; doubles with each."""
+    backoff_limit: ClassVar[float] = 600.0
+    """Seconds that no retry waits beyond."""
+    snooze_limit: ClassVar[float] = 24 * 3600.0
+    """Age in seconds at which a snoozing event is a dead letter."""
+
+    def __init_subclass__(cls, *, register: bool = True, **kwargs: object) -> None:
+        """Check the class and, when it handles something, register it under its name."""
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = _snake(cls.__name__.removesuffix("Processor"))
+        if cls.handles:
+            _check(cls)
+            if register:
+                registry.add(cls)
+
+    def handle(self, event: Event, db: Connection) -> None:
+        """Apply one event."""
+        raise NotImplementedError(f"{type(self).__name__} needs handle() or handle_batch()")
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        """Apply events, in order of their positions; by default one after the other."""
+        for event in events:
+            self.handle(event, db)
+
+    @classmethod
+    def patterns(cls) -> tuple[str, ...]:
+        """The type patterns that it handles."""
+        return tuple(
+            dict.fromkeys(
+                canonical_type(item) if isinstance(item, str) else item.event_type for item in cls.handles
+            )
+        )
+
+    @classmethod
+    def task_name(cls) -> str:
+        """Its Celery task, so that Flower tells processors apart."""
+        return f"{cls.queue}.{cls.name}"
+
+
+class WriteProcessor(Processor):
+    """Writes to the App DB."""
+
+    queue = "writes"
+    database = "app"
+
+
+class ProjectionProcessor(Processor):
+    """Keeps a read model in the Analytics DB."""
+
+    queue = "projections"
+    database = "analytics"
+
+
+def _check(cls: type[Processor]) -> None:
+    where = f"processor {cls.__name__}"
+    if not hasattr(cls, "queue"):
+        raise WrongUse(f"{where}: subclass WriteProcessor or ProjectionProcessor")
+    if cls.handle is Processor.handle and cls.handle_batch is Processor.handle_batch:
+        raise WrongUse(f"{where}: needs handle() or handle_batch()")
+    if not 1 <= cls.batch_size <= MAX_BATCH:
+        raise WrongUse(f"{where}: batch_size must be from 1 to {MAX_BATCH}")
+    if cls.max_attempts < 1:
+        raise WrongUse(f"{where}: max_attempts must be at least 1")
+    for item in cls.handles:
+        if isinstance(item, str) and not _PATTERN.fullmatch(item):
+            raise WrongUse(f"{where}: {item!r} is no type pattern; try 'campaign.*' or 'payout.**'")

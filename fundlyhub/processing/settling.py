@@ -1,0 +1,148 @@
+"""The last step of a run: each event's outcome is written down, and what is left is sent again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from logging import getLogger
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.events import Event
+from fundlyhub.processing import attempts, dead_letters
+from fundlyhub.processing.attempts import Postponed
+from fundlyhub.processing.dead_letters import DeadLetter
+from fundlyhub.processing.outcome import Dead, Done, History, Outcome, Retry, Skipped, Snoozed, decide
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.work import Work
+
+log = getLogger(__name__)
+
+LONGEST_COUNTDOWN = 60.0
+"""Seconds; longer waits are rows that the sweep sends when they are due, not messages in a broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How one event's run ended: an outcome, or an error to decide on, or neither when it was not run.
+
+    ``counted`` says that the attempt is in the table already.
+    """
+
+    event: Event
+    error: BaseException | None
+    outcome: Outcome | None = None
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Positions to be sent again together, after so many whole seconds."""
+
+    positions: tuple[int, ...]
+    seconds: int
+    careful: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a batch, by outcome, and what is to be sent again."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    resend: list[Resend] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    position: int
+    event_id: UUID
+    type: str
+    error: BaseException
+    counted: bool
+
+
+def settle(
+    db: Connection, processor: type[Processor], work: Work, runs: Sequence[Run], *, now: datetime, rng: random.Random
+) -> Report:
+    """Write down what became of each event, in the caller's transaction on the Events DB."""
+    report = Report()
+    finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
+    unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
+    report.outcomes.update(type(run.outcome).__name__.lower() for run in runs if run.outcome)
+    postponed, letters = [], []
+    for failure in _failures(work, runs):
+        outcome, history = _decided(processor, work, failure, now, rng)
+        report.outcomes[type(outcome).__name__.lower()] += 1
+        if isinstance(outcome, Dead):
+            letters.append(_letter(failure, history, now))
+        elif isinstance(outcome, (Retry, Snoozed)):
+            postponed.append(_postponed(failure, outcome, now))
+    attempts.forget(db, processor.name, (p for p in finished if p is not None and _known(work, runs, p)))
+    attempts.forget(db, processor.name, (letter.position for letter in letters))
+    attempts.record(db, processor.name, postponed, now=now)
+    dead_letters.record(db, processor.name, letters, now=now)
+    report.resend = _messages(postponed, now)
+    if unrun:
+        report.resend.append(Resend(tuple(p for p in unrun if p is not None), 1, careful=True))
+    for letter in letters:
+        log.error("%s: event %s (%s) is dead: %s", processor.name, letter.event_id, letter.type,
+                  dead_letters.describe(letter.error))  # fmt: skip
+    return report
+
+
+def _failures(work: Work, runs: Iterable[Run]) -> Iterable[_Failure]:
+    for refused in work.refused:
+        row = refused.stored
+        yield _Failure(row.position, row.id, row.type, refused.error, counted=False)
+    for run in runs:
+        if run.error is not None:
+            assert run.event.position is not None
+            yield _Failure(run.event.position, run.event.id, run.event.type, run.error, run.counted)
+
+
+def _decided(
+    processor: type[Processor], work: Work, failure: _Failure, now: datetime, rng: random.Random
+) -> tuple[Outcome, History]:
+    known = work.attempts.get(failure.position)
+    history = History(
+        attempts=work.attempts_of(failure.position) + 1, first_seen=known.first_seen if known else now
+    )
+    return decide(failure.error, history, processor, now=now, rng=rng), history
+
+
+def _letter(failure: _Failure, history: History, now: datetime) -> DeadLetter:
+    return DeadLetter(
+        position=failure.position,
+        event_id=failure.event_id,
+        type=failure.type,
+        error=failure.error,
+        attempts=history.attempts,
+        first_failed_at=history.first_seen or now,
+    )
+
+
+def _postponed(failure: _Failure, outcome: Retry | Snoozed, now: datetime) -> Postponed:
+    """An attempt that was counted before its run is not counted again, and given back by a snooze."""
+    spent = (1 if isinstance(outcome, Retry) else 0) - (1 if failure.counted else 0)
+    return Postponed(
+        failure.position, spent, now + timedelta(seconds=outcome.seconds), dead_letters.error_class(failure.error)
+    )
+
+
+def _known(work: Work, runs: Sequence[Run], position: int) -> bool:
+    """Whether there is a row of attempts to delete: the usual event has none, and costs no statement."""
+    return position in work.attempts or any(run.counted for run in runs)
+
+
+def _messages(postponed: Sequence[Postponed], now: datetime) -> list[Resend]:
+    """One message per delay; what waits longer than a countdown may is left to the sweep."""
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for item in postponed:
+        seconds = (item.next_at - now).total_seconds()
+        if seconds <= LONGEST_COUNTDOWN:
+            groups[max(1, round(seconds))].append(item.position)
+    return [Resend(tuple(sorted(group)), seconds) for seconds, group in sorted(groups.items())]

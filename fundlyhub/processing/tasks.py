@@ -1,0 +1,89 @@
+"""Celery's side of processing: one task per processor, and sending positions to it again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from logging import getLogger
+from typing import Any
+
+from celery import Celery, Task
+from celery.exceptions import Reject
+
+from fundlyhub.processing.executor import Outage, execute
+from fundlyhub.processing.processor import MAX_BATCH, Processor
+from fundlyhub.processing.queues import declare, routing_key
+from fundlyhub.processing.registry import processors
+from fundlyhub.processing.settling import LONGEST_COUNTDOWN, Resend
+
+log = getLogger(__name__)
+
+
+def install(app: Celery) -> None:
+    """Give the app one task for each registered processor."""
+    for processor in processors().values():
+        app.task(
+            _body(processor),
+            bind=True,
+            name=processor.task_name(),
+            queue=processor.queue,
+            # A lost child comes back as a retry on Redis, soon; every event of a batch may kill its share.
+            max_retries=MAX_BATCH,
+            default_retry_delay=1,
+        )
+
+
+def describe(positions: Sequence[int]) -> str:
+    """What Flower and the logs show of a batch."""
+    return f"{len(positions)} positions, {positions[0]} to {positions[-1]}" if positions else "no positions"
+
+
+def _body(processor: type[Processor]) -> Any:
+    def run(
+        self: Task[..., None], positions: list[int], careful: bool = False, due: bool = False, outage: int = 0
+    ) -> None:
+        request = self.request
+        lost = bool((request.delivery_info or {}).get("redelivered")) or request.retries > 0
+        budget = (self.app.conf.task_soft_time_limit or 240) / 2
+        try:
+            report = execute(processor, positions, careful=careful or lost, due=due, budget=budget)
+        except Outage as error:
+            wait = _outage_wait(outage)
+            log.warning("%s: a database failed (%s); the batch waits %d s", processor.name, error, wait)
+            _send(self, Resend(tuple(positions), wait), careful=careful or lost, due=due, outage=outage + 1)
+            return
+        for resend in report.resend:
+            _send(self, resend, careful=resend.careful, due=False, outage=0)
+
+    run.__doc__ = processor.__doc__
+    return run
+
+
+def _outage_wait(outages: int) -> int:
+    return max(1, round(random.uniform(0.5, 1.0) * min(LONGEST_COUNTDOWN, 2.0**outages)))
+
+
+def _send(task: Task[..., None], resend: Resend, *, careful: bool, due: bool, outage: int) -> None:
+    """Send positions again; if the broker does not take them, give the whole message back to it.
+
+    A fresh message, not a retry of this one: the broker's count of retries tells of lost workers only.
+    """
+    options = {"careful": careful, "due": due, "outage": outage}
+    message = {
+        "args": (list(resend.positions),),
+        "kwargs": {name: value for name, value in options.items() if value},
+        "countdown": resend.seconds,
+        "queue": task.queue,
+        "routing_key": routing_key(task.queue),
+        "argsrepr": describe(resend.positions),
+    }
+    try:
+        try:
+            task.apply_async(**message)
+        except Exception:  # the queues may be gone with an emptied broker: make them and try once more
+            with task.app.connection_for_write() as connection:
+                declare(connection, task.app.conf.task_default_exchange_type == "topic")
+            task.apply_async(**message)
+    except Exception as error:
+        log.warning("cannot send %s again (%s); the broker keeps the message", task.name, type(error).__name__)
+        raise Reject(type(error).__name__, requeue=True) from error

@@ -1,0 +1,76 @@
+"""The first step of a run: positions become checked events, or reasons why they are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from logging import getLogger
+
+from sqlalchemy import Connection
+
+from fundlyhub.errors import FundlyHubError
+from fundlyhub.events import Event, StoredEvent
+from fundlyhub.events import read as read_log
+from fundlyhub.processing import attempts, dead_letters
+from fundlyhub.processing.processor import Processor
+
+log = getLogger(__name__)
+
+EARLY = timedelta(seconds=2)
+"""How much before its time a retry may come, since brokers count whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that could not be read, and why."""
+
+    stored: StoredEvent
+    error: FundlyHubError
+
+
+@dataclass(slots=True)
+class Work:
+    """What a batch comes to: events to run, events that are none, and those whose time has not come."""
+
+    ready: list[Event] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    not_due: list[int] = field(default_factory=list)
+    attempts: Mapping[int, attempts.Attempt] = field(default_factory=dict)
+    rows: Mapping[int, StoredEvent] = field(default_factory=dict)
+
+    def attempts_of(self, position: int | None) -> int:
+        """Failures of this event so far."""
+        known = self.attempts.get(position) if position is not None else None
+        return known.attempts if known else 0
+
+
+def load(
+    db: Connection, processor: type[Processor], positions: Sequence[int], *, due: bool, careful: bool
+) -> Work:
+    """Read a batch from the log and check it.
+
+    An event that waits for a retry belongs to the message that was sent for it, and is left alone unless
+    ``due``. In a careful run its attempt is our own, counted by the worker that died: it is run. What rests
+    as a dead letter stays there, whatever is sent again.
+    """
+    wanted = sorted(set(positions))
+    rows = read_log(db, wanted)
+    if len(rows) < len(wanted):
+        log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
+    known = attempts.read(db, processor.name, wanted)
+    resting = dead_letters.settled(db, processor.name, wanted)
+    work = Work(attempts=known, rows={row.position: row for row in rows})
+    latest = datetime.now(UTC) + EARLY
+    for row in rows:
+        if row.position in resting:
+            continue
+        waiting = known.get(row.position)
+        if waiting is not None and waiting.next_at > latest and not (due or careful):
+            work.not_due.append(row.position)
+            continue
+        try:
+            work.ready.append(Event.stored(row))
+        except FundlyHubError as error:
+            work.refused.append(Refused(row, error))
+    return work

@@ -1,0 +1,1 @@
+"""What we do: one package per kind of processor."""

@@ -1,0 +1,54 @@
+"""One leader at a time: a session-level advisory lock, so that a dead leader's place is free at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+CHANNEL = "fundlyhub_relay"
+_CLASS = 0x666C79  # the lock's first key, "fly"; the second is made of the relay's name
+
+_LOCK = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+_HOLDER = """
+    SELECT l.pid, a.client_addr::text, a.backend_start
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = hashtext(%s)::oid AND l.objsubid = 2 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def try_to_lead(db: psycopg.Connection[Any], name: str) -> bool:
+    """Take the leader's lock if it is free. It is held until ``db`` is closed or lost."""
+    row = db.execute(_LOCK, (_CLASS, name)).fetchone()
+    return bool(row and row[0])
+
+
+def leader(db: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
+    """Who leads: the server process of its session, its address and since when; None when nobody does."""
+    row = db.execute(_HOLDER, (_CLASS, name)).fetchone()
+    return None if row is None else {"server_pid": row[0], "address": row[1], "since": row[2].isoformat()}
+
+
+class Wake:
+    """How the relay sleeps and is woken: it says so in a sequence, and publishers notify only then."""
+
+    def __init__(self, db: psycopg.Connection[Any]) -> None:
+        self._db = db
+        self.asleep = False
+        db.execute(f"LISTEN {CHANNEL}")
+
+    def sleep(self) -> None:
+        """Say that notifications are wanted. Look at the log once more before you wait."""
+        self._db.execute("SELECT setval('events.relay_sleep', 2)")
+        self.asleep = True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a notification, at most so long; tell whether one came."""
+        return any(True for _ in self._db.notifies(timeout=seconds, stop_after=1))
+
+    def rise(self) -> None:
+        """Say that publishers need not notify: a notification in each transaction serialises their commits."""
+        if self.asleep:
+            self._db.execute("SELECT setval('events.relay_sleep', 1)")
+            self.asleep = False

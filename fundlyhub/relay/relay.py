@@ -1,0 +1,176 @@
+"""The relay: moves positions from the log to the queues, as the only leader or as a hot standby."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Any, TypeVar
+
+import amqp
+import kombu
+import psycopg
+import redis
+from celery import Celery
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_event_set, wait_random_exponential
+from tenacity import sleep_using_event
+
+from fundlyhub.database import connect, is_outage
+from fundlyhub.errors import Unavailable
+from fundlyhub.processing.processor import Processor
+from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
+from fundlyhub.relay.leader import Wake, try_to_lead
+from fundlyhub.relay.registration import register
+from fundlyhub.relay.routing import Batch, Router
+from fundlyhub.relay.sweep import Sweeper
+from fundlyhub.settings import Settings
+
+log = getLogger(__name__)
+T = TypeVar("T")
+
+NAME = "main"
+STANDBY_POLL = 0.5
+"""Seconds between a standby's tries to lead."""
+LINGER = 0.02
+"""Seconds of empty polls before the relay sleeps: under load it is not worth being woken."""
+POLL = 0.002
+"""Seconds between polls while it lingers."""
+
+_COUNT_UNROUTED = """
+    INSERT INTO events.unrouted AS u (type, events, last_position) VALUES (left(%s, 200), %s, %s)
+    ON CONFLICT (type) DO UPDATE SET events = u.events + excluded.events,
+        last_position = greatest(u.last_position, excluded.last_position)
+"""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What this process has relayed."""
+
+    leading: bool = False
+    events: int = 0
+    messages: int = 0
+    passed_over: int = 0
+
+
+class Relay:
+    """Runs until ``stop`` is set. Outages of database and broker pause it; they cost no event anything."""
+
+    def __init__(
+        self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], stop: threading.Event
+    ) -> None:
+        self._settings, self._processors, self._stop = settings, processors, stop
+        self._app = app
+        self._router = Router(processors)
+        self._publisher = Publisher(app)
+        self.progress = Progress()
+
+    def run(self) -> None:
+        """Lead, or wait to, until stopped."""
+        while not self._stop.is_set():
+            try:
+                db = self._patiently(lambda: connect("events", settings=self._settings, autocommit=True))
+                if db is None:
+                    break
+                with db:
+                    self._lead(db)
+            except LostLeadership:
+                log.warning("another relay has taken over; waiting to lead again")
+            except psycopg.Error as error:
+                if not is_outage(error):
+                    raise
+                log.warning("lost the events database (%s); connecting again", type(error).__name__)
+            finally:
+                self.progress.leading = False
+                self._publisher.close()
+
+    def _lead(self, db: psycopg.Connection[Any]) -> None:
+        while not try_to_lead(db, NAME):
+            if self._stop.wait(STANDBY_POLL):
+                return
+        cursor = SnapshotCursor.take(db, NAME)
+        register(db, self._processors)
+        self.progress.leading = True
+        log.info("leading, in epoch %d", cursor.epoch)
+        wake = Wake(db)
+        with Sweeper(self._app, self._settings, self._processors, cursor.epoch):
+            try:
+                self._relay(cursor, wake)
+            finally:
+                if not db.closed:
+                    wake.rise()
+        log.info("stopped leading")
+
+    def _relay(self, cursor: SnapshotCursor, wake: Wake) -> None:
+        idle_since: float | None = None
+        while not self._stop.is_set():
+            if self._relay_page(cursor):
+                wake.rise()
+                idle_since = None
+            elif wake.asleep:
+                wake.wait(self._settings.relay_poll)
+            elif idle_since is None:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > LINGER:
+                wake.sleep()
+            else:
+                self._stop.wait(POLL)
+
+    def _relay_page(self, cursor: SnapshotCursor) -> int:
+        """Move one page of the log into the queues; the number of its events."""
+        if not cursor.open():
+            return 0
+        rows = cursor.page(self._settings.relay_page)
+        pairs = [(position, kind) for position, kind, _ in rows]
+        batches = list(self._router.batches(pairs))
+        if batches and not self._publish(batches):
+            return 0
+        with cursor.db.transaction():
+            for kind, (events, last) in self._router.unrouted(pairs).items():
+                cursor.db.execute(_COUNT_UNROUTED, (kind, events, last))
+                self.progress.passed_over += events
+            cursor.move(rows[-1][0] if len(rows) == self._settings.relay_page else None)
+        self.progress.events += len(rows)
+        self.progress.messages += len(batches)
+        return len(rows)
+
+    def _publish(self, batches: list[Batch]) -> bool:
+        """Publish, however long the broker is away; False when stopped meanwhile."""
+        return self._patiently(lambda: self._publish_once(batches)) is not None
+
+    def _publish_once(self, batches: list[Batch]) -> bool:
+        try:
+            self._publisher.send(batches)
+        except Exception:
+            self._publisher.close()
+            raise
+        return True
+
+    def _patiently(self, action: Callable[[], T]) -> T | None:
+        """Try until it works; None when stopped meanwhile. Only outages are waited out."""
+        retrying = Retrying(
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            retry=retry_if_exception(_is_passing),
+            stop=stop_when_event_set(self._stop),
+            sleep=sleep_using_event(self._stop),
+            before_sleep=_tell,
+            retry_error_callback=lambda state: None,
+        )
+        return retrying(action)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """A database that is away, or a broker that is, or takes no message just now."""
+    if is_outage(error) or isinstance(error, (kombu.exceptions.KombuError, OSError)):
+        return True
+    return isinstance(error, (redis.exceptions.RedisError, amqp.exceptions.AMQPError))
+
+
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if state.attempt_number in (1, 5) or state.attempt_number % 20 == 0:
+        reason = str(error) if isinstance(error, Unavailable) else type(error).__name__
+        log.warning("paused: %s (try %d)", reason, state.attempt_number)

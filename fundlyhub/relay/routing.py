@@ -1,0 +1,73 @@
+"""Which processors want an event type, and batches of positions for each. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from fundlyhub.errors import InvalidEvent
+from fundlyhub.events import canonical_type
+from fundlyhub.processing.processor import Processor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Positions that one message carries for one processor."""
+
+    processor: type[Processor]
+    positions: tuple[int, ...]
+
+
+class Router:
+    """Knows for each event type the processors that want it; aliases count as the real type."""
+
+    def __init__(self, processors: Mapping[str, type[Processor]]) -> None:
+        self._patterns = [
+            (processor, re.compile("|".join(map(_regex, processor.patterns())))) for processor in processors.values()
+        ]
+        self.wanting = lru_cache(maxsize=1_000)(self._wanting)
+
+    def _wanting(self, kind: str) -> tuple[type[Processor], ...]:
+        try:
+            kind = canonical_type(kind)
+        except InvalidEvent:
+            pass  # a type that the catalogue does not know may still match a pattern
+        return tuple(processor for processor, pattern in self._patterns if pattern.fullmatch(kind))
+
+    def batches(self, rows: Iterable[tuple[int, str]]) -> Iterator[Batch]:
+        """(position, type) rows in order, as one or more batches per processor, order kept."""
+        groups: dict[type[Processor], list[int]] = {}
+        for position, kind in rows:
+            for processor in self.wanting(kind):
+                groups.setdefault(processor, []).append(position)
+        for processor, positions in groups.items():
+            for part in split(positions, processor.batch_size):
+                yield Batch(processor, part)
+
+    def unrouted(self, rows: Iterable[tuple[int, str]]) -> dict[str, tuple[int, int]]:
+        """The types that nobody wants: how many events, and the last position."""
+        passed: dict[str, tuple[int, int]] = {}
+        for position, kind in rows:
+            if not self.wanting(kind):
+                passed[kind] = (passed.get(kind, (0, 0))[0] + 1, position)
+        return passed
+
+
+def split(positions: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    """Positions in pieces of at most ``size``."""
+    return (tuple(positions[start : start + size]) for start in range(0, len(positions), size))
+
+
+def _regex(pattern: str) -> str:
+    """``*`` is one segment or a part of one, ``**`` any number of segments, none included."""
+    parts = []
+    for segment in pattern.split("."):
+        if segment == "**":
+            parts.append("**")
+        else:
+            parts.append(re.escape(segment).replace(r"\*", r"[^.]*" if segment != "*" else r"[^.]+"))
+    text = r"\.".join(parts)
+    text = text.replace(r"\.**", r"(?:\.[^.]+)*").replace(r"**\.", r"(?:[^.]+\.)*")
+    return f"(?:{text.replace('**', '.*')})"

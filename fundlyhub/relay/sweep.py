@@ -1,0 +1,173 @@
+"""The sweep: sends again what left no trace, so that nothing depends on the broker's memory.
+
+Per processor a cursor of its own follows the relay's at a distance of ``sweep_grace`` seconds. What it passes
+is settled: claimed, a dead letter, or waiting in ``attempts``, where the sweep also looks for what is due.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from logging import getLogger
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from celery import Celery
+from sqlalchemy.exc import DBAPIError
+
+from fundlyhub.database import connect
+from fundlyhub.errors import FundlyHubError
+from fundlyhub.processing.processor import Processor
+from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
+from fundlyhub.relay.registration import starts
+from fundlyhub.relay.routing import Batch, Router, split
+from fundlyhub.relay.traces import unsettled
+from fundlyhub.settings import Settings
+
+log = getLogger(__name__)
+
+PAGE = 5_000
+"""Positions that are compared at a time."""
+
+_RELAYED = "SELECT seen::text FROM events.relay_cursors WHERE name = 'main' AND epoch = %s"
+# What is sent now is not sent again before the grace is over, should its message be lost too.
+_DUE = """
+    UPDATE events.attempts a SET next_at = clock_timestamp() + make_interval(secs => %(grace)s)
+    FROM (SELECT processor, position FROM events.attempts WHERE next_at < clock_timestamp() - interval '5 seconds'
+          ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
+    WHERE a.processor = due.processor AND a.position = due.position
+    RETURNING a.processor, a.position
+"""
+
+
+class Sweeper:
+    """A thread beside the leading relay; ``epoch`` ties its cursors to that leadership."""
+
+    def __init__(
+        self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], epoch: int
+    ) -> None:
+        self._settings, self._processors, self._epoch = settings, processors, epoch
+        self._routers = {name: Router({name: processor}) for name, processor in processors.items()}
+        self._publisher = Publisher(app)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        self._relayed: deque[tuple[float, str]] = deque()
+        self._sent: dict[tuple[str, int], float] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with connect("events", settings=self._settings, autocommit=True) as db:
+                    cursors = {name: SnapshotCursor.take(db, f"sweep:{name}") for name in self._processors}
+                    while not self._stop.wait(self._settings.sweep_interval):
+                        self.sweep(db, cursors, now=time.monotonic())
+            except LostLeadership:
+                return
+            except Exception as error:  # the relay must go on whatever the sweep meets; it tries again
+                reason = str(error) if isinstance(error, FundlyHubError) else type(error).__name__
+                log.warning("the sweep failed, and is tried again: %s", reason)
+                self._publisher.close()
+                self._stop.wait(self._settings.sweep_interval)
+        self._publisher.close()
+
+    def sweep(self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float) -> None:
+        """One round: what is due, then what is missing, for each processor."""
+        self._send_due(db)
+        target = self._target(db, now)
+        first = starts(db)
+        depths = self._publisher.depths()
+        for name, processor in self._processors.items():
+            try:
+                while (
+                    target
+                    and not self._stop.is_set()
+                    and self._compare(cursors[name], processor, target, first.get(name, 0), depths, now)
+                ):
+                    pass
+            except DBAPIError as error:
+                log.warning("%s: its database cannot be compared now (%s)", name, type(error).__name__)
+        self._sent = {key: at for key, at in self._sent.items() if now - at < self._settings.sweep_grace}
+
+    def _target(self, db: psycopg.Connection[Any], now: float) -> str | None:
+        """The newest snapshot that the relay was done with at least ``sweep_grace`` seconds ago."""
+        row = db.execute(_RELAYED, (self._epoch,)).fetchone()
+        if row is None:
+            raise LostLeadership("main")
+        self._relayed.append((now, row[0]))
+        old = [seen for at, seen in self._relayed if now - at >= self._settings.sweep_grace]
+        while len(self._relayed) > 1 and now - self._relayed[1][0] >= self._settings.sweep_grace:
+            self._relayed.popleft()
+        return old[-1] if old else None
+
+    def _compare(
+        self,
+        cursor: SnapshotCursor,
+        processor: type[Processor],
+        target: str,
+        start: int,
+        depths: Mapping[str, int],
+        now: float,
+    ) -> bool:
+        """Compare one page with the traces that its events left; tell whether to go on with the next."""
+        if not cursor.open(target):
+            return False
+        rows = cursor.page(PAGE)
+        router = self._routers[processor.name]
+        wanted = [position for position, kind, _ in rows if position > start and router.wanting(kind)]
+        missing = unsettled(cursor.db, processor, wanted)
+        if missing:
+            overdue = self._overdue(rows, missing)
+            if depths[processor.queue] == 0 or overdue:
+                self._send_missing(processor, missing, now)
+            # What lies before the first missing one is settled for good.
+            settled = [position for position, _, _ in rows if position < missing[0]]
+            if settled:
+                cursor.move(settled[-1])
+            return False
+        cursor.move(rows[-1][0] if len(rows) == PAGE else None)
+        return len(rows) == PAGE
+
+    def _overdue(self, rows: Iterable[tuple[int, str, Any]], missing: Sequence[int]) -> bool:
+        """Whether the oldest missing event is so old that a queue which is never empty is no excuse."""
+        recorded = next(at for position, _, at in rows if position == missing[0])
+        age = time.time() - recorded.timestamp()
+        return bool(age > self._settings.sweep_patience)
+
+    def _send_missing(self, processor: type[Processor], missing: Sequence[int], now: float) -> None:
+        fresh = [
+            position
+            for position in missing
+            if now - self._sent.get((processor.name, position), float("-inf")) >= self._settings.sweep_grace
+        ]
+        if not fresh:
+            return
+        log.warning("%s: %d events left no trace; sending them again", processor.name, len(fresh))
+        self._publisher.send([Batch(processor, part) for part in split(fresh, processor.batch_size)])
+        self._sent.update({(processor.name, position): now for position in fresh})
+
+    def _send_due(self, db: psycopg.Connection[Any]) -> None:
+        grace = max(10.0, self._settings.sweep_grace)
+        groups: dict[str, list[int]] = {}
+        with db.transaction():
+            for name, position in db.execute(_DUE, {"grace": grace, "limit": PAGE}):
+                groups.setdefault(name, []).append(position)
+            batches = [
+                Batch(self._processors[name], part)
+                for name, positions in groups.items()
+                if name in self._processors
+                for part in split(sorted(positions), self._processors[name].batch_size)
+            ]
+            if batches:  # inside the transaction: what cannot be sent stays due
+                self._publisher.send(batches, due=True)

@@ -1,0 +1,105 @@
+"""Settings: frozen, read once from the environment (prefix ``FUNDLYHUB_``)."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fundlyhub.errors import WrongUse
+
+Branch = Literal["events", "app", "analytics"]
+"""The three databases; also the names of our schemas in them and of the migration branches."""
+
+BRANCHES: tuple[Branch, ...] = ("events", "app", "analytics")
+
+_SCHEMES = {
+    "broker_url": ("amqp", "amqps", "redis", "rediss"),
+    "redis_url": ("redis", "rediss"),
+}
+
+
+class Settings(BaseSettings):
+    """All that can be set from outside. Times are in seconds.
+
+    A DSN is anything that libpq takes: a ``postgresql://`` URL or ``key=value`` pairs. DSNs and URLs
+    may hold passwords, so they are secrets here and never shown whole.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FUNDLYHUB_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    events_dsn: SecretStr | None = Field(None, description="Events DB: the API's own database, where the log is")
+    app_dsn: SecretStr | None = Field(None, description="App DB: subscriptions, feed, notifications")
+    analytics_dsn: SecretStr | None = Field(None, description="Analytics DB: the read models")
+    broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp:// or redis://")
+    redis_url: SecretStr | None = Field(None, description="Redis or Valkey for shared state")
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("fundlyhub"),
+        description="Folder of the embedded servers",
+    )
+
+    processors: str = Field("", description="Modules with further processors, separated by commas")
+    relay_poll: float = Field(0.2, gt=0, le=60, description="Safety poll of a sleeping relay")
+    relay_page: int = Field(5_000, ge=1, le=100_000, description="Positions that the relay reads at a time")
+    sweep_interval: float = Field(30.0, gt=0, description="Pause between two sweeps")
+    sweep_grace: float = Field(120.0, ge=0, description="Age at which an event without a trace is sent again")
+    sweep_patience: float = Field(
+        3_600.0, ge=0, description="Age at which it is sent again even though its queue is not empty"
+    )
+    statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
+    lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")
+
+    @field_validator("broker_url", "redis_url")
+    @classmethod
+    def _known_scheme(cls, value: SecretStr | None, info: object) -> SecretStr | None:
+        name = getattr(info, "field_name", "")
+        if value is not None:
+            scheme = value.get_secret_value().partition("://")[0].partition("+")[0]
+            if scheme not in _SCHEMES[name]:
+                raise ValueError(f"must begin with one of {', '.join(s + '://' for s in _SCHEMES[name])}")
+        return value
+
+    def dsn(self, branch: Branch) -> str:
+        """The DSN of a database.
+
+        Raises WrongUse when it is not set.
+        """
+        return _required(getattr(self, f"{branch}_dsn"), f"{branch}_dsn")
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL. Raises WrongUse when it is not set."""
+        return _required(self.broker_url, "broker_url")
+
+    @property
+    def broker_is_amqp(self) -> bool:
+        """Whether the broker is RabbitMQ, with quorum queues and a dead-letter exchange."""
+        return self.broker.startswith("amqp")
+
+
+def _required(value: SecretStr | None, name: str) -> str:
+    if value is None or not value.get_secret_value():
+        raise WrongUse(
+            f"FUNDLYHUB_{name.upper()} is not set; set it, or run `fundlyhub up` to start embedded servers"
+        )
+    return value.get_secret_value()
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises WrongUse that names each wrong variable, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = (
+            f"FUNDLYHUB_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        raise WrongUse("wrong setting: " + "; ".join(faults)) from None
