@@ -76,8 +76,8 @@ def make_engine(branch: Branch, settings: Settings, *, pooled: bool = True) -> E
     return create_engine("postgresql+psycopg://", creator=creator, hide_parameters=True, **pool)
 
 
-def dispose_engines() -> None:
-    """Forget all pooled connections, without closing them: for a child process after a fork."""
+def dispose_engines(*, close: bool = False) -> None:
+    """Forget all pooled connections, by default without closing them: a child process after a fork must not."""
     for branch in BRANCHES:  # an engine that nobody asked for yet is made and forgotten: it costs nothing
-        get_engine(branch).dispose(close=False)
+        get_engine(branch).dispose(close=close)
     get_engine.cache_clear()

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node from Debian's package: own ports, own data, gone with the process that started it."""
+"""A private RabbitMQ node from Debian's package: own ports, own data, gone with whoever started it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from typing import Self
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 """The scripts themselves; those in /usr/sbin switch to the user of the system's own service."""
 
-MISSING = f"RabbitMQ is not installed: there is no {SCRIPTS}/rabbitmq-server (apt-get install rabbitmq-server)"
+MISSING = (
+    f"RabbitMQ is not installed: there is no {SCRIPTS}/rabbitmq-server (apt-get install rabbitmq-server)"
+)
 
 # Replaces itself by the command given, after asking the kernel for SIGKILL when the parent dies. The request
 # survives each exec on the way to the Erlang machine, but no fork: so nothing here may fork.
@@ -46,7 +48,7 @@ def available() -> bool:
 
 
 def free_port() -> int:
-    """A free port of 127.0.0.1, below those that outgoing connections take: it stays free while a node is down."""
+    """A free port of 127.0.0.1, below those of outgoing connections: it stays free while a node is down."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe:
@@ -76,7 +78,9 @@ class RabbitNode:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -91,7 +95,7 @@ class RabbitNode:
         return self._server.pid if self._server and running else None
 
     def start(self, timeout: float = 60) -> None:
-        """Start the node on the data that is there and wait, at most ``timeout`` seconds, until it speaks AMQP.
+        """Start the node on its data and wait, at most ``timeout`` seconds, until it speaks AMQP.
 
         Raises RuntimeError with the end of the node's output when it dies or is late.
         """
@@ -147,7 +151,7 @@ class RabbitNode:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def ctl(self, *args: str) -> str:
-        """What ``rabbitmqctl ARGS`` prints about this node. Raises RuntimeError when it fails. It takes a second."""
+        """What ``rabbitmqctl ARGS`` prints about this node, in about a second. Raises RuntimeError on failure."""
         command = [str(SCRIPTS / "rabbitmqctl"), "--quiet", "--node", self.name, *args]
         done = subprocess.run(command, env=self.env, cwd=self.dir, capture_output=True, text=True, timeout=60)
         if done.returncode != 0:

@@ -1,0 +1,157 @@
+"""Real servers for the tests, started once a session, and a fresh migrated database for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from fundlyhub.database import dispose_engines, get_engine
+from fundlyhub.database.migrate import migrate
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.settings import Settings, get_settings
+from tests.support.platform import Platform, database_dsn, fresh_broker_url
+from tests.support.rabbitmq import RabbitNode, available
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server_root() -> Iterator[Path]:
+    """The folder of this session's servers, open to the account that PostgreSQL runs as."""
+    root = Path(tempfile.mkdtemp(prefix="fundlyhub-tests-", dir="/var/tmp" if Path("/var/tmp").exists() else None))
+    root.chmod(0o755)
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_root: Path) -> Iterator[Postgres]:
+    """A PostgreSQL server without fsync: no test here pulls the plug of the machine."""
+    server = Postgres(server_root / "postgres", options={"fsync": "off", "synchronous_commit": "off"})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(server_root: Path) -> Iterator[Valkey]:
+    """A Valkey server."""
+    server = Valkey(server_root / "valkey")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitNode]:
+    """A private RabbitMQ node; without its binary the test is skipped, on CI it fails."""
+    if not available():
+        if os.environ.get("CI") == "true":
+            pytest.fail("RabbitMQ is not installed, and CI must not do without: see .ci/run")
+        pytest.skip("RabbitMQ is not installed (Debian: apt-get install rabbitmq-server)")
+    node = RabbitNode()
+    node.start()
+    yield node
+    node.stop()
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """A migrated database that the tests' databases are copied from."""
+    name = "fundlyhub_template"
+    _create(postgres, name)
+    dsn = database_dsn(postgres.dsn, name)
+    migrate(Settings(events_dsn=dsn, app_dsn=dsn, analytics_dsn=dsn))
+    return name
+
+
+@pytest.fixture
+def dsn(postgres: Postgres, template: str) -> Iterator[str]:
+    """A fresh migrated database that holds all three schemas."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _create(postgres, name, template)
+    yield database_dsn(postgres.dsn, name)
+    _drop(postgres, name)
+
+
+@pytest.fixture
+def settings(dsn: str, valkey: Valkey) -> Iterator[Settings]:
+    """This process's settings: a fresh database, and Valkey as broker."""
+    with _environment({**_dsns(dsn), "FUNDLYHUB_BROKER_URL": valkey.url, "FUNDLYHUB_REDIS_URL": valkey.url}):
+        yield get_settings()
+
+
+@pytest.fixture
+def analytics(settings: Settings) -> Engine:
+    """An engine on the Analytics DB of a fresh platform."""
+    return get_engine("analytics")
+
+
+@pytest.fixture(params=["valkey", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def platform(request: pytest.FixtureRequest, dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
+    """A fresh database with a fresh broker, once on Valkey and once on RabbitMQ, for real processes."""
+    broker = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else valkey
+    broker_url = fresh_broker_url(broker)
+    environment = {**_dsns(dsn), "FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.url}
+    with _environment(environment), Platform(environment, dsn, broker, tmp_path) as ready:
+        yield ready
+
+
+def _dsns(dsn: str) -> dict[str, str]:
+    return {f"FUNDLYHUB_{name}_DSN": dsn for name in ("EVENTS", "APP", "ANALYTICS")}
+
+
+class _environment:
+    """Sets variables, and makes this process read its settings anew, before and after."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self.variables = variables
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.variables}
+        os.environ.update(self.variables)
+        _forget()
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        _forget()
+
+
+def _forget() -> None:
+    dispose_engines(close=True)
+    get_settings.cache_clear()
+
+
+def _create(server: Postgres, name: str, template: str = "template1") -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as db:
+        db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+
+
+def _drop(server: Postgres, name: str) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as db:
+        db.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def pytest_report_header() -> str:
+    """Say at the top, and so in every log, whether RabbitMQ takes part."""
+    return f"RabbitMQ: {'tested' if available() else 'NOT INSTALLED, its tests are skipped'}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it at the end too."""
+    if not available():
+        terminalreporter.write_line("RabbitMQ is not installed: its tests were skipped", yellow=True)
+
+

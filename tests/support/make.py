@@ -1,0 +1,53 @@
+"""Payloads and envelopes for tests."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from fundlyhub import DonationCompleted, DonationInitiated, DonationRefunded, SearchQuerySubmitted
+
+
+def initiated() -> DonationInitiated:
+    """A donation that has begun; the counting processor takes it."""
+    return DonationInitiated(
+        donation_id=uuid4(), campaign_id=uuid4(), amount=Decimal("5"), currency="USD", payment_method="card"
+    )
+
+
+def search(word: str) -> SearchQuerySubmitted:
+    """A search; the counting processor does what its word says."""
+    return SearchQuerySubmitted(query=word)
+
+
+def completed(campaign_id: UUID | None = None, **fields: Any) -> DonationCompleted:
+    """A gift of 10.00 USD, unless the fields say otherwise."""
+    return DonationCompleted(
+        **{
+            "donation_id": uuid4(),
+            "campaign_id": campaign_id or uuid4(),
+            "donor_id": uuid4(),
+            "amount": Decimal("10.00"),
+            "currency": "USD",
+            "net_amount": Decimal("9.50"),
+            "payment_provider": "stripe",
+            "transaction_id": "pi_test",
+            **fields,
+        }
+    )
+
+
+def refunded(donation_id: UUID, amount: str, **fields: Any) -> DonationRefunded:
+    """A refund of this amount, by a person."""
+    return DonationRefunded(
+        **{
+            "donation_id": donation_id,
+            "original_amount": Decimal("10.00"),
+            "refund_amount": Decimal(amount),
+            "reason": "asked for",
+            "refund_transaction_id": f"re_{uuid4().hex}",
+            "initiated_by": uuid4(),
+            **fields,
+        }
+    )

@@ -1,0 +1,164 @@
+"""A whole platform for one test: a database, a broker, and real relay and worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import psycopg
+import redis
+from kombu import Connection
+
+from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.processing.queues import declarations
+from tests.support.rabbitmq import RabbitNode
+
+Broker = Valkey | RabbitNode
+
+
+def database_dsn(server_dsn: str, database: str) -> str:
+    """The server's DSN with another database."""
+    return f"{server_dsn.rpartition('/')[0]}/{database}"
+
+
+def fresh_broker_url(broker: Broker) -> str:
+    """A place of the broker where nothing waits."""
+    if isinstance(broker, RabbitNode):
+        vhost = uuid4().hex
+        broker.ctl("add_vhost", vhost)
+        broker.ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+        return f"{broker.url.rstrip('/')}/{vhost}"
+    redis.Redis.from_url(broker.url).flushall()
+    return broker.url
+
+
+def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str = "the condition") -> Any:
+    """Wait for a true value and return it; fail when it does not come in time."""
+    end = time.monotonic() + timeout
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout:.0f} s in vain for {what}")
+        time.sleep(0.05)
+
+
+class Process:
+    """A child in a session of its own, with its log in a file."""
+
+    def __init__(self, name: str, argv: list[str], environment: Mapping[str, str], folder: Path) -> None:
+        self.log = folder / f"{name}-{uuid4().hex[:6]}.log"
+        with self.log.open("wb") as out:
+            self.popen = subprocess.Popen(
+                argv, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+
+    def said(self, text: str) -> bool:
+        """Whether the log holds a text; fails when the process has ended without saying it."""
+        log = self.log.read_text(errors="replace")
+        if text in log:
+            return True
+        if self.popen.poll() is not None:
+            raise AssertionError(f"ended with {self.popen.returncode} before it said {text!r}:\n{log[-3000:]}")
+        return False
+
+    def kill(self) -> None:
+        """SIGKILL to the process and all its children."""
+        self._signal(signal.SIGKILL)
+        self.popen.wait(30)
+
+    def terminate(self) -> int:
+        """SIGTERM to the process alone, as an init system sends it; the exit status."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+        try:
+            return self.popen.wait(60)
+        finally:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.popen.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+class Platform:
+    """Starts and stops processes against one database and one broker, and looks at what they did."""
+
+    def __init__(self, environment: Mapping[str, str], dsn: str, broker: Broker, folder: Path) -> None:
+        fast = {
+            "FUNDLYHUB_SWEEP_INTERVAL": "1",
+            "FUNDLYHUB_SWEEP_GRACE": "3",
+            "FUNDLYHUB_PROCESSORS": "tests.support.processors",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONWARNINGS": "default",
+        }
+        self.environment = {**os.environ, **fast, **environment}
+        self.dsn, self.broker, self.folder = dsn, broker, folder
+        self.processes: list[Process] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for process in self.processes:
+            process.kill()
+
+    def relay(self, **variables: str) -> Process:
+        """A relay process; it may lead or stand by."""
+        return self.start("relay", [sys.executable, "-m", "fundlyhub", "relay"], variables)
+
+    def worker(self, queues: str = "projections", *, concurrency: int = 2, **variables: str) -> Process:
+        """A worker process that is ready to take up messages."""
+        argv = [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", queues, "-c", str(concurrency)]
+        argv += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"]
+        process = self.start("worker", argv, {"REMAP_SIGTERM": "SIGQUIT", **variables})
+        wait_until(lambda: process.said(" ready."), what="the worker")
+        return process
+
+    def start(self, name: str, argv: list[str], variables: Mapping[str, str]) -> Process:
+        """Any process, with the platform's environment."""
+        process = Process(name, argv, {**self.environment, **variables}, self.folder)
+        self.processes.append(process)
+        return process
+
+    def run(self, *args: str, input: bytes | None = None) -> subprocess.CompletedProcess[str]:
+        """A `fundlyhub` command to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "fundlyhub", *args], env=self.environment, input=input, capture_output=True, timeout=60
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def purge(self) -> None:
+        """Empty every queue, as an operator's slip would."""
+        if isinstance(self.broker, Valkey):
+            redis.Redis.from_url(self.environment["FUNDLYHUB_BROKER_URL"]).flushall()
+            return
+        with Connection(self.environment["FUNDLYHUB_BROKER_URL"]) as connection, connection.channel() as channel:
+            for queue in declarations(amqp=True):
+                queue(channel).purge()
+
+    def value(self, query: str, *values: Any) -> Any:
+        """The first column of the first row of a query."""
+        with psycopg.connect(self.dsn, autocommit=True) as db:
+            row = db.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def applied(self, processor: str) -> int:
+        """How many events a processor has claimed."""
+        return int(self.value("SELECT count(*) FROM analytics.processed_events WHERE processor = %s", processor))
+
+    def wait_applied(self, processor: str, events: int, *, timeout: float = 90) -> None:
+        """Wait until a processor has claimed so many events."""
+        wait_until(
+            lambda: self.applied(processor) >= events, timeout=timeout, what=f"{events} events in {processor}"
+        )
