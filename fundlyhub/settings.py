@@ -30,9 +30,13 @@ class Settings(BaseSettings):
     may hold passwords, so they are secrets here and never shown whole.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FUNDLYHUB_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FUNDLYHUB_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
-    events_dsn: SecretStr | None = Field(None, description="Events DB: the API's own database, where the log is")
+    events_dsn: SecretStr | None = Field(
+        None, description="Events DB: the API's own database, where the log is"
+    )
     app_dsn: SecretStr | None = Field(None, description="App DB: subscriptions, feed, notifications")
     analytics_dsn: SecretStr | None = Field(None, description="Analytics DB: the read models")
     broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp:// or redis://")

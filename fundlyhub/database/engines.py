@@ -32,7 +32,11 @@ def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
         "lock_timeout": settings.lock_timeout,
         "idle_in_transaction_session_timeout": settings.statement_timeout * 5,
     }
-    options = [f"-c search_path={branch}", "-c timezone=UTC", "-c default_transaction_isolation=read\\ committed"]
+    options = [
+        f"-c search_path={branch}",
+        "-c timezone=UTC",
+        "-c default_transaction_isolation=read\\ committed",
+    ]
     options += [f"-c {name}={int(seconds * 1000)}" for name, seconds in milliseconds.items()]
     return {
         "connect_timeout": CONNECT_TIMEOUT,
@@ -42,7 +46,9 @@ def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
     }
 
 
-def connect(branch: Branch, *, settings: Settings | None = None, autocommit: bool = False) -> psycopg.Connection:
+def connect(
+    branch: Branch, *, settings: Settings | None = None, autocommit: bool = False
+) -> psycopg.Connection:
     """A plain connection of its own.
 
     Raises Unavailable, in one line and without a password, when the server cannot be reached.

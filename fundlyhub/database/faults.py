@@ -45,7 +45,9 @@ def is_concurrency_fault(error: BaseException) -> bool:
 def unavailable(branch: Branch, dsn: str, error: psycopg.Error) -> Unavailable:
     """One line that says which server, where, why and what to do; no password in it."""
     where = _where(dsn)
-    reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ") if str(error) else "no answer"
+    reason = (
+        str(error).strip().splitlines()[0].removeprefix("connection failed: ") if str(error) else "no answer"
+    )
     return Unavailable(
         f"cannot reach the {branch} database at {where}: {reason}; start it, or correct FUNDLYHUB_{branch.upper()}_DSN"
     )

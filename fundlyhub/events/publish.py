@@ -192,7 +192,9 @@ def _batch(events: Sequence[Event], timed: bool) -> str:
 
 def _execute(session: SyncSession, batch: str, notify: bool) -> Sequence[Any]:
     if isinstance(session, psycopg.Connection):
-        return session.cursor(row_factory=psycopg.rows.tuple_row).execute(_PSYCOPG, (batch, notify)).fetchall()
+        return (
+            session.cursor(row_factory=psycopg.rows.tuple_row).execute(_PSYCOPG, (batch, notify)).fetchall()
+        )
     if isinstance(session, (Session, Connection)):
         return session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify}).fetchall()
     raise WrongUse(
@@ -219,7 +221,9 @@ def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
         event = events[n - 1]
         if outcome == "different":
             raise ConflictingEvent(f"id: event {event.id} is in the log already, with other content")
-        update = {"position": position} if stored_at is None else {"position": position, "timestamp": stored_at}
+        update = (
+            {"position": position} if stored_at is None else {"position": position, "timestamp": stored_at}
+        )
         published.append(Published(event.model_copy(update=update), outcome == "new"))
     return published
 

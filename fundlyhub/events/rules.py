@@ -58,8 +58,10 @@ def reasons(error: ValidationError, prefix: str = "") -> tuple[str, ...]:
 def _reasons(error: ValidationError, prefix: str) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False):
         path = ".".join(_safe(str(part)) for part in (prefix, *fault["loc"]) if part != "")
-        yield f"{path}: {_message(fault['type'], fault.get('ctx', {}))}" if path else _message(
-            fault["type"], fault.get("ctx", {})
+        yield (
+            f"{path}: {_message(fault['type'], fault.get('ctx', {}))}"
+            if path
+            else _message(fault["type"], fault.get("ctx", {}))
         )
 
 

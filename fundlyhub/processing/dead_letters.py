@@ -14,7 +14,18 @@ from datetime import datetime
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Identity, Index, Integer, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Connection,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy import UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import DBAPIError
@@ -117,7 +128,11 @@ def describe(error: BaseException) -> str:
     if isinstance(original, psycopg.Error):
         names = ("schema_name", "table_name", "column_name", "constraint_name", "datatype_name")
         parts += [f"SQLSTATE {sqlstate(error) or 'unknown'}"]
-        parts += [f"{name.removesuffix('_name')} {value}" for name in names if (value := getattr(original.diag, name))]
+        parts += [
+            f"{name.removesuffix('_name')} {value}"
+            for name in names
+            if (value := getattr(original.diag, name))
+        ]
     else:
         parts.append("text withheld, since it may hold people's data; see the traceback")
     return ": ".join((parts[0], ", ".join(parts[1:])))

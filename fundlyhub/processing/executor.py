@@ -13,17 +13,17 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 from celery.exceptions import SoftTimeLimitExceeded
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
 from fundlyhub.errors import Permanent
 from fundlyhub.events import Event
 from fundlyhub.processing import attempts
-from fundlyhub.processing.idempotency import claim
+from fundlyhub.processing.idempotency import claim, claimed
 from fundlyhub.processing.outcome import Done, Skipped, WorkerLost
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.settling import Report, Run, settle
-from fundlyhub.processing.work import Work, load
+from fundlyhub.processing.work import Refused, Work, load
 
 COLLISIONS = 5
 """Times that a transaction is run again when a neighbour's got in its way."""
@@ -52,13 +52,20 @@ def execute(
     try:
         with get_engine("events").begin() as log:
             work = load(log, processor, positions, due=due, careful=careful)
-        runs = _run_carefully(processor, work, budget) if careful else _run(processor, work)
-        with get_engine("events").begin() as log:
-            return settle(log, processor, work, runs, now=_now(), rng=random.Random())
+        if careful:
+            return _run_carefully(processor, work, budget)
+        return _settled(processor, work, work.refused, _run(processor, work))
     except Exception as error:
         if is_outage(error):
             raise Outage(type(error).__name__) from error
         raise
+
+
+def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
+    if not refused and not runs:
+        return Report()
+    with get_engine("events").begin() as log:
+        return settle(log, processor, work, refused, runs, now=_now(), rng=random.Random())
 
 
 def _run(processor: type[Processor], work: Work) -> list[Run]:
@@ -88,21 +95,26 @@ def _run_one(processor: type[Processor], event: Event) -> Run:
         return Run(event, error)
 
 
-def _run_carefully(processor: type[Processor], work: Work, budget: float) -> list[Run]:
-    """One event at a time; whoever kills the worker is left with one attempt more."""
-    runs: list[Run] = []
+def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Report:
+    """One event at a time, each settled before the next: whoever kills the worker is left with one attempt more."""
+    report = _settled(processor, work, work.refused, [])
     end = time.monotonic() + budget
+    with get_engine(processor.database).connect() as db:
+        applied = claimed(db, processor.name, [event.position for event in work.ready if event.position])
     for index, event in enumerate(work.ready):
         if time.monotonic() > end:
-            return runs + [Run(rest, None) for rest in work.ready[index:]]
-        if work.attempts_of(event.position) >= processor.max_attempts:
-            runs.append(Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran")))
-            continue
-        run = _counted(processor, event)
-        runs.append(run)
+            rest = [Run(left, None) for left in work.ready[index:]]
+            return report + _settled(processor, work, [], rest)
+        if event.position in applied:
+            run = Run(event, None, outcome=Skipped())
+        elif work.attempts_of(event.position) >= processor.max_attempts:
+            run = Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran"))
+        else:
+            run = _counted(processor, event)
+        report += _settled(processor, work, [], [run])
         if isinstance(run.error, SoftTimeLimitExceeded):
-            return runs + [Run(rest, None) for rest in work.ready[index + 1 :]]
-    return runs
+            end = time.monotonic()  # the limit strikes once: nothing guards the events after this one
+    return report
 
 
 def _counted(processor: type[Processor], event: Event) -> Run:
@@ -111,13 +123,13 @@ def _counted(processor: type[Processor], event: Event) -> Run:
     with get_engine("events").begin() as log:
         attempts.count(log, processor.name, event.position, now=now, next_at=now + timedelta(minutes=5))
     try:
-        result = _apply(processor, [event])[0]
+        outcome = _apply(processor, [event])[0].outcome
     except Exception as error:
         if is_outage(error):
             _give_back(processor, event)
             raise
         return Run(event, error, counted=True)
-    return Run(event, result.error, outcome=result.outcome, counted=True)
+    return Run(event, None, outcome=outcome, counted=True)
 
 
 def _give_back(processor: type[Processor], event: Event) -> None:
@@ -160,5 +172,3 @@ def _runs(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
 def _now() -> datetime:
     return datetime.now(UTC)
 
-
-__all__ = ["Engine", "Outage", "execute"]

@@ -39,7 +39,11 @@ def declarations(amqp: bool) -> list[Declaration]:
     exchange = Exchange(EXCHANGE, type="topic" if amqp else "direct", durable=True)
     return [
         Declaration(
-            name, exchange, routing_key=routing_key(name), durable=True, queue_arguments=_WORK if amqp else None
+            name,
+            exchange,
+            routing_key=routing_key(name),
+            durable=True,
+            queue_arguments=_WORK if amqp else None,
         )
         for name in QUEUES
     ]
@@ -59,7 +63,9 @@ def declare(connection: Connection, amqp: bool) -> None:
     with connection.channel() as channel:
         if amqp:
             exchange = Exchange(DEAD_EXCHANGE, type="topic", durable=True)
-            Declaration(DEAD_QUEUE, exchange, routing_key=DEAD_QUEUE, queue_arguments=_QUORUM)(channel).declare()
+            Declaration(DEAD_QUEUE, exchange, routing_key=DEAD_QUEUE, queue_arguments=_QUORUM)(
+                channel
+            ).declare()
         for queue in declarations(amqp):
             queue(channel).declare()
 
@@ -68,5 +74,6 @@ def depths(connection: Connection, amqp: bool) -> dict[str, int]:
     """Messages that wait in each work queue."""
     with connection.channel() as channel:
         return {
-            queue.name: queue(channel).queue_declare(passive=True).message_count for queue in declarations(amqp)
+            queue.name: queue(channel).queue_declare(passive=True).message_count
+            for queue in declarations(amqp)
         }

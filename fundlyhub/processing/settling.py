@@ -18,7 +18,7 @@ from fundlyhub.processing.attempts import Postponed
 from fundlyhub.processing.dead_letters import DeadLetter
 from fundlyhub.processing.outcome import Dead, Done, History, Outcome, Retry, Skipped, Snoozed, decide
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.work import Work
+from fundlyhub.processing.work import Refused, Work
 
 log = getLogger(__name__)
 
@@ -55,6 +55,10 @@ class Report:
     outcomes: Counter[str] = field(default_factory=Counter)
     resend: list[Resend] = field(default_factory=list)
 
+    def __add__(self, other: Report) -> Report:
+        """Both together."""
+        return Report(self.outcomes + other.outcomes, self.resend + other.resend)
+
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
@@ -66,15 +70,22 @@ class _Failure:
 
 
 def settle(
-    db: Connection, processor: type[Processor], work: Work, runs: Sequence[Run], *, now: datetime, rng: random.Random
+    db: Connection,
+    processor: type[Processor],
+    work: Work,
+    refused: Sequence[Refused],
+    runs: Sequence[Run],
+    *,
+    now: datetime,
+    rng: random.Random,
 ) -> Report:
-    """Write down what became of each event, in the caller's transaction on the Events DB."""
+    """Write down what became of these events of ``work``, in the caller's transaction on the Events DB."""
     report = Report()
     finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
     unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
     report.outcomes.update(type(run.outcome).__name__.lower() for run in runs if run.outcome)
     postponed, letters = [], []
-    for failure in _failures(work, runs):
+    for failure in _failures(refused, runs):
         outcome, history = _decided(processor, work, failure, now, rng)
         report.outcomes[type(outcome).__name__.lower()] += 1
         if isinstance(outcome, Dead):
@@ -94,10 +105,10 @@ def settle(
     return report
 
 
-def _failures(work: Work, runs: Iterable[Run]) -> Iterable[_Failure]:
-    for refused in work.refused:
-        row = refused.stored
-        yield _Failure(row.position, row.id, row.type, refused.error, counted=False)
+def _failures(refused: Iterable[Refused], runs: Iterable[Run]) -> Iterable[_Failure]:
+    for item in refused:
+        row = item.stored
+        yield _Failure(row.position, row.id, row.type, item.error, counted=False)
     for run in runs:
         if run.error is not None:
             assert run.event.position is not None
@@ -129,7 +140,10 @@ def _postponed(failure: _Failure, outcome: Retry | Snoozed, now: datetime) -> Po
     """An attempt that was counted before its run is not counted again, and given back by a snooze."""
     spent = (1 if isinstance(outcome, Retry) else 0) - (1 if failure.counted else 0)
     return Postponed(
-        failure.position, spent, now + timedelta(seconds=outcome.seconds), dead_letters.error_class(failure.error)
+        failure.position,
+        spent,
+        now + timedelta(seconds=outcome.seconds),
+        dead_letters.error_class(failure.error),
     )
 
 

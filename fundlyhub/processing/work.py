@@ -37,7 +37,6 @@ class Work:
     refused: list[Refused] = field(default_factory=list)
     not_due: list[int] = field(default_factory=list)
     attempts: Mapping[int, attempts.Attempt] = field(default_factory=dict)
-    rows: Mapping[int, StoredEvent] = field(default_factory=dict)
 
     def attempts_of(self, position: int | None) -> int:
         """Failures of this event so far."""
@@ -57,10 +56,12 @@ def load(
     wanted = sorted(set(positions))
     rows = read_log(db, wanted)
     if len(rows) < len(wanted):
-        log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
+        log.warning(
+            "%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted)
+        )
     known = attempts.read(db, processor.name, wanted)
     resting = dead_letters.settled(db, processor.name, wanted)
-    work = Work(attempts=known, rows={row.position: row for row in rows})
+    work = Work(attempts=known)
     latest = datetime.now(UTC) + EARLY
     for row in rows:
         if row.position in resting:

@@ -90,7 +90,9 @@ class SnapshotCursor:
     ``db`` is an autocommit connection to the Events DB.
     """
 
-    def __init__(self, db: psycopg.Connection[Any], name: str, epoch: int, seen: str, window: Window | None) -> None:
+    def __init__(
+        self, db: psycopg.Connection[Any], name: str, epoch: int, seen: str, window: Window | None
+    ) -> None:
         self.db, self.name, self.epoch, self.seen, self.window = db, name, epoch, seen, window
 
     @classmethod

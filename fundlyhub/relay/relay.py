@@ -14,7 +14,13 @@ import kombu
 import psycopg
 import redis
 from celery import Celery
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_event_set, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 from tenacity import sleep_using_event
 
 from fundlyhub.database import connect, is_outage
@@ -60,7 +66,11 @@ class Relay:
     """Runs until ``stop`` is set. Outages of database and broker pause it; they cost no event anything."""
 
     def __init__(
-        self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], stop: threading.Event
+        self,
+        app: Celery,
+        settings: Settings,
+        processors: Mapping[str, type[Processor]],
+        stop: threading.Event,
     ) -> None:
         self._settings, self._processors, self._stop = settings, processors, stop
         self._app = app

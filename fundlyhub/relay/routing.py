@@ -25,7 +25,8 @@ class Router:
 
     def __init__(self, processors: Mapping[str, type[Processor]]) -> None:
         self._patterns = [
-            (processor, re.compile("|".join(map(_regex, processor.patterns())))) for processor in processors.values()
+            (processor, re.compile("|".join(map(_regex, processor.patterns()))))
+            for processor in processors.values()
         ]
         self.wanting = lru_cache(maxsize=1_000)(self._wanting)
 

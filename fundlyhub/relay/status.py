@@ -64,7 +64,9 @@ def relay_lag(db: psycopg.Connection[Any]) -> dict[str, Any]:
     """Events that are committed and not yet relayed, and the age of the oldest in seconds."""
     row = db.execute(_CURSOR).fetchone()
     seen, target, after = (row[1], row[2], row[3]) if row else (NOTHING_SEEN, None, 0)
-    events, age = _one(db, _LAG, {"seen": seen, "target": target or NOTHING_SEEN, "after": after if target else 0})
+    events, age = _one(
+        db, _LAG, {"seen": seen, "target": target or NOTHING_SEEN, "after": after if target else 0}
+    )
     return {"lag_events": events, "lag_seconds": round(max(0.0, age or 0.0), 3)}
 
 
@@ -78,7 +80,8 @@ def relay_status(db: psycopg.Connection[Any]) -> dict[str, Any]:
         "head": _one(db, _HEAD)[0],
         **relay_lag(db),
         "passed_over": [
-            {"type": kind, "events": events, "last_position": last} for kind, events, last in db.execute(_UNROUTED)
+            {"type": kind, "events": events, "last_position": last}
+            for kind, events, last in db.execute(_UNROUTED)
         ],
     }
 

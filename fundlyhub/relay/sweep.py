@@ -62,7 +62,9 @@ class Sweeper:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join(timeout=30)
 
@@ -82,7 +84,9 @@ class Sweeper:
                 self._stop.wait(self._settings.sweep_interval)
         self._publisher.close()
 
-    def sweep(self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float) -> None:
+    def sweep(
+        self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float
+    ) -> None:
         """One round: what is due, then what is missing, for each processor."""
         self._send_due(db)
         target = self._target(db, now)

@@ -58,7 +58,12 @@ class Process:
         self.log = folder / f"{name}-{uuid4().hex[:6]}.log"
         with self.log.open("wb") as out:
             self.popen = subprocess.Popen(
-                argv, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                argv,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
 
     def said(self, text: str) -> bool:
@@ -67,7 +72,9 @@ class Process:
         if text in log:
             return True
         if self.popen.poll() is not None:
-            raise AssertionError(f"ended with {self.popen.returncode} before it said {text!r}:\n{log[-3000:]}")
+            raise AssertionError(
+                f"ended with {self.popen.returncode} before it said {text!r}:\n{log[-3000:]}"
+            )
         return False
 
     def kill(self) -> None:
@@ -109,7 +116,9 @@ class Platform:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         for process in self.processes:
             process.kill()
 
@@ -119,7 +128,18 @@ class Platform:
 
     def worker(self, queues: str = "projections", *, concurrency: int = 2, **variables: str) -> Process:
         """A worker process that is ready to take up messages."""
-        argv = [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", queues, "-c", str(concurrency)]
+        argv = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "fundlyhub",
+            "worker",
+            "-Q",
+            queues,
+            "-c",
+            str(concurrency),
+        ]
         argv += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"]
         process = self.start("worker", argv, {"REMAP_SIGTERM": "SIGQUIT", **variables})
         wait_until(lambda: process.said(" ready."), what="the worker")
@@ -134,16 +154,25 @@ class Platform:
     def run(self, *args: str, input: bytes | None = None) -> subprocess.CompletedProcess[str]:
         """A `fundlyhub` command to its end."""
         done = subprocess.run(
-            [sys.executable, "-m", "fundlyhub", *args], env=self.environment, input=input, capture_output=True, timeout=60
+            [sys.executable, "-m", "fundlyhub", *args],
+            env=self.environment,
+            input=input,
+            capture_output=True,
+            timeout=60,
         )
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
 
     def purge(self) -> None:
         """Empty every queue, as an operator's slip would."""
         if isinstance(self.broker, Valkey):
             redis.Redis.from_url(self.environment["FUNDLYHUB_BROKER_URL"]).flushall()
             return
-        with Connection(self.environment["FUNDLYHUB_BROKER_URL"]) as connection, connection.channel() as channel:
+        with (
+            Connection(self.environment["FUNDLYHUB_BROKER_URL"]) as connection,
+            connection.channel() as channel,
+        ):
             for queue in declarations(amqp=True):
                 queue(channel).purge()
 
@@ -155,7 +184,9 @@ class Platform:
 
     def applied(self, processor: str) -> int:
         """How many events a processor has claimed."""
-        return int(self.value("SELECT count(*) FROM analytics.processed_events WHERE processor = %s", processor))
+        return int(
+            self.value("SELECT count(*) FROM analytics.processed_events WHERE processor = %s", processor)
+        )
 
     def wait_applied(self, processor: str, events: int, *, timeout: float = 90) -> None:
         """Wait until a processor has claimed so many events."""

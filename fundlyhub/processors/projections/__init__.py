@@ -1,0 +1,1 @@
+"""Read models in the Analytics DB, each kept by one processor."""
