@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     sweep_patience: float = Field(
         3_600.0, ge=0, description="Age at which it is sent again even though its queue is not empty"
     )
+    task_soft_time_limit: float = Field(240.0, gt=0, description="Time after which a batch is interrupted")
+    task_time_limit: float = Field(
+        300.0, gt=0, lt=1800, description="Time after which its worker process is killed"
+    )
     statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
     lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")
 

@@ -52,6 +52,11 @@ class Commands(click.Group):
         """Run, and say what went wrong in one line: exit status 1, or 2 for wrong use."""
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:  # a group without a command: its help
+            raise
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "fundlyhub"
+            fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", 2)
         except FundlyHubError as error:
             fail(str(error), 2 if isinstance(error, WrongUse) else 1)
         except (DBAPIError, psycopg.Error) as error:

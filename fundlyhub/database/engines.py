@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from fundlyhub.database.faults import unavailable
+from fundlyhub.database.faults import parsed_dsn, unavailable
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
 
 CONNECT_TIMEOUT = 10
@@ -54,12 +54,12 @@ def connect(
     Raises Unavailable, in one line and without a password, when the server cannot be reached.
     """
     settings = settings or get_settings()
+    dsn = settings.dsn(branch)
+    parsed_dsn(branch, dsn)
     try:
-        return psycopg.connect(
-            settings.dsn(branch), autocommit=autocommit, **connection_options(settings, branch)
-        )
+        return psycopg.connect(dsn, autocommit=autocommit, **connection_options(settings, branch))
     except psycopg.Error as error:
-        raise unavailable(branch, settings.dsn(branch), error) from None
+        raise unavailable(branch, dsn, error) from None
 
 
 @cache
@@ -72,7 +72,9 @@ def make_engine(branch: Branch, settings: Settings, *, pooled: bool = True) -> E
     """An engine whose connections see our schema first and have our time-outs."""
 
     def creator() -> psycopg.Connection:
-        return psycopg.connect(settings.dsn(branch), **connection_options(settings, branch))
+        dsn = settings.dsn(branch)
+        parsed_dsn(branch, dsn)
+        return psycopg.connect(dsn, **connection_options(settings, branch))
 
     pool: dict[str, Any] = (
         {"pool_size": 2, "max_overflow": 10, "pool_pre_ping": True, "pool_recycle": 1800}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
-from fundlyhub.errors import Unavailable
+from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.settings import Branch
 
 # Classes of SQLSTATE that say: the server, not the statement. 08 connection, 53 out of disk, memory or
@@ -42,20 +45,41 @@ def is_concurrency_fault(error: BaseException) -> bool:
     return sqlstate(error) in _CONCURRENCY
 
 
-def unavailable(branch: Branch, dsn: str, error: psycopg.Error) -> Unavailable:
+def unavailable(branch: Branch, dsn: str, error: BaseException | None) -> Unavailable:
     """One line that says which server, where, why and what to do; no password in it."""
-    where = _where(dsn)
-    reason = (
-        str(error).strip().splitlines()[0].removeprefix("connection failed: ") if str(error) else "no answer"
-    )
+    parts = parsed_dsn(branch, dsn)
+    where = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
     return Unavailable(
-        f"cannot reach the {branch} database at {where}: {reason}; start it, or correct FUNDLYHUB_{branch.upper()}_DSN"
+        f"cannot reach the {branch} database at {where}: {_reason(error)}; "
+        f"start it, or correct FUNDLYHUB_{branch.upper()}_DSN"
     )
 
 
-def _where(dsn: str) -> str:
+def refused(branch: Branch, error: BaseException | None) -> Unavailable:
+    """One line for a server that answers, and does not let us do what we must."""
+    return Unavailable(
+        f"the {branch} database refused: {_reason(error)}; give our role the rights that it lacks"
+    )
+
+
+def parsed_dsn(branch: Branch, dsn: str) -> Mapping[str, Any]:
+    """The parts of a DSN.
+
+    Raises WrongUse when it is malformed: libpq's own text would repeat it, password and all.
+    """
+    name = f"FUNDLYHUB_{branch.upper()}_DSN"
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.Error:
-        return "(the DSN is malformed)"
-    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+        raise WrongUse(f"{name} is malformed: write postgresql://user:password@host:port/database") from None
+    if "@" in str(parts.get("host", "")):  # the end of the password was taken for the host
+        raise WrongUse(f"{name} is malformed: write an @ in the password as %40")
+    return parts
+
+
+def _reason(error: BaseException | None) -> str:
+    """The driver's last line: of several addresses that were tried, the first line says only that they were."""
+    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    text = primary or (lines[-1] if lines else "no answer")
+    return text.strip(" -").removeprefix("connection failed: ")

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database.engines import make_engine
-from fundlyhub.database.faults import unavailable
+from fundlyhub.database.faults import is_outage, refused, sqlstate, unavailable
 from fundlyhub.errors import NewerDatabase, NotMigrated
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
 
@@ -50,6 +50,8 @@ def migrate(settings: Settings | None = None) -> list[BranchState]:
     Raises Unavailable when a server cannot be reached, and NewerDatabase when one is ahead of the code.
     """
     settings = settings or get_settings()
+    for found in check(settings):  # all or nothing, as far as three databases allow it
+        _refuse_unfit(found, allow_behind=True)
     return [_migrate_branch(branch, settings) for branch in BRANCHES]
 
 
@@ -66,7 +68,7 @@ def branch_state(branch: Branch, settings: Settings) -> BranchState:
         with engine.connect() as connection:
             return _state(branch, connection)
     except DBAPIError as error:
-        raise unavailable(branch, settings.dsn(branch), error.orig) from None
+        raise _explained(branch, settings, error) from None
 
 
 def require_current(*branches: Branch, settings: Settings | None = None) -> None:
@@ -106,9 +108,13 @@ def _migrate_branch(branch: Branch, settings: Settings) -> BranchState:
                 command.upgrade(_config(branch, connection), "head")
             return found
     except DBAPIError as error:
-        if error.connection_invalidated or error.orig is None or error.orig.sqlstate is None:
-            raise unavailable(branch, settings.dsn(branch), error.orig) from None
-        raise
+        raise _explained(branch, settings, error) from None
+
+
+def _explained(branch: Branch, settings: Settings, error: DBAPIError) -> Exception:
+    if sqlstate(error) == "42501":  # insufficient privilege
+        return refused(branch, error.orig)
+    return unavailable(branch, settings.dsn(branch), error.orig) if is_outage(error) else error
 
 
 def _state(branch: Branch, connection: Connection) -> BranchState:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.catalogue import SECRET_KEYS, canonical_type, canonical_version, payload_class
@@ -23,6 +23,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing happened before: an earlier time is a mistake."""
 MAX_AHEAD = timedelta(minutes=5)
 """How far a producer's clock may be ahead of ours."""
+_SECRETS = frozenset(name for keys in SECRET_KEYS.values() for key in keys for name in (key, to_snake(key)))
 
 
 class Event(BaseModel):
@@ -86,11 +87,7 @@ class Event(BaseModel):
         kind, version = canonical_type(row.type), canonical_version(row.version)
         payload_class(kind, version)  # an unknown version is told from a wrong payload
         _check_time(row.occurred_at, now=row.recorded_at)
-        try:
-            version, payload = upcast(kind, version, decode(row.payload))
-            metadata = decode(row.metadata)
-        except RecursionError:
-            raise InvalidEvent(f"payload: must not be nested deeper than {MAX_DEPTH} levels") from None
+        version, payload = upcast(kind, version, _decoded("payload", row.payload))
         # The envelope's columns have their types from the database: only the payload needs checking.
         return cls.model_construct(
             id=row.id,
@@ -100,7 +97,7 @@ class Event(BaseModel):
             payload=_validated(payload_class(kind, version), payload),
             correlation_id=row.correlation_id,
             causation_id=row.causation_id,
-            metadata=metadata,
+            metadata=_decoded("metadata", row.metadata),
             position=row.position,
         )
 
@@ -135,6 +132,15 @@ def dumps(value: Any) -> bytes:
         raise InvalidEvent(f"payload: cannot be JSON: {error}") from None
 
 
+def _decoded(field: str, stored: str) -> Any:
+    try:
+        return decode(stored)
+    except RecursionError:
+        raise InvalidEvent(f"{field}: must not be nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError:  # a whole number of thousands of digits, which jsonb can hold
+        raise InvalidEvent(f"{field}: must not hold such large numbers") from None
+
+
 def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value, "f"))
@@ -145,22 +151,31 @@ def _prepared(data: Any) -> Any:
     """The envelope with its type and version in their canonical form, and its payload checked."""
     if not isinstance(data, dict):
         raise InvalidEvent("an event must be a JSON object")
-    for required in ("type", "version", "payload"):
-        if not isinstance(data.get(required), (str, dict, Payload)):
-            raise InvalidEvent(f"{required}: is required")
-    kind = canonical_type(str(data["type"]))
-    version = canonical_version(str(data["version"]))
-    metadata = data.get("metadata")
-    check_json(metadata, path="metadata")
-    if isinstance(metadata, dict):
-        metadata = {key: value for key, value in metadata.items() if key not in SECRET_KEYS.get(kind, ())}
+    if missing := [
+        f"{name}: is required" for name in ("type", "version", "payload") if data.get(name) is None
+    ]:
+        raise InvalidEvent(*missing)
+    if wrong := [
+        f"{name}: must be a text" for name in ("type", "version") if not isinstance(data[name], str)
+    ]:
+        raise InvalidEvent(*wrong)
+    kind, version = canonical_type(data["type"]), canonical_version(data["version"])
     return {
-        **data,
+        **{key: value for key, value in data.items() if key != "position"},  # only the log gives a position
         "type": kind,
         "version": version,
         "payload": _checked_payload(kind, version, data["payload"]),
-        "metadata": metadata or {},
+        "metadata": _checked_metadata(data.get("metadata")),
     }
+
+
+def _checked_metadata(metadata: Any) -> dict[str, Any]:
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, dict):
+        raise InvalidEvent("metadata: must be an object")
+    check_json(metadata, path="metadata")
+    return {key: value for key, value in metadata.items() if key not in _SECRETS}
 
 
 def _checked_payload(kind: str, version: str, payload: Any) -> Payload:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from typing import BinaryIO, NamedTuple
 
 from fundlyhub.errors import ConflictingEvent, InvalidEvent
 from fundlyhub.events.envelope import Event
@@ -12,9 +12,12 @@ from fundlyhub.events.publish import insert
 from fundlyhub.events.rules import MAX_BYTES, parse_json
 
 CHUNK = 500
-"""Lines in one transaction."""
+"""Lines in one transaction at most."""
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Bytes of lines in one transaction, more or less: that much of the file is in memory."""
 MAX_LINE = 4 * MAX_BYTES
 """Bytes of a line that is looked at; JSON with escapes is longer than what it says."""
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass
@@ -27,36 +30,66 @@ class LineReport:
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
-def publish_lines(file: Iterable[bytes]) -> Iterator[LineReport]:
+class _Line(NamedTuple):
+    number: int
+    text: bytes
+    is_too_long: bool
+
+
+def publish_lines(file: BinaryIO) -> Iterator[LineReport]:
     """Publish the envelopes of a file in their order, and report after each chunk.
 
     Raises Unavailable when the Events DB is away; the chunks before are in, and publishing the file again
     adds the rest.
     """
     report = LineReport()
-    lines = enumerate(file, 1)
-    while chunk := list(islice(lines, CHUNK)):
+    for chunk in _chunks(_lines(file)):
         events = list(_parsed(chunk, report))
         try:
             _publish(events, report)
         except ConflictingEvent:
             for numbered in events:  # one by one: the good ones go in
                 _publish_alone(numbered, report)
-        report.lines = chunk[-1][0]
+        report.lines = chunk[-1].number
         report.refused.sort()
         yield report
 
 
-def _parsed(chunk: list[tuple[int, bytes]], report: LineReport) -> Iterator[tuple[int, Event]]:
-    for number, line in chunk:
-        if not line.strip():
+def _lines(file: BinaryIO) -> Iterator[_Line]:
+    """The lines of a file; of one that is too long only the beginning is ever in memory."""
+    number = 0
+    while text := file.readline(MAX_LINE + 1):
+        number += 1
+        is_too_long = len(text) > MAX_LINE
+        rest = text
+        while rest and not rest.endswith(b"\n") and len(rest) > MAX_LINE:
+            rest = file.readline(MAX_LINE + 1)
+        yield _Line(number, text.removeprefix(_BOM) if number == 1 else text, is_too_long)
+
+
+def _chunks(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
+    chunk: list[_Line] = []
+    size = 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line.text)
+        if len(chunk) == CHUNK or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _parsed(chunk: list[_Line], report: LineReport) -> Iterator[tuple[int, Event]]:
+    for line in chunk:
+        if not line.text.strip():
             continue
         try:
-            if len(line) > MAX_LINE:
-                raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, the line has {len(line)}")
-            yield number, Event.model_validate(parse_json(line))
+            if line.is_too_long:
+                raise InvalidEvent(f"the line is too large: an event must have at most {MAX_BYTES} bytes")
+            yield line.number, Event.model_validate(parse_json(line.text))
         except InvalidEvent as error:
-            report.refused.append((number, str(error)))
+            report.refused.append((line.number, str(error)))
 
 
 def _publish(events: list[tuple[int, Event]], report: LineReport) -> None:

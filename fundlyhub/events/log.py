@@ -54,10 +54,14 @@ secret_keys = Table(
     Column("key", Text, primary_key=True),
 )
 
+# A time that Python cannot hold (infinity, the year 20000) comes as the nearest that it can, to be refused by
+# the check of times, and not as an error that fails the whole read.
 # A payload above the limit stays where it is: a row of ten megabytes must not travel to say that it is
 # too large. pg_column_size is the compressed size and costs nothing; the true size is checked on arrival.
 _READ = """
-    SELECT e.position, e.id, e.type, e.version, e.occurred_at, e.recorded_at, e.correlation_id, e.causation_id,
+    SELECT e.position, e.id, e.type, e.version,
+           greatest(least(e.occurred_at, '9999-12-30'), '0001-01-02') AS occurred_at,
+           e.recorded_at, e.correlation_id, e.causation_id,
            CASE WHEN pg_column_size(e.payload) <= %(limit)s THEN e.payload::text END, e.metadata::text
     FROM events.events e
     WHERE e.position = ANY (%(positions)s::bigint[])
@@ -88,5 +92,8 @@ def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
 
 
 def decode(stored: str) -> Any:
-    """JSON text of the log as Python values, numbers with a point as Decimal."""
+    """JSON text of the log as Python values, numbers with a point as Decimal.
+
+    Raises RecursionError or ValueError for what the log can hold and Python cannot.
+    """
     return json.loads(stored, parse_float=Decimal)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -33,6 +34,8 @@ AsyncSessions = AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]
 
 CHUNK = 1_000
 """Events in one statement at most."""
+CHUNK_BYTES = 16 * 1024 * 1024
+"""Bytes of payload in one statement, more or less: a jsonb value ends at 256 MB."""
 
 _COLUMNS = "n, stored_position, stored_at, outcome"
 _SQLALCHEMY = text(
@@ -165,7 +168,16 @@ def _event(
 
 
 def _chunks(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    return (events[start : start + CHUNK] for start in range(0, len(events), CHUNK))
+    chunk: list[Event] = []
+    size = 0
+    for event in events:
+        chunk.append(event)
+        size += len(event.payload_json)
+        if len(chunk) == CHUNK or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _batch(events: Sequence[Event], timed: bool) -> str:
@@ -178,7 +190,7 @@ def _batch(events: Sequence[Event], timed: bool) -> str:
             "version": event.version,
             "aggregate_type": event.aggregate_type,
             "aggregate_id": event.aggregate_id,
-            "payload": event.payload.to_wire(),
+            "payload": orjson.Fragment(event.payload_json),
             "metadata": event.metadata,
             "correlation_id": event.correlation_id,
             "causation_id": event.causation_id,
@@ -229,7 +241,9 @@ def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
 
 
 def _explained(error: DBAPIError | psycopg.Error) -> Exception:
-    """A missing function or schema means a database that was never migrated."""
+    """A missing function or schema means a database that was never migrated; any other error shows no payload."""
     if sqlstate(error) in ("42883", "3F000", "42P01"):
         return NotMigrated("this database has no event log: run `fundlyhub migrate` on it")
+    if isinstance(error, DBAPIError):
+        error.hide_parameters = True  # the caller's engine may show them
     return error

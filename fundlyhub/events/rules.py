@@ -16,6 +16,8 @@ MAX_BYTES = 256 * 1024
 """Largest event, in bytes of JSON."""
 MAX_DEPTH = 32
 """Deepest nesting of objects and lists."""
+MAX_DIGITS = 300
+"""Digits of a number on either side of its point: ``1e-99999999`` is short here, but not in the log."""
 
 # PostgreSQL's jsonb refuses U+0000, and UTF-8 has no lone surrogates.
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
@@ -94,8 +96,21 @@ def check_json(value: Any, *, path: str) -> None:
             if depth > MAX_DEPTH:
                 raise InvalidEvent(f"{path}: must not be nested deeper than {MAX_DEPTH} levels")
             stack.extend((name, child, depth + 1) for name, child in _children(where, item))
-        elif isinstance(item, (float, Decimal)) and not Decimal(item).is_finite():
-            raise InvalidEvent(f"{where}: must be a finite number")
+        elif isinstance(item, (float, Decimal)):
+            _check_number(where, item)
+
+
+def _check_number(where: str, number: float | Decimal) -> None:
+    exact = Decimal(str(number)) if isinstance(number, float) else number
+    if not exact.is_finite():
+        raise InvalidEvent(f"{where}: must be a finite number")
+    if not _is_of_sane_length(exact):
+        raise InvalidEvent(f"{where}: must not have more than {MAX_DIGITS} digits")
+
+
+def _is_of_sane_length(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -2 * MAX_DIGITS and number.adjusted() <= MAX_DIGITS
 
 
 def _children(where: str, item: Any) -> Iterable[tuple[str, Any]]:
@@ -108,13 +123,14 @@ def _children(where: str, item: Any) -> Iterable[tuple[str, Any]]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON text as Python values, numbers with a point as Decimal.
+    """JSON text, in UTF-8 where it is bytes, as Python values, numbers with a point as Decimal.
 
     Raises InvalidEvent for what ``json.loads`` lets pass: duplicate keys, NaN, infinities, 1e400.
     """
     try:
+        decoded = text if isinstance(text, str) else text.decode("utf-8")
         return json.loads(
-            text, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_unique_keys
+            decoded, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_unique_keys
         )
     except InvalidEvent:
         raise
@@ -129,9 +145,12 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _finite(digits: str) -> Decimal:
-    number = Decimal(digits)
-    if not number.is_finite() or number.adjusted() > 300:
-        raise InvalidEvent("must not hold numbers beyond 1e300")
+    try:
+        number = Decimal(digits)
+    except ArithmeticError:  # an exponent beyond what Decimal can hold
+        number = Decimal("NaN")
+    if not _is_of_sane_length(number):
+        raise InvalidEvent(f"must not hold numbers of more than {MAX_DIGITS} digits")
     return number
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fundlyhub.processing.queues import EXCHANGE, declarations, routing_key
+from fundlyhub.processing.queues import EXCHANGE, QUEUES, declarations, routing_key
 from fundlyhub.settings import get_settings
 
 _settings = get_settings()
@@ -30,6 +30,7 @@ broker_transport_options: dict[str, Any] = (
 )
 
 task_queues = declarations(_amqp)
+task_routes = {f"{queue}.*": {"queue": queue} for queue in QUEUES}
 task_default_queue = "projections"
 task_default_exchange = EXCHANGE
 task_default_exchange_type = "topic" if _amqp else "direct"
@@ -47,8 +48,8 @@ task_reject_on_worker_lost = _amqp
 task_retry_on_worker_lost = not _amqp
 task_ignore_result = True
 task_track_started = False
-task_soft_time_limit = 240
-task_time_limit = 300  # below RabbitMQ's consumer timeout and the visibility timeout
+task_soft_time_limit = _settings.task_soft_time_limit
+task_time_limit = _settings.task_time_limit  # below RabbitMQ's consumer timeout and the visibility timeout
 
 worker_prefetch_multiplier = 4
 worker_cancel_long_running_tasks_on_connection_loss = False

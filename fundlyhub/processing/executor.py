@@ -61,7 +61,9 @@ def execute(
         raise
 
 
-def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
+def _settled(
+    processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]
+) -> Report:
     if not refused and not runs:
         return Report()
     with get_engine("events").begin() as log:
@@ -171,4 +173,3 @@ def _runs(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-

@@ -26,7 +26,6 @@ def install(app: Celery) -> None:
             _body(processor),
             bind=True,
             name=processor.task_name(),
-            queue=processor.queue,
             # A lost child comes back as a retry on Redis, soon; every event of a batch may kill its share.
             max_retries=MAX_BATCH,
             default_retry_delay=1,
@@ -50,10 +49,17 @@ def _body(processor: type[Processor]) -> Any:
         except Outage as error:
             wait = _outage_wait(outage)
             log.warning("%s: a database failed (%s); the batch waits %d s", processor.name, error, wait)
-            _send(self, Resend(tuple(positions), wait), careful=careful or lost, due=due, outage=outage + 1)
+            _send(
+                self,
+                processor,
+                Resend(tuple(positions), wait),
+                careful=careful or lost,
+                due=due,
+                outage=outage + 1,
+            )
             return
         for resend in report.resend:
-            _send(self, resend, careful=resend.careful, due=False, outage=0)
+            _send(self, processor, resend, careful=resend.careful, due=False, outage=0)
 
     run.__doc__ = processor.__doc__
     return run
@@ -63,7 +69,15 @@ def _outage_wait(outages: int) -> int:
     return max(1, round(random.uniform(0.5, 1.0) * min(LONGEST_COUNTDOWN, 2.0**outages)))
 
 
-def _send(task: Task[..., None], resend: Resend, *, careful: bool, due: bool, outage: int) -> None:
+def _send(
+    task: Task[..., None],
+    processor: type[Processor],
+    resend: Resend,
+    *,
+    careful: bool,
+    due: bool,
+    outage: int,
+) -> None:
     """Send positions again; if the broker does not take them, give the whole message back to it.
 
     A fresh message, not a retry of this one: the broker's count of retries tells of lost workers only.
@@ -73,8 +87,8 @@ def _send(task: Task[..., None], resend: Resend, *, careful: bool, due: bool, ou
         "args": (list(resend.positions),),
         "kwargs": {name: value for name, value in options.items() if value},
         "countdown": resend.seconds,
-        "queue": task.queue,
-        "routing_key": routing_key(task.queue),
+        "queue": processor.queue,
+        "routing_key": routing_key(processor.queue),
         "argsrepr": describe(resend.positions),
     }
     try:

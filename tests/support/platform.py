@@ -33,11 +33,16 @@ def fresh_broker_url(broker: Broker) -> str:
     """A place of the broker where nothing waits."""
     if isinstance(broker, RabbitNode):
         vhost = uuid4().hex
-        broker.ctl("add_vhost", vhost)
-        broker.ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+        give_vhost(broker, vhost)
         return f"{broker.url.rstrip('/')}/{vhost}"
     redis.Redis.from_url(broker.url).flushall()
     return broker.url
+
+
+def give_vhost(broker: RabbitNode, vhost: str) -> None:
+    """A virtual host of its own for one test."""
+    broker.ctl("add_vhost", vhost)
+    broker.ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
 
 
 def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str = "the condition") -> Any:
@@ -175,6 +180,30 @@ class Platform:
         ):
             for queue in declarations(amqp=True):
                 queue(channel).purge()
+
+    def replace_broker(self) -> None:
+        """The broker dies, and an empty one takes its place at the same address."""
+        if isinstance(self.broker, Valkey):
+            redis.Redis.from_url(self.environment["FUNDLYHUB_BROKER_URL"]).flushall()
+            self.broker.stop()
+            self.broker.start()
+            return
+        self.broker.reset()
+        give_vhost(self.broker, self.environment["FUNDLYHUB_BROKER_URL"].rpartition("/")[2])
+
+    def relayed(self) -> int:
+        """Positions that the relay has handed over and confirmed."""
+        return int(
+            self.value(
+                """SELECT count(*) FROM events.events, events.relay_cursors c WHERE c.name = 'main'
+                   AND (pg_visible_in_snapshot(xid, seen) OR (pg_visible_in_snapshot(xid, target) AND position <= after))"""
+            )
+        )
+
+    def execute(self, sql: str, *values: Any) -> None:
+        """Run SQL in the platform's database."""
+        with psycopg.connect(self.dsn, autocommit=True) as db:
+            db.execute(sql, values)
 
     def value(self, query: str, *values: Any) -> Any:
         """The first column of the first row of a query."""

@@ -79,6 +79,23 @@ class News:
         """Take in a refund."""
         self.refunds[refund_id] = join_refunds(self.refunds.get(refund_id), refund)
 
+    def joined(self, stored: Mapping[str, Refund]) -> dict[str, Refund]:
+        """The refunds of this batch, each together with what is stored of it."""
+        return {name: join_refunds(stored.get(name), refund) for name, refund in self.refunds.items()}
+
+    def applied(self, before: Fact, stored: Mapping[str, Refund]) -> Fact:
+        """The donation after this batch; ``stored`` may be empty if the batch has no refund of it."""
+        after = before._replace(gift=first_gift(before.gift, self.gift))
+        if not self.refunds:
+            return after
+        refunds = {**stored, **self.joined(stored)}
+        return after._replace(refunded=refunded(refunds), refund_count=len(refunds))
+
+    def lost(self, before: Fact) -> set[int]:
+        """Positions of the completions that lost against an earlier one."""
+        known = self.repeats | {gift.position for gift in (before.gift, self.gift) if gift}
+        return known - {min(known)} if known else known
+
 
 def fold(events: Iterable[Event]) -> dict[UUID, News]:
     """What these events say, per donation."""
@@ -110,13 +127,11 @@ def join_refunds(one: Refund | None, other: Refund) -> Refund:
 
 def refunded(refunds: Mapping[str, Refund]) -> Decimal:
     """What refunds add up to: the highest of the cumulative ones, and all others. Wants the context EXACT."""
-    highest = max((r.highest for r in refunds.values() if r.cumulative and r.highest is not None), default=NOTHING)
-    return sum((r.amount for r in refunds.values() if not r.cumulative), highest)
-
-
-def fact_of(gift: Gift | None, refunds: Mapping[str, Refund]) -> Fact:
-    """A donation of which all refunds are known."""
-    return Fact(gift, refunded(refunds), len(refunds)) if refunds else Fact(gift)
+    totals = [
+        refund.highest for refund in refunds.values() if refund.cumulative and refund.highest is not None
+    ]
+    others = (refund.amount for refund in refunds.values() if not refund.cumulative)
+    return sum(others, max(totals, default=NOTHING))
 
 
 def _of(found: dict[UUID, News], donation_id: UUID) -> News:

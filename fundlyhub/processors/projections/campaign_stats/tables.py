@@ -23,7 +23,7 @@ donation_facts = Table(
     Column("refunded", Numeric, nullable=False),
     Column("refund_count", Integer, nullable=False),
 )
-Index(None, donation_facts.c.campaign_id, donation_facts.c.currency)
+Index("donation_facts_campaign_id_idx", donation_facts.c.campaign_id, donation_facts.c.currency)
 
 # One row per refund id: position, amount and shape of its first event, and the highest amount of its
 # cumulative ones, if it has any.
@@ -67,10 +67,13 @@ campaign_stats_projection = Table(
     Column("total_raised", Numeric, nullable=False),
     Column("donation_count", BigInteger, nullable=False),
     # Never null in a row that anybody sees: a row without donations lives no longer than its transaction.
+    # The cast is for large totals: a quotient has 16 digits, or as many decimals as the dividend.
     Column(
         "average_donation",
         Numeric,
-        Computed("round(total_raised / NULLIF(donation_count, 0)::numeric, 4)", persisted=True),
+        Computed(
+            "round(total_raised::numeric(60, 20) / NULLIF(donation_count, 0)::numeric, 4)", persisted=True
+        ),
     ),
     Column("unique_donors", BigInteger, nullable=False),
     Column("largest_donation", Numeric, nullable=False),

@@ -30,7 +30,8 @@ CREATE INDEX events_xid_idx ON events.events (xid);
 -- leaves no row versions behind.
 CREATE SEQUENCE events.relay_sleep MINVALUE 1 MAXVALUE 2;
 
--- Keys that are taken out of a payload before it is stored, in "changes" and "previousValues" too.
+-- Keys that are taken out of a payload before it is stored, in "changes" and "previousValues" too, and out of
+-- any event's metadata.
 CREATE TABLE events.secret_keys (
     type text NOT NULL,
     key  text NOT NULL,
@@ -38,12 +39,12 @@ CREATE TABLE events.secret_keys (
 );
 INSERT INTO events.secret_keys (type, key) VALUES
     ('user.logged_in', 'sessionId'),
-    ('campaign.created', 'passcode'),
-    ('campaign.created', 'linkToken'),
-    ('campaign.updated', 'passcode'),
-    ('campaign.updated', 'passcode_hash'),
-    ('campaign.updated', 'linkToken'),
-    ('campaign.updated', 'link_token');
+    ('user.logged_in', 'session_id');
+INSERT INTO events.secret_keys (type, key)
+SELECT type, key
+FROM unnest(ARRAY['campaign.created', 'campaign.updated']) AS type,
+     unnest(ARRAY['passcode', 'passcodeHash', 'passcode_hash',
+                  'linkToken', 'link_token', 'linkTokenHash', 'link_token_hash']) AS key;
 """
 
 INSERT_EVENTS = """
@@ -115,19 +116,31 @@ CREATE FUNCTION events.publish_event(
 LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-    secrets text[];
-    clean   jsonb := payload;
-    event   uuid  := coalesce(id, gen_random_uuid());
-    found   text;
+    secrets    text[];  -- of this type
+    any_secret text[];
+    clean      jsonb := payload;
+    event      uuid  := coalesce(id, gen_random_uuid());
+    found      text;
 BEGIN
-    IF type IS NULL OR type !~ '^[a-z_]+(\\.[a-z_]+){1,3}$' OR length(type) > 200 THEN
+    IF type IS NULL OR type !~ '^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*){1,3}$' OR length(type) > 200 THEN
         RAISE EXCEPTION 'publish_event: type must be two to four dotted lower-case words'
             USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF version IS NULL OR version !~ '^[0-9]{1,6}(\\.[0-9]{1,6}){1,2}$' THEN
+        RAISE EXCEPTION 'publish_event: version must be two or three numbers, such as 1.0.0'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF NOT isfinite(occurred_at) THEN
+        RAISE EXCEPTION 'publish_event: occurred_at must be finite' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF jsonb_typeof(metadata) <> 'object' THEN
+        RAISE EXCEPTION 'publish_event: metadata must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF payload IS NULL OR jsonb_typeof(payload) <> 'object' THEN
         RAISE EXCEPTION 'publish_event: payload must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT coalesce(array_agg(s.key), '{}') INTO secrets FROM events.secret_keys s WHERE s.type = publish_event.type;
+    SELECT coalesce(array_agg(s.key) FILTER (WHERE s.type = publish_event.type), '{}'), array_agg(s.key)
+        INTO secrets, any_secret FROM events.secret_keys s;
     IF cardinality(secrets) > 0 THEN
         clean := clean - secrets;
         IF jsonb_typeof(clean -> 'changes') = 'object' THEN
@@ -138,7 +151,8 @@ BEGIN
         END IF;
     END IF;
     SELECT i.outcome INTO found FROM events.insert_events(jsonb_build_array(jsonb_build_object(
-        'n', 1, 'id', event, 'type', type, 'version', version, 'payload', clean, 'metadata', metadata,
+        'n', 1, 'id', event, 'type', type, 'version', version, 'payload', clean,
+        'metadata', metadata - any_secret,
         'aggregate_type', aggregate_type, 'aggregate_id', aggregate_id,
         'correlation_id', correlation_id, 'causation_id', causation_id,
         'occurred_at', coalesce(occurred_at, clock_timestamp()), 'time_given', occurred_at IS NOT NULL)), notify) i;

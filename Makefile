@@ -1,0 +1,70 @@
+# Everything that is done with this checkout. All targets use .venv and make it first.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The newest Python from 3.11 to 3.13 that really runs: a version manager's python3.13 may be there and only say no.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	>/dev/null 2>&1 && { echo "$$python"; break; }; done)
+
+BIN := .venv/bin
+COMPILE := uv --no-config pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Options go into ARGS: make demo ARGS="--events 20000", make test ARGS="-k cursor"'
+
+.PHONY: .venv
+.venv: .venv/.installed ## Make the virtual environment (PYTHON=… chooses the interpreter)
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'No Python 3.11, 3.12 or 3.13 with venv was found (Debian: apt-get install python3-venv); say PYTHON=/path/to/python' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+.PHONY: demo
+demo: .venv/.installed ## Run the whole system on made-up traffic and check every number
+	$(BIN)/fundlyhub demo $(ARGS)
+
+.PHONY: test
+test: .venv/.installed ## Run the tests, the long ones apart
+	$(BIN)/python -m pytest -m "not chaos" $(ARGS)
+
+.PHONY: chaos
+chaos: .venv/.installed ## Run the long tests that kill servers and workers
+	$(BIN)/python -m pytest -m chaos $(ARGS)
+
+.PHONY: lint
+lint: .venv/.installed ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: .venv/.installed ## Bring the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: .venv/.installed ## Measure throughput and latency
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: docs
+docs: .venv/.installed ## Write docs/events.md anew from the payload classes
+	$(BIN)/fundlyhub events docs > docs/events.md.new
+	mv docs/events.md.new docs/events.md
+
+.PHONY: lock
+lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
+	$(COMPILE) --extra embedded --output-file requirements/run.txt
+	$(COMPILE) --extra dev --output-file requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove the virtual environment and all that tools have left
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/events.md.new
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""`fundlyhub up`: everything that is not given, on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.wiring import stop_on_signals
+from fundlyhub.embedded.stack import PARTS, Stack
+from fundlyhub.observability.logs import configure
+from fundlyhub.settings import get_settings
+
+
+@click.command("up")
+@click.option(
+    "--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}, separated by commas; default: all."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the servers' data and the logs.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes."
+)
+@json_option
+def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: bool) -> None:
+    """Start PostgreSQL, Valkey, relay and worker, and keep them running until Ctrl-C or SIGTERM.
+
+    Servers that FUNDLYHUB_* settings name are used and not started. What dies is started again.
+    """
+    stop = stop_on_signals()
+    configure(logging.WARNING)
+    settings = get_settings()
+    if data_dir is not None:
+        settings = settings.model_copy(update={"data_dir": data_dir.resolve()})
+    parts = [part.strip() for part in only.split(",")] if only else PARTS
+    with Stack(settings, only=parts, concurrency=concurrency, on_death=_tell_of_death) as stack:
+        click.echo("Starting the servers ...", err=True)
+        stack.start_servers()
+        stack.migrate()
+        if not stop.is_set():
+            click.echo("Starting relay and worker ...", err=True)
+            stack.start_services()
+        found = addresses(stack)
+        if as_json:
+            print_json(found)
+        else:
+            print_table("FundlyHub is up", ("what", "where"), list(found.items()))
+            click.echo(
+                "Ctrl-C stops everything. For another shell:  export $(cat " + found["environment"] + ")"
+            )
+        stack.supervisor.watch(stop)
+        click.echo("Stopping ...", err=True)
+    click.echo("Stopped.", err=True)
+
+
+def addresses(stack: Stack) -> dict[str, Any]:
+    """Where everything is, without a password; those stand in the environment file, which only we may read."""
+    file = stack.write_environment()
+    shown = {name: _address(value) for name, value in stack.settings if isinstance(value, SecretStr)}
+    processes = {name: f"process {pid}" for name, pid in stack.supervisor.processes().items()}
+    return {
+        **shown,
+        **processes,
+        "data": str(stack.folder),
+        "logs": str(stack.folder / "log"),
+        "environment": str(file),
+    }
+
+
+def _address(secret: SecretStr) -> str:
+    url = make_url(secret.get_secret_value()) if "://" in secret.get_secret_value() else None
+    return url.set(password=None).render_as_string() if url is not None else "(a libpq connection string)"
+
+
+def _tell_of_death(name: str, status: int, wait: float) -> None:
+    click.echo(f"{name} ended with status {status}; starting it again in {wait:.1f} s", err=True)

