@@ -3,8 +3,16 @@
 Importing this loads neither Celery nor any provider's SDK.
 """
 
-from fundlyhub.errors import ConflictingEvent, FundlyHubError, InvalidEvent, NotMigrated, Unavailable
-from fundlyhub.errors import UnknownEventType, UnknownVersion, WrongUse
+from fundlyhub.errors import (
+    ConflictingEvent,
+    FundlyHubError,
+    InvalidEvent,
+    NotMigrated,
+    Unavailable,
+    UnknownEventType,
+    UnknownVersion,
+    WrongUse,
+)
 from fundlyhub.events import Event, EventType, Payload, publish_event, publish_event_async, publish_events
 from fundlyhub.events import catalogue as _catalogue
 from fundlyhub.events.catalogue import *  # noqa: F403  # the payload classes

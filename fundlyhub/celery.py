@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 
 # Celery's soft shutdown answers SIGTERM only under this variable, which billiard reads when it is imported.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
-from celery import Celery  # noqa: E402  # after the variable above
-from celery.signals import setup_logging, worker_init, worker_process_init  # noqa: E402
+import click
+from celery import Celery  # after the variable above
+from celery.signals import setup_logging, worker_init, worker_process_init
 
-import fundlyhub.processors  # noqa: E402, F401  # registers them
-from fundlyhub.database import dispose_engines  # noqa: E402
-from fundlyhub.database.migrate import require_current  # noqa: E402
-from fundlyhub.errors import FundlyHubError, WrongUse  # noqa: E402
-from fundlyhub.observability.logs import configure  # noqa: E402
-from fundlyhub.processing import queues, registry, tasks  # noqa: E402
-from fundlyhub.settings import get_settings  # noqa: E402
+import fundlyhub.processors  # noqa: F401  # registers them
+from fundlyhub.database import dispose_engines
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import FundlyHubError, WrongUse
+from fundlyhub.observability.logs import configure
+from fundlyhub.processing import queues, registry, tasks
+from fundlyhub.settings import get_settings
 
 
 def make_app() -> Celery:
@@ -72,7 +72,7 @@ def _logs(loglevel: int = logging.WARNING, **_: object) -> None:
 
 
 def _leave(error: FundlyHubError) -> None:
-    print(f"fundlyhub: {error}", file=sys.stderr)
+    click.echo(f"fundlyhub: {error}", err=True)
     raise SystemExit(2 if isinstance(error, WrongUse) else 1)
 
 

@@ -30,13 +30,9 @@ class Settings(BaseSettings):
     may hold passwords, so they are secrets here and never shown whole.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="FUNDLYHUB_", frozen=True, extra="ignore", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="FUNDLYHUB_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    events_dsn: SecretStr | None = Field(
-        None, description="Events DB: the API's own database, where the log is"
-    )
+    events_dsn: SecretStr | None = Field(None, description="Events DB: the API's own database, where the log is")
     app_dsn: SecretStr | None = Field(None, description="App DB: subscriptions, feed, notifications")
     analytics_dsn: SecretStr | None = Field(None, description="Analytics DB: the read models")
     broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp:// or redis://")
@@ -55,9 +51,7 @@ class Settings(BaseSettings):
         3_600.0, ge=0, description="Age at which it is sent again even though its queue is not empty"
     )
     task_soft_time_limit: float = Field(240.0, gt=0, description="Time after which a batch is interrupted")
-    task_time_limit: float = Field(
-        300.0, gt=0, lt=1800, description="Time after which its worker process is killed"
-    )
+    task_time_limit: float = Field(300.0, gt=0, lt=1800, description="Time after which its worker process is killed")
     statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
     lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")
 
@@ -91,9 +85,7 @@ class Settings(BaseSettings):
 
 def _required(value: SecretStr | None, name: str) -> str:
     if value is None or not value.get_secret_value():
-        raise WrongUse(
-            f"FUNDLYHUB_{name.upper()} is not set; set it, or run `fundlyhub up` to start embedded servers"
-        )
+        raise WrongUse(f"FUNDLYHUB_{name.upper()} is not set; set it, or run `fundlyhub up` to start embedded servers")
     return value.get_secret_value()
 
 

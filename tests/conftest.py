@@ -27,9 +27,7 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def server_root() -> Iterator[Path]:
     """The folder of this session's servers, open to the account that PostgreSQL runs as."""
-    root = Path(
-        tempfile.mkdtemp(prefix="fundlyhub-tests-", dir="/var/tmp" if Path("/var/tmp").exists() else None)
-    )
+    root = Path(tempfile.mkdtemp(prefix="fundlyhub-tests-", dir="/var/tmp" if Path("/var/tmp").exists() else None))
     root.chmod(0o755)
     yield root
     shutil.rmtree(root, ignore_errors=True)

@@ -6,6 +6,7 @@ import sys
 from typing import BinaryIO
 
 import click
+from rich.console import Console
 from rich.progress import Progress
 
 from fundlyhub.cli.output import json_option, print_json
@@ -32,7 +33,7 @@ def publish(file: BinaryIO, as_json: bool) -> None:
     """
     require_current("events")
     report = LineReport()
-    with Progress(disable=not sys.stderr.isatty(), transient=True, console=_stderr()) as progress:
+    with Progress(disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("Publishing", total=None)
         for report in publish_lines(file):
             progress.update(task, completed=report.lines)
@@ -47,9 +48,7 @@ def publish(file: BinaryIO, as_json: bool) -> None:
     else:
         for line, reason in report.refused:
             click.echo(f"line {line}: {reason}", err=True)
-        click.echo(
-            f"{report.published:,} published, {report.duplicates:,} duplicates, {len(report.refused):,} refused"
-        )
+        click.echo(f"{report.published:,} published, {report.duplicates:,} duplicates, {len(report.refused):,} refused")
     if report.refused:
         sys.exit(1)
 
@@ -68,9 +67,3 @@ def schema(type_: str | None, version_: str | None) -> None:
 def docs() -> None:
     """Print docs/events.md as the classes make it."""
     click.echo(catalogue_markdown(), nl=False)
-
-
-def _stderr():  # type: ignore[no-untyped-def]  # rich's Console, imported late
-    from rich.console import Console
-
-    return Console(stderr=True)

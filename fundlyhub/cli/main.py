@@ -62,9 +62,7 @@ class Commands(click.Group):
         except (DBAPIError, psycopg.Error) as error:
             if not is_outage(error):
                 raise
-            fail(
-                f"a database failed ({sqlstate(error) or type(error).__name__}): try again when it is back", 1
-            )
+            fail(f"a database failed ({sqlstate(error) or type(error).__name__}): try again when it is back", 1)
 
 
 def fail(message: str, status: int) -> None:

@@ -56,11 +56,7 @@ def show(as_json: bool) -> None:
         print_json(found)
         return
     who = found["leader"]
-    leads = (
-        f"server process {who['server_pid']} since {who['since']}"
-        if who
-        else "nobody leads: is a relay running?"
-    )
+    leads = f"server process {who['server_pid']} since {who['since']}" if who else "nobody leads: is a relay running?"
     print_table(
         "Relay",
         ("", ""),
@@ -79,12 +75,8 @@ def show(as_json: bool) -> None:
 
 
 @command.command("rebase")
-@click.option(
-    "--floor", type=click.IntRange(min=0), help="Last position that is surely settled; 0 sends all again."
-)
-@click.option(
-    "--same-xids", is_flag=True, help="After pg_upgrade: transaction ids are the same, only restamp."
-)
+@click.option("--floor", type=click.IntRange(min=0), help="Last position that is surely settled; 0 sends all again.")
+@click.option("--same-xids", is_flag=True, help="After pg_upgrade: transaction ids are the same, only restamp.")
 @json_option
 def move(floor: int | None, same_xids: bool, as_json: bool) -> None:
     """Tie the cursors to this database cluster after the log was migrated to it. Stop all relays first."""

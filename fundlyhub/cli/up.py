@@ -18,13 +18,9 @@ from fundlyhub.settings import get_settings
 
 
 @click.command("up")
-@click.option(
-    "--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}, separated by commas; default: all."
-)
+@click.option("--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}, separated by commas; default: all.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the servers' data and the logs.")
-@click.option(
-    "--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes."
-)
+@click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @json_option
 def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: bool) -> None:
     """Start PostgreSQL, Valkey, relay and worker, and keep them running until Ctrl-C or SIGTERM.
@@ -49,9 +45,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
             print_json(found)
         else:
             print_table("FundlyHub is up", ("what", "where"), list(found.items()))
-            click.echo(
-                "Ctrl-C stops everything. For another shell:  export $(cat " + found["environment"] + ")"
-            )
+            click.echo("Ctrl-C stops everything. For another shell:  export $(cat " + found["environment"] + ")")
         stack.supervisor.watch(stop)
         click.echo("Stopping ...", err=True)
     click.echo("Stopped.", err=True)

@@ -46,9 +46,7 @@ def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
     }
 
 
-def connect(
-    branch: Branch, *, settings: Settings | None = None, autocommit: bool = False
-) -> psycopg.Connection:
+def connect(branch: Branch, *, settings: Settings | None = None, autocommit: bool = False) -> psycopg.Connection:
     """A plain connection of its own.
 
     Raises Unavailable, in one line and without a password, when the server cannot be reached.

@@ -35,9 +35,7 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     # A lost connection has no SQLSTATE: libpq noticed it, not the server.
-    return isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)) or isinstance(
-        error, InterfaceError
-    )
+    return isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)) or isinstance(error, InterfaceError)
 
 
 def is_concurrency_fault(error: BaseException) -> bool:
@@ -57,9 +55,7 @@ def unavailable(branch: Branch, dsn: str, error: BaseException | None) -> Unavai
 
 def refused(branch: Branch, error: BaseException | None) -> Unavailable:
     """One line for a server that answers, and does not let us do what we must."""
-    return Unavailable(
-        f"the {branch} database refused: {_reason(error)}; give our role the rights that it lacks"
-    )
+    return Unavailable(f"the {branch} database refused: {_reason(error)}; give our role the rights that it lacks")
 
 
 def parsed_dsn(branch: Branch, dsn: str) -> Mapping[str, Any]:

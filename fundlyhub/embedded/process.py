@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -39,9 +40,7 @@ class Child:
         self.name, self.log, self._pid_file = name, log, pid_file
         self._stop_signal, self._last_signal, self._stop_limit = stop_signal, last_signal, stop_limit
         self._reap(argv)
-        run_as: dict[str, Any] = (
-            {"user": account[0], "group": account[1], "extra_groups": []} if account else {}
-        )
+        run_as: dict[str, Any] = {"user": account[0], "group": account[1], "extra_groups": []} if account else {}
         owner = os.getpid()
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -53,7 +52,7 @@ class Child:
                 stderr=out,
                 start_new_session=True,
                 # After the change of account, which would take the request back.
-                preexec_fn=lambda: _die_with(owner, stop_signal),  # noqa: PLW1509  # one system call, no lock
+                preexec_fn=lambda: _die_with(owner, stop_signal),  # one system call, no lock
                 **run_as,
             )
         pid_file.write_text(str(self.process.pid))
@@ -99,10 +98,8 @@ class Child:
 
 def end_group(pid: int) -> None:
     """SIGKILL to what is left of a child's session."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def free_port() -> int:

@@ -47,9 +47,7 @@ class Stack:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stop()
 
     def start_servers(self) -> None:
@@ -76,7 +74,8 @@ class Stack:
     def migrate(self) -> None:
         """Bring the databases to this version's tables. Raises Unavailable with the command's own words."""
         done = subprocess.run(
-            [sys.executable, "-m", "fundlyhub", "migrate"], env=self.environment(), capture_output=True, text=True, check=False
+            [sys.executable, "-m", "fundlyhub", "migrate"], env=self.environment(),
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise Unavailable(done.stderr.strip().removeprefix("fundlyhub: ") or "fundlyhub migrate failed")
@@ -86,9 +85,7 @@ class Stack:
         env = self.environment()
         if "relay" in self._only:
             self.supervisor.start(
-                Service(
-                    "relay", [sys.executable, "-m", "fundlyhub", "relay"], env, ready="connected to the log"
-                )
+                Service("relay", [sys.executable, "-m", "fundlyhub", "relay"], env, ready="connected to the log")
             )
         if "worker" in self._only:
             self.supervisor.start(Service("worker", self._worker(), env, ready=" ready."))
@@ -115,12 +112,9 @@ class Stack:
         return file
 
     def _named(self) -> dict[str, str]:
-        secrets = {
-            name: value.get_secret_value() for name, value in self.settings if isinstance(value, SecretStr)
-        }
+        secrets = {name: value.get_secret_value() for name, value in self.settings if isinstance(value, SecretStr)}
         return {
-            f"FUNDLYHUB_{name.upper()}": value
-            for name, value in [*secrets.items(), ("data_dir", str(self.folder))]
+            f"FUNDLYHUB_{name.upper()}": value for name, value in [*secrets.items(), ("data_dir", str(self.folder))]
         }
 
     def _worker(self) -> list[str]:
@@ -130,7 +124,7 @@ class Stack:
 
     def _take_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = Path(self.folder / "lock").open("w")
+        lock = (self.folder / "lock").open("w")  # held until stop()
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -60,9 +60,8 @@ class Event(BaseModel):
         except ValidationError as error:
             raise InvalidEvent(*reasons(error)) from None
         _check_time(event.timestamp, now=datetime.now(UTC))
-        size = len(event.payload_json) + len(dumps(event.metadata))
-        if size > MAX_BYTES:
-            raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {size}")
+        if event.size > MAX_BYTES:
+            raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {event.size}")
         return event
 
     @classmethod
@@ -87,7 +86,10 @@ class Event(BaseModel):
         kind, version = canonical_type(row.type), canonical_version(row.version)
         payload_class(kind, version)  # an unknown version is told from a wrong payload
         _check_time(row.occurred_at, now=row.recorded_at)
-        version, payload = upcast(kind, version, _decoded("payload", row.payload))
+        payload = _decoded("payload", row.payload)
+        if not isinstance(payload, dict):
+            raise InvalidEvent("payload: must be an object")
+        version, payload = upcast(kind, version, payload)
         # The envelope's columns have their types from the database: only the payload needs checking.
         return cls.model_construct(
             id=row.id,
@@ -105,6 +107,11 @@ class Event(BaseModel):
     def payload_json(self) -> bytes:
         """The payload as it stands in the log: UTF-8 JSON, money as numbers."""
         return dumps(self.payload.to_wire())
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of JSON of the payload and the metadata."""
+        return len(self.payload_json) + len(dumps(self.metadata))
 
     @property
     def aggregate_type(self) -> str | None:
@@ -151,13 +158,9 @@ def _prepared(data: Any) -> Any:
     """The envelope with its type and version in their canonical form, and its payload checked."""
     if not isinstance(data, dict):
         raise InvalidEvent("an event must be a JSON object")
-    if missing := [
-        f"{name}: is required" for name in ("type", "version", "payload") if data.get(name) is None
-    ]:
+    if missing := [f"{name}: is required" for name in ("type", "version", "payload") if data.get(name) is None]:
         raise InvalidEvent(*missing)
-    if wrong := [
-        f"{name}: must be a text" for name in ("type", "version") if not isinstance(data[name], str)
-    ]:
+    if wrong := [f"{name}: must be a text" for name in ("type", "version") if not isinstance(data[name], str)]:
         raise InvalidEvent(*wrong)
     kind, version = canonical_type(data["type"]), canonical_version(data["version"])
     return {

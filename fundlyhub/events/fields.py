@@ -40,9 +40,7 @@ MINOR_UNITS: dict[str, int] = {c.code: c.exponent or 0 for c in _Iso4217}
 def _number(value: Any) -> Any:
     """Only numbers are numbers: text is refused, and a float has already lost the cents."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise ValueError(
-            "must be a number" + (" (a Decimal, not a float)" if isinstance(value, float) else "")
-        )
+        raise ValueError("must be a number" + (" (a Decimal, not a float)" if isinstance(value, float) else ""))
     if isinstance(value, Decimal) and not value.is_finite():
         raise ValueError("must be a finite number")
     return value
@@ -177,9 +175,7 @@ def _text(longest: int, shortest: int | None = None) -> StringConstraints:
 class _SchemaWithoutNull:
     """JSON Schema sees the type as if it took no null."""
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         (shown,) = (one for one in handler(schema)["anyOf"] if one != {"type": "null"})
         return dict(shown)
 

@@ -35,13 +35,13 @@ AsyncSessions = AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]
 CHUNK = 1_000
 """Events in one statement at most."""
 CHUNK_BYTES = 16 * 1024 * 1024
-"""Bytes of payload in one statement, more or less: a jsonb value ends at 256 MB."""
+"""Bytes of events in one statement, more or less: a jsonb value ends at 256 MB."""
 
-_COLUMNS = "n, stored_position, stored_at, outcome"
 _SQLALCHEMY = text(
-    f"SELECT {_COLUMNS} FROM events.insert_events(CAST(CAST(:batch AS text) AS jsonb), CAST(:wake AS boolean))"
+    "SELECT n, stored_position, stored_at, outcome "
+    "FROM events.insert_events(CAST(CAST(:batch AS text) AS jsonb), CAST(:wake AS boolean))"
 )
-_PSYCOPG = f"SELECT {_COLUMNS} FROM events.insert_events(%s::text::jsonb, %s)"
+_PSYCOPG = "SELECT n, stored_position, stored_at, outcome FROM events.insert_events(%s::text::jsonb, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _chunks(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
     size = 0
     for event in events:
         chunk.append(event)
-        size += len(event.payload_json)
+        size += event.size
         if len(chunk) == CHUNK or size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
@@ -204,9 +204,7 @@ def _batch(events: Sequence[Event], timed: bool) -> str:
 
 def _execute(session: SyncSession, batch: str, notify: bool) -> Sequence[Any]:
     if isinstance(session, psycopg.Connection):
-        return (
-            session.cursor(row_factory=psycopg.rows.tuple_row).execute(_PSYCOPG, (batch, notify)).fetchall()
-        )
+        return session.cursor(row_factory=psycopg.rows.tuple_row).execute(_PSYCOPG, (batch, notify)).fetchall()
     if isinstance(session, (Session, Connection)):
         return session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify}).fetchall()
     raise WrongUse(
@@ -233,9 +231,7 @@ def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
         event = events[n - 1]
         if outcome == "different":
             raise ConflictingEvent(f"id: event {event.id} is in the log already, with other content")
-        update = (
-            {"position": position} if stored_at is None else {"position": position, "timestamp": stored_at}
-        )
+        update = {"position": position} if stored_at is None else {"position": position, "timestamp": stored_at}
         published.append(Published(event.model_copy(update=update), outcome == "new"))
     return published
 

@@ -72,7 +72,7 @@ def _message(kind: str, ctx: dict[str, Any]) -> str:
         return str(ctx["error"])
     if kind in _WITH_LIMIT:
         text, key = _WITH_LIMIT[kind]
-        return text.format(ctx.get(key, ""))
+        return text.format(re.sub(r"Decimal\('(.*)'\)", r"\1", str(ctx.get(key, ""))))
     return _MESSAGES.get(kind, f"is not valid ({kind})")
 
 
@@ -129,9 +129,7 @@ def parse_json(text: str | bytes) -> Any:
     """
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8")
-        return json.loads(
-            decoded, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_unique_keys
-        )
+        return json.loads(decoded, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
     except InvalidEvent:
         raise
     except RecursionError:

@@ -66,9 +66,7 @@ class Upcasters:
         """
         way = self.way(type, version, newest)
         if way is None:
-            raise UnknownVersion(
-                f"version: no upcaster leads from {version} of {type} to {newest}", newer=False
-            )
+            raise UnknownVersion(f"version: no upcaster leads from {version} of {type} to {newest}", newer=False)
         for step in way:
             payload = step(dict(payload))
         return payload

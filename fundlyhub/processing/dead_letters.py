@@ -24,9 +24,10 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
+    text,
 )
-from sqlalchemy import UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import DBAPIError
 
@@ -128,11 +129,7 @@ def describe(error: BaseException) -> str:
     if isinstance(original, psycopg.Error):
         names = ("schema_name", "table_name", "column_name", "constraint_name", "datatype_name")
         parts += [f"SQLSTATE {sqlstate(error) or 'unknown'}"]
-        parts += [
-            f"{name.removesuffix('_name')} {value}"
-            for name in names
-            if (value := getattr(original.diag, name))
-        ]
+        parts += [f"{name.removesuffix('_name')} {value}" for name in names if (value := getattr(original.diag, name))]
     else:
         parts.append("text withheld, since it may hold people's data; see the traceback")
     return ": ".join((parts[0], ", ".join(parts[1:])))
@@ -140,7 +137,7 @@ def describe(error: BaseException) -> str:
 
 def trace(error: BaseException) -> str:
     """The frames that led to the error and to its causes, without the errors' texts."""
-    blocks = []
+    blocks: list[str] = []
     cause: BaseException | None = error
     while cause is not None and len(blocks) < 10:
         frames = "".join(traceback.format_tb(cause.__traceback__, limit=-20))

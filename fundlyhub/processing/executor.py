@@ -61,9 +61,7 @@ def execute(
         raise
 
 
-def _settled(
-    processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]
-) -> Report:
+def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
     if not refused and not runs:
         return Report()
     with get_engine("events").begin() as log:

@@ -66,9 +66,7 @@ def decide(
         error = Snooze(str(error), seconds=NEWER_VERSION_WAIT)
     if isinstance(error, Snooze):
         age = now - (history.first_seen or now)
-        return (
-            Dead() if age >= timedelta(seconds=processor.snooze_limit) else Snoozed(max(1.0, error.seconds))
-        )
+        return Dead() if age >= timedelta(seconds=processor.snooze_limit) else Snoozed(max(1.0, error.seconds))
     if isinstance(error, (Permanent, InvalidEvent, OutcomeUnknown, WorkerLost)):
         return Dead()
     if history.attempts >= processor.max_attempts:

@@ -78,9 +78,7 @@ class Processor:
     def patterns(cls) -> tuple[str, ...]:
         """The type patterns that it handles."""
         return tuple(
-            dict.fromkeys(
-                canonical_type(item) if isinstance(item, str) else item.event_type for item in cls.handles
-            )
+            dict.fromkeys(canonical_type(item) if isinstance(item, str) else item.event_type for item in cls.handles)
         )
 
     @classmethod

@@ -63,9 +63,7 @@ def declare(connection: Connection, amqp: bool) -> None:
     with connection.channel() as channel:
         if amqp:
             exchange = Exchange(DEAD_EXCHANGE, type="topic", durable=True)
-            Declaration(DEAD_QUEUE, exchange, routing_key=DEAD_QUEUE, queue_arguments=_QUORUM)(
-                channel
-            ).declare()
+            Declaration(DEAD_QUEUE, exchange, routing_key=DEAD_QUEUE, queue_arguments=_QUORUM)(channel).declare()
         for queue in declarations(amqp):
             queue(channel).declare()
 
@@ -75,7 +73,4 @@ def depths(connection: Connection, amqp: bool) -> dict[str, int]:
     with connection.channel() as channel:
         if not amqp:  # an empty list is no key there, so that asking for it by declaration is an error
             return {name: channel._size(name) for name in QUEUES}
-        return {
-            queue.name: queue(channel).queue_declare(passive=True).message_count
-            for queue in declarations(amqp)
-        }
+        return {queue.name: queue(channel).queue_declare(passive=True).message_count for queue in declarations(amqp)}

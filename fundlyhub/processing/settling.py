@@ -119,9 +119,7 @@ def _decided(
     processor: type[Processor], work: Work, failure: _Failure, now: datetime, rng: random.Random
 ) -> tuple[Outcome, History]:
     known = work.attempts.get(failure.position)
-    history = History(
-        attempts=work.attempts_of(failure.position) + 1, first_seen=known.first_seen if known else now
-    )
+    history = History(attempts=work.attempts_of(failure.position) + 1, first_seen=known.first_seen if known else now)
     return decide(failure.error, history, processor, now=now, rng=rng), history
 
 

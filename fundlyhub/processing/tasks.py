@@ -99,7 +99,5 @@ def _send(
                 declare(connection, task.app.conf.task_default_exchange_type == "topic")
             task.apply_async(**message)
     except Exception as error:
-        log.warning(
-            "cannot send %s again (%s); the broker keeps the message", task.name, type(error).__name__
-        )
+        log.warning("cannot send %s again (%s); the broker keeps the message", task.name, type(error).__name__)
         raise Reject(type(error).__name__, requeue=True) from error

@@ -44,9 +44,7 @@ class Work:
         return known.attempts if known else 0
 
 
-def load(
-    db: Connection, processor: type[Processor], positions: Sequence[int], *, due: bool, careful: bool
-) -> Work:
+def load(db: Connection, processor: type[Processor], positions: Sequence[int], *, due: bool, careful: bool) -> Work:
     """Read a batch from the log and check it.
 
     An event that waits for a retry belongs to the message that was sent for it, and is left alone unless
@@ -56,9 +54,7 @@ def load(
     wanted = sorted(set(positions))
     rows = read_log(db, wanted)
     if len(rows) < len(wanted):
-        log.warning(
-            "%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted)
-        )
+        log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
     known = attempts.read(db, processor.name, wanted)
     resting = dead_letters.settled(db, processor.name, wanted)
     work = Work(attempts=known)

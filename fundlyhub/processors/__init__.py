@@ -1,1 +1,5 @@
-"""What we do: one package per kind of processor, and in it one per processor."""
+"""What we do: each processor registers when its module is imported, and all are imported here."""
+
+from fundlyhub.processors import projections
+
+__all__ = ["projections"]

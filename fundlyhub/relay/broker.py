@@ -88,9 +88,7 @@ class Publisher:
         self.close()
         # Not the app's own connection: confirmations are counted here, not awaited one by one.
         options = {} if self._amqp else dict(self._app.conf.broker_transport_options)
-        self._connection = Connection(
-            self._app.conf.broker_url, connect_timeout=10, transport_options=options
-        )
+        self._connection = Connection(self._app.conf.broker_url, connect_timeout=10, transport_options=options)
         try:
             self._connection.connect()
         except self._connection.recoverable_connection_errors as error:

@@ -90,9 +90,7 @@ class SnapshotCursor:
     ``db`` is an autocommit connection to the Events DB.
     """
 
-    def __init__(
-        self, db: psycopg.Connection[Any], name: str, epoch: int, seen: str, window: Window | None
-    ) -> None:
+    def __init__(self, db: psycopg.Connection[Any], name: str, epoch: int, seen: str, window: Window | None) -> None:
         self.db, self.name, self.epoch, self.seen, self.window = db, name, epoch, seen, window
 
     @classmethod
@@ -116,7 +114,7 @@ class SnapshotCursor:
         return cursor
 
     def open(self, target: str | None = None) -> bool:
-        """Open a window up to ``target`` (by default: now), unless one is open; tell whether there may be rows in it."""
+        """Open a window up to ``target`` (by default: now), unless one is open; tell whether rows may be in it."""
         if self.window is None:
             found, late, early = _one(self.db.execute(_FLOORS, {"seen": self.seen, "target": target}))
             floors = [floor for floor in (late, early) if floor is not None]

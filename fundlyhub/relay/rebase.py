@@ -23,9 +23,7 @@ _SNAPSHOT = "SELECT pg_current_snapshot()::text"
 _FREEZE = """
     UPDATE events.events SET xid = CASE WHEN position <= %(floor)s THEN '3'::xid8 ELSE pg_current_xact_id() END
 """
-_MOVE = (
-    "UPDATE events.relay_cursors SET seen = %(seen)s, target = NULL, after = 0, moved_at = clock_timestamp()"
-)
+_MOVE = "UPDATE events.relay_cursors SET seen = %(seen)s, target = NULL, after = 0, moved_at = clock_timestamp()"
 
 
 def rebase(db: psycopg.Connection[Any], *, floor: int | None, same_xids: bool = False) -> int:

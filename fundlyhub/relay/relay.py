@@ -18,10 +18,10 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
+    sleep_using_event,
     stop_when_event_set,
     wait_random_exponential,
 )
-from tenacity import sleep_using_event
 
 from fundlyhub.database import connect, is_outage
 from fundlyhub.errors import Unavailable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,16 +26,13 @@ class Router:
 
     def __init__(self, processors: Mapping[str, type[Processor]]) -> None:
         self._patterns = [
-            (processor, re.compile("|".join(map(_regex, processor.patterns()))))
-            for processor in processors.values()
+            (processor, re.compile("|".join(map(_regex, processor.patterns())))) for processor in processors.values()
         ]
         self.wanting = lru_cache(maxsize=1_000)(self._wanting)
 
     def _wanting(self, kind: str) -> tuple[type[Processor], ...]:
-        try:
+        with suppress(InvalidEvent):  # a type that the catalogue does not know may still match a pattern
             kind = canonical_type(kind)
-        except InvalidEvent:
-            pass  # a type that the catalogue does not know may still match a pattern
         return tuple(processor for processor, pattern in self._patterns if pattern.fullmatch(kind))
 
     def batches(self, rows: Iterable[tuple[int, str]]) -> Iterator[Batch]:

@@ -27,11 +27,11 @@ _BEYOND = """
     SELECT position, type, recorded_at, xid FROM events.events
     WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(seen)s::pg_snapshot)))
 """
-_LAG = f"""
+_LAG = """
     SELECT count(*), extract(epoch FROM clock_timestamp() - min(recorded_at))::float8
-    FROM ({_BEYOND}) b
+    FROM (BEYOND) b
     WHERE position > %(after)s OR NOT pg_visible_in_snapshot(xid, %(target)s::pg_snapshot)
-"""
+""".replace("BEYOND", _BEYOND)
 _UNROUTED = "SELECT type, events, last_position FROM events.unrouted ORDER BY events DESC, type"
 _HELD = """
     SELECT p.name, (SELECT count(*) FROM events.attempts a WHERE a.processor = p.name),
@@ -64,9 +64,7 @@ def relay_lag(db: psycopg.Connection[Any]) -> dict[str, Any]:
     """Events that are committed and not yet relayed, and the age of the oldest in seconds."""
     row = db.execute(_CURSOR).fetchone()
     seen, target, after = (row[1], row[2], row[3]) if row else (NOTHING_SEEN, None, 0)
-    events, age = _one(
-        db, _LAG, {"seen": seen, "target": target or NOTHING_SEEN, "after": after if target else 0}
-    )
+    events, age = _one(db, _LAG, {"seen": seen, "target": target or NOTHING_SEEN, "after": after if target else 0})
     return {"lag_events": events, "lag_seconds": round(max(0.0, age or 0.0), 3)}
 
 
@@ -80,8 +78,7 @@ def relay_status(db: psycopg.Connection[Any]) -> dict[str, Any]:
         "head": _one(db, _HEAD)[0],
         **relay_lag(db),
         "passed_over": [
-            {"type": kind, "events": events, "last_position": last}
-            for kind, events, last in db.execute(_UNROUTED)
+            {"type": kind, "events": events, "last_position": last} for kind, events, last in db.execute(_UNROUTED)
         ],
     }
 
@@ -101,6 +98,6 @@ def _processor_status(
 
 
 def _one(db: psycopg.Connection[Any], query: Any, values: Any = None) -> tuple[Any, ...]:
-    row = db.execute(query, values).fetchone()
+    row: tuple[Any, ...] | None = db.execute(query, values).fetchone()
     assert row is not None
     return row

@@ -47,9 +47,7 @@ _DUE = """
 class Sweeper:
     """A thread beside the leading relay; ``epoch`` ties its cursors to that leadership."""
 
-    def __init__(
-        self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], epoch: int
-    ) -> None:
+    def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], epoch: int) -> None:
         self._settings, self._processors, self._epoch = settings, processors, epoch
         self._routers = {name: Router({name: processor}) for name, processor in processors.items()}
         self._publisher = Publisher(app)
@@ -62,9 +60,7 @@ class Sweeper:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join(timeout=30)
 
@@ -84,9 +80,7 @@ class Sweeper:
                 self._stop.wait(self._settings.sweep_interval)
         self._publisher.close()
 
-    def sweep(
-        self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float
-    ) -> None:
+    def sweep(self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float) -> None:
         """One round: what is due, then what is missing, for each processor."""
         self._send_due(db)
         target = self._target(db, now)

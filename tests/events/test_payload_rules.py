@@ -125,9 +125,7 @@ def test_a_payout_offers_its_amount_as_a_decimal_and_keeps_the_text() -> None:
 
 @pytest.mark.parametrize("nothing", [None, "", False])
 def test_access_without_a_token_is_not_allowed(nothing: Any) -> None:
-    payload = CampaignAccessChecked.model_validate(
-        {"campaign_id": A_UUID, "method": "denied", "allowed": nothing}
-    )
+    payload = CampaignAccessChecked.model_validate({"campaign_id": A_UUID, "method": "denied", "allowed": nothing})
     assert payload.allowed is False
 
 

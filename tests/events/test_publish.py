@@ -17,10 +17,17 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from fundlyhub import ConflictingEvent, Event, InvalidEvent, NotMigrated, WrongUse
-from fundlyhub import publish_event, publish_event_async, publish_events
+from fundlyhub import (
+    ConflictingEvent,
+    Event,
+    InvalidEvent,
+    NotMigrated,
+    WrongUse,
+    publish_event,
+    publish_event_async,
+    publish_events,
+)
 from fundlyhub.embedded.postgres import Postgres
-from fundlyhub.events import publish
 from fundlyhub.settings import Settings
 from tests.support.make import completed, initiated
 from tests.support.platform import wait_until
@@ -58,9 +65,7 @@ def a_connection(dsn: str) -> Iterator[Any]:
 
 @contextmanager
 def a_psycopg_connection(dsn: str) -> Iterator[Any]:
-    connection = psycopg.connect(
-        dsn, row_factory=psycopg.rows.dict_row
-    )  # any row factory is the caller's own
+    connection = psycopg.connect(dsn, row_factory=psycopg.rows.dict_row)  # any row factory is the caller's own
     connection.execute(BUSINESS)
     yield connection
     connection.close()
@@ -177,9 +182,7 @@ class TestTransactions:
         assert what_is_there(gifts) == (1, 1)
 
     @pytest.mark.parametrize("door", SYNC)
-    def test_a_database_without_a_log_says_so_and_shows_no_payload(
-        self, postgres: Postgres, door: Any
-    ) -> None:
+    def test_a_database_without_a_log_says_so_and_shows_no_payload(self, postgres: Postgres, door: Any) -> None:
         with psycopg.connect(postgres.dsn, autocommit=True) as db:
             db.execute("CREATE TABLE IF NOT EXISTS public.gifts (gift int)")
         with door(postgres.dsn) as db, pytest.raises(NotMigrated, match="fundlyhub migrate"):
@@ -230,12 +233,16 @@ class TestManyAtOnce:
         assert len(rows(dsn)) == 1_000
 
     def test_large_events_are_spread_over_statements_that_the_server_can_take(self, dsn: str) -> None:
-        large = [Event.of(initiated(), metadata={"note": "x"}) for _ in range(5)]
-        for item in large:
-            object.__setattr__(
-                item, "__dict__", {**item.__dict__, "payload_json": b"x" * publish.CHUNK_BYTES}
-            )
-        assert [len(chunk) for chunk in publish._chunks(large)] == [1, 1, 1, 1, 1]
+        statements: list[str] = []
+        engine = create_engine(sqlalchemy_url(dsn))
+        large = [Event.of(initiated(), metadata={"note": "x" * 250_000}) for _ in range(100)]
+        with engine.connect() as db:
+            event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+            published = publish_events(large, session=db)
+            db.commit()
+        engine.dispose()
+        assert len(statements) == 2
+        assert rows(dsn) == [item.position for item in published]
 
     def test_none_is_none(self, settings: Settings) -> None:
         assert publish_events([]) == []

@@ -30,9 +30,7 @@ class Impatient(TestCountProcessor, register=False):
     snooze_limit = 3600.0
 
 
-def outcome(
-    error: BaseException, attempts: int = 1, age: float = 0.0, processor: type[Processor] = Impatient
-) -> str:
+def outcome(error: BaseException, attempts: int = 1, age: float = 0.0, processor: type[Processor] = Impatient) -> str:
     history = History(attempts=attempts, first_seen=NOW - timedelta(seconds=age))
     return type(decide(error, history, processor, now=NOW, rng=random.Random(1))).__name__
 

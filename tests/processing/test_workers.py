@@ -112,9 +112,7 @@ def test_a_retry_comes_back_after_its_wait(ready: Platform) -> None:
     ready.relay()
     ready.worker()
     ready.wait_applied("test_count", 1)
-    wait_until(
-        lambda: (ready.value("SELECT attempts FROM events.attempts") or 0) >= 2, what="a second attempt"
-    )
+    wait_until(lambda: (ready.value("SELECT attempts FROM events.attempts") or 0) >= 2, what="a second attempt")
     exactly_once(ready, "test_count", 1)
 
 

@@ -107,9 +107,7 @@ def test_no_news_changes_nothing() -> None:
 
 
 # An event has one position and one content: equal positions mean equal refunds.
-events_of_one_refund = st.integers(1, 9).map(
-    lambda n: system(n, str(n * 7 % 5 + 1)) if n % 3 else person(n, str(n))
-)
+events_of_one_refund = st.integers(1, 9).map(lambda n: system(n, str(n * 7 % 5 + 1)) if n % 3 else person(n, str(n)))
 
 
 @given(a=events_of_one_refund, b=events_of_one_refund, c=events_of_one_refund)

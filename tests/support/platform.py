@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -77,9 +78,7 @@ class Process:
         if text in log:
             return True
         if self.popen.poll() is not None:
-            raise AssertionError(
-                f"ended with {self.popen.returncode} before it said {text!r}:\n{log[-3000:]}"
-            )
+            raise AssertionError(f"ended with {self.popen.returncode} before it said {text!r}:\n{log[-3000:]}")
         return False
 
     def kill(self) -> None:
@@ -97,10 +96,8 @@ class Process:
             self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 class Platform:
@@ -121,9 +118,7 @@ class Platform:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for process in self.processes:
             process.kill()
 
@@ -165,9 +160,7 @@ class Platform:
             capture_output=True,
             timeout=60,
         )
-        return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def purge(self) -> None:
         """Empty every queue, as an operator's slip would."""
@@ -195,8 +188,9 @@ class Platform:
         """Positions that the relay has handed over and confirmed."""
         return int(
             self.value(
-                """SELECT count(*) FROM events.events, events.relay_cursors c WHERE c.name = 'main'
-                   AND (pg_visible_in_snapshot(xid, seen) OR (pg_visible_in_snapshot(xid, target) AND position <= after))"""
+                """SELECT count(*) FROM events.events, events.relay_cursors c WHERE c.name = 'main' AND (
+                   pg_visible_in_snapshot(xid, seen)
+                   OR (pg_visible_in_snapshot(xid, target) AND position <= after))"""
             )
         )
 
@@ -213,12 +207,8 @@ class Platform:
 
     def applied(self, processor: str) -> int:
         """How many events a processor has claimed."""
-        return int(
-            self.value("SELECT count(*) FROM analytics.processed_events WHERE processor = %s", processor)
-        )
+        return int(self.value("SELECT count(*) FROM analytics.processed_events WHERE processor = %s", processor))
 
     def wait_applied(self, processor: str, events: int, *, timeout: float = 90) -> None:
         """Wait until a processor has claimed so many events."""
-        wait_until(
-            lambda: self.applied(processor) >= events, timeout=timeout, what=f"{events} events in {processor}"
-        )
+        wait_until(lambda: self.applied(processor) >= events, timeout=timeout, what=f"{events} events in {processor}")

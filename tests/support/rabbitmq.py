@@ -19,9 +19,7 @@ from typing import Self
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 """The scripts themselves; those in /usr/sbin switch to the user of the system's own service."""
 
-MISSING = (
-    f"RabbitMQ is not installed: there is no {SCRIPTS}/rabbitmq-server (apt-get install rabbitmq-server)"
-)
+MISSING = f"RabbitMQ is not installed: there is no {SCRIPTS}/rabbitmq-server (apt-get install rabbitmq-server)"
 
 # Replaces itself by the command given, after asking the kernel for SIGKILL when the parent dies. The request
 # survives each exec on the way to the Erlang machine, but no fork: so nothing here may fork.
@@ -78,9 +76,7 @@ class RabbitNode:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
     @property

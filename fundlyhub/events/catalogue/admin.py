@@ -134,9 +134,7 @@ class AdminRoleDeleted(Payload, type="admin.role.deleted", aggregate=("role", "r
     reason: Text | None = None
 
 
-class AdminRolePermissionsUpdated(
-    Payload, type="admin.role.permissions_updated", aggregate=("role", "role_id")
-):
+class AdminRolePermissionsUpdated(Payload, type="admin.role.permissions_updated", aggregate=("role", "role_id")):
     """A role has gained or lost permissions; in practice they are named by their ids."""
 
     role_id: UUID
@@ -146,9 +144,7 @@ class AdminRolePermissionsUpdated(
     updated_by: UUID
 
 
-class AdminPermissionCreated(
-    Payload, type="admin.permission.created", aggregate=("permission", "permission_id")
-):
+class AdminPermissionCreated(Payload, type="admin.permission.created", aggregate=("permission", "permission_id")):
     """A permission has been made."""
 
     permission_id: UUID

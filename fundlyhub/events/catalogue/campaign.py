@@ -151,9 +151,7 @@ def _allowed(value: Any) -> Any:
     return False if value == "" else value
 
 
-class CampaignAccessChecked(
-    _SnakeCasePayload, type="campaign.access.checked", aggregate=("campaign", "campaign_id")
-):
+class CampaignAccessChecked(_SnakeCasePayload, type="campaign.access.checked", aggregate=("campaign", "campaign_id")):
     """Someone has asked to see a campaign's page; without a token ``allowed`` may be empty: not allowed."""
 
     campaign_id: UUID
@@ -161,9 +159,7 @@ class CampaignAccessChecked(
     method: Literal["public", "link_token", "passcode", "allowlist", "denied"]
 
 
-class CampaignLinkRotated(
-    _SnakeCasePayload, type="campaign.link.rotated", aggregate=("campaign", "campaign_id")
-):
+class CampaignLinkRotated(_SnakeCasePayload, type="campaign.link.rotated", aggregate=("campaign", "campaign_id")):
     """A campaign's private link has been replaced; only the end of the new token is told."""
 
     campaign_id: UUID

@@ -57,9 +57,7 @@ class DonationCompletedV1(
     """A gift has been paid; one that came without a currency was in US dollars."""
 
 
-class DonationCompleted(
-    _Completion, type="donation.completed", version="2.0.0", aggregate=("donation", "donation_id")
-):
+class DonationCompleted(_Completion, type="donation.completed", version="2.0.0", aggregate=("donation", "donation_id")):
     """A gift has been paid."""
 
 

@@ -18,9 +18,7 @@ from fundlyhub.events.payload import (
 )
 
 
-class OrganizationCreated(
-    Payload, type="organization.created", aggregate=("organization", "organization_id")
-):
+class OrganizationCreated(Payload, type="organization.created", aggregate=("organization", "organization_id")):
     """An organization has been entered."""
 
     organization_id: UUID
@@ -29,9 +27,7 @@ class OrganizationCreated(
     verification_status: Literal["pending", "verified", "rejected"]
 
 
-class OrganizationVerified(
-    Payload, type="organization.verified", aggregate=("organization", "organization_id")
-):
+class OrganizationVerified(Payload, type="organization.verified", aggregate=("organization", "organization_id")):
     """An operator has verified an organization."""
 
     organization_id: UUID
@@ -39,9 +35,7 @@ class OrganizationVerified(
     verified_at: MomentMs
 
 
-class OrganizationRejected(
-    Payload, type="organization.rejected", aggregate=("organization", "organization_id")
-):
+class OrganizationRejected(Payload, type="organization.rejected", aggregate=("organization", "organization_id")):
     """An operator has refused to verify an organization."""
 
     organization_id: UUID
@@ -61,9 +55,7 @@ class OrganizationChanges(Changes):
     categories: ListOf[Line] | None = None
 
 
-class OrganizationUpdated(
-    Payload, type="organization.updated", aggregate=("organization", "organization_id")
-):
+class OrganizationUpdated(Payload, type="organization.updated", aggregate=("organization", "organization_id")):
     """An organization has been edited."""
 
     organization_id: UUID
@@ -71,9 +63,7 @@ class OrganizationUpdated(
     changes: OrganizationChanges
 
 
-class OrganizationDeleted(
-    Payload, type="organization.deleted", aggregate=("organization", "organization_id")
-):
+class OrganizationDeleted(Payload, type="organization.deleted", aggregate=("organization", "organization_id")):
     """An organization has been deleted; the platform keeps its row, marked."""
 
     organization_id: UUID

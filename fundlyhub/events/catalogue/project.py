@@ -24,9 +24,7 @@ class _ProjectUpdate(Payload):
     author_id: UUID
 
 
-class ProjectUpdateCreated(
-    _ProjectUpdate, type="project.update.created", aggregate=("project_update", "update_id")
-):
+class ProjectUpdateCreated(_ProjectUpdate, type="project.update.created", aggregate=("project_update", "update_id")):
     """An update has been published."""
 
     title: Line
@@ -45,15 +43,11 @@ class ProjectUpdateChanges(Changes):
     visibility: Kept[UpdateVisibility] = None
 
 
-class ProjectUpdateEdited(
-    _ProjectUpdate, type="project.update.edited", aggregate=("project_update", "update_id")
-):
+class ProjectUpdateEdited(_ProjectUpdate, type="project.update.edited", aggregate=("project_update", "update_id")):
     """An update has been edited."""
 
     changes: ProjectUpdateChanges
 
 
-class ProjectUpdateDeleted(
-    _ProjectUpdate, type="project.update.deleted", aggregate=("project_update", "update_id")
-):
+class ProjectUpdateDeleted(_ProjectUpdate, type="project.update.deleted", aggregate=("project_update", "update_id")):
     """An update has been deleted."""

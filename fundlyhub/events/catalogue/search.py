@@ -34,9 +34,7 @@ class SearchOptions(WireModel):
     cache_key: Line | None = None
 
 
-class SearchQuerySubmitted(
-    Payload, type="search.query.submitted", aggregate=("search_session", "session_id")
-):
+class SearchQuerySubmitted(Payload, type="search.query.submitted", aggregate=("search_session", "session_id")):
     """Someone has searched."""
 
     query: Reference
@@ -79,9 +77,7 @@ class SearchSuggestion(WireModel):
     result_count: Count | None = None
 
 
-class SearchSuggestionGenerated(
-    Payload, type="search.suggestion.generated", aggregate=("search_query", None)
-):
+class SearchSuggestionGenerated(Payload, type="search.suggestion.generated", aggregate=("search_query", None)):
     """Other searches have been suggested."""
 
     original_query: Line
@@ -89,9 +85,7 @@ class SearchSuggestionGenerated(
     strategy: Line | None = None
 
 
-class SearchUserProjectionUpdated(
-    Payload, type="search.user_projection.updated", aggregate=("user", "user_id")
-):
+class SearchUserProjectionUpdated(Payload, type="search.user_projection.updated", aggregate=("user", "user_id")):
     """A user's row in the search has changed."""
 
     user_id: UUID
@@ -109,9 +103,7 @@ class SearchUserProjectionUpdated(
     update_type: Literal["created", "updated", "deleted"]
 
 
-class SearchAnalyticsRecorded(
-    Payload, type="search.analytics.recorded", aggregate=("search_session", "session_id")
-):
+class SearchAnalyticsRecorded(Payload, type="search.analytics.recorded", aggregate=("search_session", "session_id")):
     """What someone did with the answer to a search."""
 
     query: Line

@@ -55,9 +55,7 @@ class StorageImageOptimized(Payload, type="storage.image.optimized", aggregate=(
     optimized_url: Url
 
 
-class StorageDraftCleanupRequested(
-    Payload, type="storage.draft.cleanup_requested", aggregate=("storage_job", None)
-):
+class StorageDraftCleanupRequested(Payload, type="storage.draft.cleanup_requested", aggregate=("storage_job", None)):
     """Drafts older than a number of days are to be cleared away, one user's or everybody's."""
 
     user_id: UUID | None = None

@@ -110,9 +110,7 @@ class UserFollowedOrganization(Payload, type="user.followed_organization", aggre
     organization_name: Line | None = None
 
 
-class UserUnfollowedOrganization(
-    Payload, type="user.unfollowed_organization", aggregate=("user", "follower_id")
-):
+class UserUnfollowedOrganization(Payload, type="user.unfollowed_organization", aggregate=("user", "follower_id")):
     """Someone follows an organization no longer."""
 
     follower_id: UUID

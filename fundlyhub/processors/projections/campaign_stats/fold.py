@@ -127,9 +127,7 @@ def join_refunds(one: Refund | None, other: Refund) -> Refund:
 
 def refunded(refunds: Mapping[str, Refund]) -> Decimal:
     """What refunds add up to: the highest of the cumulative ones, and all others. Wants the context EXACT."""
-    totals = [
-        refund.highest for refund in refunds.values() if refund.cumulative and refund.highest is not None
-    ]
+    totals = [refund.highest for refund in refunds.values() if refund.cumulative and refund.highest is not None]
     others = (refund.amount for refund in refunds.values() if not refund.cumulative)
     return sum(others, max(totals, default=NOTHING))
 
@@ -142,9 +140,7 @@ def _of(found: dict[UUID, News], donation_id: UUID) -> News:
 
 
 def _gift(event: Event, paid: DonationCompleted) -> Gift:
-    return Gift(
-        _position(event), paid.campaign_id, paid.currency, paid.donor_id, paid.amount, event.timestamp
-    )
+    return Gift(_position(event), paid.campaign_id, paid.currency, paid.donor_id, paid.amount, event.timestamp)
 
 
 def _refund(event: Event, given_back: DonationRefunded) -> Refund:

@@ -54,9 +54,7 @@ def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> dict[UUID, Change
     return changes
 
 
-def _write_refunds(
-    db: Connection, news: Mapping[UUID, News], stored: Mapping[UUID, Mapping[str, Refund]]
-) -> None:
+def _write_refunds(db: Connection, news: Mapping[UUID, News], stored: Mapping[UUID, Mapping[str, Refund]]) -> None:
     """Write the refunds that are new or have changed."""
     changed = {}
     for donation_id, said in news.items():

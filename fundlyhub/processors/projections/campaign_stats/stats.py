@@ -26,7 +26,7 @@ _COUNT_DONORS = """
     )
     SELECT campaign_id, currency, sum(CASE WHEN donation_count = 0 THEN -1 ELSE 1 END)
     FROM counted JOIN given USING (campaign_id, currency, donor_id)
-    WHERE donation_count = change
+    WHERE donation_count IN (0, change)
     GROUP BY campaign_id, currency
 """
 

@@ -71,9 +71,7 @@ campaign_stats_projection = Table(
     Column(
         "average_donation",
         Numeric,
-        Computed(
-            "round(total_raised::numeric(60, 20) / NULLIF(donation_count, 0)::numeric, 4)", persisted=True
-        ),
+        Computed("round(total_raised::numeric(60, 20) / NULLIF(donation_count, 0)::numeric, 4)", persisted=True),
     ),
     Column("unique_donors", BigInteger, nullable=False),
     Column("largest_donation", Numeric, nullable=False),
