@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     )
     task_soft_time_limit: float = Field(240.0, gt=0, description="Time after which a batch is interrupted")
     task_time_limit: float = Field(300.0, gt=0, lt=1800, description="Time after which its worker process is killed")
+    stop_limit: float = Field(20.0, ge=0, description="Time that a busy worker has to finish when it is stopped")
     statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
     lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")
 
@@ -99,7 +100,7 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = (
-            f"FUNDLYHUB_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            f"FUNDLYHUB_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise WrongUse("wrong setting: " + "; ".join(faults)) from None

@@ -6,6 +6,8 @@ The same commands hang below `celery -A fundlyhub` through Celery's plug-in entr
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -48,21 +50,33 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options that stand before the command."""
+        with errors_in_one_line():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run, and say what went wrong in one line: exit status 1, or 2 for wrong use."""
-        try:
+        """Run the command."""
+        with errors_in_one_line():
             return super().invoke(ctx)
-        except click.exceptions.NoArgsIsHelpError:  # a group without a command: its help
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Say what went wrong in one line, and leave: exit status 1, or 2 for wrong use."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:  # a group without a command: its help
+        raise
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "fundlyhub"
+        fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", 2)
+    except FundlyHubError as error:
+        fail(str(error), 2 if isinstance(error, WrongUse) else 1)
+    except (DBAPIError, psycopg.Error) as error:
+        if not is_outage(error):
             raise
-        except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "fundlyhub"
-            fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", 2)
-        except FundlyHubError as error:
-            fail(str(error), 2 if isinstance(error, WrongUse) else 1)
-        except (DBAPIError, psycopg.Error) as error:
-            if not is_outage(error):
-                raise
-            fail(f"a database failed ({sqlstate(error) or type(error).__name__}): try again when it is back", 1)
+        fail(f"a database failed ({sqlstate(error) or type(error).__name__}): try again when it is back", 1)
 
 
 def fail(message: str, status: int) -> None:

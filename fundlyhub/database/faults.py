@@ -74,8 +74,11 @@ def parsed_dsn(branch: Branch, dsn: str) -> Mapping[str, Any]:
 
 
 def _reason(error: BaseException | None) -> str:
-    """The driver's last line: of several addresses that were tried, the first line says only that they were."""
-    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    """The server's own words, or the driver's last line: of several addresses that were tried, the last one's.
+
+    Lines that begin with a tab are libpq's hints.
+    """
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    lines = [line for line in str(error or "").splitlines() if line.strip() and not line.startswith("\t")]
     text = primary or (lines[-1] if lines else "no answer")
-    return text.strip(" -").removeprefix("connection failed: ")
+    return text.rpartition("failed: ")[2].strip(" -")

@@ -53,7 +53,7 @@ task_time_limit = _settings.task_time_limit  # below RabbitMQ's consumer timeout
 
 worker_prefetch_multiplier = 4
 worker_cancel_long_running_tasks_on_connection_loss = False
-worker_soft_shutdown_timeout = 20.0
+worker_soft_shutdown_timeout = _settings.stop_limit
 worker_hijack_root_logger = False
 worker_proc_alive_timeout = 30.0
 timezone = "UTC"

@@ -80,10 +80,9 @@ def settle(
     rng: random.Random,
 ) -> Report:
     """Write down what became of these events of ``work``, in the caller's transaction on the Events DB."""
-    report = Report()
+    report = report_of(runs)
     finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
     unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
-    report.outcomes.update(type(run.outcome).__name__.lower() for run in runs if run.outcome)
     postponed, letters = [], []
     for failure in _failures(refused, runs):
         outcome, history = _decided(processor, work, failure, now, rng)
@@ -103,6 +102,11 @@ def settle(
         log.error("%s: event %s (%s) is dead: %s", processor.name, letter.event_id, letter.type,
                   dead_letters.describe(letter.error))  # fmt: skip
     return report
+
+
+def report_of(runs: Iterable[Run]) -> Report:
+    """The outcomes that are decided already."""
+    return Report(Counter(type(run.outcome).__name__.lower() for run in runs if run.outcome))
 
 
 def _failures(refused: Iterable[Refused], runs: Iterable[Run]) -> Iterable[_Failure]:

@@ -73,7 +73,7 @@ class TestReading:
         assert event.position is None, "only the log gives a position"
 
     def test_versions_of_two_parts_and_aliases_are_understood(self) -> None:
-        followed = {"userId": ID, "followerId": ID, "campaignId": ID, "followType": "campaign"}
+        followed = {"userId": ID, "followerId": ID, "campaignId": ID, "followType": "user"}
         event = Event.model_validate(envelope(type="user.campaign_followed", version="1.0", payload=followed))
         assert (event.type, event.version) == ("user.followed_campaign", "1.0.0")
 

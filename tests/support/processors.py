@@ -47,14 +47,14 @@ class TestSlowProcessor(ProjectionProcessor):
 
     __test__ = False
     handles = ("donation.initiated",)
-    batch_size = 50
+    batch_size = 20
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Half of the effect, a pause, the other half."""
         positions = [event.position for event in events]
         middle = len(positions) // 2
         db.exec_driver_sql(_EFFECT, {"name": self.name, "positions": positions[:middle]})
-        time.sleep(0.1)
+        time.sleep(0.05)
         db.exec_driver_sql(_EFFECT, {"name": self.name, "positions": positions[middle:]})
 
 

@@ -1,0 +1,106 @@
+"""`fundlyhub migrate`: repeatable, safe when two run at once, and never downwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from fundlyhub.database.migrate import check, migrate, require_current
+from fundlyhub.errors import NewerDatabase, NotMigrated
+from fundlyhub.settings import Settings
+from tests.support.command import dsns, environment, fundlyhub
+
+Make = Callable[[], str]
+SCHEMAS = """
+    SELECT nspname FROM pg_namespace WHERE nspname IN ('events', 'app', 'analytics') ORDER BY 1
+"""
+
+
+def schemas(dsn: str) -> list[str]:
+    with psycopg.connect(dsn) as db:
+        return [name for (name,) in db.execute(SCHEMAS).fetchall()]
+
+
+def in_one(dsn: str) -> Settings:
+    return Settings(events_dsn=dsn, app_dsn=dsn, analytics_dsn=dsn)  # type: ignore[arg-type]  # pydantic makes secrets
+
+
+def states(settings: Settings) -> list[str]:
+    return [found.state for found in check(settings)]
+
+
+def test_into_one_database(empty_database: Make) -> None:
+    settings = in_one(empty_database())
+    assert states(settings) == ["behind"] * 3
+    assert [found.revision for found in migrate(settings)] == [None] * 3
+    assert states(settings) == ["current"] * 3
+
+
+def test_into_three_databases_each_gets_its_own_schema(empty_database: Make) -> None:
+    one, two, three = empty_database(), empty_database(), empty_database()
+    done = fundlyhub("migrate", "--json", settings=dsns(one, two, three))
+    assert done.returncode == 0, done.stderr
+    assert [item["state"] for item in json.loads(done.stdout)] == ["migrated"] * 3
+    assert (schemas(one), schemas(two), schemas(three)) == (["events"], ["app"], ["analytics"])
+
+
+def test_a_second_run_changes_nothing(empty_database: Make) -> None:
+    settings = in_one(empty_database())
+    migrate(settings)
+    assert [found.state for found in migrate(settings)] == ["current"] * 3
+
+
+def test_two_at_once_one_migrates_and_the_other_finds_it_done(empty_database: Make) -> None:
+    env = environment(dsns(empty_database()))
+    command = [sys.executable, "-m", "fundlyhub", "migrate", "--json"]
+    runs = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    outputs = [run.communicate(timeout=60) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    found = [[item["state"] for item in json.loads(out)] for out, _ in outputs]
+    assert [sorted(pair) for pair in zip(*found, strict=True)] == [["current", "migrated"]] * 3
+
+
+def test_check_tells_and_writes_nothing(empty_database: Make) -> None:
+    dsn = empty_database()
+    before = fundlyhub("migrate", "--check", "--json", settings=dsns(dsn))
+    assert before.returncode == 1
+    assert [item["state"] for item in json.loads(before.stdout)] == ["behind"] * 3
+    assert schemas(dsn) == []
+    migrate(in_one(dsn))
+    after = fundlyhub("migrate", "--check", settings=dsns(dsn))
+    assert after.returncode == 0
+    assert "current" in after.stdout
+
+
+def test_a_database_that_is_not_migrated_is_refused(empty_database: Make) -> None:
+    with pytest.raises(NotMigrated, match="run `fundlyhub migrate`"):
+        require_current("events", settings=in_one(empty_database()))
+
+
+@pytest.mark.parametrize("newer", ["events", "app", "analytics"])
+def test_a_newer_database_is_refused_and_none_is_touched(empty_database: Make, newer: str) -> None:
+    dsn = empty_database()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute(f"CREATE SCHEMA {newer}")
+        db.execute(f"CREATE TABLE {newer}.alembic_version (version_num text PRIMARY KEY)")
+        db.execute(f"INSERT INTO {newer}.alembic_version VALUES ('{newer}_9999')")
+    with pytest.raises(NewerDatabase, match=f"the {newer} database is at revision {newer}_9999, newer than"):
+        migrate(in_one(dsn))
+    assert schemas(dsn) == [newer]
+    assert sorted(states(in_one(dsn))) == ["behind", "behind", "newer"]
+
+
+def test_a_failure_half_way_leaves_nothing_of_its_branch(empty_database: Make) -> None:
+    dsn = empty_database()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("CREATE SCHEMA app; CREATE TABLE app.processed_events (taken int)")
+    with pytest.raises(Exception, match="already exists"):
+        migrate(in_one(dsn))
+    assert states(in_one(dsn)) == ["current", "behind", "behind"]
+    with psycopg.connect(dsn) as db:
+        assert db.execute("SELECT to_regclass('app.alembic_version')").fetchone() == (None,)

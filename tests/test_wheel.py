@@ -1,0 +1,64 @@
+"""What is installed works without the checkout: Celery's settings, the migrations, the type marker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel's content."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in files.decode().split("\0"):
+        if name.startswith("fundlyhub/") or name in ("pyproject.toml", "README.md", "celeryconfig.py"):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    argv = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(source),
+    ]
+    subprocess.run(argv, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_celery_finds_its_settings_and_tasks_in_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "import celeryconfig, fundlyhub, fundlyhub.celery as c;"
+        "print(celeryconfig.__file__, fundlyhub.__file__, c.app.conf.task_acks_late, sorted(c.app.tasks)[-1])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed), "FUNDLYHUB_BROKER_URL": "redis://127.0.0.1:1/0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    settings, package, acks_late, task = done.stdout.split()
+    assert Path(settings).parent == installed
+    assert Path(package).parent.parent == installed
+    assert (acks_late, task) == ("True", "projections.campaign_stats")
+
+
+def test_the_wheel_holds_migrations_and_the_type_marker_and_no_tests(installed: Path) -> None:
+    assert list((installed / "fundlyhub/database/migrations/events/versions").glob("*.py"))
+    assert (installed / "fundlyhub/py.typed").exists()
+    assert not (installed / "tests").exists()
