@@ -57,8 +57,16 @@ def _check_before_work(**_: object) -> None:
 @worker_init.connect
 def _declare_queues(**_: object) -> None:
     with app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=None, interval_step=2, interval_max=15)
+        connection.ensure_connection(
+            errback=_broker_is_away, max_retries=None, interval_step=2, interval_max=15
+        )
         queues.declare(connection, get_settings().broker_is_amqp)
+
+
+def _broker_is_away(error: Exception, seconds: float) -> None:
+    logging.getLogger(__name__).warning(
+        "cannot reach the broker (%s); trying again in %.0f s", type(error).__name__, seconds
+    )
 
 
 @worker_process_init.connect

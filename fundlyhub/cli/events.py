@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import BinaryIO
 
 import click
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fundlyhub.cli.output import json_option, print_json
+from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.events.lines import LineReport, publish_lines
@@ -32,6 +34,7 @@ def publish(file: BinaryIO, as_json: bool) -> None:
     is 1. Publishing a file twice is harmless: an event id is one event.
     """
     require_current("events")
+    click.get_current_context().call_on_close(partial(dispose_engines, close=True))
     report = LineReport()
     with Progress(disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("Publishing", total=None)

@@ -36,7 +36,8 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
     with Stack(settings, only=parts, concurrency=concurrency, on_death=_tell_of_death) as stack:
         click.echo("Starting the servers ...", err=True)
         stack.start_servers()
-        stack.migrate()
+        if stack.has_databases:
+            stack.migrate()
         if not stop.is_set():
             click.echo("Starting relay and worker ...", err=True)
             stack.start_services()

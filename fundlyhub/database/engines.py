@@ -1,4 +1,4 @@
-"""Connections to the three databases: pooled SQLAlchemy engines, and plain psycopg where a session matters."""
+"""Connections to the three databases: pooled engines, and plain psycopg where a session matters."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def make_engine(branch: Branch, settings: Settings, *, pooled: bool = True) -> E
 
 
 def dispose_engines(*, close: bool = False) -> None:
-    """Forget all pooled connections, by default without closing them: a child process after a fork must not."""
+    """Forget all pooled connections; by default without closing them, as a forked child must not."""
     for branch in BRANCHES:  # an engine that nobody asked for yet is made and forgotten: it costs nothing
         get_engine(branch).dispose(close=close)
     get_engine.cache_clear()

@@ -71,6 +71,11 @@ class Stack:
                 found["redis_url"] = SecretStr(self.valkey.database_url(1))
         self.settings = self.settings.model_copy(update=found)
 
+    @property
+    def has_databases(self) -> bool:
+        """Whether all three databases are known: a part of the platform may do without."""
+        return all(getattr(self.settings, f"{branch}_dsn") is not None for branch in BRANCHES)
+
     def migrate(self) -> None:
         """Bring the databases to this version's tables. Raises Unavailable with the command's own words."""
         done = subprocess.run(

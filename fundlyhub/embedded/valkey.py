@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from fundlyhub.embedded.binaries import find_valkey
 from fundlyhub.embedded.files import write_private
@@ -87,7 +89,7 @@ class Valkey:
 
     def _await_answer(self, child: Child) -> None:
         end = time.monotonic() + START_LIMIT
-        with redis.Redis.from_url(self.url, socket_timeout=2) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
             while True:
                 try:
                     client.ping()

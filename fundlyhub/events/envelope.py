@@ -66,7 +66,10 @@ class Event(BaseModel):
 
     @classmethod
     def of(cls, payload: Payload, **envelope: Any) -> Self:
-        """An event of this payload; ``envelope`` may give id, timestamp, correlation_id, causation_id, metadata."""
+        """An event of this payload.
+
+        ``envelope`` may give id, timestamp, correlation_id, causation_id and metadata.
+        """
         given = {key: value for key, value in envelope.items() if value is not None}
         return cls(
             type=payload.event_type,

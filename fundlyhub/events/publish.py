@@ -46,7 +46,7 @@ _PSYCOPG = "SELECT n, stored_position, stored_at, outcome FROM events.insert_eve
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of one event at the door: ``event`` as it stands in the log, and whether it is new there."""
+    """What became of one event: ``event`` as it stands in the log, and whether it is new there."""
 
     event: Event
     is_new: bool
@@ -208,8 +208,8 @@ def _execute(session: SyncSession, batch: str, notify: bool) -> Sequence[Any]:
     if isinstance(session, (Session, Connection)):
         return session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify}).fetchall()
     raise WrongUse(
-        f"session must be a SQLAlchemy Session or Connection or a psycopg Connection, not {type(session).__name__}; "
-        "for asynchronous ones there is publish_event_async"
+        "session must be a SQLAlchemy Session or Connection or a psycopg Connection, "
+        f"not {type(session).__name__}; for asynchronous ones there is publish_event_async"
     )
 
 
@@ -237,7 +237,7 @@ def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
 
 
 def _explained(error: DBAPIError | psycopg.Error) -> Exception:
-    """A missing function or schema means a database that was never migrated; any other error shows no payload."""
+    """A missing function or schema means a database that was never migrated; no other error shows a payload."""
     if sqlstate(error) in ("42883", "3F000", "42P01"):
         return NotMigrated("this database has no event log: run `fundlyhub migrate` on it")
     if isinstance(error, DBAPIError):

@@ -27,7 +27,7 @@ def schemas(dsn: str) -> list[str]:
 
 
 def in_one(dsn: str) -> Settings:
-    return Settings(events_dsn=dsn, app_dsn=dsn, analytics_dsn=dsn)  # type: ignore[arg-type]  # pydantic makes secrets
+    return Settings(events_dsn=dsn, app_dsn=dsn, analytics_dsn=dsn)
 
 
 def states(settings: Settings) -> list[str]:

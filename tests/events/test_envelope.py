@@ -40,6 +40,9 @@ ENVELOPE = {
 }
 
 
+NO_SUCH_CHARACTER = "must not contain U+0000 or a lone surrogate"
+
+
 def envelope(**changes: Any) -> dict[str, Any]:
     return {**ENVELOPE, **changes}
 
@@ -135,10 +138,10 @@ class TestRefusing:
             (with_payload(amount=Decimal("1.001")), ("payload: amount must have at most 2 decimals in EUR",)),
             (with_payload(currency="XYZ"), ("payload.currency: must be an ISO 4217 currency",)),
             (with_payload(campaignId=None), ("payload.campaignId: must be a UUID",)),
-            (with_payload(transactionId="x\x00"), ("payload.transactionId: must not contain U+0000 or a lone surrogate",)),
-            (with_payload(transactionId="\ud800"), ("payload.transactionId: must not contain U+0000 or a lone surrogate",)),
+            (with_payload(transactionId="x\x00"), (f"payload.transactionId: {NO_SUCH_CHARACTER}",)),
+            (with_payload(transactionId="\ud800"), (f"payload.transactionId: {NO_SUCH_CHARACTER}",)),
             (with_payload(transactionId="x" * 1_001), ("payload.transactionId: must have at most 1000 characters",)),
-            (with_payload(transactionId="x" * 10_000_000), ("payload.transactionId: must have at most 1000 characters",)),
+            (with_payload(transactionId="x" * 10**7), ("payload.transactionId: must have at most 1000 characters",)),
         ],
     )  # fmt: skip
     def test_each_fault_is_named_by_its_field(self, document: Any, reasons: tuple[str, ...]) -> None:
@@ -160,7 +163,7 @@ class TestRefusing:
 
     def test_a_version_that_nobody_knows_is_refused_and_says_whether_it_is_newer(self) -> None:
         for version, newer in (("9.0.0", True), ("0.1.0", False)):
-            with pytest.raises(UnknownVersion, match="known: 1.0.0, 2.0.0") as caught:
+            with pytest.raises(UnknownVersion, match=re.escape("known: 1.0.0, 2.0.0")) as caught:
                 Event.model_validate(envelope(version=version))
             assert caught.value.newer is newer
 

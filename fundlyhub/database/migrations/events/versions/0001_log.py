@@ -59,8 +59,8 @@ BEGIN
     WITH inserted AS (
         INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, metadata,
                                    correlation_id, causation_id, occurred_at)
-        SELECT g.id, g.type, g.version, g.aggregate_type, g.aggregate_id, g.payload, coalesce(g.metadata, '{}'),
-               g.correlation_id, g.causation_id, g.occurred_at
+        SELECT g.id, g.type, g.version, g.aggregate_type, g.aggregate_id, g.payload,
+               coalesce(g.metadata, '{}'), g.correlation_id, g.causation_id, g.occurred_at
         FROM jsonb_to_recordset(batch) AS g(n int, id uuid, type text, version text, aggregate_type text,
              aggregate_id text, payload jsonb, metadata jsonb, correlation_id uuid, causation_id uuid,
              occurred_at timestamptz)
@@ -134,10 +134,12 @@ BEGIN
         RAISE EXCEPTION 'publish_event: occurred_at must be finite' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF jsonb_typeof(metadata) <> 'object' THEN
-        RAISE EXCEPTION 'publish_event: metadata must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'publish_event: metadata must be a JSON object'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF payload IS NULL OR jsonb_typeof(payload) <> 'object' THEN
-        RAISE EXCEPTION 'publish_event: payload must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'publish_event: payload must be a JSON object'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT coalesce(array_agg(s.key) FILTER (WHERE s.type = publish_event.type), '{}'), array_agg(s.key)
         INTO secrets, any_secret FROM events.secret_keys s;
@@ -155,7 +157,8 @@ BEGIN
         'metadata', metadata - any_secret,
         'aggregate_type', aggregate_type, 'aggregate_id', aggregate_id,
         'correlation_id', correlation_id, 'causation_id', causation_id,
-        'occurred_at', coalesce(occurred_at, clock_timestamp()), 'time_given', occurred_at IS NOT NULL)), notify) i;
+        'occurred_at', coalesce(occurred_at, clock_timestamp()),
+        'time_given', occurred_at IS NOT NULL)), notify) i;
     IF found = 'different' THEN
         RAISE EXCEPTION 'publish_event: event % is in the log already, with other content', event
             USING ERRCODE = 'unique_violation';

@@ -1,0 +1,137 @@
+"""`fundlyhub up`: all of it at once, with what dies brought back, and nothing left at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.platform import wait_until
+
+WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
+
+
+class Up:
+    """A running `fundlyhub up` and what it printed."""
+
+    def __init__(self, folder: Path, *options: str, **variables: str) -> None:
+        self.folder = folder
+        self.out = (folder.parent / f"{folder.name}.out").open("w+")
+        self.err = (folder.parent / f"{folder.name}.err").open("w+")
+        argv = [sys.executable, "-m", "fundlyhub", "up", "--data-dir", str(folder), "--json", *options]
+        self.popen = subprocess.Popen(argv, env={**WITHOUT, **variables}, stdout=self.out, stderr=self.err)
+
+    def text(self, name: str) -> str:
+        """What it printed so far."""
+        return Path(getattr(self, name).name).read_text()
+
+    def ready(self) -> dict[str, str]:
+        """The addresses, once it is up."""
+
+        def look() -> bool:
+            assert self.popen.poll() is None, self.text("err")
+            return self.text("out").rstrip().endswith("}")
+
+        wait_until(look, what="up")
+        found: dict[str, str] = json.loads(self.text("out"))
+        return found
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes below it."""
+        return psutil.Process(self.popen.pid).children(recursive=True)
+
+    def end(self, number: signal.Signals) -> int:
+        """Stop it, and check that nothing is left."""
+        below = self.processes()
+        self.popen.send_signal(number)
+        status = self.popen.wait(60)
+        _, left = psutil.wait_procs(below, timeout=30)
+        assert not left
+        return status
+
+    def close(self) -> None:
+        """Whatever happened, it ends."""
+        self.popen.kill()
+        self.popen.wait()
+        self.out.close()
+        self.err.close()
+
+
+@pytest.fixture
+def folder(server_root: Path) -> Path:
+    """A data folder that PostgreSQL's account can reach."""
+    return server_root / f"up-{os.urandom(4).hex()}"
+
+
+@pytest.fixture
+def up(folder: Path) -> Iterator[Up]:
+    """Everything, started."""
+    running = Up(folder)
+    yield running
+    running.close()
+
+
+def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
+    found = up.ready()
+    assert set(found) >= {"events_dsn", "app_dsn", "analytics_dsn", "broker_url", "relay", "worker", "environment"}
+    secret = re.search(r"postgresql://fundlyhub:([^@]+)@", Path(found["environment"]).read_text())
+    assert secret is not None
+    assert secret[1] not in up.text("out") + up.text("err")
+
+    relay = int(found["relay"].removeprefix("process "))
+    os.kill(relay, signal.SIGKILL)
+    wait_until(lambda: "relay ended with status -9; starting it again" in up.text("err"), what="the note of its death")
+
+    def relay_is_back() -> bool:
+        return any(process.cmdline()[-1:] == ["relay"] and process.pid != relay for process in up.processes())
+
+    wait_until(relay_is_back, what="another relay")
+    assert up.end(signal.SIGTERM) == 0
+    assert "Stopped." in up.text("err")
+
+
+def test_ctrl_c_stops_it_and_a_second_one_on_the_folder_is_refused(up: Up, folder: Path) -> None:
+    up.ready()
+    second = subprocess.run(
+        [sys.executable, "-m", "fundlyhub", "up", "--data-dir", str(folder)],
+        env=WITHOUT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "another `fundlyhub up` or `demo` uses" in second.stderr
+    assert up.end(signal.SIGINT) == 0
+
+
+def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
+    running = Up(folder, "--only", "valkey")
+    try:
+        found = running.ready()
+        assert "broker_url" in found
+        assert "events_dsn" not in found
+        assert running.end(signal.SIGTERM) == 0
+    finally:
+        running.close()
+    wrong = subprocess.run(
+        [sys.executable, "-m", "fundlyhub", "up", "--only", "relay,wroker", "--data-dir", str(folder)],
+        env=WITHOUT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 2
+    assert wrong.stderr == "fundlyhub: no such part: wroker; there are postgres, valkey, relay, worker\n"
+
+
+def test_servers_that_are_given_are_used_and_not_started(folder: Path, dsn: str) -> None:
+    given = {f"FUNDLYHUB_{name}_DSN": dsn for name in ("EVENTS", "APP", "ANALYTICS")}
+    running = Up(folder, **given)
+    try:
+        running.ready()
+        assert not (folder / "postgres").exists()
+        assert running.end(signal.SIGTERM) == 0
+    finally:
+        running.close()
