@@ -57,9 +57,7 @@ def _check_before_work(**_: object) -> None:
 @worker_init.connect
 def _declare_queues(**_: object) -> None:
     with app.connection_for_write() as connection:
-        connection.ensure_connection(
-            errback=_broker_is_away, max_retries=None, interval_step=2, interval_max=15
-        )
+        connection.ensure_connection(errback=_broker_is_away, max_retries=None, interval_step=2, interval_max=15)
         queues.declare(connection, get_settings().broker_is_amqp)
 
 

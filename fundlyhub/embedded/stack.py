@@ -55,7 +55,7 @@ class Stack:
 
         Raises Unavailable when another process uses the folder, or a server does not start.
         """
-        self._take_folder()
+        self.take_folder()
         missing = [branch for branch in BRANCHES if getattr(self.settings, f"{branch}_dsn") is None]
         found: dict[str, SecretStr] = {}
         if missing and "postgres" in self._only:
@@ -127,7 +127,10 @@ class Stack:
         options += ["-c", str(self._concurrency), "--without-gossip", "--without-mingle"]
         return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
 
-    def _take_folder(self) -> None:
+    def take_folder(self) -> None:
+        """Make the folder ours. Raises Unavailable when another process uses it."""
+        if self._lock is not None:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = (self.folder / "lock").open("w")  # held until stop()
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -60,8 +59,9 @@ class Event(BaseModel):
         except ValidationError as error:
             raise InvalidEvent(*reasons(error)) from None
         _check_time(event.timestamp, now=datetime.now(UTC))
-        if event.size > MAX_BYTES:
-            raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {event.size}")
+        size = len(event.payload_json) + len(dumps(event.metadata))
+        if size > MAX_BYTES:
+            raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {size}")
         return event
 
     @classmethod
@@ -79,7 +79,7 @@ class Event(BaseModel):
         )
 
     @classmethod
-    def stored(cls, row: StoredEvent) -> Self:
+    def stored(cls, row: StoredEvent) -> Event:
         """The event in a row of the log, brought up to the newest version of its type and checked.
 
         Raises InvalidEvent, UnknownEventType or UnknownVersion.
@@ -106,15 +106,10 @@ class Event(BaseModel):
             position=row.position,
         )
 
-    @cached_property
+    @property  # not cached: a cache would go over into a copy that has another payload
     def payload_json(self) -> bytes:
         """The payload as it stands in the log: UTF-8 JSON, money as numbers."""
         return dumps(self.payload.to_wire())
-
-    @cached_property
-    def size(self) -> int:
-        """Bytes of JSON of the payload and the metadata."""
-        return len(self.payload_json) + len(dumps(self.metadata))
 
     @property
     def aggregate_type(self) -> str | None:

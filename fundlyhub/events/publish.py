@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -104,7 +103,7 @@ async def publish_event_async(
     if session is None:
         published = await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed)
         return published[0].event
-    batch = _batch([event], timed)
+    ((_, batch),) = _batches([event], timed)
     try:
         rows = await _execute_async(session, batch, notify)
     except (DBAPIError, psycopg.Error) as error:
@@ -122,9 +121,9 @@ def insert(
     if session is None:
         return _in_own_transaction(events, notify, timed)
     published: list[Published] = []
-    for chunk in _chunks(events):
+    for chunk, batch in _batches(events, timed):
         try:
-            rows = _execute(session, _batch(chunk, timed), notify)
+            rows = _execute(session, batch, notify)
         except (DBAPIError, psycopg.Error) as error:
             raise _explained(error) from None
         published += _settled(chunk, rows)
@@ -167,39 +166,33 @@ def _event(
     return given, True
 
 
-def _chunks(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    chunk: list[Event] = []
-    size = 0
-    for event in events:
-        chunk.append(event)
-        size += event.size
-        if len(chunk) == CHUNK or size >= CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Event], str]]:
+    """The events in pieces of one statement, each with the argument of insert_events: a JSON array in their order."""
+    rows: list[bytes] = []
+    start = size = 0
+    for end, event in enumerate(events, 1):
+        rows.append(dumps(_row(len(rows) + 1, event, timed)))
+        size += len(rows[-1])
+        if end == len(events) or len(rows) == CHUNK or size >= CHUNK_BYTES:
+            yield events[start:end], f"[{b','.join(rows).decode()}]"
+            rows, start, size = [], end, 0
 
 
-def _batch(events: Sequence[Event], timed: bool) -> str:
-    """The argument of insert_events: a JSON array, one object an event."""
-    rows = [
-        {
-            "n": n,
-            "id": event.id,
-            "type": event.type,
-            "version": event.version,
-            "aggregate_type": event.aggregate_type,
-            "aggregate_id": event.aggregate_id,
-            "payload": orjson.Fragment(event.payload_json),
-            "metadata": event.metadata,
-            "correlation_id": event.correlation_id,
-            "causation_id": event.causation_id,
-            "occurred_at": event.timestamp,
-            "time_given": timed,
-        }
-        for n, event in enumerate(events, 1)
-    ]
-    return dumps(rows).decode()
+def _row(n: int, event: Event, timed: bool) -> dict[str, Any]:
+    return {
+        "n": n,
+        "id": event.id,
+        "type": event.type,
+        "version": event.version,
+        "aggregate_type": event.aggregate_type,
+        "aggregate_id": event.aggregate_id,
+        "payload": event.payload.to_wire(),
+        "metadata": event.metadata,
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "occurred_at": event.timestamp,
+        "time_given": timed,
+    }
 
 
 def _execute(session: SyncSession, batch: str, notify: bool) -> Sequence[Any]:

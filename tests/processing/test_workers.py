@@ -134,7 +134,7 @@ def test_every_queue_purged_in_mid_run_is_healed_by_the_sweep(ready: Platform) -
 @pytest.mark.timeout(240)
 def test_a_broker_replaced_by_an_empty_one_is_healed_by_the_sweep(ready: Platform) -> None:
     ready.relay()
-    ready.worker()
+    ready.worker(kept=True)
     publish_events(initiated() for _ in range(1_000))
     ready.wait_applied("test_slow", 100)
     ready.replace_broker()

@@ -114,6 +114,7 @@ class Platform:
         self.environment = {**os.environ, **fast, **environment}
         self.dsn, self.broker, self.folder = dsn, broker, folder
         self.processes: list[Process] = []
+        self.kept: Process | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -126,8 +127,14 @@ class Platform:
         """A relay process; it may lead or stand by."""
         return self.start("relay", [sys.executable, "-m", "fundlyhub", "relay"], variables)
 
-    def worker(self, queues: str = "projections", *, concurrency: int = 2, **variables: str) -> Process:
-        """A worker process that is ready to take up messages."""
+    def worker(
+        self, queues: str = "projections", *, concurrency: int = 2, kept: bool = False, **variables: str
+    ) -> Process:
+        """A worker process that is ready to take up messages.
+
+        ``kept`` starts another one when it ends by itself, as a supervisor would: kombu's Redis transport ends
+        the worker when the broker dies in the middle of an acknowledgement.
+        """
         argv = [
             sys.executable,
             "-m",
@@ -143,7 +150,14 @@ class Platform:
         argv += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"]
         process = self.start("worker", argv, {"REMAP_SIGTERM": "SIGQUIT", **variables})
         wait_until(lambda: process.said(" ready."), what="the worker")
+        if kept:
+            self.kept = process
         return process
+
+    def tend(self) -> None:
+        """Start the kept worker again if it has ended."""
+        if self.kept is not None and self.kept.popen.poll() is not None:
+            self.worker(kept=True)
 
     def start(self, name: str, argv: list[str], variables: Mapping[str, str]) -> Process:
         """Any process, with the platform's environment."""
@@ -211,4 +225,4 @@ class Platform:
 
     def wait_applied(self, processor: str, events: int, *, timeout: float = 90) -> None:
         """Wait until a processor has claimed so many events."""
-        wait_until(lambda: self.applied(processor) >= events, timeout=timeout, what=f"{events} events in {processor}")
+        wait_until(lambda: self.tend() or self.applied(processor) >= events, timeout=timeout, what=f"{events} events in {processor}")

@@ -1,0 +1,158 @@
+"""`fundlyhub demo`: the whole system on made-up traffic, and every number checked."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.up import addresses
+from fundlyhub.cli.wiring import stop_on_signals
+from fundlyhub.demo.run import Demo, Progress, Result, Stopped, report
+from fundlyhub.embedded.stack import Stack
+from fundlyhub.observability.logs import configure
+from fundlyhub.settings import get_settings
+
+TOP = 5
+"""Campaigns in the table."""
+
+
+@click.command("demo")
+@click.option("--events", type=click.IntRange(100, 10_000_000), default=20_000, show_default=True, help="To publish.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same stream.")
+@click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the demo's servers; emptied at the start.")
+@json_option
+def command(events: int, seed: int, keep: bool, data_dir: Path | None, as_json: bool) -> None:
+    """Bring all up, publish a stream of business transactions, and verify every campaign's numbers.
+
+    The numbers that the processor keeps are compared with a computation from the business tables. Exit status
+    1 when one differs. Servers that FUNDLYHUB_* settings name are used; there only this run's events count.
+    """
+    stop = stop_on_signals()
+    configure(logging.WARNING)
+    settings = get_settings()
+    folder = (data_dir or settings.data_dir / "demo").resolve()
+    stack = Stack(settings.model_copy(update={"data_dir": folder}), on_death=_tell_of_death)
+    stack.take_folder()
+    _empty(folder)
+    with stack, _Display() as display:
+        display.say("starting the servers")
+        stack.start_servers()
+        stack.migrate()
+        display.say("starting relay and worker")
+        stack.start_services()
+        try:
+            result = Demo(stack, events, seed, stop, display.show).run()
+        except Stopped:
+            click.echo("Stopped before the end: nothing was verified.", err=True)
+            sys.exit(130)
+        found = report(result, seed, stack.settings.broker.partition(":")[0])
+        display.close()
+        print_json(found) if as_json else _print(found, result)
+        if keep:
+            _keep(stack, stop)
+    sys.exit(0 if found["verified"] else 1)
+
+
+class _Display:
+    """Live progress on stderr; a line now and then when that is no terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._live = Live(console=console, transient=True, refresh_per_second=8) if console.is_terminal else None
+        self._told = ""
+
+    def __enter__(self) -> _Display:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the display away."""
+        if self._live:
+            self._live.stop()
+
+    def say(self, what: str) -> None:
+        """One line on what is going on."""
+        if self._live:
+            self._live.update(f"Demo: {what} ...")
+        else:
+            click.echo(f"Demo: {what} ...", err=True)
+
+    def show(self, now: Progress) -> None:
+        """Where the run is."""
+        if self._live:
+            table = Table("phase", "committed", "not relayed", "applied", "of")
+            table.add_row(now.phase, *(f"{n:,}" for n in (now.committed, now.unrelayed, now.applied, now.wanted)))
+            self._live.update(table)
+        elif self._told != now.phase:
+            self._told = now.phase
+            self.say(f"{now.phase}; {now.committed:,} committed, {now.applied:,} applied")
+
+
+def _print(found: dict[str, Any], result: Result) -> None:
+    sides = result.comparison
+    biggest = sorted(sides.expected, key=lambda key: sides.expected[key][1], reverse=True)[:TOP]
+    nothing = (None,) * 9
+    rows = []
+    for key in biggest:
+        should, is_ = sides.expected[key], sides.found.get(key, nothing)
+        rows.append(
+            (sides.titles[key[0]], key[1], should[1], is_[1], str(should[0]), str(is_[0]), _mark(should == is_))
+        )
+    rows.append(
+        ("all", f"{len(sides.expected)} rows", sum(n[1] for n in sides.expected.values()),
+         sum(n[1] for n in sides.found.values()), "", "", _mark(found["verified"]))
+    )  # fmt: skip
+    print_table(
+        f"Verified: {found['numbers']:,} numbers of {found['campaigns']:,} campaigns, "
+        f"{len(found['mismatches'])} differ",
+        ("campaign", "currency", "donations expected", "found", "raised expected", "found", ""),
+        rows,
+    )
+    for item in found["mismatches"][:20]:
+        click.echo("{campaign_id} {currency} {column}: expected {expected}, found {found}".format(**item))
+    latency = found["latency_ms"]
+    click.echo(
+        f"{found['events']:,} events committed ({found['rolled_back']:,} more rolled back, {found['duplicates']:,} published "
+        f"twice); {found['applied']:,} applied, {found['passed_over']:,} wanted by no processor.\n"
+        f"Throughput {found['throughput_events_per_s']:,.0f} events/s from the first commit to the last effect, publishing "
+        f"included.\nLatency from commit to effect at 50 transactions/s: p50 {latency['p50']} ms, p95 {latency['p95']} ms, "
+        f"p99 {latency['p99']} ms.\nClock: {found['clock']}. Broker: {found['broker']}. Seed {found['seed']}."
+    )
+
+
+def _mark(equal: bool) -> str:
+    return "equal" if equal else "DIFFERS"
+
+
+def _keep(stack: Stack, stop: Any) -> None:
+    where = addresses(stack)
+    print_table("Still up", ("what", "where"), list(where.items()))
+    click.echo(
+        f"In another shell:  export $(cat {where['environment']})  and then  fundlyhub status\nCtrl-C ends.", err=True
+    )
+    stack.supervisor.watch(stop)
+
+
+def _empty(folder: Path) -> None:
+    """The demo's numbers are its own: what an earlier run left goes, but for the lock that we hold."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name in ("postgres", "valkey", "log"):
+            shutil.rmtree(path)
+
+
+def _tell_of_death(name: str, status: int, wait: float) -> None:
+    click.echo(f"{name} ended with status {status}; starting it again in {wait:.1f} s", err=True)

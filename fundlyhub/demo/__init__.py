@@ -1,0 +1,1 @@
+"""The main job on made-up traffic: publish in business transactions, wait, and check every number."""

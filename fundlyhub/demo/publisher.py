@@ -1,0 +1,84 @@
+"""The API service of the demo: business rows and events, committed together by several writers at once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fundlyhub import publish_events
+from fundlyhub.demo.stream import Transaction
+
+WRITERS = 4
+AHEAD = 100
+"""Transactions that are made before a writer has time for them."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been committed, rolled back and published twice so far."""
+
+    positions: list[int] = field(default_factory=list)
+    wanted: list[int] = field(default_factory=list)
+    rolled_back: int = 0
+    duplicates: int = 0
+
+
+class Publisher:
+    """Commits transactions with several threads. ``wanted`` are the types whose positions a processor takes."""
+
+    def __init__(self, engine: Engine, wanted: frozenset[str], stop: threading.Event) -> None:
+        self._engine, self._wanted, self._stop = engine, wanted, stop
+        self._lock = threading.Lock()
+        self._errors: list[BaseException] = []
+        self.tally = Tally()
+
+    def commit(self, transaction: Transaction) -> None:
+        """One business transaction, as an API service would write it."""
+        with Session(self._engine) as session:
+            for statement, rows in transaction.statements:
+                session.execute(statement, rows)
+            published = publish_events(transaction.events, session=session)
+            if transaction.published_twice:
+                publish_events(transaction.events, session=session)
+            if transaction.rolls_back:
+                session.rollback()
+            else:
+                session.commit()
+        with self._lock:
+            if transaction.rolls_back:
+                self.tally.rolled_back += len(published)
+                return
+            self.tally.duplicates += len(published) if transaction.published_twice else 0
+            self.tally.positions += [event.position or 0 for event in published]
+            self.tally.wanted += [event.position or 0 for event in published if event.type in self._wanted]
+
+    def run(self, transactions: Iterable[Transaction]) -> None:
+        """Commit them all; raises what went wrong in a writer. Returns early when stopped."""
+        waiting: queue.Queue[Transaction | None] = queue.Queue(AHEAD)
+        writers = [threading.Thread(target=self._write, args=(waiting,), daemon=True) for _ in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        for transaction in transactions:
+            if self._stop.is_set() or self._errors:
+                break
+            waiting.put(transaction)
+        for _ in writers:
+            waiting.put(None)
+        for writer in writers:
+            writer.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def _write(self, waiting: queue.Queue[Transaction | None]) -> None:
+        while (transaction := waiting.get()) is not None:
+            if self._errors:
+                continue  # drain, so that the maker of transactions is not held up
+            try:
+                self.commit(transaction)
+            except Exception as error:  # told to the main thread, which raises it
+                self._errors.append(error)
