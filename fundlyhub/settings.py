@@ -100,7 +100,8 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = (
-            f"FUNDLYHUB_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg'].removeprefix('Value error, ')}"
+            f"FUNDLYHUB_{'.'.join(str(part) for part in fault['loc']).upper()}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise WrongUse("wrong setting: " + "; ".join(faults)) from None

@@ -36,7 +36,8 @@ def server_root() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(server_root: Path) -> Iterator[Postgres]:
     """A PostgreSQL server without fsync: no test here pulls the plug of the machine."""
-    server = Postgres(server_root / "postgres", options={"fsync": "off", "synchronous_commit": "off", "max_prepared_transactions": "5"})
+    options = {"fsync": "off", "synchronous_commit": "off", "max_prepared_transactions": "5"}
+    server = Postgres(server_root / "postgres", options=options)
     server.start()
     yield server
     server.stop()

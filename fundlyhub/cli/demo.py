@@ -126,11 +126,13 @@ def _print(found: dict[str, Any], result: Result) -> None:
         click.echo("{campaign_id} {currency} {column}: expected {expected}, found {found}".format(**item))
     latency = found["latency_ms"]
     click.echo(
-        f"{found['events']:,} events committed ({found['rolled_back']:,} more rolled back, {found['duplicates']:,} published "
-        f"twice); {found['applied']:,} applied, {found['passed_over']:,} wanted by no processor.\n"
-        f"Throughput {found['throughput_events_per_s']:,.0f} events/s from the first commit to the last effect, publishing "
-        f"included.\nLatency from commit to effect at 50 transactions/s: p50 {latency['p50']} ms, p95 {latency['p95']} ms, "
-        f"p99 {latency['p99']} ms.\nClock: {found['clock']}. Broker: {found['broker']}. Seed {found['seed']}."
+        f"{found['events']:,} events committed ({found['rolled_back']:,} more rolled back, {found['duplicates']:,} "
+        f"published twice); {found['applied']:,} applied, {found['passed_over']:,} wanted by no processor.\n"
+        f"Throughput {found['throughput_events_per_s']:,.0f} events/s from the first commit to the last effect, "
+        "publishing included.\n"
+        "Latency from commit to effect at 50 transactions/s: "
+        f"p50 {latency['p50']} ms, p95 {latency['p95']} ms, p99 {latency['p99']} ms.\n"
+        f"Clock: {found['clock']}. Broker: {found['broker']}. Seed {found['seed']}."
     )
 
 

@@ -52,7 +52,7 @@ class Comparison:
 def compare(settings: Settings, run: int) -> Comparison:
     """Compare every number of every campaign of a run; missing and surplus campaigns differ too."""
     with connect("events", settings=settings) as db:
-        titles = dict(db.execute(business.CAMPAIGNS, (run,)).fetchall())
+        titles: dict[UUID, str] = dict(db.execute(business.CAMPAIGNS, (run,)).fetchall())
         expected = _numbers(db.execute(business.EXPECTED, {"run": run}))
     with connect("analytics", settings=settings) as db:
         found = _numbers(db.execute(_FOUND, {"campaigns": list(titles)}))

@@ -175,7 +175,7 @@ class Stream:
         return transaction
 
     def _amount(self, currency: str) -> Decimal:
-        return Decimal(self._rng.randrange(500, 50_000)) / 10 ** CURRENCIES[currency]
+        return Decimal(self._rng.randrange(500, 50_000)).scaleb(-CURRENCIES[currency])
 
     def _event(self, payload: Any) -> Event:
         self._clock += timedelta(milliseconds=self._rng.randrange(1, 2_000))

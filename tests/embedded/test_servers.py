@@ -143,6 +143,6 @@ def test_a_port_that_is_taken_by_now_is_replaced(tmp_path: Path, valkey: Valkey)
 
 def _runs(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -46,7 +46,8 @@ class Up:
 
     def processes(self) -> list[psutil.Process]:
         """All processes below it."""
-        return psutil.Process(self.popen.pid).children(recursive=True)
+        below: list[psutil.Process] = psutil.Process(self.popen.pid).children(recursive=True)
+        return below
 
     def end(self, number: signal.Signals) -> int:
         """Stop it, and check that nothing is left."""

@@ -241,8 +241,6 @@ def test_a_careful_run_hands_back_what_it_has_no_time_for(query: Query) -> None:
 class Counting(TestCountProcessor, register=False):
     """Base of the processors that tests define here: an effect of their own, or a fault."""
 
-    handles = ("search.**",)
-
 
 def test_a_handler_that_swallows_a_database_error_does_not_pass_for_done(query: Query) -> None:
     class Swallower(Counting, register=False):

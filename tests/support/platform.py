@@ -225,4 +225,9 @@ class Platform:
 
     def wait_applied(self, processor: str, events: int, *, timeout: float = 90) -> None:
         """Wait until a processor has claimed so many events."""
-        wait_until(lambda: self.tend() or self.applied(processor) >= events, timeout=timeout, what=f"{events} events in {processor}")
+
+        def enough() -> bool:
+            self.tend()
+            return self.applied(processor) >= events
+
+        wait_until(enough, timeout=timeout, what=f"{events} events in {processor}")
