@@ -1,0 +1,41 @@
+"""The demo's stream: seeded, valid, and with everything in it that the check is about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+
+from fundlyhub import DonationCompleted, DonationRefunded
+from fundlyhub.demo.stream import Stream, Transaction
+
+
+def transactions(seed: int = 1, run: int = 1, events: int = 3_000) -> list[Transaction]:
+    return list(Stream(seed, run, events).transactions())
+
+
+def ids(stream: list[Transaction]) -> list[str]:
+    return [f"{event.id} {event.payload_json!r}" for event in chain.from_iterable(t.events for t in stream)]
+
+
+def test_the_same_seed_gives_the_same_stream() -> None:
+    assert ids(transactions()) == ids(transactions())
+
+
+def test_another_seed_or_run_gives_another_one() -> None:
+    assert not set(ids(transactions())) & set(ids(transactions(seed=2)))
+    assert not set(ids(transactions())) & set(ids(transactions(run=2)))
+
+
+def test_it_has_all_that_makes_counting_hard() -> None:
+    stream = transactions(events=6_000)
+    events = [event.payload for event in chain.from_iterable(t.events for t in stream if not t.rolls_back)]
+    donations = [payload for payload in events if isinstance(payload, DonationCompleted)]
+    refunds = [payload for payload in events if isinstance(payload, DonationRefunded)]
+    per_campaign = Counter(donation.campaign_id for donation in donations).most_common()
+    assert per_campaign[0][1] > 20 * per_campaign[-1][1]
+    assert {donation.currency for donation in donations} == {"USD", "EUR", "GBP", "JPY"}
+    assert any(donation.donor_id is None for donation in donations)
+    assert {refund.initiated_by == "system" for refund in refunds} == {True, False}
+    assert max(Counter(refund.donation_id for refund in refunds).values()) == 3
+    assert 0.01 < sum(t.rolls_back for t in stream) / len(stream) < 0.06
+    assert any(t.published_twice for t in stream)
