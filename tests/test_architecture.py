@@ -32,13 +32,14 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "relay": {*BASE, "database", "events", "processing", "observability"},
     "__init__": {*BASE, "events"},
 }
-WIRING = {"cli", "celery", "console", "embedded"}
+WIRING = {"cli", "celery", "console", "demo", "embedded"}
 # Who may import a part that wires.
 WIRED_BY: Mapping[str, set[str]] = {
     "cli": {"__main__"},
     "celery": {"cli"},
     "console": {"cli"},
-    "embedded": {"cli"},
+    "demo": {"cli"},
+    "embedded": {"cli", "demo"},
 }
 
 # Types that no processor wants yet, with the reason. A type that is in neither place is a mistake.

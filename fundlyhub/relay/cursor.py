@@ -47,7 +47,7 @@ _FLOORS = """
 
 # The branch of the late rows is paged by the primary key: IS TRUE hides the condition from the xid index,
 # which would sort the whole window for each page. It begins at its own floor, which is far above the other
-# branch's when a long transaction has just ended.
+# branch's when a long transaction has just ended. The early rows are few, and found by their xids: OFFSET 0 again.
 _PAGE = """
     SELECT position, type, recorded_at FROM (
         (SELECT position, type, recorded_at FROM events.events
@@ -55,9 +55,10 @@ _PAGE = """
            AND pg_visible_in_snapshot(xid, %(target)s::pg_snapshot)
          ORDER BY position LIMIT %(limit)s)
         UNION ALL
-        (SELECT position, type, recorded_at FROM events.events
-         WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(seen)s::pg_snapshot))) AND position > %(after)s
-           AND pg_visible_in_snapshot(xid, %(target)s::pg_snapshot)
+        (SELECT position, type, recorded_at FROM (
+             SELECT position, type, recorded_at, xid FROM events.events
+             WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(seen)s::pg_snapshot))) OFFSET 0) early
+         WHERE position > %(after)s AND pg_visible_in_snapshot(xid, %(target)s::pg_snapshot)
          ORDER BY position LIMIT %(limit)s)
     ) fresh ORDER BY position LIMIT %(limit)s
 """

@@ -198,6 +198,17 @@ class Platform:
         self.broker.reset()
         give_vhost(self.broker, self.environment["FUNDLYHUB_BROKER_URL"].rpartition("/")[2])
 
+    def stop_broker(self) -> None:
+        """The broker ends, and keeps what it has."""
+        if isinstance(self.broker, Valkey):
+            self.broker.stop()
+        else:
+            self.broker.halt()
+
+    def start_broker(self) -> None:
+        """It is back."""
+        self.broker.start()
+
     def relayed(self) -> int:
         """Positions that the relay has handed over and confirmed."""
         return int(
