@@ -224,7 +224,7 @@ def page_buffers(cursor: SnapshotCursor, limit: int = 200) -> int:
 
 def buffers(db: Db, query: str, values: dict[str, Any]) -> int:
     """The blocks that a statement touches."""
-    row = db.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", values).fetchone()  # type: ignore[arg-type]
+    row = db.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", values).fetchone()
     assert row is not None
     (plan,) = row[0] if isinstance(row[0], list) else json.loads(row[0])
     return int(plan["Plan"]["Shared Hit Blocks"]) + int(plan["Plan"]["Shared Read Blocks"])

@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import time
+from functools import partial
 
 import psycopg
 import pytest
@@ -43,6 +44,11 @@ def leading(platform: Platform) -> bool:
     return json.loads(platform.run("relay", "status", "--json").stdout)["leader"] is not None
 
 
+def moved_on(platform: Platform, before: int, writers: list[Writer]) -> bool:
+    """Whether the relay has handed more over, or there is nothing more to come."""
+    return platform.relayed() > before or not any(writer.is_alive() for writer in writers)
+
+
 def test_leaders_killed_under_eight_writers_lose_and_double_nothing(ready: Platform) -> None:
     ready.execute(SCHEMA)
     ready.worker("projections")
@@ -54,8 +60,7 @@ def test_leaders_killed_under_eight_writers_lose_and_double_nothing(ready: Platf
     rng = random.Random(8)
     kills = 0
     while any(writer.is_alive() for writer in writers) or kills < 4:
-        before = ready.relayed()
-        wait_until(lambda before=before: ready.relayed() > before or not any(w.is_alive() for w in writers))
+        wait_until(partial(moved_on, ready, ready.relayed(), writers), what="the relay")
         time.sleep(rng.uniform(0, 0.2))  # not a wait for anything: it moves the kill within the window
         relays.pop(0).kill()
         relays.append(ready.relay(FUNDLYHUB_RELAY_PAGE="50"))
