@@ -37,6 +37,19 @@ class Settings(BaseSettings):
     analytics_dsn: SecretStr | None = Field(None, description="Analytics DB: the read models")
     broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp:// or redis://")
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey for shared state")
+    search_backend: Literal["postgres", "elasticsearch"] = Field("postgres", description="Where searches run")
+    elasticsearch_url: SecretStr | None = Field(None, description="Elasticsearch, for that backend")
+    email_backend: Literal["sendgrid", "smtp", "file"] = Field("file", description="How e-mail leaves")
+    sendgrid_api_key: SecretStr | None = Field(None, description="SendGrid's API key")
+    sendgrid_base_url: str | None = Field(None, description="SendGrid's address, when it is not the usual one")
+    push_backend: Literal["fcm", "file"] = Field("file", description="How push messages leave")
+    fcm_service_account_file: Path | None = Field(None, description="Firebase's service account")
+    fcm_base_url: str | None = Field(None, description="FCM's address, when it is not the usual one")
+    sms_backend: Literal["twilio", "file"] = Field("file", description="How text messages leave")
+    twilio_account_sid: str | None = Field(None, description="Twilio's account")
+    twilio_auth_token: SecretStr | None = Field(None, description="Twilio's token")
+    twilio_from: str | None = Field(None, description="The number that text messages come from")
+    twilio_base_url: str | None = Field(None, description="Twilio's address, when it is not the usual one")
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("fundlyhub"),
         description="Folder of the embedded servers",

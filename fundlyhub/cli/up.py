@@ -55,7 +55,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
 def addresses(stack: Stack) -> dict[str, Any]:
     """Where everything is, without a password; those stand in the environment file, which only we may read."""
     file = stack.write_environment()
-    shown = {name: _address(value) for name, value in stack.settings if isinstance(value, SecretStr)}
+    shown = {name: _address(value) for name, value in stack.servers().items()}
     processes = {name: f"process {pid}" for name, pid in stack.supervisor.processes().items()}
     return {
         **shown,

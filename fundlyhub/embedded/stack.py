@@ -116,11 +116,14 @@ class Stack:
         write_private(file, "".join(f"{name}={value}\n" for name, value in self._named().items()))
         return file
 
+    def servers(self) -> dict[str, SecretStr]:
+        """The servers that are known by now, by the name of their setting."""
+        names = (*(f"{branch}_dsn" for branch in BRANCHES), "broker_url", "redis_url")
+        return {name: value for name in names if (value := getattr(self.settings, name)) is not None}
+
     def _named(self) -> dict[str, str]:
-        secrets = {name: value.get_secret_value() for name, value in self.settings if isinstance(value, SecretStr)}
-        return {
-            f"FUNDLYHUB_{name.upper()}": value for name, value in [*secrets.items(), ("data_dir", str(self.folder))]
-        }
+        values = {name: value.get_secret_value() for name, value in self.servers().items()}
+        return {f"FUNDLYHUB_{name.upper()}": value for name, value in {**values, "data_dir": str(self.folder)}.items()}
 
     def _worker(self) -> list[str]:
         options = ["-Q", "writes,projections,notifications", "-n", f"worker-{os.getpid()}@%h", "-l", "INFO"]

@@ -142,6 +142,15 @@ def test_what_enters_by_sql_and_is_wrong_is_a_dead_letter_with_a_reason(
     assert reason in letter[2]
 
 
+@pytest.mark.parametrize("amount", ['"NaN"', '"5"', "0", "-1", "5.001", "1e400", "1000000000001"])
+def test_an_amount_that_is_none_is_a_dead_letter_that_names_it(query: Query, amount: str) -> None:
+    donation = f'{{"donationId": "{uuid4()}", "campaignId": "{uuid4()}", "paymentMethod": "card", "amount": {amount}}}'
+    wrong = by_sql(query, "donation.initiated", donation)
+    good = publish("a")
+    assert execute(TestCountProcessor, [wrong, *good]).outcomes == {"done": 1, "dead": 1}
+    assert "amount" in query(LETTERS)[0][2]
+
+
 def test_a_newer_version_waits_for_the_deploy_and_is_dead_when_it_is_too_old(query: Query) -> None:
     position = by_sql(query, "search.query.submitted", '{"query": "a"}', "3.0.0")
     assert execute(TestCountProcessor, [position]).outcomes == {"snoozed": 1}

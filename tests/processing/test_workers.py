@@ -6,11 +6,13 @@ import random
 import subprocess
 import sys
 import time
+from decimal import Decimal
 
+import psycopg
 import pytest
 
 from fundlyhub import publish_events
-from tests.support.make import initiated, search
+from tests.support.make import completed, initiated, search
 from tests.support.platform import Platform, Process, wait_until
 from tests.support.processors import TABLES
 
@@ -35,8 +37,10 @@ def exactly_once(platform: Platform, processor: str, events: int) -> None:
 
 
 def kill_in_mid_batch(platform: Platform, kills: int, events: int) -> None:
-    """Kill whole workers while they are at work, until so many kills have fallen."""
+    """Kill whole workers while they are at work, until so many kills have fallen; then check the money too."""
     publish_events(initiated() for _ in range(events))
+    gifts = [completed(amount=Decimal(n)) for n in range(1, events // 2)]
+    publish_events(gifts)
     platform.relay()
     rng = random.Random(kills)
     for kill in range(kills):
@@ -50,6 +54,10 @@ def kill_in_mid_batch(platform: Platform, kills: int, events: int) -> None:
     platform.worker()
     platform.wait_applied("test_slow", events)
     platform.wait_applied("test_count", events)
+    platform.wait_applied("campaign_stats", len(gifts))
+    raised = "SELECT sum(total_raised), sum(donation_count) FROM analytics.campaign_stats_projection"
+    with psycopg.connect(platform.dsn) as db:
+        assert db.execute(raised).fetchone() == (sum(gift.amount for gift in gifts), len(gifts))
 
 
 def test_totals_are_exact_after_three_kills_in_mid_batch(ready: Platform) -> None:
