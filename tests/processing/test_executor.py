@@ -5,41 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from fundlyhub import Event, publish_event, publish_events
+from fundlyhub import Event, publish_event
 from fundlyhub.database import dispose_engines, get_engine
 from fundlyhub.processing.executor import Outage, execute
-from fundlyhub.processing.settling import Resend
 from tests.processing.conftest import Query
-from tests.support.make import initiated, search
+from tests.processing.look import ATTEMPTS, CLAIMS, EFFECTS, LETTERS, Counting, by_sql, positions, publish
+from tests.support.make import initiated
 from tests.support.processors import TestCountProcessor
-
-EFFECTS = "SELECT position FROM analytics.test_effects ORDER BY position"
-CLAIMS = "SELECT position FROM analytics.processed_events ORDER BY position"
-ATTEMPTS = "SELECT position, attempts, error_class FROM events.attempts ORDER BY position"
-LETTERS = "SELECT position, error_class, error_message, attempts, state FROM events.dead_letters ORDER BY position"
-
-
-def publish(*words: str) -> list[int]:
-    return [event.position or 0 for event in publish_events(search(word) for word in words)]
-
-
-def by_sql(query: Query, kind: str, payload: str, version: str = "1.0.0", **columns: Any) -> int:
-    """An event that enters by SQL, as it is; its position."""
-    event = query("SELECT events.publish_event(%s, %s::jsonb, version => %s)", kind, payload, version)[0][0]
-    for column, value in columns.items():
-        query(f"UPDATE events.events SET {column} = %s WHERE id = %s", value, event)
-    return int(query("SELECT position FROM events.events WHERE id = %s", event)[0][0])
-
-
-def positions(rows: Sequence[tuple[Any, ...]]) -> list[int]:
-    return [row[0] for row in rows]
 
 
 def test_a_second_delivery_changes_nothing(query: Query) -> None:
@@ -195,60 +173,6 @@ def test_a_claim_of_another_event_at_the_position_does_not_count(query: Query) -
 def test_a_position_that_is_not_in_the_log_is_passed_over(query: Query) -> None:
     (position,) = publish("a")
     assert execute(TestCountProcessor, [position, 999_999]).outcomes == {"done": 1}
-
-
-def test_a_careful_run_counts_an_attempt_before_it_is_made(query: Query) -> None:
-    seen: list[Any] = []
-
-    class Watcher(Counting, register=False):
-        name = "watcher"
-
-        def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
-            seen.append([len(events), *query("SELECT attempts FROM events.attempts WHERE processor = 'watcher'")])
-
-    sent = publish("a", "b")
-    assert execute(Watcher, sent, careful=True).outcomes == {"done": 2}
-    assert seen == [[1, (1,)], [1, (1,)]]
-    assert query(ATTEMPTS) == []
-
-
-def test_what_was_applied_before_its_neighbour_killed_the_worker_spends_no_attempt(query: Query) -> None:
-    sent = publish("a", "b")
-    execute(TestCountProcessor, sent)
-    for _ in range(TestCountProcessor.max_attempts + 1):
-        assert execute(TestCountProcessor, sent, careful=True).outcomes == {"skipped": 2}
-    assert query(ATTEMPTS) == query(LETTERS) == []
-
-
-def test_an_event_whose_worker_died_too_often_is_dead_and_the_others_are_applied(query: Query) -> None:
-    sent = publish("a", "b", "c")
-    query("INSERT INTO events.attempts VALUES ('test_count', %s, 5, now(), now())", sent[1])
-    assert execute(TestCountProcessor, sent, careful=True).outcomes == {"done": 2, "dead": 1}
-    assert query(LETTERS)[0][:2] == (sent[1], "WorkerLost")
-    assert positions(query(EFFECTS)) == [sent[0], sent[2]]
-
-
-def test_a_careful_run_that_ends_in_a_snooze_gives_its_attempt_back(query: Query) -> None:
-    (position,) = publish("snooze")
-    execute(TestCountProcessor, [position], careful=True)
-    assert query(ATTEMPTS) == [(position, 0, "Snooze")]
-
-
-def test_a_careful_run_counts_a_failure_once(query: Query) -> None:
-    (position,) = publish("transient")
-    execute(TestCountProcessor, [position], careful=True)
-    assert query(ATTEMPTS) == [(position, 1, "Transient")]
-
-
-def test_a_careful_run_hands_back_what_it_has_no_time_for(query: Query) -> None:
-    sent = publish("a", "b", "c")
-    report = execute(TestCountProcessor, sent, careful=True, budget=0)
-    assert report.resend == [Resend(tuple(sent), 1, careful=True)]
-    assert query(CLAIMS) == []
-
-
-class Counting(TestCountProcessor, register=False):
-    """Base of the processors that tests define here: an effect of their own, or a fault."""
 
 
 def test_a_handler_that_swallows_a_database_error_does_not_pass_for_done(query: Query) -> None:
