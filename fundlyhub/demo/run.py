@@ -112,8 +112,7 @@ class Demo:
             watcher.join()
 
     def _watch(self, done: threading.Event) -> None:
-        while not done.wait(0.5):
-            self._stack.supervisor.tend()
+        while not done.wait(0.5):  # what died is started again by the main thread, which its life hangs on
             self._tell(self._progress("publishing"))
 
     def _steady(self, stream: Stream) -> None:

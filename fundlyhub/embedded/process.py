@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +14,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+LINUX: bool = sys.platform == "linux"
+
+# Becomes the program, after asking the kernel for a signal when its owner dies; the request outlives exec, but no
+# change of account, so that the account comes first. Not a preexec_fn, which is unsafe beside threads. The owner
+# is the thread that starts the child: start children from the main thread.
+_DIES_WITH_OWNER = """
+import ctypes, os, sys
+owner, number, user, group = map(int, sys.argv[1:5])
+if user >= 0:
+    os.setgroups([]), os.setgid(group), os.setuid(user)
+ctypes.CDLL(None).prctl(1, number)
+if os.getppid() == owner:
+    os.execv(sys.argv[5], sys.argv[5:])
+"""
 
 
 class Child:
@@ -40,20 +52,16 @@ class Child:
         self.name, self.log, self._pid_file = name, log, pid_file
         self._stop_signal, self._last_signal, self._stop_limit = stop_signal, last_signal, stop_limit
         self._reap(argv)
-        run_as: dict[str, Any] = {"user": account[0], "group": account[1], "extra_groups": []} if account else {}
-        owner = os.getpid()
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [str(part) for part in argv],
+                _bound([str(part) for part in argv], stop_signal, account),
                 env=env,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                # After the change of account, which would take the request back.
-                preexec_fn=lambda: _die_with(owner, stop_signal),  # one system call, no lock
-                **run_as,
+                **self._account(account),
             )
         pid_file.write_text(str(self.process.pid))
 
@@ -82,6 +90,13 @@ class Child:
     def tail(self, lines: int = 5) -> str:
         """The log's last lines."""
         return " | ".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    @staticmethod
+    def _account(account: tuple[int, int] | None) -> dict[str, Any]:
+        """Whom the child runs as, where it does not see to that itself."""
+        if account is None or LINUX:
+            return {}
+        return {"user": account[0], "group": account[1], "extra_groups": []}
 
     def _reap(self, argv: Sequence[str | Path]) -> None:
         """End what a dead owner left behind, if the pid is still that program's."""
@@ -127,11 +142,14 @@ def kept_port(file: Path) -> int:
     return port
 
 
-def _die_with(owner: int, number: signal.Signals) -> None:
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != owner:  # it died before the request was made
-            os._exit(1)
+def _bound(argv: list[str], number: signal.Signals, account: tuple[int, int] | None) -> list[str]:
+    """The command line that ties a program's life to ours, where the kernel can."""
+    if not LINUX:
+        return argv
+    user, group = account or (-1, -1)
+    program = shutil.which(argv[0]) or argv[0]
+    numbers = [str(number) for number in (os.getpid(), int(number), user, group)]
+    return [sys.executable, "-I", "-S", "-c", _DIES_WITH_OWNER, *numbers, program, *argv[1:]]
 
 
 def _wait_gone(pid: int, limit: float) -> None:
