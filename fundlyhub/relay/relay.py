@@ -56,7 +56,6 @@ _COUNT_UNROUTED = """
 class Progress:
     """What this process has relayed."""
 
-    leading: bool = False
     events: int = 0
     messages: int = 0
     passed_over: int = 0
@@ -94,7 +93,6 @@ class Relay:
                     raise
                 log.warning("lost the events database (%s); connecting again", type(error).__name__)
             finally:
-                self.progress.leading = False
                 self._publisher.close()
 
     def _lead(self, db: psycopg.Connection[Any]) -> None:
@@ -104,7 +102,6 @@ class Relay:
                 return
         cursor = SnapshotCursor.take(db, NAME)
         register(db, self._processors)
-        self.progress.leading = True
         log.info("leading, in epoch %d", cursor.epoch)
         wake = Wake(db)
         with Sweeper(self._app, self._settings, self._processors, cursor.epoch):
