@@ -105,7 +105,7 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
         if time.monotonic() > end:
             rest = [Run(left, None) for left in work.ready[index:]]
             return report + _settled(processor, work, [], rest)
-        if event.position in applied:
+        if event.position is not None and applied.get(event.position) == event.id:
             run = Run(event, None, outcome=Skipped())
         elif work.attempts_of(event.position) >= processor.max_attempts:
             run = Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from logging import getLogger
+from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
@@ -41,7 +42,8 @@ _CLAIM = """
 """
 
 _CLAIMED = """
-    SELECT position FROM processed_events WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+    SELECT position, event_id FROM processed_events
+    WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
 """
 
 
@@ -65,7 +67,7 @@ def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event
     return [event for event in events if event.position in fresh]
 
 
-def claimed(db: Connection, processor: str, positions: Sequence[int]) -> set[int]:
-    """Which of these positions the processor has applied."""
+def claimed(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, UUID]:
+    """Which of these positions the processor has applied, and with which event."""
     rows = db.exec_driver_sql(_CLAIMED, {"processor": processor, "positions": list(positions)})
-    return {position for (position,) in rows}
+    return {row.position: row.event_id for row in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection
 
@@ -36,6 +37,13 @@ def test_what_was_applied_before_its_neighbour_killed_the_worker_spends_no_attem
     for _ in range(TestCountProcessor.max_attempts + 1):
         assert execute(TestCountProcessor, sent, careful=True).outcomes == {"skipped": 2}
     assert query(ATTEMPTS) == query(LETTERS) == []
+
+
+def test_a_claim_of_another_event_does_not_count_in_a_careful_run_either(query: Query) -> None:
+    (position,) = publish("a")
+    query("INSERT INTO analytics.processed_events VALUES ('test_count', %s, %s)", position, uuid4())
+    assert execute(TestCountProcessor, [position], careful=True).outcomes == {"done": 1}
+    assert positions(query(EFFECTS)) == [position]
 
 
 def test_an_event_whose_worker_died_too_often_is_dead_and_the_others_are_applied(query: Query) -> None:
