@@ -64,13 +64,12 @@ class RabbitNode:
     """
 
     def __init__(self) -> None:
-        self.port = free_port()
         self.name = f"t{uuid.uuid4().hex[:8]}@localhost"
         self.dir = Path(tempfile.mkdtemp(prefix="fundlyhub-rabbitmq-"))
         self._server: subprocess.Popen[bytes] | None = None
         self._names: subprocess.Popen[bytes] | None = None
-        self.env = self._environment(distribution=free_port(), names=free_port())
-        self._write_files()
+        self._new = True
+        self._choose_ports()
 
     def __enter__(self) -> Self:
         self.start()
@@ -99,6 +98,19 @@ class RabbitNode:
             raise RuntimeError(MISSING)
         if self.pid is not None:
             return
+        for tries_left in (2, 1, 0):
+            try:
+                self._start(timeout)
+                break
+            except RuntimeError:
+                # Somebody took a port between our look and our use of it. Later the address must stay.
+                if not self._new or not tries_left or "eaddrinuse" not in self._output():
+                    raise
+                self._end_names()
+                self._choose_ports()
+        self._new = False
+
+    def _start(self, timeout: float) -> None:
         if self._names is None or self._names.poll() is not None:
             self._names = self._spawn("epmd", "-port", self.env["ERL_EPMD_PORT"], "-address", "127.0.0.1")
         self._server = self._spawn(str(SCRIPTS / "rabbitmq-server"))
@@ -148,10 +160,7 @@ class RabbitNode:
     def stop(self) -> None:
         """End the node and all that belongs to it, and remove its data."""
         self.halt(timeout=10)
-        if self._names is not None:
-            self._names.kill()
-            self._names.wait()
-            self._names = None
+        self._end_names()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def ctl(self, *args: str) -> str:
@@ -161,6 +170,17 @@ class RabbitNode:
         if done.returncode != 0:
             raise RuntimeError(f"rabbitmqctl {' '.join(args)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def _end_names(self) -> None:
+        if self._names is not None:
+            self._names.kill()
+            self._names.wait()
+            self._names = None
+
+    def _choose_ports(self) -> None:
+        self.port = free_port()
+        self.env = self._environment(distribution=free_port(), names=free_port())
+        self._write_files()
 
     def _environment(self, *, distribution: int, names: int) -> dict[str, str]:
         return {
@@ -188,8 +208,9 @@ class RabbitNode:
         (self.dir / "rabbitmq.config").write_text(CONFIG.format(port=self.port))
         (self.dir / "enabled_plugins").write_text("[].\n")
         cookie = self.dir / ".erlang.cookie"
-        cookie.write_text(uuid.uuid4().hex)
-        cookie.chmod(0o400)
+        if not cookie.exists():
+            cookie.write_text(uuid.uuid4().hex)
+            cookie.chmod(0o400)
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         launcher = [sys.executable, "-c", DIES_WITH_PARENT, str(os.getpid()), *command]

@@ -17,7 +17,11 @@ from kombu import Connection, Exchange, Queue
 from tests.support.rabbitmq import MISSING, RabbitNode, available
 
 ON_CI = os.environ.get("CI") == "true"  # there a missing RabbitMQ is a failure
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not available() and not ON_CI, reason=MISSING)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.rabbitmq,
+    pytest.mark.skipif(not available() and not ON_CI, reason=MISSING),
+]
 
 WORK = Exchange("work", "topic")
 DEAD = Exchange("dead", "fanout")
