@@ -32,8 +32,8 @@ demo: .venv/.installed ## Run the whole system on made-up traffic and check ever
 	$(BIN)/fundlyhub demo $(ARGS)
 
 .PHONY: test
-test: .venv/.installed ## Run the tests, the long ones apart
-	$(BIN)/python -m pytest -m "not chaos" $(ARGS)
+test: .venv/.installed ## Run the tests, the long ones apart; two at a time, each with servers of its own
+	$(BIN)/python -m pytest -m "not chaos" -n 2 --dist loadfile $(ARGS)
 
 .PHONY: chaos
 chaos: .venv/.installed ## Run the long tests that kill servers and workers

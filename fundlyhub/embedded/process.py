@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -119,14 +120,14 @@ def end_group(pid: int) -> None:
 
 def free_port() -> int:
     """A free port of 127.0.0.1, below those that outgoing connections take, so that it stays free for a restart."""
-    for port in range(20_000 + os.getpid() % 10_000, 32_768):
+    while True:
+        port = random.randrange(20_000, 32_768)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise OSError("no free port")
 
 
 def kept_port(file: Path) -> int:
