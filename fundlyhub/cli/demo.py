@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.up import addresses
+from fundlyhub.cli.up import addresses, for_another_shell
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.demo.run import Demo, Progress, Result, Stopped, report
 from fundlyhub.embedded.stack import Stack
@@ -143,9 +143,7 @@ def _mark(equal: bool) -> str:
 def _keep(stack: Stack, stop: Any) -> None:
     where = addresses(stack)
     print_table("Still up", ("what", "where"), list(where.items()))
-    click.echo(
-        f"In another shell:  export $(cat {where['environment']})  and then  fundlyhub status\nCtrl-C ends.", err=True
-    )
+    click.echo(f"In another shell:  {for_another_shell(where)}  and then  fundlyhub status\nCtrl-C ends.", err=True)
     stack.supervisor.watch(stop)
 
 

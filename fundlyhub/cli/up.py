@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import SecretStr
-from sqlalchemy.engine import make_url
 
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.embedded.stack import PARTS, Stack
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
+
+_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)?@)?(?P<rest>[^@?#]*)(?:\?[^@]*)?")
 
 
 @click.command("up")
@@ -46,7 +49,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
             print_json(found)
         else:
             print_table("FundlyHub is up", ("what", "where"), list(found.items()))
-            click.echo("Ctrl-C stops everything. For another shell:  export $(cat " + found["environment"] + ")")
+            click.echo(f"Ctrl-C stops everything. For another shell:  {for_another_shell(found)}")
         stack.supervisor.watch(stop)
         click.echo("Stopping ...", err=True)
     click.echo("Stopped.", err=True)
@@ -55,20 +58,30 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
 def addresses(stack: Stack) -> dict[str, Any]:
     """Where everything is, without a password; those stand in the environment file, which only we may read."""
     file = stack.write_environment()
-    shown = {name: _address(value) for name, value in stack.servers().items()}
+    shown = {name: without_password(value) for name, value in stack.servers().items()}
     processes = {name: f"process {pid}" for name, pid in stack.supervisor.processes().items()}
     return {
         **shown,
         **processes,
         "data": str(stack.folder),
+        **({"postgres_data": str(stack.postgres.root)} if stack.postgres else {}),
         "logs": str(stack.folder / "log"),
         "environment": str(file),
     }
 
 
-def _address(secret: SecretStr) -> str:
-    url = make_url(secret.get_secret_value()) if "://" in secret.get_secret_value() else None
-    return url.set(password=None).render_as_string() if url is not None else "(a libpq connection string)"
+def for_another_shell(found: dict[str, Any]) -> str:
+    """The command that makes another shell use the same servers."""
+    return f"set -a; . {shlex.quote(found['environment'])}; set +a"
+
+
+def without_password(secret: SecretStr) -> str:
+    """A URL without its password and its parameters, which may hold one too; nothing of what is not plainly one."""
+    url = _URL.fullmatch(secret.get_secret_value())
+    if url is None:
+        return "(given, not shown)"
+    user = f"{url['user']}@" if url["user"] else ""
+    return f"{url['scheme']}://{user}{url['rest']}"
 
 
 def _tell_of_death(name: str, status: int, wait: float) -> None:

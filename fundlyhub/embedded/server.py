@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
 
 from fundlyhub.embedded.process import Child
 from fundlyhub.errors import Unavailable
 
 
-class Server:
+class Server(ABC):
     """A child process that answers once it is up."""
 
+    name: ClassVar[str]
+    start_limit: ClassVar[float]
+    """Seconds."""
     _child: Child | None = None
+
+    @abstractmethod
+    def launch(self) -> Child:
+        """Start the process and do not wait until it answers."""
+
+    @abstractmethod
+    def _answers(self) -> bool: ...
+
+    def start(self) -> Self:
+        """Start it and wait until it answers. Raises Unavailable with the log's last lines."""
+        child = self._child = self.launch()
+        end = time.monotonic() + self.start_limit
+        while not self._answers():
+            if not child.alive or time.monotonic() > end:
+                child.stop()
+                raise Unavailable(f"{self.name} did not start: {child.tail()}")
+            time.sleep(0.05)
+        return self
+
+    def restart(self) -> None:
+        """Start it again at the same address, after it has died; what uses it waits by itself."""
+        self.stop()
+        self._child = self.launch()
+
+    @property
+    def child(self) -> Child:
+        """The process of a server that was started."""
+        assert self._child is not None, f"{self.name} was not started"
+        return self._child
 
     @property
     def alive(self) -> bool:
@@ -28,12 +61,3 @@ class Server:
         """End it as a crash would."""
         if self._child is not None:
             self._child.kill()
-
-    def _await_answer(self, child: Child, answers: Callable[[], bool], *, limit: float) -> None:
-        """Wait until it answers; raise Unavailable with its log's last lines when it does not in time."""
-        end = time.monotonic() + limit
-        while not answers():
-            if not child.alive or time.monotonic() > end:
-                child.stop()
-                raise Unavailable(f"{child.name} did not start: {child.tail()}")
-            time.sleep(0.05)

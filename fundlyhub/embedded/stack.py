@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Collection
@@ -37,7 +38,7 @@ class Stack:
     ) -> None:
         if unknown := set(only) - set(PARTS):
             raise WrongUse(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-        self.folder = settings.data_dir
+        self.folder = settings.data_dir.absolute()  # the servers work in "/"
         self.settings, self._only, self._concurrency = settings, only, concurrency
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
@@ -60,11 +61,13 @@ class Stack:
         found: dict[str, SecretStr] = {}
         if missing and "postgres" in self._only:
             self.postgres = Postgres(self.folder / "postgres").start()
+            self.supervisor.keep(self.postgres)
             self.postgres.create_databases(f"fundlyhub_{branch}" for branch in missing)
             server = self.postgres.dsn.rpartition("/")[0]
             found |= {f"{branch}_dsn": SecretStr(f"{server}/fundlyhub_{branch}") for branch in missing}
         if "valkey" in self._only and None in (self.settings.broker_url, self.settings.redis_url):
             self.valkey = Valkey(self.folder / "valkey").start()
+            self.supervisor.keep(self.valkey)
             if self.settings.broker_url is None:
                 found["broker_url"] = SecretStr(self.valkey.database_url(0))
             if self.settings.redis_url is None:
@@ -80,7 +83,7 @@ class Stack:
         """Bring the databases to this version's tables. Raises Unavailable with the command's own words."""
         done = subprocess.run(
             [sys.executable, "-m", "fundlyhub", "migrate"], env=self.environment(),
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, start_new_session=True,  # Ctrl-C is for us
         )  # fmt: skip
         if done.returncode:
             raise Unavailable(done.stderr.strip().removeprefix("fundlyhub: ") or "fundlyhub migrate failed")
@@ -93,14 +96,12 @@ class Stack:
                 Service("relay", [sys.executable, "-m", "fundlyhub", "relay"], env, ready="connected to the log")
             )
         if "worker" in self._only:
-            self.supervisor.start(Service("worker", self._worker(), env, ready=" ready."))
+            limit = self.settings.stop_limit + 20  # its batches' time, and that of its own end
+            self.supervisor.start(Service("worker", self._worker(), env, ready=" ready.", stop_limit=limit))
 
     def stop(self) -> None:
         """Stop all in reverse order. Safe to repeat."""
         self.supervisor.stop()
-        for server in (self.valkey, self.postgres):
-            if server is not None:
-                server.stop()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -111,9 +112,9 @@ class Stack:
         return {**os.environ, **self._named(), "REMAP_SIGTERM": "SIGQUIT"}
 
     def write_environment(self) -> Path:
-        """The settings as lines of NAME=VALUE, in a file that only its owner may read."""
+        """The settings as lines of NAME=VALUE for a shell, in a file that only its owner may read."""
         file = self.folder / "environment"
-        write_private(file, "".join(f"{name}={value}\n" for name, value in self._named().items()))
+        write_private(file, "".join(f"{name}={shlex.quote(value)}\n" for name, value in self._named().items()))
         return file
 
     def servers(self) -> dict[str, SecretStr]:
@@ -134,7 +135,8 @@ class Stack:
         """Make the folder ours. Raises Unavailable when another process uses it."""
         if self._lock is not None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Ours alone; PostgreSQL's account, when we are root, may go through but not look.
+        self.folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         lock = (self.folder / "lock").open("w")  # held until stop()
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

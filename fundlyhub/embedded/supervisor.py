@@ -1,13 +1,15 @@
-"""The supervisor: starts services in order, restarts what dies, stops all in reverse order."""
+"""The supervisor: starts servers and services in order, restarts what dies, stops all in reverse order."""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
+from typing import Protocol
 
 from fundlyhub.embedded.process import Child
 from fundlyhub.errors import Unavailable
@@ -18,8 +20,6 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 HEALTHY_AFTER = 60.0
 """Seconds; a service that ran so long starts again without the pauses of its earlier deaths."""
-LARGEST_LOG = 20_000_000
-"""Bytes; a larger log is put aside at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,21 @@ class Service:
     stop_limit: float = 40.0
 
 
+class Kept(Protocol):
+    """What can be kept running: a service, or an embedded server."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def child(self) -> Child: ...
+    def restart(self) -> None: ...
+    def stop(self) -> None: ...
+
+
 @dataclass(slots=True)
 class _Running:
-    service: Service
-    child: Child
+    what: Kept
     started_at: float
-    log_from: int
     deaths: int = 0
     restart_at: float | None = None
 
@@ -59,13 +68,17 @@ class Supervisor:
 
     def start(self, service: Service, *, limit: float = 60.0) -> None:
         """Start a service and wait until it is ready. Raises Unavailable with its log's last lines."""
-        running = self._spawn(service)
-        self._running.append(running)
+        running = _RunningService(service, self.folder)
+        self.keep(running)
         end = self.clock() + limit
-        while not self._is_ready(running):
+        while service.ready not in running.child.said():
             if not running.child.alive or self.clock() > end:
                 raise Unavailable(f"{service.name} did not start: {running.child.tail()}")
             time.sleep(0.05)
+
+    def keep(self, what: Kept) -> None:
+        """From now on restart it when it dies, and stop it at the end. It has been started."""
+        self._running.append(_Running(what, self.clock()))
 
     def watch(self, stop: threading.Event, *, interval: float = 0.25) -> None:
         """Restart what dies, until ``stop`` is set."""
@@ -73,53 +86,57 @@ class Supervisor:
             self.tend()
 
     def tend(self) -> None:
-        """One look at all services."""
+        """One look at all of them."""
         now = self.clock()
         for running in self._running:
             if running.restart_at is not None:
                 if now >= running.restart_at:
                     self._restart(running)
-            elif not running.child.alive:
+            elif not running.what.child.alive:
                 self._note_death(running, now)
 
     def stop(self) -> None:
         """Stop all, the last one first. Safe to repeat."""
         while self._running:
-            self._running.pop().child.stop()
+            self._running.pop().what.stop()
 
     def processes(self) -> dict[str, int]:
-        """The process id of each service."""
-        return {running.service.name: running.child.process.pid for running in self._running}
+        """The process id of each, by its name."""
+        return {running.what.name: running.what.child.process.pid for running in self._running}
 
     def _note_death(self, running: _Running, now: float) -> None:
         running.deaths = 1 if now - running.started_at > HEALTHY_AFTER else running.deaths + 1
         wait = pause(running.deaths)
         running.restart_at = now + wait
-        self.on_death(running.service.name, running.child.process.returncode, wait)
+        self.on_death(running.what.name, running.what.child.process.returncode, wait)
 
     def _restart(self, running: _Running) -> None:
-        running.child.stop()  # what is left of its children
-        fresh = self._spawn(running.service)
-        running.child, running.started_at, running.log_from = fresh.child, fresh.started_at, fresh.log_from
-        running.restart_at = None
+        running.what.restart()
+        running.started_at, running.restart_at = self.clock(), None
 
-    def _spawn(self, service: Service) -> _Running:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{service.name}.log"
-        if path.exists() and path.stat().st_size > LARGEST_LOG:
-            path.rename(path.with_suffix(".log.1"))
-        size = path.stat().st_size if path.exists() else 0
-        child = Child(
-            service.name,
-            service.argv,
-            log=path,
-            pid_file=self.folder / f"{service.name}.pid",
-            env=service.env,
-            stop_limit=service.stop_limit,
+
+class _RunningService:
+    def __init__(self, service: Service, folder: Path) -> None:
+        self.name, self._service, self._folder = service.name, service, folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.child = self._spawn()
+
+    def restart(self) -> None:
+        self.stop()  # what is left of its children
+        self.child = self._spawn()
+
+    def stop(self) -> None:
+        self.child.stop()
+
+    def _spawn(self) -> Child:
+        return Child(
+            self.name,
+            self._service.argv,
+            log=self._folder / f"{self.name}.log",
+            pid_file=self._folder / f"{self.name}.pid",
+            env=self._service.env,
+            stop_limit=self._service.stop_limit,
+            # With the owner the servers end, and a worker that is to stop while its broker is away may hang.
+            owner_signal=signal.SIGKILL,
+            folder=None,  # ours, where modules of FUNDLYHUB_PROCESSORS may lie
         )
-        return _Running(service, child, self.clock(), size)
-
-    def _is_ready(self, running: _Running) -> bool:
-        with running.child.log.open("rb") as file:
-            file.seek(running.log_from)
-            return running.service.ready.encode() in file.read()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import signal
 from pathlib import Path
-from typing import Self
 
 import redis
 from redis.backoff import NoBackoff
@@ -13,15 +11,16 @@ from redis.retry import Retry
 
 from fundlyhub.embedded.binaries import find_valkey
 from fundlyhub.embedded.files import write_private
-from fundlyhub.embedded.process import Child, kept_port
+from fundlyhub.embedded.ports import kept_port
+from fundlyhub.embedded.process import Child
 from fundlyhub.embedded.server import Server
-
-START_LIMIT = 30.0
-"""Seconds."""
 
 
 class Valkey(Server):
     """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
+
+    name = "valkey"
+    start_limit = 30.0
 
     def __init__(self, root: Path, *, port: int | None = None) -> None:
         self.root, self._port = root, port
@@ -36,20 +35,17 @@ class Valkey(Server):
         password = (self.root / "password").read_text().strip()
         return f"redis://:{password}@127.0.0.1:{self._port}/{number}"
 
-    def start(self) -> Self:
-        """Start it and wait until it answers. Raises Unavailable with the log's last lines."""
+    def launch(self) -> Child:
+        """Start the process, with its configuration written anew."""
         data = self.root / "data"
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._port = self._port or kept_port(self.root / "port")
-        self._child = Child(
-            "valkey",
+        return Child(
+            self.name,
             [find_valkey(), self._configuration(data)],
             log=self.root / "valkey.log",
             pid_file=self.root / "valkey.pid",
-            stop_signal=signal.SIGTERM,
         )
-        self._await_answer(self._child, self._answers, limit=START_LIMIT)
-        return self
 
     def _configuration(self, data: Path) -> Path:
         """The settings as a file, since a command line shows its password to everybody."""

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 import redis
 
+from fundlyhub.embedded.ports import kept_port
 from fundlyhub.embedded.postgres import Postgres
-from fundlyhub.embedded.process import Child, kept_port
+from fundlyhub.embedded.process import LARGEST_LOG, Child, birth
 from fundlyhub.embedded.valkey import Valkey
 from tests.support.platform import wait_until
 
@@ -28,7 +29,7 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 postgres = Postgres(Path(sys.argv[1]) / "postgres").start()
 valkey = Valkey(Path(sys.argv[1]) / "valkey").start()
-print(postgres._child.process.pid, valkey._child.process.pid, flush=True)
+print(postgres.child.process.pid, valkey.child.process.pid, flush=True)
 time.sleep(600)
 """
 
@@ -58,6 +59,16 @@ def test_postgresql_keeps_its_data_and_its_address_over_a_restart(folder: Path) 
         assert timestamps == ("on",)
     finally:
         again.stop()
+
+
+def test_an_initdb_that_was_cut_short_is_done_again(folder: Path) -> None:
+    half = folder / "initdb-half"
+    half.mkdir()
+    (half / "PG_VERSION").write_text("18\n")
+    server = Postgres(folder).start()
+    server.stop()
+    assert not half.exists()
+    assert (folder / "data" / "global").is_dir()
 
 
 def test_postgresql_wants_its_password(postgres: Postgres) -> None:
@@ -103,7 +114,7 @@ def test_a_killed_owner_leaves_no_server_behind(folder: Path) -> None:
 def test_what_a_dead_owner_left_is_ended_at_the_next_start(tmp_path: Path) -> None:
     orphan = subprocess.Popen(["sleep", "600"], start_new_session=True)
     threading.Thread(target=orphan.wait).start()  # a parent that takes note, as init does
-    (tmp_path / "pid").write_text(str(orphan.pid))
+    (tmp_path / "pid").write_text(f"{orphan.pid} {birth(orphan.pid)}")
     child = Child("sleep", ["sleep", "601"], log=tmp_path / "log", pid_file=tmp_path / "pid")
     assert orphan.wait(10) == -signal.SIGTERM
     assert child.alive
@@ -111,10 +122,10 @@ def test_what_a_dead_owner_left_is_ended_at_the_next_start(tmp_path: Path) -> No
     assert not (tmp_path / "pid").exists()
 
 
-def test_a_pid_that_belongs_to_another_program_by_now_is_left_alone(tmp_path: Path) -> None:
-    stranger = subprocess.Popen(["sleep", "600"])
-    (tmp_path / "pid").write_text(str(stranger.pid))
-    child = Child("cat", ["tail", "-f", "/dev/null"], log=tmp_path / "log", pid_file=tmp_path / "pid")
+def test_a_pid_that_belongs_to_another_process_by_now_is_left_alone(tmp_path: Path) -> None:
+    stranger = subprocess.Popen(["sleep", "600"])  # the same program, but begun at another time
+    (tmp_path / "pid").write_text(f"{stranger.pid} {birth(os.getpid())}")
+    child = Child("sleep", ["sleep", "601"], log=tmp_path / "log", pid_file=tmp_path / "pid")
     child.stop()
     assert stranger.poll() is None
     stranger.kill()
@@ -131,6 +142,16 @@ def test_a_child_that_does_not_listen_is_ended_all_the_same(tmp_path: Path) -> N
     wait_until(lambda: "up" in child.tail(), what="its start")
     child.stop()
     assert child.process.returncode == -signal.SIGKILL
+
+
+def test_a_log_that_grew_large_is_put_aside_at_the_next_start(tmp_path: Path) -> None:
+    with (tmp_path / "a.log").open("wb") as file:
+        file.truncate(LARGEST_LOG + 1)
+    child = Child("echo", ["echo", "new"], log=tmp_path / "a.log", pid_file=tmp_path / "pid")
+    wait_until(lambda: child.said() == "new\n", what="its words")
+    child.stop()
+    assert (tmp_path / "a.log").stat().st_size == len("new\n")
+    assert (tmp_path / "a.log.1").stat().st_size > LARGEST_LOG
 
 
 def test_a_port_that_is_taken_by_now_is_replaced(tmp_path: Path, valkey: Valkey) -> None:

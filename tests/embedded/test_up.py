@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
+from pydantic import SecretStr
 
+from fundlyhub.cli.up import for_another_shell, without_password
 from tests.support.platform import wait_until
 
 WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
@@ -69,7 +72,7 @@ class Up:
 @pytest.fixture
 def folder(server_root: Path) -> Path:
     """A data folder that PostgreSQL's account can reach."""
-    return server_root / f"up-{os.urandom(4).hex()}"
+    return server_root / f"up {os.urandom(4).hex()}"  # some systems' data folders have a space in their name
 
 
 @pytest.fixture
@@ -83,7 +86,12 @@ def up(folder: Path) -> Iterator[Up]:
 def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
     found = up.ready()
     assert set(found) >= {"events_dsn", "app_dsn", "analytics_dsn", "broker_url", "relay", "worker", "environment"}
-    secret = re.search(r"postgresql://fundlyhub:([^@]+)@", Path(found["environment"]).read_text())
+    read = subprocess.run(
+        ["/bin/sh", "-c", f'{for_another_shell(found)}; printf %s "$FUNDLYHUB_EVENTS_DSN"'],
+        env=WITHOUT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    dsn = read.stdout
+    secret = re.match(r"postgresql://fundlyhub:([^@]+)@", dsn)
     assert secret is not None
     assert secret[1] not in up.text("out") + up.text("err")
 
@@ -95,19 +103,52 @@ def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
         return any(process.cmdline()[-1:] == ["relay"] and process.pid != relay for process in up.processes())
 
     wait_until(relay_is_back, what="another relay")
+    os.kill(int(found["postgres"].removeprefix("process ")), signal.SIGKILL)
+
+    def postgres_is_back() -> bool:
+        try:
+            psycopg.connect(dsn).close()
+        except psycopg.OperationalError:
+            return False
+        return "postgres ended with status -9; starting it again" in up.text("err")
+
+    wait_until(postgres_is_back, what="PostgreSQL at the same address")
     assert up.end(signal.SIGTERM) == 0
     assert "Stopped." in up.text("err")
 
 
-def test_ctrl_c_stops_it_and_a_second_one_on_the_folder_is_refused(up: Up, folder: Path) -> None:
-    up.ready()
+def test_a_second_one_on_the_folder_is_refused_and_a_kill_leaves_nothing_but_the_data(up: Up, folder: Path) -> None:
+    found = up.ready()
     second = subprocess.run(
         [sys.executable, "-m", "fundlyhub", "up", "--data-dir", str(folder)],
         env=WITHOUT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert second.returncode == 1
     assert "another `fundlyhub up` or `demo` uses" in second.stderr
-    assert up.end(signal.SIGINT) == 0
+    if sys.platform == "linux":  # elsewhere the next start ends what is left
+        assert up.end(signal.SIGKILL) == -signal.SIGKILL
+    again = Up(folder, "--only", "postgres,valkey")
+    try:
+        servers = ("events_dsn", "app_dsn", "analytics_dsn", "broker_url", "redis_url")
+        assert [again.ready()[name] for name in servers] == [found[name] for name in servers]
+        assert again.end(signal.SIGINT) == 0
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://user:secret@host:5432/db?sslmode=require", "postgresql://user@host:5432/db"),
+        ("postgresql://host/db?user=user&password=secret", "postgresql://host/db"),
+        ("postgresql://one:5432,two:5432/db", "postgresql://one:5432,two:5432/db"),
+        ("redis://:secret@host:6379/0", "redis://host:6379/0"),
+        ("postgresql://user:sec/ret@host/db", "(given, not shown)"),
+        ("host=host user=user password=secret", "(given, not shown)"),
+    ],
+)
+def test_addresses_are_shown_without_a_password(given: str, shown: str) -> None:
+    assert without_password(SecretStr(given)) == shown
 
 
 def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
@@ -127,9 +168,23 @@ def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
     assert wrong.stderr == "fundlyhub: no such part: wroker; there are postgres, valkey, relay, worker\n"
 
 
+def test_a_data_folder_may_be_named_from_where_one_is(folder: Path) -> None:
+    folder.mkdir(mode=0o755)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "fundlyhub", "up", "--only", "valkey"],
+        env={**WITHOUT, "FUNDLYHUB_DATA_DIR": "here"}, cwd=folder, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: (folder / "here" / "environment").exists() or running.poll() is not None, what="up")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 0
+    finally:
+        running.kill()
+
+
 def test_servers_that_are_given_are_used_and_not_started(folder: Path, dsn: str) -> None:
     given = {f"FUNDLYHUB_{name}_DSN": dsn for name in ("EVENTS", "APP", "ANALYTICS")}
-    running = Up(folder, **given)
+    running = Up(folder, "--only", "postgres,valkey,relay", **given)
     try:
         running.ready()
         assert not (folder / "postgres").exists()
