@@ -8,35 +8,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine
-
 from fundlyhub import DonationCompleted, DonationRefunded, Event
 
-TABLES = {
-    "campaign_stats_projection": """
-        SELECT campaign_id, currency, total_raised, donation_count, average_donation, unique_donors,
-               largest_donation, first_donation_at, last_donation_at, refund_count, total_refunded
-        FROM campaign_stats_projection ORDER BY campaign_id, currency""",
-    "campaign_donors": "SELECT * FROM campaign_donors ORDER BY campaign_id, currency, donor_id",
-    "donation_anomalies": "SELECT * FROM donation_anomalies ORDER BY donation_id, kind, position",
-    "donation_facts": "SELECT * FROM donation_facts ORDER BY donation_id",
-    "donation_refunds": "SELECT * FROM donation_refunds ORDER BY donation_id, refund_transaction_id",
-}
+TABLES = ("campaign_stats_projection", "campaign_donors", "donation_anomalies", "donation_facts", "donation_refunds")
 
 Rows = list[tuple[Any, ...]]
-
-
-def stored(engine: Engine) -> dict[str, Rows]:
-    """Every row of every table of the processor."""
-    with engine.begin() as db:
-        return {name: [tuple(row) for row in db.exec_driver_sql(sql)] for name, sql in TABLES.items()}
-
-
-def empty(engine: Engine) -> None:
-    """Forget all."""
-    with engine.begin() as db:
-        for name in TABLES:
-            db.exec_driver_sql(f"DELETE FROM {name}")
 
 
 def expected(events: Iterable[Event]) -> dict[str, Rows]:

@@ -17,11 +17,17 @@ from sqlalchemy.schema import SchemaItem
 from fundlyhub import DonationCompleted, DonationRefunded, Event
 from fundlyhub.database import analytics_metadata
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor, tables
-from tests.processors.campaign_stats_oracle import stored
+from tests.processors import convergence
+from tests.processors.campaign_stats_oracle import TABLES
 from tests.support.make import completed, refunded
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CAMPAIGN, OTHER_CAMPAIGN, DONATION, DONOR = (UUID(int=number) for number in (1, 2, 3, 4))
+
+
+def stored(engine: Engine) -> dict[str, convergence.Rows]:
+    """Every row of every table of the processor."""
+    return convergence.stored(engine, TABLES)
 
 
 def at(position: int, payload: DonationCompleted | DonationRefunded, *, hour: int = 0) -> Event:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from threading import Barrier
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +12,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from fundlyhub import DonationCompleted, DonationRefunded, Event
+from fundlyhub import DonationCompleted, DonationRefunded
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor
-from tests.processors.campaign_stats_oracle import empty, expected, stored
+from tests.processors.campaign_stats_oracle import TABLES, expected
+from tests.processors.convergence import (
+    Delivered,
+    Subject,
+    at_once_and_alone,
+    deliveries,
+    in_order_and_as_delivered,
+    logged,
+)
 from tests.support.make import completed, refunded
 
 Payload = DonationCompleted | DonationRefunded
 
 DONATIONS, CAMPAIGNS, DONORS, STAFF = ([UUID(int=100 * kind + n) for n in range(9)] for kind in range(1, 5))
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 # Few of each, so that events meet: the same donation twice, the same refund id, the same donor.
 money = st.integers(1, 400).map(lambda quarters: Decimal(quarters) / 4)
@@ -49,77 +52,29 @@ refunds = st.builds(
 )
 
 
-@st.composite
-def deliveries(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
-    """A log of events, and the batches that they come in: shuffled, each event at least once."""
-    payloads = draw(st.lists(st.one_of(completions, refunds), min_size=1, max_size=14))
-    log = logged(payloads, draw(st.randoms(use_true_random=False)))
-    again = draw(st.lists(st.sampled_from(log), max_size=6))
-    order = draw(st.permutations(log + again))
-    cuts = sorted(draw(st.sets(st.integers(1, max(1, len(order) - 1)), max_size=5)))
-    return log, [order[a:b] for a, b in zip([0, *cuts], [*cuts, len(order)], strict=True)]
-
-
-def logged(payloads: Sequence[Payload], random: Random) -> list[Event]:
-    """The events of these payloads, at times that do not follow the positions."""
-    return [
-        Event.of(payload, timestamp=START + timedelta(minutes=random.randrange(1000))).model_copy(
-            update={"position": position}
-        )
-        for position, payload in enumerate(payloads, 1)
-    ]
-
-
-def apply(engine: Engine, batch: Sequence[Event]) -> None:
-    """One batch in one transaction; a deadlock would raise."""
-    with engine.begin() as db:
-        CampaignStatsProcessor().handle_batch(batch, db)
+@pytest.fixture
+def stats(analytics: Engine) -> Subject:
+    """The processor with its tables."""
+    return Subject(CampaignStatsProcessor, tuple(TABLES), analytics)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(delivered=deliveries())
-def test_any_order_duplication_and_split_ends_in_the_same_rows(
-    analytics: Engine, delivered: tuple[list[Event], list[list[Event]]]
-) -> None:
-    log, batches = delivered
-    for event in log:
-        apply(analytics, [event])
-    in_order = stored(analytics)
-    empty(analytics)
-    for batch in batches:
-        apply(analytics, batch)
-    found = stored(analytics)
-    empty(analytics)
+@given(delivered=deliveries(st.one_of(completions, refunds)))
+def test_any_order_duplication_and_split_ends_in_the_same_rows(stats: Subject, delivered: Delivered) -> None:
+    in_order, found = in_order_and_as_delivered(stats, delivered)
     assert found == in_order
-    assert {name: found[name] for name in expected(log)} == expected(log)
+    should = expected(delivered[0])
+    assert {name: found[name] for name in should} == should
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_batches_that_run_at_once_never_deadlock_and_end_in_exact_rows(analytics: Engine, seed: int) -> None:
+def test_batches_that_run_at_once_never_deadlock_and_end_in_exact_rows(stats: Subject, seed: int) -> None:
     random = Random(seed)
     log = logged(_busy(random), random)
-    threads = 6
-    ready = Barrier(threads)
-
-    def deliver(order: list[Event]) -> None:
-        ready.wait(30)
-        for start in range(0, len(order), 40):
-            apply(analytics, order[start : start + 40])
-
-    # Each event reaches two of the threads, in another order each time.
-    orders: list[list[Event]] = [[] for _ in range(threads)]
-    for event in log:
-        for order in random.sample(orders, 2):
-            order.append(event)
-    for order in orders:
-        random.shuffle(order)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(deliver, orders))
-    found = stored(analytics)
-    assert {name: found[name] for name in expected(log)} == expected(log)
-    empty(analytics)
-    apply(analytics, log)
-    assert stored(analytics) == found
+    at_once, alone = at_once_and_alone(stats, log, random)
+    should = expected(log)
+    assert {name: at_once[name] for name in should} == should
+    assert at_once == alone
 
 
 def _busy(random: Random) -> list[Payload]:

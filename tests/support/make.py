@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from fundlyhub import DonationCompleted, DonationInitiated, DonationRefunded, SearchQuerySubmitted
+from fundlyhub import CampaignCreated, DonationCompleted, DonationInitiated, DonationRefunded, SearchQuerySubmitted
 
 
 def initiated() -> DonationInitiated:
@@ -48,6 +48,23 @@ def refunded(donation_id: UUID, amount: str, **fields: Any) -> DonationRefunded:
             "reason": "asked for",
             "refund_transaction_id": f"re_{uuid4().hex}",
             "initiated_by": uuid4(),
+            **fields,
+        }
+    )
+
+
+def campaign(campaign_id: UUID | None = None, **fields: Any) -> CampaignCreated:
+    """A public, active campaign, unless the fields say otherwise."""
+    return CampaignCreated(
+        **{
+            "campaign_id": campaign_id or uuid4(),
+            "user_id": UUID(int=1),
+            "title": "Wells for all",
+            "slug": "wells",
+            "story": "What it is for.",
+            "goal_amount": Decimal("1000"),
+            "visibility": "public",
+            "status": "active",
             **fields,
         }
     )

@@ -1,0 +1,120 @@
+"""Last-writer-wins registers: what events say of a user, a campaign or an organization, one row per field.
+
+Each field remembers the clock of the event that wrote it, and a write with an older clock changes nothing. So
+partial updates in any order, with any duplication, end in the same fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+
+from fundlyhub.events import Event
+from fundlyhub.processors.arrays import array
+
+
+class Clock(NamedTuple):
+    """When something was said: the event's time, and its position to tell two of one time apart."""
+
+    occurred_at: datetime
+    position: int
+
+    @classmethod
+    def of(cls, event: Event) -> Clock:
+        """The clock of a published event."""
+        assert event.position is not None
+        return cls(event.timestamp, event.position)
+
+
+class Entity(NamedTuple):
+    """What fields belong to; ``kind`` is user, campaign, organization or project_update."""
+
+    kind: str
+    id: UUID
+
+
+class Write(NamedTuple):
+    """A value, and the clock that it was said at."""
+
+    clock: Clock
+    value: Any
+
+
+Writes = Mapping[tuple[Entity, str], Write]
+"""What a batch says, by entity and field: the latest of each."""
+
+
+def entity_fields(metadata: MetaData) -> Table:
+    """The table of the registers, in one of our databases."""
+    return Table(
+        "entity_fields",
+        metadata,
+        Column("kind", Text, primary_key=True),
+        Column("id", Uuid, primary_key=True),
+        Column("field", Text, primary_key=True),
+        Column("value", JSONB, nullable=False),
+        Column("occurred_at", TIMESTAMP(timezone=True), nullable=False),
+        Column("position", BigInteger, nullable=False),
+    )
+
+
+# Whoever changes an entity's fields holds the lock on its row elsewhere: see the callers.
+_WRITE = """
+    INSERT INTO entity_fields AS known (kind, id, field, value, occurred_at, position)
+    SELECT kind, id, field, value::jsonb, occurred_at, position
+    FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(fields)s::text[], %(values)s::text[],
+                %(times)s::timestamptz[], %(positions)s::bigint[])
+        AS given(kind, id, field, value, occurred_at, position)
+    ORDER BY kind, id, field
+    ON CONFLICT (kind, id, field) DO UPDATE
+    SET value = excluded.value, occurred_at = excluded.occurred_at, position = excluded.position
+    WHERE (known.occurred_at, known.position) < (excluded.occurred_at, excluded.position)
+"""
+
+_READ = """
+    SELECT kind, id, jsonb_object_agg(field, value)
+    FROM entity_fields JOIN unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id) USING (kind, id)
+    GROUP BY kind, id
+"""
+
+
+def latest(said: Iterable[tuple[Entity, str, Write]]) -> Writes:
+    """The latest write of each field."""
+    kept: dict[tuple[Entity, str], Write] = {}
+    for entity, field, write in said:
+        before = kept.get((entity, field))
+        if before is None or before.clock < write.clock:
+            kept[entity, field] = write
+    return kept
+
+
+def write(db: Connection, writes: Writes) -> None:
+    """Write what is newer than what is known; the caller holds the lock on each entity."""
+    if not writes:
+        return
+    given = {
+        "kinds": array(entity.kind for entity, _ in writes),
+        "ids": array(entity.id for entity, _ in writes),
+        "fields": array(field for _, field in writes),
+        # Values may hold any text: psycopg quotes them.
+        "values": [orjson.dumps(said.value).decode() for said in writes.values()],
+        "times": array(said.clock.occurred_at for said in writes.values()),
+        "positions": array(said.clock.position for said in writes.values()),
+    }
+    db.exec_driver_sql(_WRITE, given)
+
+
+def read(db: Connection, entities: Collection[Entity]) -> dict[Entity, dict[str, Any]]:
+    """All known fields of these entities; one of which nothing is known has none."""
+    found: dict[Entity, dict[str, Any]] = {entity: {} for entity in entities}
+    if found:
+        keys = {"kinds": array(e.kind for e in found), "ids": array(e.id for e in found)}
+        for kind, id_, fields in db.exec_driver_sql(_READ, keys).all():
+            found[Entity(kind, id_)] = fields
+    return found

@@ -1,0 +1,60 @@
+"""The processor of the activity feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.campaign import CampaignCreated, CampaignGoalReached, CampaignUpdated
+from fundlyhub.events.catalogue.donation import DonationCompleted, DonationInitiated, DonationRefunded
+from fundlyhub.events.catalogue.organization import OrganizationVerified
+from fundlyhub.events.catalogue.project import ProjectUpdateCreated
+from fundlyhub.processing import WriteProcessor
+from fundlyhub.processors.follows import FOLLOW_PAYLOADS, LastWords, last_words
+from fundlyhub.processors.writes.activity_feed import gifts, store
+from fundlyhub.processors.writes.activity_feed.activities import Activity, followed, plain_activities
+from fundlyhub.processors.writes.activity_feed.tables import feed_follows
+
+_last_words = LastWords(feed_follows)
+
+Before = Activity | None
+After = Activity | None
+
+
+class ActivityFeedProcessor(WriteProcessor):
+    """Timelines of who followed, gave to, opened and updated what; never of who gave anonymously.
+
+    Converges without the claims too: any order of the same events, with any duplication and in any batches,
+    ends in the same rows of all its tables.
+    """
+
+    handles = (
+        *FOLLOW_PAYLOADS,
+        CampaignCreated,
+        CampaignUpdated,
+        CampaignGoalReached,
+        DonationInitiated,
+        DonationCompleted,
+        DonationRefunded,
+        ProjectUpdateCreated,
+        OrganizationVerified,
+    )
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        """Bring the facts up to date under their locks, then the activities that follow from them."""
+        changes = list(_changes(events, db))
+        store.remove(db, [before for before, after in changes if before and before != after])
+        store.add(db, [after for before, after in changes if after and before != after])
+
+
+def _changes(events: Sequence[Event], db: Connection) -> Iterator[tuple[Before, After]]:
+    """Each activity as it was, and as it is by now."""
+    for change in _last_words.apply(db, last_words(events)):
+        yield followed(change)
+    for before, after in gifts.apply(db, gifts.gifts(events)):
+        yield before.activity(), after.activity()
+    for event in events:
+        for activity in plain_activities(event):
+            yield None, activity

@@ -1,0 +1,97 @@
+"""The processor of the reference read model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.events import Event
+from fundlyhub.processing import WriteProcessor
+from fundlyhub.processors import registers
+from fundlyhub.processors.arrays import array
+from fundlyhub.processors.entities import payloads_of, told
+from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.visibility import DECIDING, shown
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "user": ("name",),
+    "campaign": ("title",),
+    "organization": ("dba_name", "legal_name"),
+    "project_update": ("title",),
+}
+"""The fields that a thing may be called by, the best first."""
+
+WANTED = {kind: DECIDING[kind] | {*names, "owner_id"} for kind, names in NAMES.items()}
+
+
+class Reference(NamedTuple):
+    """A row of ``entities``, without its key."""
+
+    name: str | None
+    owner_id: UUID | None
+    shown: bool
+
+
+# The rows are what concurrent batches meet at: made where they are missing, then locked, always in one order.
+_MAKE = """
+    INSERT INTO entities (kind, id, shown)
+    SELECT kind, id, false FROM unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id)
+    ORDER BY kind, id
+    ON CONFLICT DO NOTHING
+"""
+
+_LOCK = """
+    SELECT 1 FROM entities JOIN unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id) USING (kind, id)
+    ORDER BY kind, id
+    FOR UPDATE OF entities
+"""
+
+_UPDATE = """
+    UPDATE entities AS entity SET name = given.name, owner_id = given.owner_id, shown = given.shown
+    FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(names)s::text[], %(owners)s::uuid[], %(shown)s::boolean[])
+        AS given(kind, id, name, owner_id, shown)
+    WHERE entity.kind = given.kind AND entity.id = given.id
+      AND (entity.name, entity.owner_id, entity.shown) IS DISTINCT FROM (given.name, given.owner_id, given.shown)
+"""
+
+
+class ReferenceWriteProcessor(WriteProcessor):
+    """Names and visibility of users, campaigns, organizations and project updates, for feeds and messages."""
+
+    handles = payloads_of(*NAMES)
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        """Write the fields, and make the rows of the things they belong to anew."""
+        writes = registers.latest(told(events, WANTED))
+        touched = sorted({entity for entity, _ in writes})
+        if not touched:
+            return
+        db.exec_driver_sql(_MAKE, _keys(touched))
+        db.exec_driver_sql(_LOCK, _keys(touched))
+        registers.write(db, writes)
+        _update(db, {key: reference(key.kind, fields) for key, fields in registers.read(db, touched).items()})
+
+
+def reference(kind: str, fields: Mapping[str, Any]) -> Reference:
+    """What is told of a thing; what may not be shown has no name here, whoever reads the table."""
+    visible = shown(kind, fields)
+    name = next((fields[field] for field in NAMES[kind] if fields.get(field)), None)
+    owner = fields.get("owner_id")
+    return Reference(name if visible else None, UUID(owner) if owner else None, visible)
+
+
+def _keys(entities: Collection[Entity]) -> dict[str, str]:
+    return {"kinds": array(entity.kind for entity in entities), "ids": array(entity.id for entity in entities)}
+
+
+def _update(db: Connection, rows: Mapping[Entity, Reference]) -> None:
+    given: dict[str, Any] = {
+        **_keys(rows.keys()),
+        "names": [row.name for row in rows.values()],
+        "owners": array(row.owner_id for row in rows.values()),
+        "shown": array(row.shown for row in rows.values()),
+    }
+    db.exec_driver_sql(_UPDATE, given)

@@ -1,0 +1,76 @@
+"""The processor of the subscriptions and their counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from fundlyhub.events import Event
+from fundlyhub.processing import WriteProcessor
+from fundlyhub.processors.arrays import array
+from fundlyhub.processors.follows import FOLLOW_PAYLOADS, Change, LastWords, last_words
+from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.writes.subscriptions.tables import follows
+
+_last_words = LastWords(follows)
+
+# Each difference is added once, by the transaction that changed the pair under its lock.
+_ADD = """
+    INSERT INTO follow_counts AS known (kind, id, follower_count, following_count)
+    SELECT * FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(followers)s::bigint[], %(following)s::bigint[])
+        AS given(kind, id)
+    ORDER BY kind, id
+    ON CONFLICT (kind, id) DO UPDATE
+    SET follower_count = known.follower_count + excluded.follower_count,
+        following_count = known.following_count + excluded.following_count
+"""
+
+_FORGET = """
+    DELETE FROM follow_counts AS known USING unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id)
+    WHERE known.kind = given.kind AND known.id = given.id AND follower_count = 0 AND following_count = 0
+"""
+
+
+class SubscriptionWriteProcessor(WriteProcessor):
+    """Follows and unfollows of users, organizations and campaigns, and their counts.
+
+    Converges without the claims too: the last word by event time and position wins, whatever comes when.
+    """
+
+    handles = FOLLOW_PAYLOADS
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        """Apply the last word on each pair, and add to the counts what that changes."""
+        counts = differences(_last_words.apply(db, last_words(events)))
+        changed = {entity: count for entity, count in counts.items() if count != (0, 0)}
+        if not changed:
+            return
+        keys = {"kinds": array(entity.kind for entity in changed), "ids": array(entity.id for entity in changed)}
+        added = {
+            "followers": array(count.followers for count in changed.values()),
+            "following": array(count.following for count in changed.values()),
+        }
+        db.exec_driver_sql(_ADD, {**keys, **added})
+        if any(min(count) < 0 for count in changed.values()):
+            db.exec_driver_sql(_FORGET, keys)
+
+
+class Count(NamedTuple):
+    """By how much the number of followers and of those followed has changed."""
+
+    followers: int
+    following: int
+
+
+def differences(changes: Iterable[Change]) -> dict[Entity, Count]:
+    """What changed words mean for the counts. Pure."""
+    followers: Counter[Entity] = Counter()
+    following: Counter[Entity] = Counter()
+    for pair, before, after in changes:
+        change = after.follows - (before.follows if before else False)
+        followers[Entity(pair.kind, pair.followed_id)] += change
+        following[Entity("user", pair.follower_id)] += change
+    return {entity: Count(followers[entity], following[entity]) for entity in {**followers, **following}}
