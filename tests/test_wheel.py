@@ -55,7 +55,7 @@ def test_celery_finds_its_settings_and_tasks_in_an_installed_wheel(installed: Pa
     settings, package, acks_late, task = done.stdout.split()
     assert Path(settings).parent == installed
     assert Path(package).parent.parent == installed
-    assert (acks_late, task) == ("True", "projections.campaign_stats")
+    assert (acks_late, task) == ("True", "writes.subscription_write")
 
 
 def test_the_wheel_holds_migrations_and_the_type_marker_and_no_tests(installed: Path) -> None:

@@ -15,7 +15,7 @@ from fundlyhub.settings import BRANCHES, Settings
 from tests.support.command import ROOT
 
 # Where a schema holds more than tables, it is named here.
-FUNCTIONS = {"events.insert_events", "events.publish_event"}
+FUNCTIONS = {"events.insert_events", "events.publish_event", "analytics.search_query"}
 SEQUENCES = {"events.relay_sleep"}
 
 COLUMNS = """
@@ -39,7 +39,8 @@ CONSTRAINTS = """
 """  # not null is a property of the columns, and on new servers a constraint as well
 NAMES = {
     "functions": """SELECT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-                    WHERE n.nspname = ANY (%s)""",
+                    LEFT JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
+                    WHERE d.objid IS NULL AND n.nspname = ANY (%s)""",
     "sequences": """SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                     LEFT JOIN pg_depend d ON d.objid = c.oid AND d.deptype = 'i'
                     WHERE c.relkind = 'S' AND d.objid IS NULL AND n.nspname = ANY (%s)""",

@@ -26,7 +26,7 @@ Delivered = tuple[list[Event], list[list[Event]]]
 
 @dataclass(frozen=True)
 class Subject:
-    """A processor, and all tables that it writes."""
+    """A processor, and all tables that it writes; or some columns of one, as a query in brackets."""
 
     processor: type[Processor]
     tables: Sequence[str]
@@ -45,7 +45,7 @@ class Subject:
         """Forget all."""
         with self.engine.begin() as db:
             for name in self.tables:
-                db.exec_driver_sql(f"DELETE FROM {name}")
+                db.exec_driver_sql(f"DELETE FROM {name.rpartition('FROM ')[2].strip('()')}")
 
 
 def stored(engine: Engine, tables: Iterable[str]) -> dict[str, Rows]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from fundlyhub import (
     DonationInitiated,
-    Event,
     OrganizationCreated,
     OrganizationVerified,
     Payload,
@@ -42,6 +39,7 @@ from fundlyhub.processors.writes import ActivityFeedProcessor, ReferenceWritePro
 from fundlyhub.processors.writes.activity_feed.reading import Line, Mark, Page, home_feed, profile_feed
 from fundlyhub.settings import Settings
 from tests.processors.convergence import START
+from tests.processors.world import World
 from tests.support.make import campaign, completed, refunded
 
 ME, JOHN, MARY = (UUID(int=n) for n in (1, 2, 3))
@@ -52,22 +50,8 @@ GIFT = UUID(int=31)
 PROCESSORS = (ReferenceWriteProcessor, SubscriptionWriteProcessor, ActivityFeedProcessor)
 
 
-class World:
-    """Applies payloads at once, each a minute after the other, and reads the feeds."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._positions = itertools.count(1)
-
-    def tell(self, *payloads: Payload) -> None:
-        """The events of these payloads, applied by every processor that wants them."""
-        for payload in payloads:
-            position = next(self._positions)
-            event = Event.of(payload, timestamp=START + timedelta(minutes=position))
-            with self.engine.begin() as db:
-                for processor in PROCESSORS:
-                    if payload.event_type in processor.patterns():
-                        processor().handle_batch([event.model_copy(update={"position": position})], db)
+class Feeds(World):
+    """A world whose feeds are read."""
 
     def home(self, user: UUID = ME, **options: Any) -> Page:
         """A user's home feed."""
@@ -85,9 +69,9 @@ class World:
 
 
 @pytest.fixture
-def world(settings: Settings) -> World:
+def world(settings: Settings) -> Feeds:
     """I follow John and the campaign Wells, which Mary has started."""
-    world = World(get_engine("app"))
+    world = Feeds(get_engine("app"), PROCESSORS)
     world.tell(
         user(JOHN, "John"),
         user(MARY, "Mary"),
@@ -118,7 +102,7 @@ def gift(one: UUID = WELLS, **fields: Any) -> Payload:
     return completed(one, donation_id=GIFT, donor_id=JOHN, amount=Decimal("25.00"), **fields)
 
 
-def test_a_feed_reads_like_a_diary(world: World) -> None:
+def test_a_feed_reads_like_a_diary(world: Feeds) -> None:
     world.tell(
         OrganizationCreated(
             organization_id=CHARITY, legal_name="Charity X", created_by=MARY, verification_status="pending"
@@ -148,7 +132,7 @@ def test_a_feed_reads_like_a_diary(world: World) -> None:
     assert 'Mary posted "Rain" on Deep wells' in world.texts()
 
 
-def test_a_line_reads_well_before_its_names_are_known(world: World) -> None:
+def test_a_line_reads_well_before_its_names_are_known(world: Feeds) -> None:
     world.tell(follow_charity(MARY), UserFollowedUser(follower_id=ME, followed_user_id=UUID(int=9)))
     world.tell(follow_charity(UUID(int=9)))
     assert world.texts()[0] == "Someone followed an organization"
@@ -158,12 +142,12 @@ def test_a_line_reads_well_before_its_names_are_known(world: World) -> None:
 
 class TestAnonymousGifts:
     @pytest.mark.parametrize("said", [None, True], ids=["unsaid", "anonymous"])
-    def test_a_donor_is_not_named_unless_it_is_said_that_he_may_be(self, world: World, said: bool | None) -> None:
+    def test_a_donor_is_not_named_unless_it_is_said_that_he_may_be(self, world: Feeds, said: bool | None) -> None:
         world.tell(gift(is_anonymous=said))
         assert world.texts()[0] == "Someone gave 25.00 USD to Wells"
         assert world.profile("user", JOHN) == []
 
-    def test_the_beginning_of_a_gift_tells_whether_its_donor_may_be_named(self, world: World) -> None:
+    def test_the_beginning_of_a_gift_tells_whether_its_donor_may_be_named(self, world: Feeds) -> None:
         begun = {"donation_id": GIFT, "campaign_id": WELLS, "amount": Decimal(25), "payment_method": "card"}
         world.tell(gift())
         world.tell(DonationInitiated(**begun))
@@ -172,7 +156,7 @@ class TestAnonymousGifts:
         assert world.texts()[0] == "Someone gave 25.00 USD to Wells"
         assert world.profile("user", JOHN) == []
 
-    def test_no_table_that_others_read_knows_an_anonymous_donor(self, world: World) -> None:
+    def test_no_table_that_others_read_knows_an_anonymous_donor(self, world: Feeds) -> None:
         donor = UUID(int=99)
         world.tell(completed(WELLS, donor_id=donor, is_anonymous=True))
         with world.engine.begin() as db:
@@ -185,7 +169,7 @@ def mentions(db: Connection, table: str, one: UUID) -> bool:
 
 
 class TestWhatIsUndoneLeavesTheFeed:
-    def test_an_unfollow(self, world: World) -> None:
+    def test_an_unfollow(self, world: Feeds) -> None:
         world.tell(follow := UserFollowedUser(follower_id=JOHN, followed_user_id=MARY))
         assert world.texts()[0] == "John followed Mary"
         world.tell(UserUnfollowedUser(follower_id=JOHN, unfollowed_user_id=MARY))
@@ -193,32 +177,32 @@ class TestWhatIsUndoneLeavesTheFeed:
         world.tell(follow)
         assert world.texts()[0] == "John followed Mary"
 
-    def test_a_deleted_campaign(self, world: World) -> None:
+    def test_a_deleted_campaign(self, world: Feeds) -> None:
         world.tell(gift(is_anonymous=False), CampaignDeleted(campaign_id=WELLS, user_id=MARY))
         assert world.texts() == []
         assert world.profile("campaign", WELLS) == []
 
-    def test_a_deleted_user(self, world: World) -> None:
+    def test_a_deleted_user(self, world: Feeds) -> None:
         world.tell(follow_charity(), gift(is_anonymous=False), AdminUserDeleted(user_id=JOHN, deleted_by=MARY))
         assert world.texts() == ["Mary started Wells"]
         assert world.profile("user", JOHN) == []
         with world.engine.begin() as db:
             assert not mentions(db, "user_activities", JOHN)
 
-    def test_a_gift_given_back_whole_but_not_in_part(self, world: World) -> None:
+    def test_a_gift_given_back_whole_but_not_in_part(self, world: Feeds) -> None:
         world.tell(gift(is_anonymous=False))
         world.tell(refunded(GIFT, "5.00", original_amount=Decimal("25.00")))
         assert world.texts()[0] == "John gave 25.00 USD to Wells"
         world.tell(refunded(GIFT, "25.00", original_amount=Decimal("25.00")))
         assert world.texts() == ["Mary started Wells"]
 
-    def test_a_deleted_update(self, world: World) -> None:
+    def test_a_deleted_update(self, world: Feeds) -> None:
         ids = {"update_id": UUID(int=41), "fundraiser_id": WELLS, "author_id": MARY}
         world.tell(ProjectUpdateCreated(**ids, title="Water!", body="…", visibility="public"))
         world.tell(ProjectUpdateDeleted(**ids))
         assert world.texts() == ["Mary started Wells"]
 
-    def test_those_that_i_follow_no_longer(self, world: World) -> None:
+    def test_those_that_i_follow_no_longer(self, world: Feeds) -> None:
         world.tell(follow_charity(), UserUnfollowedUser(follower_id=ME, unfollowed_user_id=JOHN))
         assert world.texts() == ["Mary started Wells"]
         world.tell(UserUnfollowedCampaign(user_id=ME, campaign_id=WELLS, follow_type="user"))
@@ -226,13 +210,13 @@ class TestWhatIsUndoneLeavesTheFeed:
 
 
 class TestWhatIsNotForEverybody:
-    def test_a_draft_is_shown_once_it_is_active(self, world: World) -> None:
+    def test_a_draft_is_shown_once_it_is_active(self, world: Feeds) -> None:
         world.tell(campaign(ROOFS, user_id=JOHN, title="Roofs", status="draft"))
         assert world.texts() == ["Mary started Wells"]
         world.tell(CampaignStatusChanged(campaign_id=ROOFS, previous_status="draft", new_status="active"))
         assert world.texts() == ["John started Roofs", "Mary started Wells"]
 
-    def test_a_private_campaign_is_not_shown_and_tells_no_name(self, world: World) -> None:
+    def test_a_private_campaign_is_not_shown_and_tells_no_name(self, world: Feeds) -> None:
         world.tell(campaign(ROOFS, user_id=JOHN, title="Secret roofs", visibility="private"))
         world.tell(gift(ROOFS, is_anonymous=False))
         assert world.texts() == ["Mary started Wells"]
@@ -240,15 +224,15 @@ class TestWhatIsNotForEverybody:
             assert not any("Secret" in str(row) for row in db.exec_driver_sql("SELECT * FROM entities"))
 
     @pytest.mark.parametrize("hide", [suspended, private])
-    def test_who_is_suspended_or_private_is_not_shown(self, world: World, hide: Any) -> None:
+    def test_who_is_suspended_or_private_is_not_shown(self, world: Feeds, hide: Any) -> None:
         world.tell(follow_charity(), hide(JOHN))
         assert world.texts() == ["Mary started Wells"]
 
-    def test_who_comes_back_is_shown_again(self, world: World) -> None:
+    def test_who_comes_back_is_shown_again(self, world: Feeds) -> None:
         world.tell(follow_charity(), suspended(JOHN), AdminUserUnsuspended(user_id=JOHN, unsuspended_by=MARY))
         assert world.texts()[0] == "John followed an organization"
 
-    def test_an_update_for_donors_only(self, world: World) -> None:
+    def test_an_update_for_donors_only(self, world: Feeds) -> None:
         world.tell(
             ProjectUpdateCreated(
                 update_id=UUID(int=41), fundraiser_id=WELLS, author_id=MARY, title="Psst", body="…",
@@ -257,7 +241,7 @@ class TestWhatIsNotForEverybody:
         )  # fmt: skip
         assert world.texts() == ["Mary started Wells"]
 
-    def test_an_operators_edit_is_no_news_and_names_no_operator(self, world: World) -> None:
+    def test_an_operators_edit_is_no_news_and_names_no_operator(self, world: Feeds) -> None:
         edit = {"campaign_id": WELLS, "user_id": JOHN, "changes": {"title": "Wells."}}
         world.tell(CampaignUpdated(**edit, previous_values={"reason": "spelling", "ownerId": str(MARY)}))
         assert world.texts() == ["Mary started Wells."]
@@ -265,7 +249,7 @@ class TestWhatIsNotForEverybody:
 
 class TestPages:
     @staticmethod
-    def walk(world: World, limit: int) -> Iterator[Page]:
+    def walk(world: Feeds, limit: int) -> Iterator[Page]:
         mark: Mark | None = None
         while True:
             page = world.home(before=mark, limit=limit)
@@ -274,7 +258,7 @@ class TestPages:
                 return
             mark = Mark.parse(str(page.next))
 
-    def test_pages_have_no_gaps_and_no_repeats_while_new_activities_arrive(self, world: World) -> None:
+    def test_pages_have_no_gaps_and_no_repeats_while_new_activities_arrive(self, world: Feeds) -> None:
         random = Random(1)
         for n in range(60):
             world.tell(
@@ -290,7 +274,7 @@ class TestPages:
         assert 20 < len(seen) < 60
         assert len(set(seen)) == len(seen)
 
-    def test_much_that_is_hidden_makes_short_pages_and_no_end(self, world: World) -> None:
+    def test_much_that_is_hidden_makes_short_pages_and_no_end(self, world: Feeds) -> None:
         with world.engine.begin() as db:
             db.exec_driver_sql(
                 """INSERT INTO activities (position, occurred_at, type, actor_kind, actor_id, target_kind, target_id)
@@ -314,6 +298,6 @@ class TestPages:
             Mark.parse(text)
 
     @pytest.mark.parametrize("limit", [0, 101])
-    def test_a_page_is_bounded(self, world: World, limit: int) -> None:
+    def test_a_page_is_bounded(self, world: Feeds, limit: int) -> None:
         with pytest.raises(WrongUse, match="limit: must be from 1 to 100"):
             world.home(limit=limit)

@@ -1,0 +1,70 @@
+"""The processor of the search index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.donation import DonationCompleted
+from fundlyhub.processing import ProjectionProcessor
+from fundlyhub.processors import registers
+from fundlyhub.processors.entities import payloads_of, told
+from fundlyhub.processors.follows import FOLLOW_PAYLOADS, LastWords, last_words
+from fundlyhub.processors.projections.search_index import store
+from fundlyhub.processors.projections.search_index.documents import WANTED, Document, document, level
+from fundlyhub.processors.projections.search_index.tables import search_follows
+from fundlyhub.processors.registers import Entity
+
+_last_words = LastWords(search_follows)
+
+
+class SearchIndexProcessor(ProjectionProcessor):
+    """Campaigns, users and organizations, as everybody may find them, with the texts and popularity of each.
+
+    Converges without the claims too: any order of the same events, with any duplication and in any batches,
+    ends in the same documents.
+    """
+
+    batch_size = 200  # documents may hold stories
+    handles = (*payloads_of(*WANTED), *FOLLOW_PAYLOADS, DonationCompleted)
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        """Write what is new of the fields and of popularity, and the documents that this changes."""
+        writes = registers.latest(told(events, WANTED))
+        added = _popularity(db, events)
+        locked = {entity: added[entity] for entity in {*added, *(entity for entity, _ in writes)}}
+        if not locked:
+            return
+        states = store.lock(db, locked)
+        registers.write(db, writes)
+        store.write(db, _changed(db, states, added, {entity for entity, _ in writes}))
+
+
+def _popularity(db: Connection, events: Sequence[Event]) -> Counter[Entity]:
+    """By how much each entity has become more popular; also those that were only mentioned, with 0."""
+    words = last_words(events)
+    added = Counter({Entity(pair.kind, pair.followed_id): 0 for pair in words})
+    for pair, before, after in _last_words.apply(db, words):
+        added[Entity(pair.kind, pair.followed_id)] += after.follows - (before.follows if before else False)
+    gifts = {(e.payload.campaign_id, e.payload.donation_id) for e in events if isinstance(e.payload, DonationCompleted)}
+    added.update({Entity("campaign", campaign_id): 0 for campaign_id, _ in gifts})
+    added.update(Entity("campaign", campaign_id) for campaign_id in store.give(db, gifts))
+    return added
+
+
+def _changed(
+    db: Connection, states: Mapping[Entity, store.State], added: Counter[Entity], written: set[Entity]
+) -> dict[Entity, Document | None]:
+    """The documents that differ from what can be found now; None for one that must not be found any more."""
+    moved = {
+        entity for entity, state in states.items() if level(state.popularity) != level(state.popularity - added[entity])
+    }
+    changed: dict[Entity, Document | None] = {}
+    for entity, fields in registers.read(db, written | moved).items():
+        made = document(entity, fields, states[entity].popularity)
+        if (made.digest if made else None) != states[entity].digest:
+            changed[entity] = made
+    return changed
