@@ -32,10 +32,11 @@ TOP = 5
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the demo's servers; emptied at the start.")
 @json_option
 def command(events: int, seed: int, keep: bool, data_dir: Path | None, as_json: bool) -> None:
-    """Bring all up, publish a stream of business transactions, and verify every campaign's numbers.
+    """Bring all up, publish a stream of business transactions, and verify all that the processors keep.
 
-    The numbers that the processor keeps are compared with a computation from the business tables. Exit status
-    1 when one differs. Servers that FUNDLYHUB_* settings name are used; there only this run's events count.
+    Statistics, subscriptions, counts, feeds and search results are compared with a computation from the
+    business tables. Exit status 1 when anything differs. Servers that
+    FUNDLYHUB_* settings name are used; there only this run's events count.
     """
     stop = stop_on_signals()
     configure(logging.WARNING)
@@ -94,12 +95,12 @@ class _Display:
     def show(self, now: Progress) -> None:
         """Where the run is."""
         if self._live:
-            table = Table("phase", "committed", "not relayed", "applied", "of")
+            table = Table("phase", "committed", "not relayed", "effects", "of")
             table.add_row(now.phase, *(f"{n:,}" for n in (now.committed, now.unrelayed, now.applied, now.wanted)))
             self._live.update(table)
         elif self._told != now.phase:
             self._told = now.phase
-            self.say(f"{now.phase}; {now.committed:,} committed, {now.applied:,} applied")
+            self.say(f"{now.phase}; {now.committed:,} committed, {now.applied:,} of {now.wanted:,} effects made")
 
 
 def _print(found: dict[str, Any], result: Result) -> None:
@@ -117,17 +118,21 @@ def _print(found: dict[str, Any], result: Result) -> None:
          sum(n[1] for n in sides.found.values()), "", "", _mark(found["verified"]))
     )  # fmt: skip
     print_table(
-        f"Verified: {found['numbers']:,} numbers of {found['campaigns']:,} campaigns, "
+        f"Verified: {found['numbers']:,} facts of {found['campaigns']:,} campaigns and their people, "
         f"{len(found['mismatches'])} differ",
         ("campaign", "currency", "donations expected", "found", "raised expected", "found", ""),
         rows,
     )
     for item in found["mismatches"][:20]:
-        click.echo("{campaign_id} {currency} {column}: expected {expected}, found {found}".format(**item))
+        click.echo("{what}: expected {expected}, found {found}".format(**item))
+    click.echo(
+        "Checked: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found["checked"].items())
+    )
     latency = found["latency_ms"]
     click.echo(
         f"{found['events']:,} events committed ({found['rolled_back']:,} more rolled back, {found['duplicates']:,} "
-        f"published twice); {found['applied']:,} applied, {found['passed_over']:,} wanted by no processor.\n"
+        f"published twice); {found['applied']:,} applied, with {found['effects']:,} effects, "
+        f"{found['passed_over']:,} wanted by no processor.\n"
         f"Throughput {found['throughput_events_per_s']:,.0f} events/s from the first commit to the last effect, "
         "publishing included.\n"
         "Latency from commit to effect at 50 transactions/s: "

@@ -22,8 +22,10 @@ from fundlyhub.errors import FundlyHubError, WrongUse
 COMMANDS = {
     "demo": "Bring all up, publish a stream of events, and verify every number.",
     "events": "Publish events from files; export schemas and docs.",
+    "feed": "What those that a user follows did.",
     "migrate": "Bring the databases to this version's tables.",
     "relay": "Move events from the log to the queues.",
+    "search": "Find campaigns, users and organizations.",
     "status": "How far the relay and the processors are.",
     "up": "Start everything that is not given, and keep it running.",
 }

@@ -1,4 +1,8 @@
-"""The business tables of the demo, as an API service would have them, in the Events DB."""
+"""The business tables of the demo, as an API service would have them, in the Events DB.
+
+What may change is a journal here: what was said, and when. So the check can tell what holds in the end by the
+platform's rules alone, whatever order the demo's writers commit in.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +14,42 @@ from sqlalchemy import text
 DDL = """
     CREATE SCHEMA IF NOT EXISTS demo;
     CREATE TABLE IF NOT EXISTS demo.runs (run int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, seed bigint NOT NULL);
-    CREATE TABLE IF NOT EXISTS demo.users (run int NOT NULL, id uuid PRIMARY KEY, name text NOT NULL);
     CREATE TABLE IF NOT EXISTS demo.campaigns (
-        run int NOT NULL, id uuid PRIMARY KEY, owner_id uuid NOT NULL, title text NOT NULL, currency text NOT NULL);
+        run int NOT NULL, id uuid PRIMARY KEY, owner_id uuid NOT NULL, title text NOT NULL, currency text NOT NULL,
+        at timestamptz NOT NULL);
+    CREATE TABLE IF NOT EXISTS demo.edits (
+        run int NOT NULL, campaign_id uuid NOT NULL, editor_id uuid NOT NULL, at timestamptz NOT NULL);
+    CREATE TABLE IF NOT EXISTS demo.told (
+        run int NOT NULL, kind text NOT NULL, id uuid NOT NULL, field text NOT NULL, value text NOT NULL,
+        at timestamptz NOT NULL);
     CREATE TABLE IF NOT EXISTS demo.donations (
         run int NOT NULL, id uuid PRIMARY KEY, campaign_id uuid NOT NULL, donor_id uuid, amount numeric NOT NULL,
-        currency text NOT NULL, completed_at timestamptz NOT NULL);
+        currency text NOT NULL, is_anonymous boolean, completed_at timestamptz NOT NULL);
     CREATE TABLE IF NOT EXISTS demo.refunds (
         run int NOT NULL, donation_id uuid NOT NULL, transaction_id text PRIMARY KEY, amount numeric NOT NULL,
         cumulative boolean NOT NULL);
     CREATE TABLE IF NOT EXISTS demo.follows (
-        run int NOT NULL, follower_id uuid, followed_id uuid, PRIMARY KEY (run, follower_id, followed_id));
+        run int NOT NULL, follower_id uuid NOT NULL, kind text NOT NULL, followed_id uuid NOT NULL,
+        follows boolean NOT NULL, at timestamptz NOT NULL);
     CREATE INDEX IF NOT EXISTS donations_run_idx ON demo.donations (run);
     CREATE INDEX IF NOT EXISTS refunds_donation_idx ON demo.refunds (donation_id);
 """
 
-USER = text("INSERT INTO demo.users VALUES (:run, :id, :name)")
-CAMPAIGN = text("INSERT INTO demo.campaigns VALUES (:run, :id, :owner_id, :title, :currency)")
+CAMPAIGN = text("INSERT INTO demo.campaigns VALUES (:run, :id, :owner_id, :title, :currency, :at)")
+EDIT = text("INSERT INTO demo.edits VALUES (:run, :campaign_id, :editor_id, :at)")
+TOLD = text("INSERT INTO demo.told VALUES (:run, :kind, :id, :field, :value, :at)")
 DONATION = text(
-    "INSERT INTO demo.donations VALUES (:run, :id, :campaign_id, :donor_id, :amount, :currency, :completed_at)"
+    "INSERT INTO demo.donations"
+    " VALUES (:run, :id, :campaign_id, :donor_id, :amount, :currency, :is_anonymous, :completed_at)"
 )
 REFUND = text("INSERT INTO demo.refunds VALUES (:run, :donation_id, :transaction_id, :amount, :cumulative)")
-FOLLOW = text("INSERT INTO demo.follows VALUES (:run, :follower_id, :followed_id) ON CONFLICT DO NOTHING")
-UNFOLLOW = text(
-    "DELETE FROM demo.follows WHERE run = :run AND follower_id = :follower_id AND followed_id = :followed_id"
-)
+FOLLOW = text("INSERT INTO demo.follows VALUES (:run, :follower_id, :kind, :followed_id, :follows, :at)")
 
 NEW_RUN = "INSERT INTO demo.runs (seed) VALUES (%s) RETURNING run"
 
-# What the read model must say, from the business tables alone and by the policy's words: refunds that the
+# What the statistics must say, from the business tables alone and by the policy's words: refunds that the
 # payment provider reports are cumulative, so the highest counts; others add up; never more than the gift.
-EXPECTED = """
+STATISTICS = """
     WITH given_back AS (
         SELECT d.id, count(r.transaction_id) AS refunds,
                least(d.amount, coalesce(max(r.amount) FILTER (WHERE r.cumulative), 0)
@@ -64,6 +73,47 @@ EXPECTED = """
     GROUP BY d.campaign_id, d.currency
 """
 CAMPAIGNS = "SELECT id, title FROM demo.campaigns WHERE run = %s"
+
+# Who follows whom: the pairs whose last word is a follow.
+FOLLOWS = """
+    SELECT follower_id, kind, followed_id, at FROM (
+        SELECT DISTINCT ON (follower_id, kind, followed_id) * FROM demo.follows
+        WHERE run = %(run)s ORDER BY follower_id, kind, followed_id, at DESC
+    ) AS last_word WHERE follows
+"""
+
+# What everybody may see, by its last words; what of it is its name.
+PUBLIC = """
+    SELECT kind, id, coalesce(fields ->> 'name', fields ->> 'title') FROM (
+        SELECT kind, id, jsonb_object_agg(field, value) AS fields FROM (
+            SELECT DISTINCT ON (kind, id, field) * FROM demo.told
+            WHERE run = %(run)s ORDER BY kind, id, field, at DESC
+        ) AS last_words GROUP BY kind, id
+    ) AS things
+    WHERE coalesce(fields ->> 'suspended', 'no') = 'no'
+      AND coalesce(fields ->> 'profile', 'public') = 'public'
+      AND (kind <> 'campaign' OR fields ->> 'visibility' = 'public' AND fields ->> 'status' IN ('active', 'ended'))
+"""
+
+# Everything that is news, the newest first: when, what, who, and to what it happened.
+NEWS = f"""
+    WITH public(kind, id, name) AS ({PUBLIC}), news AS (
+        SELECT at, 'followed_' || kind AS type, follower_id AS actor, kind, followed_id AS target FROM ({FOLLOWS}) f
+        UNION ALL SELECT at, 'campaign_created', owner_id, 'campaign', id FROM demo.campaigns WHERE run = %(run)s
+        UNION ALL SELECT at, 'campaign_updated', editor_id, 'campaign', campaign_id FROM demo.edits WHERE run = %(run)s
+        UNION ALL SELECT at, 'organization_verified', id, kind, id FROM demo.told
+                  WHERE run = %(run)s AND kind = 'organization' AND field = 'status' AND value = 'verified'
+        UNION ALL SELECT completed_at, 'donation_made', CASE WHEN is_anonymous = false THEN donor_id END,
+                         'campaign', campaign_id
+                  FROM demo.donations AS gift WHERE run = %(run)s AND NOT EXISTS (
+                      SELECT FROM demo.refunds WHERE donation_id = gift.id AND amount >= gift.amount)
+    )
+    SELECT news.* FROM news
+    JOIN public AS target_seen ON target_seen.kind = news.kind AND target_seen.id = news.target
+    LEFT JOIN public AS actor_seen ON actor_seen.id = news.actor
+    WHERE actor IS NULL OR actor_seen.id IS NOT NULL
+    ORDER BY at DESC
+"""  # noqa: S608 - put together from constants
 
 Statement = tuple[Any, Sequence[dict[str, Any]]]
 """A business statement and its rows."""

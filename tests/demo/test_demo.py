@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from decimal import Decimal
 from pathlib import Path
 
 import psutil
@@ -18,10 +17,10 @@ from fundlyhub.database import connect, get_engine
 from fundlyhub.demo import business
 from fundlyhub.demo.check import compare
 from fundlyhub.demo.publisher import Publisher
+from fundlyhub.demo.run import PROCESSORS, TAKERS
 from fundlyhub.demo.stream import Stream
 from fundlyhub.processing.executor import execute
-from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor
-from fundlyhub.settings import Settings
+from fundlyhub.settings import Branch, Settings
 from tests.support.platform import wait_until
 
 WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
@@ -54,6 +53,8 @@ def test_it_verifies_every_number_and_says_so_in_one_document(folder: Path) -> N
     assert found["applied"] + found["passed_over"] == found["events"]
     assert found["rolled_back"] > 0
     assert found["duplicates"] > 0
+    assert found["effects"] > found["applied"]
+    assert min(found["checked"].values()) > 20
     assert found["throughput_events_per_s"] > 0
     assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p95"] <= found["latency_ms"]["p99"]
 
@@ -77,21 +78,32 @@ def test_ctrl_c_in_mid_run_leaves_no_process_behind(folder: Path) -> None:
     assert not left
 
 
-def test_a_number_that_differs_is_found(settings: Settings) -> None:
+TAMPERED: dict[str, tuple[Branch, str]] = {
+    "statistics": ("analytics", "UPDATE campaign_stats_projection SET total_raised = total_raised + 0.01"),
+    "subscription": ("app", "UPDATE follows SET follows = NOT follows"),
+    "followers": ("app", "UPDATE follow_counts SET follower_count = follower_count + 1 WHERE kind = 'organization'"),
+    "line": ("app", "DELETE FROM timeline_entries WHERE kind = 'campaign'"),
+    "line of what is hidden": ("app", "UPDATE entities SET shown = true"),
+    "search": ("analytics", "DELETE FROM user_search_projection"),
+}
+"""What is done to a database; the first word begins what must be said to differ."""
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_whatever_differs_is_found(settings: Settings, what: str) -> None:
     run = published(settings)
-    assert compare(settings, run).mismatches == []
-    with connect("analytics", settings=settings) as db:
-        db.execute(
-            """UPDATE campaign_stats_projection SET total_raised = total_raised + 0.01
-               WHERE (campaign_id, currency) = (SELECT campaign_id, currency FROM campaign_stats_projection
-                                                ORDER BY donation_count DESC LIMIT 1)"""
-        )
+    checked = compare(settings, run)
+    assert checked.mismatches == []
+    assert min(checked.checked.values()) > 20
+    branch, harm = TAMPERED[what]
+    with connect(branch, settings=settings) as db:
+        db.execute(harm)
     wrong = compare(settings, run).mismatches
-    raised = next(item for item in wrong if item["column"] == "total_raised")
-    assert Decimal(raised["found"]) - Decimal(raised["expected"]) == Decimal("0.01")
+    assert any(item["what"].startswith(what.split()[0]) for item in wrong)
+    assert all(item["expected"] != item["found"] for item in wrong)
 
 
-def test_a_campaign_that_is_missing_or_one_too_many_is_found(settings: Settings) -> None:
+def test_what_is_missing_and_what_is_too_much_is_found(settings: Settings) -> None:
     run = published(settings)
     with connect("analytics", settings=settings) as db:
         db.execute("DELETE FROM campaign_stats_projection WHERE donation_count = 1")
@@ -100,7 +112,7 @@ def test_a_campaign_that_is_missing_or_one_too_many_is_found(settings: Settings)
     assert all(item["found"] is None for item in missing)
     with connect("events", settings=settings) as db:
         db.execute("DELETE FROM demo.donations")
-    surplus = compare(settings, run).mismatches
+    surplus = [item for item in compare(settings, run).mismatches if item["what"].startswith("statistics")]
     assert surplus
     assert all(item["expected"] is None for item in surplus)
 
@@ -111,8 +123,10 @@ def published(settings: Settings) -> int:
         db.execute(business.DDL)
         row = db.execute(business.NEW_RUN, (7,)).fetchone()
     assert row is not None
-    wanted = frozenset(CampaignStatsProcessor.patterns())
-    publisher = Publisher(get_engine("events"), wanted, threading.Event())
-    publisher.run(Stream(7, row[0], 400).transactions())
-    execute(CampaignStatsProcessor, publisher.tally.wanted)
+    publisher = Publisher(get_engine("events"), TAKERS, threading.Event())
+    publisher.run(Stream(7, row[0], 1_500).transactions())
+    with connect("events", settings=settings) as db:
+        types: dict[int, str] = dict(db.execute("SELECT position, type FROM events.events").fetchall())
+    for processor in PROCESSORS.values():
+        execute(processor, [position for position, kind in types.items() if kind in processor.patterns()])
     return int(row[0])

@@ -6,7 +6,8 @@ from collections import Counter
 from itertools import chain
 
 from fundlyhub import DonationCompleted, DonationRefunded
-from fundlyhub.demo.stream import Stream, Transaction
+from fundlyhub.demo.cast import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS, Transaction
+from fundlyhub.demo.stream import Stream
 
 
 def transactions(seed: int = 1, run: int = 1, events: int = 3_000) -> list[Transaction]:
@@ -35,7 +36,15 @@ def test_it_has_all_that_makes_counting_hard() -> None:
     assert per_campaign[0][1] > 20 * per_campaign[-1][1]
     assert {donation.currency for donation in donations} == {"USD", "EUR", "GBP", "JPY"}
     assert any(donation.donor_id is None for donation in donations)
+    assert {donation.is_anonymous for donation in donations} == {True, False, None}
+    follows = {payload.event_type for payload in events if "followed_" in payload.event_type}
+    assert len(follows) == 6
     assert {refund.initiated_by == "system" for refund in refunds} == {True, False}
     assert max(Counter(refund.donation_id for refund in refunds).values()) == 3
     assert 0.01 < sum(t.rolls_back for t in stream) / len(stream) < 0.06
     assert any(t.published_twice for t in stream)
+
+
+def test_no_word_of_the_vocabulary_is_the_beginning_of_another_one() -> None:
+    words = sorted(DEEDS + NOUNS + FIRST_NAMES + LAST_NAMES)
+    assert not [(one, other) for one in words for other in words if one != other and other.startswith(one)]

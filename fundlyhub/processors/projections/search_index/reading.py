@@ -1,0 +1,31 @@
+"""Searching, whichever engine answers: what an API service and the command line call."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from fundlyhub.database import get_engine
+from fundlyhub.processors.projections.search_index import postgres
+from fundlyhub.processors.projections.search_index.query import Filters, Results, Search
+
+
+def search(
+    kind: str,
+    query: str,
+    filters: Filters | None = None,
+    page: int = 1,
+    *,
+    size: int = 20,
+    db: Connection | None = None,
+) -> Results:
+    """One page of the campaigns, users or organizations that everybody may find by ``query``.
+
+    ``query`` is whatever somebody typed; none of it is an error. ``db`` is a connection to the Analytics DB
+    whose search_path is ours; without one, a pooled one is taken. Raises WrongUse for a kind, page or size
+    that cannot be.
+    """
+    asked = Search(kind, query, filters or Filters(), page, size)
+    if db is not None:
+        return postgres.search(db, asked)
+    with get_engine("analytics").begin() as own:
+        return postgres.search(own, asked)
