@@ -1,0 +1,75 @@
+"""All processors together under SIGKILL: what they keep is what the business tables say, on both brokers."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import pytest
+
+from fundlyhub.database import connect, get_engine
+from fundlyhub.demo import business
+from fundlyhub.demo.check import compare
+from fundlyhub.demo.clock import claims
+from fundlyhub.demo.publisher import Publisher, Tally
+from fundlyhub.demo.run import PROCESSORS, TAKERS
+from fundlyhub.demo.stream import Stream
+from fundlyhub.settings import get_settings
+from tests.support.platform import Platform, wait_until
+
+QUEUES = "writes,projections"
+
+
+def published(events: int) -> tuple[int, Tally]:
+    """A run of the demo's stream, committed; its number, and what was committed."""
+    with connect("events") as db:
+        db.execute(business.DDL)
+        row = db.execute(business.NEW_RUN, (events,)).fetchone()
+    assert row is not None
+    publisher = Publisher(get_engine("events"), TAKERS, threading.Event())
+    publisher.run(Stream(events, row[0], events).transactions())
+    return int(row[0]), publisher.tally
+
+
+def made(tally: Tally) -> int:
+    """Effects by now."""
+    return claims(get_settings(), list(PROCESSORS), tally.wanted)
+
+
+def wait_made(tally: Tally, effects: int) -> None:
+    """Wait for so many effects."""
+    wait_until(lambda: made(tally) >= effects, timeout=120, what=f"{effects} effects")
+
+
+def kill_in_mid_run(platform: Platform, kills: int, events: int) -> None:
+    """Kill whole workers while they are at work on every queue; then check all that every processor keeps."""
+    run, tally = published(events)
+    platform.relay(FUNDLYHUB_PROCESSORS="")
+    rng = random.Random(kills)
+    for kill in range(kills):
+        worker = platform.worker(QUEUES, FUNDLYHUB_PROCESSORS="")
+        before = made(tally)
+        target = before + rng.randrange(1, max(2, (tally.effects - before) // (kills - kill + 1)))
+        wait_made(tally, target)
+        time.sleep(rng.uniform(0, 0.05))  # not a wait for anything: it moves the kill within a batch
+        worker.kill()
+        assert made(tally) < tally.effects, f"kill {kill} came too late to hit anything"
+    platform.worker(QUEUES, FUNDLYHUB_PROCESSORS="")
+    wait_made(tally, tally.effects)
+    checked = compare(get_settings(), run)
+    assert checked.mismatches == []
+    assert min(checked.checked.values()) > 20
+    assert made(tally) == tally.effects
+    assert platform.value("SELECT count(*) FROM events.dead_letters") == 0
+
+
+@pytest.mark.timeout(300)
+def test_everything_is_right_after_three_kills_in_mid_run(platform: Platform) -> None:
+    kill_in_mid_run(platform, kills=3, events=3_000)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_everything_is_right_after_twenty_kills_in_mid_run(platform: Platform) -> None:
+    kill_in_mid_run(platform, kills=20, events=20_000)
