@@ -98,3 +98,8 @@ class Snooze(ProcessingError):
 
 class OutcomeUnknown(ProcessingError):
     """A call to an outside service that may have been accepted: never repeated blindly."""
+
+
+def describe(error: BaseException) -> str:
+    """One line on an error that may be logged: our own text, of others only the class, since theirs may quote data."""
+    return str(error) if isinstance(error, FundlyHubError) else type(error).__name__

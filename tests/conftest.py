@@ -18,6 +18,7 @@ from fundlyhub.database.migrate import migrate
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings, get_settings
+from tests.support.elasticsearch import Peer, unavailable
 from tests.support.platform import Platform, database_dsn, fresh_broker_url
 from tests.support.rabbitmq import RabbitNode, available
 
@@ -63,6 +64,16 @@ def rabbitmq() -> Iterator[RabbitNode]:
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture(scope="session")
+def peer(server_root: Path) -> Iterator[Peer]:
+    """A server that speaks Elasticsearch's protocol; the test is skipped where there is none."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    server = Peer(server_root / "elasticsearch")
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,14 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from logging import getLogger
 
 import psycopg
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
-from fundlyhub.errors import Permanent
+from fundlyhub.errors import Permanent, describe
 from fundlyhub.events import Event
 from fundlyhub.processing import attempts
 from fundlyhub.processing.idempotency import claim, claimed
@@ -24,6 +25,8 @@ from fundlyhub.processing.outcome import Done, Skipped, WorkerLost
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.settling import Report, Run, report_of, settle
 from fundlyhub.processing.work import Refused, Work, load
+
+log = getLogger(__name__)
 
 COLLISIONS = 5
 """Times that a transaction is run again when a neighbour's got in its way."""
@@ -54,11 +57,21 @@ def execute(
             work = load(log, processor, positions, due=due, careful=careful)
         if careful:
             return _run_carefully(processor, work, budget)
-        return _settled(processor, work, work.refused, _run(processor, work))
+        report = _settled(processor, work, work.refused, _run(processor, work))
+        _afterwards(processor)
+        return report
     except Exception as error:
         if is_outage(error):
             raise Outage(type(error).__name__) from error
         raise
+
+
+def _afterwards(processor: type[Processor]) -> None:
+    """What follows from committed rows; it fails for itself alone."""
+    try:
+        processor().afterwards()
+    except Exception as error:
+        log.warning("%s: what follows its batches failed (%s); the sweep calls again", processor.name, describe(error))
 
 
 def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:

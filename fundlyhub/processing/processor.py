@@ -74,6 +74,18 @@ class Processor:
         for event in events:
             self.handle(event, db)
 
+    def afterwards(self) -> None:
+        """Called when a batch is committed and no transaction is open; does nothing by default.
+
+        For what follows from committed rows and may be lost: whatever it leaves undone must be found by the
+        next call. Its errors are logged, and charged to no event.
+        """
+
+    @classmethod
+    def has_more(cls) -> bool:
+        """Whether ``afterwards`` has left something undone: the sweep then calls it, with an empty batch."""
+        return False
+
     @classmethod
     def patterns(cls) -> tuple[str, ...]:
         """The type patterns that it handles."""

@@ -19,7 +19,7 @@ from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import connect
-from fundlyhub.errors import FundlyHubError
+from fundlyhub.errors import describe
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
@@ -74,8 +74,7 @@ class Sweeper:
             except LostLeadership:
                 return
             except Exception as error:  # the relay must go on whatever the sweep meets; it tries again
-                reason = str(error) if isinstance(error, FundlyHubError) else type(error).__name__
-                log.warning("the sweep failed, and is tried again: %s", reason)
+                log.warning("the sweep failed, and is tried again: %s", describe(error))
                 self._publisher.close()
                 self._stop.wait(self._settings.sweep_interval)
         self._publisher.close()
@@ -96,7 +95,17 @@ class Sweeper:
                     pass
             except DBAPIError as error:
                 log.warning("%s: its database cannot be compared now (%s)", name, type(error).__name__)
+        self._wake(depths)
         self._sent = {key: at for key, at in self._sent.items() if now - at < self._settings.sweep_grace}
+
+    def _wake(self, depths: Mapping[str, int]) -> None:
+        """An empty batch for each processor that has left something undone and waits for no other message."""
+        for name, processor in self._processors.items():
+            try:
+                if depths[processor.queue] == 0 and processor.has_more():
+                    self._publisher.send([Batch(processor, ())])
+            except DBAPIError as error:
+                log.warning("%s: its database cannot be asked now (%s)", name, type(error).__name__)
 
     def _target(self, db: psycopg.Connection[Any], now: float) -> str | None:
         """The newest snapshot that the relay was done with at least ``sweep_grace`` seconds ago."""

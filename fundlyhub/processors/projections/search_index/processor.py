@@ -13,8 +13,10 @@ from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processors import registers
 from fundlyhub.processors.entities import payloads_of, told
 from fundlyhub.processors.follows import FOLLOW_PAYLOADS, LastWords, last_words
-from fundlyhub.processors.projections.search_index import store
+from fundlyhub.processors.projections.search_index import flusher, store
 from fundlyhub.processors.projections.search_index.documents import WANTED, Document, document, level
+from fundlyhub.processors.projections.search_index.flusher import Flusher
+from fundlyhub.processors.projections.search_index.outside import outside_engine
 from fundlyhub.processors.projections.search_index.tables import search_follows
 from fundlyhub.processors.registers import Entity
 
@@ -41,6 +43,17 @@ class SearchIndexProcessor(ProjectionProcessor):
         states = store.lock(db, locked)
         registers.write(db, writes)
         store.write(db, _changed(db, states, added, {entity for entity, _ in writes}))
+
+    def afterwards(self) -> None:
+        """Send what has changed to the outside search engine, where one is set."""
+        engine = outside_engine()
+        if engine is not None:
+            Flusher(engine).flush()
+
+    @classmethod
+    def has_more(cls) -> bool:
+        """Whether the outside search engine lacks something."""
+        return outside_engine() is not None and flusher.is_behind()
 
 
 def _popularity(db: Connection, events: Sequence[Event]) -> Counter[Entity]:

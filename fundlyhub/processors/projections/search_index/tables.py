@@ -22,7 +22,8 @@ search_gifts = Table(
 
 # One row per thing that was ever heard of. Whoever changes anything of a document holds the lock on this row.
 # `digest` is that of what everybody may find, null when that is nothing. `version` counts its changes, and
-# `sent_version` is the one that the outside search engine has; the row is dirty while they differ.
+# `sent_version` is the one that the outside search engine has; the row is dirty while they differ. `refused` is why
+# the engine would not have it.
 search_documents = Table(
     "search_documents",
     analytics_metadata,
@@ -32,11 +33,21 @@ search_documents = Table(
     Column("digest", Text),
     Column("version", BigInteger, nullable=False, server_default=text("0")),
     Column("sent_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("refused", Text),
 )
 Index(
     "search_documents_dirty_idx", search_documents.c.kind, search_documents.c.id,
     postgresql_where=search_documents.c.version > search_documents.c.sent_version,
 )  # fmt: skip
+
+# Per kind the outside index that the sent versions speak of, and whether searches use it yet.
+search_indices = Table(
+    "search_indices",
+    analytics_metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("live", Boolean, nullable=False),
+)
 
 
 def _projection(name: str, *columns: Column[object]) -> Table:

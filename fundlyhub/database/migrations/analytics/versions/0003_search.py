@@ -134,14 +134,17 @@ def _facts() -> None:
             digest       text,
             version      bigint NOT NULL DEFAULT 0,
             sent_version bigint NOT NULL DEFAULT 0,
+            refused      text,
             PRIMARY KEY (kind, id)
         )
     """)
+    op.execute("CREATE TABLE search_indices (kind text PRIMARY KEY, name text NOT NULL, live boolean NOT NULL)")
     op.execute("CREATE INDEX search_documents_dirty_idx ON search_documents (kind, id) WHERE version > sent_version")
 
 
 def downgrade() -> None:
-    op.execute(f"DROP TABLE {', '.join(PROJECTIONS)}, search_documents, search_gifts, search_follows, entity_fields")
+    op.execute("DROP TABLE search_indices, search_documents, search_gifts, search_follows, entity_fields")
+    op.execute(f"DROP TABLE {', '.join(PROJECTIONS)}")
     op.execute("DROP FUNCTION search_query")
     for name in ("search_plain", "search_stem"):
         op.execute(f"DROP TEXT SEARCH CONFIGURATION {name}")  # the extensions stay: they may be others' too

@@ -1,0 +1,135 @@
+"""Brings the outside search engine up to date: sends dirty documents with their version, then notes what it has.
+
+A crash anywhere ends equal: what was sent and not noted is sent again, and the engine keeps the newer version.
+A new index, or one that got lost, is filled from the beginning while the old one answers, then takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from logging import getLogger
+
+from sqlalchemy import Connection, Engine
+
+from fundlyhub.channels.elasticsearch import SearchEngine, Versioned, Written
+from fundlyhub.database import get_engine
+from fundlyhub.processors.arrays import array
+from fundlyhub.processors.projections.search_index.shapes import SHAPES, Shape
+
+log = getLogger(__name__)
+
+PAGE = 200
+"""Documents in one bulk; with their stories some megabytes at most in practice."""
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtext('fundlyhub search flusher'))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtext('fundlyhub search flusher'))"
+
+_BEHIND = """
+    SELECT EXISTS (SELECT FROM search_documents WHERE version > sent_version)
+        OR (SELECT count(*) FROM search_indices WHERE live) < %(kinds)s
+"""
+
+_DIRTY = """
+    SELECT id, version, CASE WHEN digest IS NOT NULL THEN jsonb_build_object(
+               'title', {A}, 'lead', {B}, 'body', {C}, 'place', {D}, 'categories', {categories}, 'status', {status},
+               'created_at', created_at, 'popularity', found.popularity) END
+    FROM search_documents AS document LEFT JOIN {table} AS found ON found.{key} = document.id
+    WHERE document.kind = %(kind)s AND version > sent_version
+    ORDER BY document.id LIMIT %(page)s
+"""
+
+# A neighbour may have noted a newer version.
+_SENT = """
+    UPDATE search_documents AS document
+    SET sent_version = greatest(sent_version, given.version), refused = given.refused
+    FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[], %(refused)s::text[]) AS given(id, version, refused)
+    WHERE document.kind = %(kind)s AND document.id = given.id
+"""
+
+_KNOWN = "SELECT name, live FROM search_indices WHERE kind = %(kind)s"
+_FORGET = "DELETE FROM search_indices WHERE kind = %(kind)s"
+_ALL_DIRTY = "UPDATE search_documents SET sent_version = 0 WHERE kind = %(kind)s AND sent_version > 0"
+_NOTE = """
+    INSERT INTO search_indices VALUES (%(kind)s, %(name)s, %(live)s)
+    ON CONFLICT (kind) DO UPDATE SET name = excluded.name, live = excluded.live
+"""
+
+
+def is_behind() -> bool:
+    """Whether something is to be sent, or an index is not in its place yet."""
+    with get_engine("analytics").connect() as db:
+        return bool(db.exec_driver_sql(_BEHIND, {"kinds": len(SHAPES)}).scalar_one())
+
+
+class Flusher:
+    """One at a time over all workers; no transaction is open while the engine is called."""
+
+    def __init__(self, engine: SearchEngine, database: Engine | None = None) -> None:
+        self._engine = engine
+        self._database = database or get_engine("analytics")
+
+    def flush(self) -> None:
+        """Send all that is dirty, unless somebody else is at it. Raises what the engine's door raises."""
+        while True:
+            with self._database.connect().execution_options(isolation_level="AUTOCOMMIT") as lock:
+                if not lock.exec_driver_sql(_LOCK).scalar_one():
+                    return  # whoever holds it looks again after letting go, and finds what we have committed
+                try:
+                    for shape in SHAPES.values():
+                        self._flush_kind(shape)
+                finally:
+                    lock.exec_driver_sql(_UNLOCK)
+            if not is_behind():
+                return
+
+    def _flush_kind(self, shape: Shape) -> None:
+        live = self._prepared(shape.kind)
+        while documents := self._dirty(shape):
+            self._note_sent(shape.kind, documents, self._engine.write(shape.kind, documents))
+        if not live:
+            self._engine.go_live(shape.kind)
+            self._note_index(shape.kind, live=True)
+
+    def _prepared(self, kind: str) -> bool:
+        """Make sure that the index is there, and that the notes speak of it; tell whether searches use it."""
+        with self._database.begin() as db:
+            known = db.exec_driver_sql(_KNOWN, {"kind": kind}).one_or_none()
+        exists = self._engine.exists(kind)
+        if exists and known and known[0] == self._engine.index(kind):
+            return bool(known[1])
+        # Forgotten before it is made: a crash in between must not leave an empty index that is taken for full.
+        with self._database.begin() as db:
+            db.exec_driver_sql(_FORGET, {"kind": kind})
+        if not exists:
+            self._engine.create(kind)
+        with self._database.begin() as db:
+            db.exec_driver_sql(_ALL_DIRTY, {"kind": kind})
+            self._note(db, kind, live=False)
+        return False
+
+    def _dirty(self, shape: Shape) -> list[Versioned]:
+        weights = {weight: shape.weights.get(weight, "''") for weight in "ABCD"}
+        names = {"table": shape.table.name, "key": shape.key, "categories": shape.categories, "status": shape.status}
+        with self._database.begin() as db:
+            rows = db.exec_driver_sql(_DIRTY.format(**weights, **names), {"kind": shape.kind, "page": PAGE}).all()
+        return [Versioned(*row) for row in rows]
+
+    def _note_sent(self, kind: str, documents: Sequence[Versioned], written: Written) -> None:
+        """What was refused counts as sent too, with its reason: it would be refused again until it changes."""
+        if written.refused:
+            log.error("Elasticsearch refused %d documents; see search_documents.refused", len(written.refused))
+        given = {
+            "kind": kind,
+            "ids": array(one.id for one in documents),
+            "versions": array(one.version for one in documents),
+            "refused": [written.refused.get(one.id) for one in documents],
+        }
+        with self._database.begin() as db:
+            db.exec_driver_sql(_SENT, given)
+
+    def _note_index(self, kind: str, *, live: bool) -> None:
+        with self._database.begin() as db:
+            self._note(db, kind, live=live)
+
+    def _note(self, db: Connection, kind: str, *, live: bool) -> None:
+        db.exec_driver_sql(_NOTE, {"kind": kind, "name": self._engine.index(kind), "live": live})
