@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from uuid import UUID
 
+from benchmarks.server import platform
 from fundlyhub import DonationCompleted, publish_event, publish_events
-from fundlyhub.database import connect, dispose_engines
-from fundlyhub.database.migrate import migrate
-from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.database import connect
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor
-from fundlyhub.settings import get_settings
 
 SIZES = (1, 10, 100, 500, 2_000)
 
@@ -32,18 +27,8 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3, help="rounds, of which the median counts (default 3)")
     options.add_argument("--json", action="store_true", help="print one JSON document")
     given = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fundlyhub-bench-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        server = Postgres(Path(folder) / "postgres").start()
-        try:
-            for branch in ("EVENTS", "APP", "ANALYTICS"):
-                os.environ[f"FUNDLYHUB_{branch}_DSN"] = server.dsn
-            get_settings.cache_clear()
-            migrate()
-            rows = measure(given.events, given.rounds)
-        finally:
-            dispose_engines(close=True)
-            server.stop()
+    with platform():
+        rows = measure(given.events, given.rounds)
     report(rows, given.json)
 
 

@@ -34,11 +34,10 @@ _ASK = """
            (SELECT quote_ident(extnamespace::regnamespace::text) FROM pg_extension WHERE extname = 'pg_trgm')
 """
 
-# One doubling of the followers and gifts weighs as much as 30 days of age.
 _CANDIDATES = """(
     SELECT {key} FROM {table}
     WHERE {match} AND {in_categories} AND {in_statuses}
-    ORDER BY coalesce(created_at, 'epoch') + popularity * interval '30 days' DESC
+    ORDER BY hot DESC
     LIMIT %(candidates)s
 )"""
 

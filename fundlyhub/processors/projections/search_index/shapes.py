@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 from fundlyhub.processors.projections.search_index import tables
 
-COMMON = ("created_at", "popularity", "title_key", "title_vector", "search_vector")
+COMMON = ("created_at", "popularity", "hot", "title_key", "title_vector", "search_vector")
 """Columns that every kind has."""
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import dialect
 
 from fundlyhub.processors.arrays import array, arrays
 from fundlyhub.processors.projections.search_index.documents import Document
-from fundlyhub.processors.projections.search_index.shapes import SHAPES, Shape
+from fundlyhub.processors.projections.search_index.shapes import COMMON, SHAPES, Shape
 from fundlyhub.processors.registers import Entity
 
 Gift = tuple[UUID, UUID]
@@ -54,8 +54,9 @@ _DELETE = "DELETE FROM {table} WHERE {key} = ANY (%(ids)s::uuid[])"
 # What can be found by its beginning, or by other forms of its words; a story only by the latter, since its words
 # would double the index.
 _PUT = """
-    INSERT INTO {table} ({columns}, created_at, popularity, title_key, title_vector, search_vector)
-    SELECT {columns}, created_at, popularity, title_key, {title_vector}, {title_vector} || {vector}
+    INSERT INTO {table} ({columns}, created_at, popularity, hot, title_key, title_vector, search_vector)
+    SELECT {columns}, created_at, popularity, coalesce(created_at, 'epoch') + popularity * interval '30 days',
+           title_key, {title_vector}, {title_vector} || {vector}
     FROM jsonb_to_recordset(%(rows)s::jsonb)
         AS given({types}, created_at timestamptz, popularity smallint, title_key text)
     ON CONFLICT ({key}) DO UPDATE SET {assignments}
@@ -110,10 +111,7 @@ def _put(shape: Shape) -> str:
             {weight: text for weight, text in shape.weights.items() if weight != "A"},
             plain={weight: text for weight, text in plain.items() if weight != "A"},
         ),
-        assignments=", ".join(
-            f"{column} = excluded.{column}"
-            for column in (*columns, "created_at", "popularity", "title_key", "title_vector", "search_vector")
-        ),
+        assignments=", ".join(f"{column} = excluded.{column}" for column in (*columns, *COMMON)),
     )
 
 

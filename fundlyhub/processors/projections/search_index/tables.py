@@ -51,17 +51,23 @@ search_indices = Table(
 
 
 def _projection(name: str, *columns: Column[object]) -> Table:
-    """A read model: what others may read, and nothing that not everybody may see."""
+    """A read model: what others may read, and nothing that not everybody may see.
+
+    ``hot`` is the time of its making, later by 30 days with each doubling of its popularity: what candidates are
+    ordered by, so that a word which stands everywhere is looked for among the popular and new ones alone.
+    """
     table = Table(
         name,
         analytics_metadata,
         *columns,
         Column("created_at", TIMESTAMP(timezone=True)),
         Column("popularity", SmallInteger, nullable=False),
+        Column("hot", TIMESTAMP(timezone=True), nullable=False),
         Column("title_key", Text, nullable=False),
         Column("title_vector", TSVECTOR, nullable=False),
         Column("search_vector", TSVECTOR, nullable=False),
     )
+    Index(f"{name}_hot_idx", table.c.hot)
     Index(f"{name}_title_vector_idx", table.c.title_vector, postgresql_using="gin")
     Index(f"{name}_search_vector_idx", table.c.search_vector, postgresql_using="gin")
     Index(

@@ -38,6 +38,7 @@ PROJECTIONS = {
 COMMON = """
         created_at       timestamptz,
         popularity       smallint NOT NULL,
+        hot              timestamptz NOT NULL,
         title_key        text     NOT NULL,
         title_vector     tsvector NOT NULL,
         search_vector    tsvector NOT NULL
@@ -51,6 +52,7 @@ def upgrade() -> None:
     _facts()
     for name, columns in PROJECTIONS.items():
         op.execute(f"CREATE TABLE {name} ({columns}{COMMON})")
+        op.execute(f"CREATE INDEX {name}_hot_idx ON {name} (hot)")
         for column in ("title_vector", "search_vector", f"title_key {trigrams}.gin_trgm_ops"):
             op.execute(f"CREATE INDEX {name}_{column.split()[0]}_idx ON {name} USING gin ({column})")
 
