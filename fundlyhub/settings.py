@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fundlyhub.errors import WrongUse
@@ -38,7 +38,9 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp:// or redis://")
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey for shared state")
     search_backend: Literal["postgres", "elasticsearch"] = Field("postgres", description="Where searches run")
-    elasticsearch_url: SecretStr | None = Field(None, description="Elasticsearch, for that backend")
+    elasticsearch_url: SecretStr | None = Field(
+        None, validate_default=True, description="Elasticsearch, for that backend"
+    )
     email_backend: Literal["sendgrid", "smtp", "file"] = Field("file", description="How e-mail leaves")
     sendgrid_api_key: SecretStr | None = Field(None, description="SendGrid's API key")
     sendgrid_base_url: str | None = Field(None, description="SendGrid's address, when it is not the usual one")
@@ -77,6 +79,15 @@ class Settings(BaseSettings):
             scheme = value.get_secret_value().partition("://")[0].partition("+")[0]
             if scheme not in _SCHEMES[name]:
                 raise ValueError(f"must begin with one of {', '.join(s + '://' for s in _SCHEMES[name])}")
+        return value
+
+    @field_validator("elasticsearch_url")
+    @classmethod
+    def _given_for_its_backend(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("search_backend") == "elasticsearch":
+            raise ValueError("must be set, since FUNDLYHUB_SEARCH_BACKEND is elasticsearch")
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must begin with one of http://, https://")
         return value
 
     def dsn(self, branch: Branch) -> str:

@@ -84,6 +84,11 @@ _READ = """
 """
 
 
+def keys(entities: Collection[Entity]) -> dict[str, str]:
+    """Entities as the arrays ``kinds`` and ``ids``, for unnest."""
+    return {"kinds": array(entity.kind for entity in entities), "ids": array(entity.id for entity in entities)}
+
+
 def latest(said: Iterable[tuple[Entity, str, Write]]) -> Writes:
     """The latest write of each field."""
     kept: dict[tuple[Entity, str], Write] = {}
@@ -99,8 +104,7 @@ def write(db: Connection, writes: Writes) -> None:
     if not writes:
         return
     given = {
-        "kinds": array(entity.kind for entity, _ in writes),
-        "ids": array(entity.id for entity, _ in writes),
+        **keys([entity for entity, _ in writes]),
         "fields": array(field for _, field in writes),
         # Values may hold any text: psycopg quotes them.
         "values": [orjson.dumps(said.value).decode() for said in writes.values()],
@@ -114,7 +118,6 @@ def read(db: Connection, entities: Collection[Entity]) -> dict[Entity, dict[str,
     """All known fields of these entities; one of which nothing is known has none."""
     found: dict[Entity, dict[str, Any]] = {entity: {} for entity in entities}
     if found:
-        keys = {"kinds": array(e.kind for e in found), "ids": array(e.id for e in found)}
-        for kind, id_, fields in db.exec_driver_sql(_READ, keys).all():
+        for kind, id_, fields in db.exec_driver_sql(_READ, keys(found)).all():
             found[Entity(kind, id_)] = fields
     return found

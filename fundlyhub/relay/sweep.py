@@ -19,7 +19,7 @@ from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import connect
-from fundlyhub.errors import describe
+from fundlyhub.errors import FundlyHubError, describe
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
@@ -104,8 +104,8 @@ class Sweeper:
             try:
                 if depths[processor.queue] == 0 and processor.has_more():
                     self._publisher.send([Batch(processor, ())])
-            except DBAPIError as error:
-                log.warning("%s: its database cannot be asked now (%s)", name, type(error).__name__)
+            except (DBAPIError, FundlyHubError) as error:
+                log.warning("%s: it cannot be told whether there is more to do (%s)", name, describe(error))
 
     def _target(self, db: psycopg.Connection[Any], now: float) -> str | None:
         """The newest snapshot that the relay was done with at least ``sweep_grace`` seconds ago."""

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from fundlyhub import Event
 from fundlyhub.events import Payload
 from fundlyhub.processing.processor import Processor
+from tests.support.platform import wait_until
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -102,8 +103,11 @@ def at_once_and_alone(
 
     def deliver(order: list[Event]) -> None:
         ready.wait(30)
-        for start in range(0, len(order), 40):
-            subject.apply(order[start : start + 40])
+        sizes, start = Random(len(order)), 0
+        while start < len(order):  # large ones for locks in circles, small ones for what is read beside a neighbour
+            size = sizes.choice((1, 2, 40))
+            subject.apply(order[start : start + size])
+            start += size
 
     orders: list[list[Event]] = [[] for _ in range(threads)]
     for event in log:
@@ -118,3 +122,20 @@ def at_once_and_alone(
     subject.empty()
     subject.apply(log)
     return at_once, subject.stored()
+
+
+def overlapping(subject: Subject, first: Sequence[Event], second: Sequence[Event]) -> dict[str, Rows]:
+    """The rows after ``second`` was applied beside ``first``, whose transaction ends only when it must."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as pool, subject.engine.connect() as one:
+        with one.begin():
+            subject.processor().handle_batch(first, one)
+            other = pool.submit(subject.apply, second)
+
+            def met() -> bool:
+                with subject.engine.connect() as looking:
+                    return other.done() or looking.exec_driver_sql(waiting).scalar_one() > 0
+
+            wait_until(met, what="the second transaction")
+        other.result(30)
+    return subject.stored()

@@ -134,10 +134,13 @@ def test_a_kill_between_sending_and_noting_lets_no_older_version_win(
     ends_equal(world, peer, engine)
 
 
-def test_an_index_that_got_lost_is_filled_again(world: World, peer: Peer, engine: SearchEngine) -> None:
+@pytest.mark.parametrize("dies", [False, True])
+def test_an_index_that_got_lost_is_filled_again(world: World, peer: Peer, engine: SearchEngine, dies: bool) -> None:
     Flusher(engine).flush()
     with Elasticsearch(peer.url) as client:
         client.indices.delete(index=engine.index("campaign"))
+    if dies:
+        die(engine, peer, "create", "after", 1)
     change(world)
     ends_equal(world, peer, engine)
 

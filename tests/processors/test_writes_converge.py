@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from fundlyhub import CampaignCreated, Event
+from fundlyhub import CampaignCreated, DonationInitiated, Event
 from fundlyhub.database import get_engine
 from fundlyhub.events.catalogue.campaign import CampaignUpdated
 from fundlyhub.events.catalogue.user import UserProfileUpdated
@@ -27,6 +29,7 @@ from tests.processors.convergence import (
     deliveries,
     in_order_and_as_delivered,
     logged,
+    overlapping,
 )
 from tests.processors.strategies import (
     CAMPAIGNS,
@@ -190,3 +193,48 @@ def test_batches_at_once_end_in_the_same_rows(subject: str, request: pytest.Fixt
     at_once, alone = at_once_and_alone(found, logged(payloads, random), random)
     assert at_once == alone
     assert sum(map(len, at_once.values())) > 20
+
+
+def edited(**changes: Any) -> CampaignUpdated:
+    return CampaignUpdated.model_validate({"campaignId": CAMPAIGNS[0], "userId": USERS[0], "changes": changes})
+
+
+BEGUN = DonationInitiated(
+    donation_id=DONATIONS[0], campaign_id=CAMPAIGNS[0], amount=Decimal(10), payment_method="card", is_anonymous=True
+)
+PAID = completed(CAMPAIGNS[0], donation_id=DONATIONS[0], is_anonymous=False)
+FOLLOW, UNFOLLOW = (follow_payload(USERS[0], "user", 1, follows) for follows in (True, False))
+OTHER = follow_payload(USERS[2], "user", 1, True)
+MEETINGS = [
+    ("references", [campaign(CAMPAIGNS[0], status="draft")], edited(status="active"), edited(title="New")),
+    ("references", [], campaign(CAMPAIGNS[0], status="draft"), edited(status="active")),
+    ("search", [campaign(CAMPAIGNS[0], status="draft")], edited(status="active"), edited(title="New")),
+    ("search", [campaign(CAMPAIGNS[0])], PAID, completed(CAMPAIGNS[0])),
+    ("search", [], PAID, campaign(CAMPAIGNS[0])),
+    ("search", [campaign(CAMPAIGNS[0])], PAID, PAID),
+    ("subscriptions", [], FOLLOW, UNFOLLOW),
+    ("subscriptions", [FOLLOW], UNFOLLOW, FOLLOW),
+    ("subscriptions", [], FOLLOW, OTHER),
+    ("subscriptions", [FOLLOW], UNFOLLOW, OTHER),
+    ("feed", [], PAID, BEGUN),
+    ("feed", [PAID], BEGUN, refunded(DONATIONS[0], "10.00")),
+    ("feed", [], FOLLOW, UNFOLLOW),
+]
+
+
+@pytest.mark.parametrize(("subject", "before", "one", "other"), MEETINGS)
+def test_two_workers_that_meet_lose_nothing(
+    request: pytest.FixtureRequest, subject: str, before: list[Any], one: Any, other: Any
+) -> None:
+    found: Subject = request.getfixturevalue(subject)
+    log = [
+        Event.of(payload, timestamp=START + timedelta(minutes=n)).model_copy(update={"position": n})
+        for n, payload in enumerate([*before, one, other], 1)
+    ]
+    found.apply(log)
+    in_order = found.stored()
+    for first, second in ((log[-2], log[-1]), (log[-1], log[-2])):
+        found.empty()
+        if before:
+            found.apply(log[:-2])
+        assert overlapping(found, [first], [second]) == in_order

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from fundlyhub.channels.breaker import breaker
 from fundlyhub.channels.elasticsearch import EngineHit, SearchEngine
 from fundlyhub.channels.elasticsearch_schema import Request
-from fundlyhub.errors import WrongUse
 from fundlyhub.processors.arrays import array
 from fundlyhub.processors.projections.search_index.query import Hit, Results, Search, marked, words_of
 from fundlyhub.processors.projections.search_index.shapes import SHAPES
@@ -26,12 +25,10 @@ _ROWS = """
 
 @cache
 def outside_engine() -> SearchEngine | None:
-    """The engine that the settings name; None where PostgreSQL searches. Raises WrongUse without an address."""
+    """The engine that the settings name; None where PostgreSQL searches. Raises WrongUse without the extra."""
     settings = get_settings()
-    if settings.search_backend == "postgres":
+    if settings.search_backend == "postgres" or settings.elasticsearch_url is None:
         return None
-    if settings.elasticsearch_url is None:
-        raise WrongUse("FUNDLYHUB_SEARCH_BACKEND is elasticsearch: set FUNDLYHUB_ELASTICSEARCH_URL too")
     return SearchEngine(settings.elasticsearch_url.get_secret_value(), breaker("elasticsearch"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import dialect
 
+from fundlyhub.processors import registers
 from fundlyhub.processors.arrays import array, arrays
 from fundlyhub.processors.projections.search_index.documents import Document
 from fundlyhub.processors.projections.search_index.shapes import COMMON, SHAPES, Shape
@@ -75,7 +76,7 @@ def give(db: Connection, gifts: Iterable[Gift]) -> list[UUID]:
 
 def lock(db: Connection, added: Mapping[Entity, int]) -> dict[Entity, State]:
     """Lock documents until the transaction ends, made where they are missing; add to their popularity."""
-    rows = db.exec_driver_sql(_LOCK, {**_keys(added), "popularity": array(added.values())}).all()
+    rows = db.exec_driver_sql(_LOCK, {**registers.keys(added), "popularity": array(added.values())}).all()
     return {Entity(kind, id_): State(popularity, digest) for kind, id_, popularity, digest in rows}
 
 
@@ -91,11 +92,7 @@ def write(db: Connection, changed: Mapping[Entity, Document | None]) -> None:
         if found:
             db.exec_driver_sql(_put(shape), {"rows": _rows(shape, found)})
     digests = {"digests": array(found.digest if found else None for found in changed.values())}
-    db.exec_driver_sql(_STAMP, {**_keys(changed), **digests})
-
-
-def _keys(entities: Collection[Entity]) -> dict[str, str]:
-    return {"kinds": array(entity.kind for entity in entities), "ids": array(entity.id for entity in entities)}
+    db.exec_driver_sql(_STAMP, {**registers.keys(changed), **digests})
 
 
 def _put(shape: Shape) -> str:

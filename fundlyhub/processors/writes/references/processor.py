@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -69,8 +69,8 @@ class ReferenceWriteProcessor(WriteProcessor):
         touched = sorted({entity for entity, _ in writes})
         if not touched:
             return
-        db.exec_driver_sql(_MAKE, _keys(touched))
-        db.exec_driver_sql(_LOCK, _keys(touched))
+        db.exec_driver_sql(_MAKE, registers.keys(touched))
+        db.exec_driver_sql(_LOCK, registers.keys(touched))
         registers.write(db, writes)
         _update(db, {key: reference(key.kind, fields) for key, fields in registers.read(db, touched).items()})
 
@@ -83,13 +83,9 @@ def reference(kind: str, fields: Mapping[str, Any]) -> Reference:
     return Reference(name if visible else None, UUID(owner) if owner else None, visible)
 
 
-def _keys(entities: Collection[Entity]) -> dict[str, str]:
-    return {"kinds": array(entity.kind for entity in entities), "ids": array(entity.id for entity in entities)}
-
-
 def _update(db: Connection, rows: Mapping[Entity, Reference]) -> None:
     given: dict[str, Any] = {
-        **_keys(rows.keys()),
+        **registers.keys(rows),
         "names": [row.name for row in rows.values()],
         "owners": array(row.owner_id for row in rows.values()),
         "shown": array(row.shown for row in rows.values()),

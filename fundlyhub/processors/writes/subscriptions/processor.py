@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.events import Event
 from fundlyhub.processing import WriteProcessor
+from fundlyhub.processors import registers
 from fundlyhub.processors.arrays import array
 from fundlyhub.processors.follows import FOLLOW_PAYLOADS, Change, LastWords, last_words
 from fundlyhub.processors.registers import Entity
@@ -48,7 +49,7 @@ class SubscriptionWriteProcessor(WriteProcessor):
         changed = {entity: count for entity, count in counts.items() if count != (0, 0)}
         if not changed:
             return
-        keys = {"kinds": array(entity.kind for entity in changed), "ids": array(entity.id for entity in changed)}
+        keys = registers.keys(changed)
         added = {
             "followers": array(count.followers for count in changed.values()),
             "following": array(count.following for count in changed.values()),
