@@ -60,12 +60,6 @@ def kill_in_mid_batch(platform: Platform, kills: int, events: int) -> None:
         assert db.execute(raised).fetchone() == (sum(gift.amount for gift in gifts), len(gifts))
 
 
-def test_totals_are_exact_after_three_kills_in_mid_batch(ready: Platform) -> None:
-    kill_in_mid_batch(ready, kills=3, events=1_000)
-    exactly_once(ready, "test_slow", 1_000)
-    assert ready.value(EFFECTS, "test_count") == 1_000
-
-
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_totals_are_exact_after_twenty_kills_in_mid_batch(ready: Platform) -> None:

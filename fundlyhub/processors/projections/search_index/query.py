@@ -104,4 +104,4 @@ class Results(NamedTuple):
 
 def marked(text: str) -> str:
     """A snippet as HTML: all of it escaped, the matches in ``<mark>``."""
-    return escape(text).replace(START, "<mark>").replace(STOP, "</mark>")
+    return escape(text.strip()).replace(START, "<mark>").replace(STOP, "</mark>")
