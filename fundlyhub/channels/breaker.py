@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from logging import getLogger
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pybreaker
-import redis
 
+from fundlyhub.channels.breaker_storage import SharedStorage
 from fundlyhub.errors import OutcomeUnknown, Snooze, Transient
 from fundlyhub.settings import get_settings
 
@@ -19,8 +19,6 @@ FAILURES = 5
 """Failures in a row that open a breaker."""
 REST = 30.0
 """Seconds that a breaker stays open before one call may try again."""
-PATIENCE = 1.0
-"""Seconds that Redis has to answer."""
 
 T = TypeVar("T")
 
@@ -30,7 +28,7 @@ class Breaker:
 
     def __init__(self, name: str, storage: pybreaker.CircuitBreakerStorage, *, rest: float = REST) -> None:
         self._rest = rest
-        self._breaker = pybreaker.CircuitBreaker(
+        self._breaker = _SideBySide(
             fail_max=FAILURES,
             reset_timeout=rest,
             exclude=[lambda error: not isinstance(error, (Transient, OutcomeUnknown))],
@@ -53,15 +51,17 @@ class Breaker:
         return result
 
 
+class _SideBySide(pybreaker.CircuitBreaker):
+    """pybreaker's own ``call`` holds a lock meanwhile: the threads of a process would wait for each other's calls."""
+
+    def call(self, func: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        result: T = self.state.call(func, *args, **kwargs)
+        return result
+
+
 def shared_storage(name: str, redis_url: str) -> pybreaker.CircuitBreakerStorage:
-    """State in Redis; that of this process alone, with a warning, when Redis does not answer."""
-    client = redis.Redis.from_url(redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
-    try:
-        client.ping()
-    except redis.RedisError as error:
-        log.warning("Redis does not answer (%s): the breaker of %s is this process's own", type(error).__name__, name)
-        return pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
-    return pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, client, namespace=f"fundlyhub:breaker:{name}")
+    """State that all workers share; that of this process alone while Redis does not answer."""
+    return SharedStorage(name, redis_url)
 
 
 @cache
@@ -69,5 +69,6 @@ def breaker(name: str) -> Breaker:
     """This process's breaker of a service, by the settings."""
     url = get_settings().redis_url
     if url is None:
+        log.warning("FUNDLYHUB_REDIS_URL is not set: the breaker of %s is this process's own", name)
         return Breaker(name, pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED))
     return Breaker(name, shared_storage(name, url.get_secret_value()))

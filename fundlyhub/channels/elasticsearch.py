@@ -97,21 +97,26 @@ class SearchEngine:
         for one in documents:
             operations.append({"index": {"_id": str(one.id), "version": one.version, "version_type": "external"}})
             operations.append({"findable": True, **one.body} if one.body is not None else {"findable": False})
-        answer = self._call(lambda: self._client.bulk(index=self.index(kind), operations=operations))
-        results = [item["index"] for item in answer["items"]]
-        statuses = {UUID(result["_id"]): int(result["status"]) for result in results}
+        index = self.index(kind)
+        statuses = self._call(lambda: _read(self._client.bulk(index=index, operations=operations), _statuses))
         if passing := sorted({status for status in statuses.values() if status in _PASSING}):
             raise Transient(f"Elasticsearch did not take all documents: {', '.join(map(str, passing))}")
+        if {one.id for one in documents} - statuses.keys():
+            raise Transient("Elasticsearch did not say what became of all documents")
         refused = {one: f"status {status}" for one, status in statuses.items() if status >= 400 and status != _STALE}
         return Written([one for one in statuses if one not in refused], refused)
 
     def go_live(self, kind: str) -> None:
-        """Let the alias name this version's index and no other, at once; then remove the others."""
+        """Let the alias name this version's index and no other, at once; then remove the older ones.
+
+        A newer one stays: it belongs to a deploy that is under way, or to one that was taken back.
+        """
         alias, index = self.alias(kind), self.index(kind)
         there = self._call(lambda: self._client.indices.get(index=f"{alias}-v*", expand_wildcards="all"))
-        older = sorted(name for name in there if name != index)
+        others = {name: int(end) for name in there if (end := name.rpartition("-v")[2]).isdecimal() and name != index}
+        older = sorted(name for name, version in others.items() if version < SCHEMA_VERSION)
         self._call(lambda: self._client.indices.refresh(index=index))
-        actions = [{"remove": {"index": name, "alias": alias}} for name in older if alias in there[name]["aliases"]]
+        actions = [{"remove": {"index": name, "alias": alias}} for name in others if alias in there[name]["aliases"]]
         add = {"add": {"index": index, "alias": alias}}
         self._call(lambda: self._client.indices.update_aliases(actions=[*actions, add]))
         if older:
@@ -124,17 +129,7 @@ class SearchEngine:
     def search(self, kind: str, request: Request) -> EngineHits:
         """One page of what is found, of what everybody may find."""
         body = query(request, COUNTED)
-        answer = self._call(lambda: self._client.search(index=self.alias(kind), **body))
-        total = answer["hits"]["total"]
-        hits = [
-            EngineHit(
-                UUID(hit["_id"]), float(hit["_score"] or 0), {k: v[0] for k, v in hit.get("highlight", {}).items()}
-            )
-            for hit in answer["hits"]["hits"]
-        ]
-        facets = [answer["aggregations"][name]["found"]["buckets"] for name in ("categories", "statuses")]
-        counts = [{str(bucket["key"]): int(bucket["doc_count"]) for bucket in buckets} for buckets in facets]
-        return EngineHits(hits, int(total["value"]), total["relation"] == "eq", *counts)
+        return self._call(lambda: _read(self._client.search(index=self.alias(kind), **body), _found))
 
     def _call(self, function: Callable[[], T]) -> T:
         def translated() -> T:
@@ -156,3 +151,27 @@ def _translated() -> Iterator[None]:
         raise Transient(reason) if error.status_code in _PASSING else Permanent(reason) from None
     except TransportError as error:
         raise Transient(f"Elasticsearch cannot be reached: {type(error).__name__}") from None
+
+
+def _read(answer: Any, how: Callable[[Any], T]) -> T:
+    """What an answer says. One that cannot be read is not Elasticsearch's own, but a proxy's: that may pass."""
+    try:
+        return how(answer)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise Transient(f"Elasticsearch's answer cannot be read: {type(error).__name__}") from None
+
+
+def _statuses(answer: Any) -> dict[UUID, int]:
+    results = [item["index"] for item in answer["items"]]
+    return {UUID(result["_id"]): int(result["status"]) for result in results}
+
+
+def _found(answer: Any) -> EngineHits:
+    total = answer["hits"]["total"]
+    hits = [
+        EngineHit(UUID(hit["_id"]), float(hit["_score"] or 0), {k: v[0] for k, v in hit.get("highlight", {}).items()})
+        for hit in answer["hits"]["hits"]
+    ]
+    facets = [answer["aggregations"][name]["found"]["buckets"] for name in ("categories", "statuses")]
+    counts = [{str(bucket["key"]): int(bucket["doc_count"]) for bucket in buckets} for buckets in facets]
+    return EngineHits(hits, int(total["value"]), total["relation"] == "eq", *counts)

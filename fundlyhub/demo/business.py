@@ -11,7 +11,13 @@ from typing import Any
 
 from sqlalchemy import text
 
+# What an older version of the demo left in another shape is made up, and goes.
 DDL = """
+    DO $$ BEGIN
+        IF to_regclass('demo.campaigns') IS NOT NULL AND to_regclass('demo.told') IS NULL THEN
+            DROP SCHEMA demo CASCADE;
+        END IF;
+    END $$;
     CREATE SCHEMA IF NOT EXISTS demo;
     CREATE TABLE IF NOT EXISTS demo.runs (run int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, seed bigint NOT NULL);
     CREATE TABLE IF NOT EXISTS demo.campaigns (

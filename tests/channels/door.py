@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Door:
-    """Its address, what it answers, and how often it was asked. While ``hangs`` is set, it answers nothing."""
+    """Its address, what it answers, what it heard last, and how often. While ``hangs`` is set, it answers nothing."""
 
     url: str = ""
     status: int = 200
     body: bytes = b"{}"
+    heard: bytes = b""
     asked: int = 0
     hangs: bool = False
     ended: threading.Event = field(default_factory=threading.Event)
@@ -29,7 +30,7 @@ def open_door() -> Iterator[Door]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             door.asked += 1
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            door.heard = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if door.hangs:
                 door.ended.wait(30)
                 return

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pybreaker
 import pytest
+import redis
 
 from fundlyhub.channels.breaker import FAILURES, Breaker, shared_storage
 from fundlyhub.embedded.valkey import Valkey
@@ -86,3 +89,51 @@ def test_without_redis_it_is_this_processs_own_and_says_so(caplog: pytest.LogCap
     assert "this process's own" in caplog.text
     failed(breaker, Transient("down"))
     assert breaker.state == "open"
+
+
+@pytest.fixture
+def private(server_root: Path) -> Iterator[Valkey]:
+    """A Valkey that a test may kill or fill."""
+    server = Valkey(server_root / f"valkey-{uuid4().hex[:8]}")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_redis_that_goes_away_costs_no_call_and_one_warning(private: Valkey, caplog: pytest.LogCaptureFixture) -> None:
+    breaker = Breaker("test", shared_storage("test", private.url))
+    failed(breaker, Transient("down"), FAILURES - 1)
+    private.kill()
+    assert breaker.call(lambda: 7) == 7
+    failed(breaker, Transient("down"))
+    assert breaker.state == "open"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_redis_that_takes_no_writes_costs_no_call(private: Valkey, opened: bool) -> None:
+    breaker = Breaker("test", shared_storage("test", private.url), rest=0)
+    if opened:
+        failed(breaker, Transient("down"))
+    with redis.Redis.from_url(private.url) as client:
+        client.config_set("maxmemory", 1)
+    assert breaker.call(lambda: 7) == 7
+
+
+def test_what_another_worker_opens_closes_here_and_there(valkey: Valkey) -> None:
+    name = f"test-{uuid4()}"
+    one, other = (Breaker(name, shared_storage(name, valkey.url), rest=0) for _ in range(2))
+    failed(one, Transient("down"))
+    assert other.state == "open"
+    assert other.call(lambda: 7) == 7
+    assert one.state == other.state == "closed"
+
+
+def test_threads_call_side_by_side() -> None:
+    breaker, together = local(), threading.Barrier(2, timeout=20)
+    threads = [threading.Thread(target=breaker.call, args=(together.wait,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not together.broken
