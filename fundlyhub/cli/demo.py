@@ -17,6 +17,7 @@ from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.up import addresses, for_another_shell
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.demo.run import Demo, Progress, Result, Stopped, report
+from fundlyhub.embedded.postgres import forget
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
@@ -154,9 +155,9 @@ def _keep(stack: Stack, stop: Any) -> None:
 
 def _empty(folder: Path) -> None:
     """The demo's numbers are its own: what an earlier run left goes, but for the lock that we hold."""
-    for path in folder.iterdir():
-        if path.is_dir() and path.name in ("postgres", "valkey", "log"):
-            shutil.rmtree(path)
+    forget(folder / "postgres")
+    for name in ("valkey", "log"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _tell_of_death(name: str, status: int, wait: float) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 from sqlalchemy import text
 
-# What an older version of the demo left in another shape is made up, and goes.
+# What an older version of the demo left in another shape is made up, and goes; not the runs, whose numbers make ids.
 DDL = """
     DO $$ BEGIN
-        IF to_regclass('demo.campaigns') IS NOT NULL AND to_regclass('demo.told') IS NULL THEN
-            DROP SCHEMA demo CASCADE;
+        IF to_regclass('demo.campaigns') IS NOT NULL AND NOT EXISTS (
+            SELECT FROM pg_attribute WHERE attrelid = to_regclass('demo.campaigns') AND attname = 'at'
+        ) THEN
+            DROP TABLE IF EXISTS demo.users, demo.campaigns, demo.donations, demo.refunds, demo.follows;
         END IF;
     END $$;
     CREATE SCHEMA IF NOT EXISTS demo;

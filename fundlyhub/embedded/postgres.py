@@ -145,6 +145,18 @@ def _account() -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
+def forget(root: Path) -> None:
+    """Remove what a server with this folder has kept, wherever it lies; nothing of it may run."""
+    for folder in (root, _moved(root)):
+        if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.geteuid():
+            shutil.rmtree(folder)
+
+
+def _moved(root: Path) -> Path:
+    name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    return Path(f"/var/tmp/fundlyhub-{name}")  # noqa: S108  # its owner is checked before it is used
+
+
 def _reachable(root: Path, account: tuple[int, int] | None) -> Path:
     """``root``, or a folder of its own under /var/tmp when the server's account may not go there."""
     root.mkdir(parents=True, exist_ok=True)
@@ -156,8 +168,7 @@ def _reachable(root: Path, account: tuple[int, int] | None) -> Path:
     )
     if probe.returncode == 0:
         return root
-    name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
-    moved = Path(f"/var/tmp/fundlyhub-{name}")  # noqa: S108  # its owner is checked below
+    moved = _moved(root)
     moved.mkdir(exist_ok=True)
     if moved.is_symlink() or moved.stat().st_uid != 0:
         raise Unavailable(f"{moved} belongs to somebody else: remove it, or choose another FUNDLYHUB_DATA_DIR")

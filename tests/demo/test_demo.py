@@ -130,3 +130,13 @@ def published(settings: Settings) -> int:
     for processor in PROCESSORS.values():
         execute(processor, [position for position, kind in types.items() if kind in processor.patterns()])
     return int(row[0])
+
+
+def test_what_an_older_version_left_in_another_shape_goes(settings: Settings) -> None:
+    with connect("events", settings=settings) as db:
+        db.execute("CREATE SCHEMA demo")
+        db.execute("CREATE TABLE demo.campaigns (run int NOT NULL, id uuid PRIMARY KEY)")
+    assert compare(settings, published(settings)).mismatches == []
+    with connect("events", settings=settings) as db:
+        db.execute(business.DDL)
+        assert db.execute("SELECT count(*) > 0 FROM demo.campaigns").fetchone() == (True,)
