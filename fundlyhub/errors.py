@@ -14,7 +14,9 @@
     └── ProcessingError            what a handler raises to say what became of an event
         ├── Transient              try again, with backoff, a limited number of times
         ├── Permanent              never try again: a dead letter at once
+        │   └── AddressGone        nobody is there any more: an address or device to be forgotten
         ├── Snooze                 wait without spending an attempt
+        │   └── ServiceRefuses     the service refuses us, whatever we send; counts against the service
         └── OutcomeUnknown         a call may have been accepted or not
 
 No text here may carry a value of an event: names of fields, types, limits and ids only, since these
@@ -88,12 +90,23 @@ class Permanent(ProcessingError):
     """A fault that no retry can mend: a dead letter at once."""
 
 
+class AddressGone(Permanent):
+    """The provider says that this address or device will never take a message: it is not to be tried again."""
+
+
 class Snooze(ProcessingError):
     """Not now: wait ``seconds`` without spending an attempt, up to the processor's maximum age."""
 
     def __init__(self, reason: str, *, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(reason)
+
+
+class ServiceRefuses(Snooze):
+    """The service refuses us, whatever we send: wrong credentials, or an account that is blocked.
+
+    No message is to blame, so all of them wait; and it counts against the service: its breaker opens.
+    """
 
 
 class OutcomeUnknown(ProcessingError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,22 @@ BRANCHES: tuple[Branch, ...] = ("events", "app", "analytics")
 _SCHEMES = {
     "broker_url": ("amqp", "amqps", "redis", "rediss"),
     "redis_url": ("redis", "rediss"),
+    "smtp_url": ("smtp", "smtps"),
+    "elasticsearch_url": ("http", "https"),
+    **dict.fromkeys(
+        ("site_url", "public_url", "sendgrid_base_url", "fcm_base_url", "twilio_base_url"), ("http", "https")
+    ),
+}
+
+# What a backend cannot do without: the setting that chooses it, and its name there.
+_NEEDED_BY = {
+    "elasticsearch_url": ("search_backend", "elasticsearch"),
+    "sendgrid_api_key": ("email_backend", "sendgrid"),
+    "smtp_url": ("email_backend", "smtp"),
+    "fcm_service_account_file": ("push_backend", "fcm"),
+    "twilio_account_sid": ("sms_backend", "twilio"),
+    "twilio_auth_token": ("sms_backend", "twilio"),
+    "twilio_from": ("sms_backend", "twilio"),
 }
 
 
@@ -41,22 +59,40 @@ class Settings(BaseSettings):
     elasticsearch_url: SecretStr | None = Field(
         None, validate_default=True, description="Elasticsearch, for that backend"
     )
+    secret_key: SecretStr | None = Field(
+        None, description="Key of the hashes that stand for addresses, and of the links in mails"
+    )
+    site_url: str = Field("http://localhost:8000", description="Where the platform's pages are, for links")
+    public_url: str = Field("http://localhost:8010", description="Where `fundlyhub webhooks` is reached from outside")
+    email_from: str = Field("FundlyHub <no-reply@localhost>", description="Who mails come from")
     email_backend: Literal["sendgrid", "smtp", "file"] = Field("file", description="How e-mail leaves")
-    sendgrid_api_key: SecretStr | None = Field(None, description="SendGrid's API key")
+    sendgrid_api_key: SecretStr | None = Field(None, validate_default=True, description="SendGrid's API key")
     sendgrid_base_url: str | None = Field(None, description="SendGrid's address, when it is not the usual one")
+    sendgrid_webhook_key: str | None = Field(None, description="SendGrid's public key for its signed events, base64")
+    smtp_url: SecretStr | None = Field(
+        None, validate_default=True, description="smtp://user:password@host:587 (STARTTLS) or smtps://…:465"
+    )
     push_backend: Literal["fcm", "file"] = Field("file", description="How push messages leave")
-    fcm_service_account_file: Path | None = Field(None, description="Firebase's service account")
+    fcm_service_account_file: Path | None = Field(None, validate_default=True, description="Firebase's service account")
     fcm_base_url: str | None = Field(None, description="FCM's address, when it is not the usual one")
     sms_backend: Literal["twilio", "file"] = Field("file", description="How text messages leave")
-    twilio_account_sid: str | None = Field(None, description="Twilio's account")
-    twilio_auth_token: SecretStr | None = Field(None, description="Twilio's token")
-    twilio_from: str | None = Field(None, description="The number that text messages come from")
+    twilio_account_sid: str | None = Field(None, validate_default=True, description="Twilio's account")
+    twilio_auth_token: SecretStr | None = Field(None, validate_default=True, description="Twilio's token")
+    twilio_from: str | None = Field(None, validate_default=True, description="The number that text messages come from")
     twilio_base_url: str | None = Field(None, description="Twilio's address, when it is not the usual one")
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("fundlyhub"),
-        description="Folder of the embedded servers",
+        description="Folder of the embedded servers, and of what the file backends write",
     )
 
+    call_timeout: float = Field(10.0, gt=0, le=60, description="Time that a provider has for each connect and answer")
+    notification_lease: float = Field(
+        120.0, gt=0, description="Time that a message belongs to the worker that sends it: several times CALL_TIMEOUT"
+    )
+    breaker_rest: float = Field(30.0, gt=0, description="Rest of an open circuit breaker; doubles up to ten times that")
+    notification_patience: float = Field(
+        21_600.0, ge=0, description="Time that a message waits for what it needs to know, before it is skipped"
+    )
     processors: str = Field("", description="Modules with further processors, separated by commas")
     relay_poll: float = Field(0.2, gt=0, le=60, description="Safety poll of a sleeping relay")
     relay_page: int = Field(5_000, ge=1, le=100_000, description="Positions that the relay reads at a time")
@@ -71,23 +107,39 @@ class Settings(BaseSettings):
     statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
     lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")
 
-    @field_validator("broker_url", "redis_url")
+    @field_validator(*_SCHEMES)
     @classmethod
-    def _known_scheme(cls, value: SecretStr | None, info: object) -> SecretStr | None:
-        name = getattr(info, "field_name", "")
+    def _known_scheme(cls, value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
         if value is not None:
-            scheme = value.get_secret_value().partition("://")[0].partition("+")[0]
-            if scheme not in _SCHEMES[name]:
-                raise ValueError(f"must begin with one of {', '.join(s + '://' for s in _SCHEMES[name])}")
+            scheme = _plain(value).partition("://")[0].partition("+")[0]
+            known = _SCHEMES[str(info.field_name)]
+            if scheme not in known:
+                raise ValueError(f"must begin with one of {', '.join(s + '://' for s in known)}")
         return value
 
-    @field_validator("elasticsearch_url")
+    @field_validator(*_NEEDED_BY)
     @classmethod
-    def _given_for_its_backend(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is None and info.data.get("search_backend") == "elasticsearch":
-            raise ValueError("must be set, since FUNDLYHUB_SEARCH_BACKEND is elasticsearch")
-        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
-            raise ValueError("must begin with one of http://, https://")
+    def _given_for_its_backend(
+        cls, value: SecretStr | str | Path | None, info: ValidationInfo
+    ) -> SecretStr | str | Path | None:
+        chooser, backend = _NEEDED_BY[str(info.field_name)]
+        if (value is None or not _plain(value)) and info.data.get(chooser) == backend:
+            raise ValueError(f"must be set, since FUNDLYHUB_{chooser.upper()} is {backend}")
+        return value
+
+    @field_validator("twilio_account_sid")
+    @classmethod
+    def _like_an_account(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("AC[0-9a-fA-F]{32}", value):
+            raise ValueError("must be AC and 32 hexadecimal digits")
+        return value
+
+    @field_validator("email_from")
+    @classmethod
+    def _one_mailbox(cls, value: str) -> str:
+        name, address = parseaddr(value)
+        if "@" not in address.strip("@") or any(sign in name + address for sign in "\r\n") or not value.isprintable():
+            raise ValueError("must be an address, or a name with an address in angle brackets")
         return value
 
     def dsn(self, branch: Branch) -> str:
@@ -98,14 +150,28 @@ class Settings(BaseSettings):
         return _required(getattr(self, f"{branch}_dsn"), f"{branch}_dsn")
 
     @property
+    def secret(self) -> bytes:
+        """The secret key. Raises WrongUse when it is not set."""
+        return _required(self.secret_key, "secret_key").encode()
+
+    @property
     def broker(self) -> str:
         """The broker's URL. Raises WrongUse when it is not set."""
         return _required(self.broker_url, "broker_url")
 
     @property
+    def redis(self) -> str:
+        """The URL of Redis or Valkey. Raises WrongUse when it is not set."""
+        return _required(self.redis_url, "redis_url")
+
+    @property
     def broker_is_amqp(self) -> bool:
         """Whether the broker is RabbitMQ, with quorum queues and a dead-letter exchange."""
         return self.broker.startswith("amqp")
+
+
+def _plain(value: SecretStr | str | Path) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _required(value: SecretStr | None, name: str) -> str:

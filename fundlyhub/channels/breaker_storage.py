@@ -1,115 +1,128 @@
-"""Where a circuit breaker keeps its state: in Redis, and in this process while Redis is away."""
+"""A circuit breaker's state in Redis, where all workers share it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from logging import getLogger
-from typing import Any
+import json
+from collections.abc import Awaitable
+from dataclasses import asdict
+from typing import Any, TypeVar, cast
 
-import pybreaker
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-log = getLogger(__name__)
+from fundlyhub.channels.breaker_state import HISTORY, Change, Counts, Reading, State, change
 
 PATIENCE = 1.0
 """Seconds that Redis has to answer."""
-ABSENCE = 30.0
-"""Seconds that Redis is left alone after it did not answer."""
+
+T = TypeVar("T")
+
+_SWAP = """
+if (redis.call('HGET', KEYS[1], 'epoch') or '') ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'state', ARGV[3])
+redis.call('LPUSH', KEYS[2], ARGV[4])
+redis.call('LTRIM', KEYS[2], 0, ARGV[5] - 1)
+return 1
+"""
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0"
 
 
-class SharedStorage(pybreaker.CircuitBreakerStorage):
-    """State in Redis; while that does not answer or takes no writes, that of this process, with one warning.
-
-    pybreaker's own stays closed without Redis, however often calls fail, and never leaves ``open`` while Redis
-    can only be read.
-    """
+class RedisStorage:
+    """The state in Redis or Valkey. Raises RedisError when that does not answer or refuses."""
 
     def __init__(self, service: str, redis_url: str) -> None:
-        super().__init__("redis")
+        # One more try for a connection that was idle for so long that it was cut.
         self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, decode_responses=True
-        )
-        self._service = service
-        self._own: dict[str, str] = {}
-        self._away = False
-        self._ask_again = 0.0
+            redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, decode_responses=True,
+            retry=Retry(NoBackoff(), 1),
+        )  # fmt: skip
+        self._prefix = f"fundlyhub:breakers:{service}"
+        self._now, self._changes, self._probe = (f"{self._prefix}:{name}" for name in ("now", "changes", "probe"))
 
-    @property
-    def state(self) -> str:
-        """closed, open or half-open."""
-        return self._get("state") or pybreaker.STATE_CLOSED
+    def read(self) -> Reading:
+        """See Storage."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(self._now, "state")
+            pipe.exists(self._probe)
+            text, probing = pipe.execute()
+        return Reading(_state(text), bool(probing))
 
-    @state.setter
-    def state(self, state: str) -> None:
-        self._set("state", state)
+    def swap(self, before: State, after: State) -> bool:
+        """See Storage."""
+        line = json.dumps(change(before, after))
+        values = (before.epoch, after.epoch, json.dumps(asdict(after)), line, HISTORY)
+        return bool(self._redis.eval(_SWAP, 2, self._now, self._changes, *map(str, values)))
 
-    @property
-    def counter(self) -> int:
-        """Failures in a row."""
-        return int(self._get("failures") or 0)
+    def lease(self, token: str, seconds: float) -> bool:
+        """See Storage."""
+        return bool(self._redis.set(self._probe, token, nx=True, px=max(1, int(seconds * 1000))))
 
-    def increment_counter(self) -> None:
-        """One more failure."""
-        self._increment("failures")
+    def release(self, token: str) -> None:
+        """See Storage."""
+        self._redis.eval(_RELEASE, 1, self._probe, token)
 
-    def reset_counter(self) -> None:
-        """No failure any more."""
-        self._set("failures", "0")
+    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
+        """See Storage."""
+        key, in_a_row = f"{self._prefix}:calls:{epoch}:{bucket}", f"in_a_row:{epoch}"
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hincrby(key, "calls", 1)
+            pipe.expire(key, int(keep) + 1)
+            if failed:
+                pipe.hincrby(key, "failures", 1)
+                pipe.hincrby(self._now, in_a_row, 1)
+            else:
+                pipe.hdel(self._now, in_a_row)
+            results = pipe.execute()
+        return int(results[-1]) if failed else 0
 
-    @property
-    def success_counter(self) -> int:
-        """Successes since it is half-open."""
-        return int(self._get("successes") or 0)
+    def window(self, epoch: str, buckets: range) -> Counts:
+        """See Storage."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for bucket in buckets:
+                pipe.hmget(f"{self._prefix}:calls:{epoch}:{bucket}", "calls", "failures")
+            pipe.hget(self._now, f"in_a_row:{epoch}")
+            *parts, in_a_row = pipe.execute()
+        calls, failures = (sum(int(part[index] or 0) for part in parts) for index in (0, 1))
+        return Counts(int(in_a_row or 0), calls, failures)
 
-    def increment_success_counter(self) -> None:
-        """One more success."""
-        self._increment("successes")
+    def entered(self, epoch: str, step: int, calls: int, *, keep: float) -> int:
+        """See Storage."""
+        key = f"{self._prefix}:ramp:{epoch}:{step}"
+        if not calls:
+            return int(_now(self._redis.get(key)) or 0)
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.incrby(key, calls)
+            pipe.expire(key, int(keep) + 1)
+            return int(pipe.execute()[0])
 
-    def reset_success_counter(self) -> None:
-        """No success yet."""
-        self._set("successes", "0")
+    def history(self) -> list[Change]:
+        """See Storage."""
+        return [_read(str(line)) for line in _now(self._redis.lrange(self._changes, 0, -1))]
 
-    @property
-    def opened_at(self) -> datetime | None:
-        """When it was opened last."""
-        value = self._get("opened_at")
-        return datetime.fromisoformat(value) if value else None
+    def require_writes(self) -> None:
+        """Raise RedisError unless Redis takes writes."""
+        self._redis.set(f"{self._prefix}:asked", "1", ex=60)
 
-    @opened_at.setter
-    def opened_at(self, now: datetime) -> None:
-        self._set("opened_at", now.astimezone(UTC).isoformat())
 
-    def _get(self, name: str) -> str | None:
-        value: str | None = self._ask(lambda: self._redis.get(self._key(name)), lambda: self._own.get(name))
-        return value
+def _now(value: Awaitable[T] | T) -> T:
+    """The client's types allow for its asynchronous twin."""
+    return cast(T, value)
 
-    def _set(self, name: str, value: str) -> None:
-        self._ask(lambda: self._redis.set(self._key(name), value), lambda: self._own.update({name: value}))
 
-    def _increment(self, name: str) -> None:
-        self._ask(
-            lambda: self._redis.incr(self._key(name)),
-            lambda: self._own.update({name: str(int(self._own.get(name, 0)) + 1)}),
-        )
+def _state(text: str | None) -> State:
+    """A state as it was kept; what a newer version of the code has added is passed over."""
+    found = _read(text) if text else {}
+    try:
+        return State(**{name: value for name, value in found.items() if name in State.__slots__})
+    except (AttributeError, TypeError):
+        raise redis.DataError("the state of a breaker cannot be read") from None
 
-    def _key(self, name: str) -> str:
-        return f"fundlyhub:breaker:{self._service}:{name}"
 
-    def _ask(self, shared: Callable[[], Any], own: Callable[[], Any]) -> Any:
-        if self._away and time.monotonic() < self._ask_again:
-            return own()
-        try:
-            value = shared()
-        except redis.RedisError as error:
-            if not self._away:
-                log.warning(
-                    "Redis does not answer (%s): the breaker of %s is this process's own",
-                    type(error).__name__, self._service,
-                )  # fmt: skip
-                self._own.clear()
-            self._away, self._ask_again = True, time.monotonic() + ABSENCE
-            return own()
-        self._away = False
-        return value
+def _read(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        raise redis.DataError("the state of a breaker cannot be read") from None
+    return found

@@ -7,8 +7,6 @@ import signal
 import sys
 from typing import Any
 
-import pybreaker
-
 from fundlyhub.channels.breaker import Breaker
 from fundlyhub.channels.elasticsearch import SearchEngine
 from fundlyhub.processors.projections.search_index import flusher
@@ -19,7 +17,7 @@ class Mortal(SearchEngine):
     """An engine whose process dies before or after the n-th call of one of its methods."""
 
     def __init__(self, url: str, method: str, when: str, count: int, prefix: str) -> None:
-        breaker = Breaker("elasticsearch", pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED))
+        breaker = Breaker("elasticsearch")
         super().__init__(url, breaker, prefix=prefix)
         inner, left = getattr(self, method), [count]
 

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
-import pybreaker
 import pytest
 from elasticsearch import Elasticsearch
 from sqlalchemy import Engine
@@ -51,7 +50,7 @@ def world(analytics: Engine) -> World:
 @pytest.fixture
 def engine(peer: Peer) -> SearchEngine:
     """An engine with indices of its own."""
-    breaker = Breaker("elasticsearch", pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED))
+    breaker = Breaker("elasticsearch")
     return SearchEngine(peer.url, breaker, prefix=f"t{uuid4().hex}")
 
 
@@ -237,7 +236,7 @@ def _forget_the_engine() -> Any:
 
 
 def test_a_flush_whose_engine_is_away_raises_and_leaves_all_dirty(world: World) -> None:
-    breaker = Breaker("elasticsearch", pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED))
+    breaker = Breaker("elasticsearch")
     with pytest.raises(Transient):
         Flusher(SearchEngine("http://127.0.0.1:1", breaker)).flush()
     assert is_behind()

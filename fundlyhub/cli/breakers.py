@@ -1,0 +1,138 @@
+"""`fundlyhub breakers`: look at the circuit breakers of outside services, open and close them by hand."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import redis
+
+from fundlyhub.channels.breaker import SERVICES, Breaker
+from fundlyhub.channels.breaker_storage import RedisStorage
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.settings import get_settings
+
+service = click.argument("name", type=click.Choice(SERVICES))
+reason_option = click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
+by_option = click.option("--by", "who", help="Who does it; without it, the account that runs the command.")
+
+
+@click.group("breakers", invoke_without_command=True)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """All circuit breakers; without a command. An open one keeps its service from being called."""
+    if ctx.invoked_subcommand is not None:
+        return
+    with _redis() as url:
+        found = [_look(name, url) for name in SERVICES]
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "Circuit breakers",
+        ("service", "state", "since", "rest left", "failures/calls", "last reason"),
+        [(one["service"], one["state"], one["since"], _rest(one), _counts(one), _reason(one)) for one in found],
+    )
+
+
+@command.command("open")
+@service
+@reason_option
+@by_option
+def open_(name: str, reason: str, who: str | None) -> None:
+    """Let no call to a service through until its breaker is closed by hand. Messages wait."""
+    with _redis() as url:
+        _breaker(name, url).open_by_hand(reason, who or _account())
+    click.echo(f"{name} is not called any more until `fundlyhub breakers close {name} --reason TEXT`.")
+
+
+@command.command("close")
+@service
+@reason_option
+@by_option
+def close(name: str, reason: str, who: str | None) -> None:
+    """Let calls to a service through again, few at first."""
+    with _redis() as url:
+        done = _breaker(name, url).close_by_hand(reason, who or _account())
+    click.echo(f"{name} is called again, little by little." if done else f"{name}: the breaker is closed already.")
+
+
+@command.command("history")
+@service
+@json_option
+def history(name: str, as_json: bool) -> None:
+    """The last changes of a breaker's state, the newest first."""
+    with _redis() as url:
+        changes = _breaker(name, url).history()
+    if as_json:
+        print_json(changes)
+        return
+    columns = ("at", "from", "to", "who", "reason")
+    print_table(f"The breaker of {name}", columns, [[one.get(column) for column in columns] for one in changes])
+
+
+def _breaker(name: str, url: str) -> Breaker:
+    """A breaker whose state is Redis's, or none at all: what is changed here must reach the workers."""
+    return Breaker(name, RedisStorage(name, url))
+
+
+def _look(name: str, url: str) -> dict[str, Any]:
+    (state, probing), counts = _breaker(name, url).look()
+    left = 0.0 if state.by_hand else max(0.0, state.until - time.time())
+    since = None if state.since is None else datetime.fromtimestamp(state.since, UTC).isoformat(timespec="seconds")
+    return {
+        "service": name,
+        "state": state.label,
+        "since": since,
+        "rest_left_seconds": round(left, 1) if state.name == "open" else None,
+        "probing": probing and state.name == "half-open",
+        "failures": counts.failures,
+        "calls": counts.calls,
+        "failures_in_a_row": counts.in_a_row,
+        "reason": state.reason or None,
+        "who": state.who or None,
+    }
+
+
+def _rest(one: Mapping[str, Any]) -> str:
+    if one["state"] == "open by hand":
+        return "until closed"
+    left = one["rest_left_seconds"]
+    return "" if left is None else f"{left:.0f} s"
+
+
+def _counts(one: Mapping[str, Any]) -> str:
+    return f"{one['failures']:,}/{one['calls']:,}"
+
+
+def _reason(one: Mapping[str, Any]) -> str:
+    return f"{one['reason']} ({one['who']})" if one["reason"] else ""
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        raise WrongUse("this account has no name: say who you are with --by") from None
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    """Redis's URL, and Unavailable in one line when it does not do what it is asked."""
+    url = get_settings().redis
+    try:
+        yield url
+    except redis.RedisError as error:
+        where = urlsplit(url)
+        raise Unavailable(
+            f"Redis at {where.hostname}:{where.port or 6379} failed ({type(error).__name__}): "
+            "start it, or correct FUNDLYHUB_REDIS_URL"
+        ) from None
