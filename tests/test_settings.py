@@ -24,6 +24,21 @@ def _read_anew() -> Iterator[None]:
         ({"ELASTICSEARCH_URL": "s3cret.example:9200"}, "ELASTICSEARCH_URL: must begin with one of http://, https://"),
         ({"SEARCH_BACKEND": "solr"}, "SEARCH_BACKEND: Input should be 'postgres' or 'elasticsearch'"),
         ({"BROKER_URL": "s3cret://x"}, "BROKER_URL: must begin with one of"),
+        ({"EMAIL_BACKEND": "sendgrid"}, "SENDGRID_API_KEY: must be set, since FUNDLYHUB_EMAIL_BACKEND is sendgrid"),
+        ({"EMAIL_BACKEND": "sendgrid", "SENDGRID_API_KEY": ""}, "SENDGRID_API_KEY: must be set"),
+        ({"EMAIL_BACKEND": "smtp"}, "SMTP_URL: must be set, since FUNDLYHUB_EMAIL_BACKEND is smtp"),
+        ({"SMTP_URL": "http://ada:s3cret@x"}, "SMTP_URL: must begin with one of smtp://, smtps://"),
+        ({"EMAIL_FROM": "s3cret"}, "EMAIL_FROM: must be an address, or a name with an address in angle brackets"),
+        ({"EMAIL_FROM": "x <a@s3cret.example>\nBcc: b@s3cret.example"}, "EMAIL_FROM: must be an address"),
+        ({"PUSH_BACKEND": "fcm"}, "FCM_SERVICE_ACCOUNT_FILE: must be set, since FUNDLYHUB_PUSH_BACKEND is fcm"),
+        ({"SMS_BACKEND": "twilio"}, "TWILIO_ACCOUNT_SID: must be set, since FUNDLYHUB_SMS_BACKEND is twilio"),
+        (
+            {"SMS_BACKEND": "twilio", "TWILIO_ACCOUNT_SID": "s3cret"},
+            "TWILIO_ACCOUNT_SID: must be AC and 32",
+        ),
+        ({"SMS_BACKEND": "twilio", "TWILIO_ACCOUNT_SID": f"AC{'0' * 32}"}, "TWILIO_AUTH_TOKEN: must be set, since"),
+        ({"TWILIO_BASE_URL": "s3cret"}, "TWILIO_BASE_URL: must begin with one of http://, https://"),
+        ({"PUBLIC_URL": "s3cret.example"}, "PUBLIC_URL: must begin with one of http://, https://"),
     ],
 )
 def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str) -> None:

@@ -1,0 +1,95 @@
+"""Messages as files in folders, for development and for tests: nothing leaves the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fundlyhub.channels import answers
+from fundlyhub.channels.messages import ChannelName, Mail, Push, Sms
+from fundlyhub.channels.mime import written
+from fundlyhub.errors import Transient
+
+
+class _Folder:
+    """Takes whole files, or none: one is written beside the others under a hidden name, and then named."""
+
+    provider = "file"
+    timeout = answers.TIMEOUT
+
+    def __init__(self, data_dir: Path, channel: ChannelName) -> None:
+        self.folder = data_dir / "outbox" / channel
+
+    def put(self, reference: str, ending: str, content: bytes) -> str:
+        """Write a file and return its name. Raises Transient."""
+        safe = re.sub(r"[^A-Za-z0-9-]", "_", reference)[:80]
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{safe}.{ending}"
+        try:
+            self._make()
+            self._write(name, content)
+        except OSError as error:
+            raise Transient(f"the outbox takes no file: {type(error).__name__}") from None
+        return name
+
+    def _make(self) -> None:
+        for folder in (self.folder.parent, self.folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)  # it may have been there, open to others
+
+    def _write(self, name: str, content: bytes) -> None:
+        number, path = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(content)
+            Path(path).replace(self.folder / name)
+        except BaseException:
+            Path(path).unlink(missing_ok=True)
+            raise
+
+
+class MailFiles(_Folder):
+    """Mails as .eml files, which any mail program opens."""
+
+    def __init__(self, data_dir: Path, sender: str) -> None:
+        super().__init__(data_dir, "email")
+        self._sender = sender
+
+    def send(self, message: Mail) -> str | None:
+        """Write a mail down; the id is the file's name."""
+        _, mail = written(message, self._sender)
+        return self.put(message.reference, "eml", mail)
+
+
+class PushFiles(_Folder):
+    """Push messages as .json files."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir, "push")
+
+    def send(self, message: Push) -> str | None:
+        """Write a message down; the id is the file's name."""
+        fields = {
+            "token": message.token,
+            "title": message.title,
+            "body": message.body,
+            "data": dict(message.data),
+            "reference": message.reference,
+        }
+        text = json.dumps(fields, ensure_ascii=False, indent=2)
+        return self.put(message.reference, "json", f"{text}\n".encode(errors="backslashreplace"))
+
+
+class SmsFiles(_Folder):
+    """Text messages as .txt files."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir, "sms")
+
+    def send(self, message: Sms) -> str | None:
+        """Write a message down; the id is the file's name."""
+        text = f"To: {message.to}\nReference: {message.reference}\n\n{message.body}\n"
+        return self.put(message.reference, "txt", text.encode(errors="backslashreplace"))

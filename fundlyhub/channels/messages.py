@@ -1,0 +1,61 @@
+"""What leaves through a channel: a mail, a push message or a text message, and what its sender promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar, get_args
+
+ChannelName = Literal["email", "push", "sms"]
+"""The three ways to a person."""
+
+CHANNELS: tuple[ChannelName, ...] = get_args(ChannelName)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """An e-mail. ``reference`` is the ledger's id of it, which the provider tells back in its webhooks."""
+
+    to: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    reference: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A message to one device; one with the same ``reference`` takes the place of an earlier one there."""
+
+    token: str = field(repr=False)
+    title: str = field(repr=False)
+    body: str = field(repr=False)
+    reference: str
+    data: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """A text message."""
+
+    to: str = field(repr=False)
+    body: str = field(repr=False)
+    reference: str
+
+
+Message = Mail | Push | Sms
+M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
+
+
+class Sender(Protocol[M_contra]):
+    """One provider's client, or a folder. Safe to use from several threads."""
+
+    provider: str
+    """Whose breaker guards it, and what the ledger notes: sendgrid, smtp, fcm, twilio or file."""
+
+    def send(self, message: M_contra) -> str | None:
+        """Hand a message over and return the provider's id of it, where it gives one.
+
+        Raises Transient, Permanent, AddressGone, Snooze or OutcomeUnknown, as the provider's table says.
+        """

@@ -1,0 +1,138 @@
+"""The door to a mail server: SMTP, over TLS wherever a password is at stake."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from email.utils import parseaddr
+from urllib.parse import unquote, urlsplit
+
+from fundlyhub.channels import answers
+from fundlyhub.channels.messages import Mail
+from fundlyhub.channels.mime import written
+from fundlyhub.errors import OutcomeUnknown, Permanent, ServiceRefuses, Transient, WrongUse
+
+_PORTS = {"smtp": 587, "smtps": 465}
+
+
+class Smtp:
+    """A mail server, each mail over a connection of its own. Raises what ``answers.SMTP`` says."""
+
+    provider = "smtp"
+
+    def __init__(self, url: str, sender: str, *, timeout: float = answers.TIMEOUT) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise WrongUse("FUNDLYHUB_SMTP_URL is no URL") from None
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise WrongUse("FUNDLYHUB_SMTP_URL must be smtp://user:password@host:587 or smtps://user:password@host:465")
+        self.timeout = timeout
+        self._host, self._port, self._tls_at_once = (
+            parts.hostname,
+            port or _PORTS[parts.scheme],
+            parts.scheme == "smtps",
+        )
+        self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
+        self._sender = sender
+        self._context = ssl.create_default_context()
+
+    def send(self, message: Mail) -> str | None:
+        """Hand a mail over. SMTP gives no id; the mail's Message-ID holds the reference."""
+        to, mail = written(message, self._sender)
+        server: smtplib.SMTP | None = None
+        try:
+            with _before_the_end():
+                server = self._connected()
+                self._begin(server, parseaddr(self._sender)[1], to)
+                # Only with the dot at its end does a server take a mail, so up to here nothing was taken.
+                server.send(re.sub(rb"(?m)^\.", b"..", mail) + b".\r\n")
+            self._end(server)
+        finally:
+            if server is not None:
+                _leave(server)
+        return None
+
+    def _connected(self) -> smtplib.SMTP:
+        if self._tls_at_once:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self.timeout, context=self._context)
+        else:
+            server = smtplib.SMTP(self._host, self._port, timeout=self.timeout)
+        try:
+            self._introduced(server)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+    def _introduced(self, server: smtplib.SMTP) -> None:
+        server.ehlo_or_helo_if_needed()
+        if not self._tls_at_once and server.has_extn("starttls"):
+            server.starttls(context=self._context)
+            server.ehlo_or_helo_if_needed()
+        elif not self._tls_at_once and self._user:
+            raise ServiceRefuses("smtp offers no TLS, and no password goes without", seconds=answers.REFUSED_PAUSE)
+        if self._user:
+            self._log_in(server)
+
+    def _log_in(self, server: smtplib.SMTP) -> None:
+        try:
+            server.login(self._user, self._password)
+        except (smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected):
+            raise
+        except smtplib.SMTPException:
+            raise ServiceRefuses("smtp offers no login that we know", seconds=answers.REFUSED_PAUSE) from None
+
+    def _begin(self, server: smtplib.SMTP, sender: str, to: str) -> None:
+        options: list[str] = []
+        if not to.isascii():
+            if not server.has_extn("smtputf8"):
+                raise Permanent("smtp takes ASCII addresses only")
+            server.command_encoding = "utf-8"
+            options = ["SMTPUTF8"]
+        _expect(answers.SMTP, "MAIL", (250,), lambda: server.mail(sender, options))
+        _expect(answers.SMTP_RECIPIENT, "RCPT", (250, 251, 252), lambda: server.rcpt(to))
+        _expect(answers.SMTP, "DATA", (354,), lambda: server.docmd("DATA"))
+
+    def _end(self, server: smtplib.SMTP) -> None:
+        try:
+            code, _ = server.getreply()
+        except (smtplib.SMTPException, OSError) as error:
+            raise answers.unknown(self.provider, error) from None
+        if 400 <= code < 600:
+            raise answers.smtp_refusal(answers.SMTP, code, "the mail")
+        if code != 250:
+            raise OutcomeUnknown("smtp answered what cannot be read")
+
+
+def _expect(table: answers.Table, step: str, wanted: tuple[int, ...], command: Callable[[], tuple[int, bytes]]) -> None:
+    code, _ = command()
+    if code not in wanted:
+        raise answers.smtp_refusal(table, code, step)
+
+
+@contextmanager
+def _before_the_end() -> Iterator[None]:
+    """Errors while the mail surely was not taken yet. smtplib's quote what the server says."""
+    try:
+        yield
+    except smtplib.SMTPAuthenticationError as error:
+        kind = Transient if 400 <= error.smtp_code < 500 else ServiceRefuses
+        raise answers.refusal("smtp", {}, error.smtp_code, kind=kind) from None
+    except smtplib.SMTPResponseException as error:
+        raise answers.smtp_refusal(answers.SMTP, error.smtp_code, "the greeting") from None
+    except smtplib.SMTPServerDisconnected as error:
+        raise answers.not_sent("smtp", error) from None
+    except (smtplib.SMTPException, OSError, UnicodeError) as error:
+        raise answers.not_sent("smtp", error) from None
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """What goes wrong with the farewell changes nothing any more."""
+    with suppress(smtplib.SMTPException, OSError):
+        server.quit()
+    server.close()

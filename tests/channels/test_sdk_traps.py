@@ -1,0 +1,265 @@
+"""What the SDKs would do by themselves, and do not do here; each test fails when its cure is taken away."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fundlyhub.channels.messages import Push
+from fundlyhub.channels.twilio import Twilio
+from fundlyhub.errors import OutcomeUnknown, Permanent, ServiceRefuses, Snooze, Transient, WrongUse
+from tests.channels.senders import (
+    ADDRESS,
+    DEVICE,
+    FROM,
+    SID,
+    assert_nothing_private,
+    fcm_at,
+    mail,
+    nothing_private,
+    push,
+    sendgrid_at,
+    service_account,
+    sms,
+    twilio_at,
+)
+from tests.support.providers import Behaviour, Fcm, SendGrid
+from tests.support.providers import Twilio as TwilioFake
+
+
+class TestSendGrid:
+    def test_what_it_is_handed(self) -> None:
+        with SendGrid.running() as fake:
+            sendgrid_at(fake.url).send(mail())
+        body = fake.accepted[0].body
+        (person,) = body["personalizations"]
+        assert person["to"] == [{"email": ADDRESS}]
+        assert person["custom_args"] == {"notification": "n-1"}
+        assert "custom_args" not in body, "at the top, SendGrid's own description has it as a text"
+        assert person["headers"] == {"List-Unsubscribe": "<https://x.example/u?t=1>"}
+        assert body["from"] == {"name": "FundlyHub", "email": "no-reply@example.org"}
+        assert [part["type"] for part in body["content"]] == ["text/plain", "text/html"]
+        assert body["tracking_settings"] == {
+            "click_tracking": {"enable": False, "enable_text": False},
+            "open_tracking": {"enable": False},
+        }
+
+    # The SDK fails with a KeyError that says nothing, or parses a name out of it and writes to somebody else.
+    @pytest.mark.parametrize("to", ["ada", "", "Ada <ada@example.org>", "a@b@example.org", "ada@example.org\r\nBcc: x"])
+    def test_what_is_no_address_is_refused_before_it_is_sent(self, to: str) -> None:
+        with SendGrid.running() as fake, pytest.raises(Permanent, match="the address is no e-mail address"):
+            sendgrid_at(fake.url).send(mail(to=to))
+        assert fake.requests == 0
+
+    # With `request_headers=` the first mail's headers would go out with each one after it.
+    def test_one_mails_headers_do_not_go_out_with_the_next(self) -> None:
+        with SendGrid.running() as fake:
+            sender = sendgrid_at(fake.url)
+            sender.send(mail("n-1"))
+            plain = mail("n-2")
+            object.__setattr__(plain, "headers", {})
+            sender.send(plain)
+        assert "headers" not in fake.accepted[1].body["personalizations"][0]
+        assert all("List-Unsubscribe" not in headers for _, headers in fake.heard)
+
+    # urllib makes a GET of a redirected POST; its 200 is no acceptance.
+    def test_a_redirect_that_ends_well_is_no_acceptance(self) -> None:
+        with SendGrid.running() as fake:
+            fake.behave(Behaviour(302, location=f"{fake.url}/elsewhere"), Behaviour(200))
+            with pytest.raises(OutcomeUnknown):
+                sendgrid_at(fake.url).send(mail())
+        assert fake.accepted == []
+
+    def test_a_line_break_in_a_subject_is_a_space(self) -> None:
+        with SendGrid.running() as fake:
+            sendgrid_at(fake.url).send(mail(subject="Wells\r\nBcc: x@example.org"))
+        assert fake.accepted[0].body["subject"] == "Wells Bcc: x@example.org"
+
+
+class TestFcm:
+    def test_what_it_is_handed(self, tmp_path: Path) -> None:
+        with Fcm.running() as fake:
+            name = fcm_at(fake.url, tmp_path).send(push())
+        assert (name or "").startswith("projects/fundlyhub-test/messages/")
+        body = fake.accepted[0].body
+        assert (body["token"], body["data"]) == (DEVICE, {"campaign_id": "7"})
+        assert body["notification"] == {"title": "Wells", "body": "Dear Ada"}
+        assert body["android"] == {"collapse_key": "n-1", "notification": {"tag": "n-1"}}
+        assert body["apns"] == {"headers": {"apns-collapse-id": "n-1"}}
+        assert body["webpush"] == {"notification": {"tag": "n-1"}}
+        assert fake.heard[0][0] == "/v1/projects/fundlyhub-test/messages:send"
+
+    def test_a_long_reference_becomes_a_tag_that_all_take(self, tmp_path: Path) -> None:
+        with Fcm.running() as fake:
+            sender = fcm_at(fake.url, tmp_path)
+            for reference in ("é" * 33, "é" * 33, "é" * 34):
+                sender.send(push(reference))
+        tags = [one.reference for one in fake.accepted]
+        assert [len(tag) for tag in tags] == [64] * 3
+        assert tags[0] == tags[1] != tags[2]
+
+    def test_data_is_texts_alone(self, tmp_path: Path) -> None:
+        numbers: Any = {"count": 7}
+        with Fcm.running() as fake:
+            fcm_at(fake.url, tmp_path).send(Push(DEVICE, "Wells", "x", "n-1", numbers))
+        assert fake.accepted[0].body["data"] == {"count": "7"}
+
+    # pyfcm sleeps as long as it is told, and calls itself; it fails with a ValueError over a date.
+    @pytest.mark.parametrize("retry_after", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT"])
+    def test_it_does_not_sleep(self, retry_after: str, tmp_path: Path) -> None:
+        with Fcm.running() as fake:
+            fake.always = Behaviour(429, retry_after=retry_after)
+            with pytest.raises(Snooze) as caught:
+                fcm_at(fake.url, tmp_path).send(push())
+        assert (fake.requests, caught.value.seconds) == (1, 3600)
+
+    # pyfcm calls itself until the stack is full.
+    def test_a_token_that_stays_expired_ends(self, tmp_path: Path) -> None:
+        with Fcm.running() as fake:
+            fake.always = Behaviour(401, code="ACCESS_TOKEN_EXPIRED")
+            sender = fcm_at(fake.url, tmp_path)
+            with pytest.raises(ServiceRefuses):
+                sender.send(push())
+            assert (fake.requests, fake.tokens_asked) == (1, 1)
+            fake.always = Behaviour()
+            sender.send(push())
+            assert fake.tokens_asked == 2, "the next one brings a fresh token"
+
+    # pyfcm says "not registered" to every 404: a wrong project would cost all devices.
+    @pytest.mark.parametrize(("status", "kind"), [(404, Permanent), (403, ServiceRefuses)])
+    def test_a_project_that_is_not_ours_is_no_dead_device(self, status: int, kind: type, tmp_path: Path) -> None:
+        with Fcm.running() as fake, pytest.raises((Permanent, ServiceRefuses)) as caught:
+            fake.behave(Behaviour(status))
+            fcm_at(fake.url, tmp_path).send(push())
+        assert caught.type is kind
+
+    # pyfcm asks for one in each thread, and two that read the account's file at once fail with a TypeError.
+    def test_all_threads_share_a_token(self, tmp_path: Path) -> None:
+        with Fcm.running() as fake:
+            sender = fcm_at(fake.url, tmp_path, timeout=5)
+            together = threading.Barrier(8)
+
+            def send(number: int) -> None:
+                together.wait(10)
+                sender.send(push(f"n-{number}"))
+
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(send, range(8)))
+        assert (len(fake.accepted), fake.tokens_asked) == (8, 1)
+
+    def test_threads_do_not_wait_one_after_the_other_for_a_token_that_does_not_come(self, tmp_path: Path) -> None:
+        with Fcm.running() as fake:
+            fake.token = Behaviour(how="hang")
+            sender = fcm_at(fake.url, tmp_path)
+            together = threading.Barrier(8)
+
+            def send(number: int) -> type:
+                together.wait(10)
+                with pytest.raises(Transient) as caught:
+                    sender.send(push(f"n-{number}"))
+                return caught.type
+
+            with ThreadPoolExecutor(8) as pool:
+                assert set(pool.map(send, range(8))) == {Transient}
+            assert fake.tokens_asked <= 2
+
+    @pytest.mark.parametrize("content", [None, "", "{}", '{"type": "service_account"}', "[]"])
+    def test_a_file_that_is_no_account_is_named_by_its_variable(self, content: str | None, tmp_path: Path) -> None:
+        from fundlyhub.channels.fcm import Fcm as Sender
+
+        path = tmp_path / "account.json"
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(WrongUse, match="FUNDLYHUB_FCM_SERVICE_ACCOUNT_FILE is no service account"):
+            Sender(path)
+
+    def test_nor_does_one_without_a_project(self, tmp_path: Path) -> None:
+        from fundlyhub.channels.fcm import Fcm as Sender
+
+        path = service_account(tmp_path, "http://127.0.0.1:1/token")
+        account = json.loads(path.read_text())
+        del account["project_id"]
+        path.write_text(json.dumps(account))
+        with pytest.raises(WrongUse, match="names no project"):
+            Sender(path)
+
+
+class TestTwilio:
+    def test_what_it_is_handed(self) -> None:
+        with TwilioFake.running() as fake:
+            sid = twilio_at(fake.url).send(sms())
+        assert (sid or "").startswith("SM")
+        body = fake.accepted[0].body
+        assert (body["From"], body["Body"]) == ("+15550000000", "Dear Ada")
+        assert body["StatusCallback"] == "https://hooks.example/twilio/status?notification=n-1"
+        assert fake.heard[0][0] == f"/2010-04-01/Accounts/{SID}/Messages.json"
+
+    def test_a_reference_is_written_so_that_it_comes_back(self) -> None:
+        with TwilioFake.running() as fake:
+            twilio_at(fake.url).send(sms("a&b=c/d é"))
+        assert fake.accepted[0].reference == "a&b=c/d é"
+
+    def test_its_address_may_have_a_path(self) -> None:
+        with TwilioFake.running() as fake:
+            twilio_at(f"{fake.url}/proxy/").send(sms())
+        assert fake.heard[0][0] == f"/proxy/2010-04-01/Accounts/{SID}/Messages.json"
+
+    @pytest.mark.parametrize("sid", ["", "AC1", f"SK{'0' * 32}", f"AC{'0' * 31}/", f"AC{'0' * 32}\n"])
+    def test_an_account_that_is_none_is_refused_at_once(self, sid: str) -> None:
+        with pytest.raises(WrongUse, match="FUNDLYHUB_TWILIO_ACCOUNT_SID"):
+            Twilio(sid, "token", "+15550000000", "https://hooks.example")
+
+    @pytest.mark.parametrize(("token", "sender", "named"), [("", "+1", "AUTH_TOKEN"), ("t", "", "FROM")])
+    def test_what_is_missing_is_named(self, token: str, sender: str, named: str) -> None:
+        with pytest.raises(WrongUse, match=f"FUNDLYHUB_TWILIO_{named} is not set"):
+            Twilio(SID, token, sender, "https://hooks.example")
+
+
+@pytest.mark.parametrize(
+    ("module", "said", "make"),
+    [
+        ("sendgrid", "SendGrid needs its extra: pip install \"fundlyhub[sendgrid]\"", lambda _: sendgrid_at("http://x")),
+        ("pyfcm", "FCM needs its extra: pip install \"fundlyhub[fcm]\"", lambda folder: fcm_at("http://x", folder)),
+        ("twilio", "Twilio needs its extra: pip install \"fundlyhub[twilio]\"", lambda _: twilio_at("http://x")),
+    ],
+)  # fmt: skip
+def test_without_its_sdk_a_sender_says_what_to_install(
+    module: str, said: str, make: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "fundlyhub.channels.fcm_client", raising=False)
+    with pytest.raises(WrongUse) as caught:
+        make(tmp_path)
+    assert str(caught.value) == said
+
+
+def test_sixteen_threads_send_each_message_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with SendGrid.running() as mails, Fcm.running() as pushes, TwilioFake.running() as texts:
+        senders: list[tuple[Any, Any, Any]] = [
+            (sendgrid_at(mails.url, timeout=10), mail, mails),
+            (fcm_at(pushes.url, tmp_path, timeout=10), push, pushes),
+            (twilio_at(texts.url, timeout=10), sms, texts),
+        ]
+        for sender, make, fake in senders:
+            references = [f"n-{number}" for number in range(64)]
+            with nothing_private(caplog, sender), ThreadPoolExecutor(16) as pool:
+                identities = list(pool.map(lambda one, s=sender, m=make: s.send(m(one)), references))
+            assert len(set(identities)) == 64
+            assert sorted(one.reference for one in fake.accepted) == sorted(references)
+            assert fake.requests == 64
+            assert fake.most_concurrent > 1
+
+
+def test_the_fakes_would_tell_what_is_private(caplog: pytest.LogCaptureFixture) -> None:
+    """They quote as providers do: that nothing is found in our errors is no accident of theirs."""
+    with pytest.raises(AssertionError):
+        assert_nothing_private(SendGrid().error_answer(400, None))
+    with pytest.raises(AssertionError):
+        assert_nothing_private(FROM.replace("no-reply", "ada"))

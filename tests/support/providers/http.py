@@ -1,0 +1,294 @@
+"""HTTP fakes of three providers: what they accept is remembered, and each request can be answered in any bad way."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+How = Literal["answer", "reset before reading", "reset after reading", "hang", "close", "garbage"]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What becomes of one request.
+
+    ``status`` None is the provider's own for success; ``code`` is its own code for an error; ``slow`` is how many
+    seconds it takes; ``location`` is where a redirect leads. A message is accepted unless the status is an error or
+    the request is not read.
+    """
+
+    status: int | None = None
+    retry_after: str | None = None
+    location: str | None = None
+    code: str | int | None = None
+    slow: float = 0.0
+    how: How = "answer"
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the message counts as sent."""
+        return (self.status is None or self.status < 300) and self.how != "reset before reading"
+
+
+GOOD = Behaviour()
+
+
+class Accepted(NamedTuple):
+    """A message that the provider took."""
+
+    reference: str
+    recipient: str
+    body: Mapping[str, Any]
+
+
+@dataclass
+class Fake:
+    """A provider at ``url``. Behaviours are used up in turn; after that, ``always`` holds."""
+
+    url: str = ""
+    always: Behaviour = GOOD
+    accepted: list[Accepted] = field(default_factory=list)
+    requests: int = 0
+    concurrent: int = 0
+    most_concurrent: int = 0
+    heard: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _next: deque[Behaviour] = field(default_factory=deque)
+
+    success = 200
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator[Self]:
+        """A fake in a thread of this process."""
+        fake = cls()
+        server = _Server(("127.0.0.1", 0), _handler(fake))
+        fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield fake
+        finally:
+            fake.ended.set()
+            server.shutdown()
+            server.server_close()
+
+    def behave(self, *behaviours: Behaviour) -> None:
+        """What becomes of the next requests."""
+        with self.lock:
+            self._next.extend(behaviours)
+
+    def copies(self, reference: str) -> int:
+        """How often a message was accepted."""
+        with self.lock:
+            return sum(one.reference == reference for one in self.accepted)
+
+    def take(self, path: str) -> Behaviour:
+        """The behaviour that is next."""
+        with self.lock:
+            return self._next.popleft() if self._next else self.always
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """One request that is under way."""
+        with self.lock:
+            self.requests += 1
+            self.concurrent += 1
+            self.most_concurrent = max(self.most_concurrent, self.concurrent)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.concurrent -= 1
+
+    def other(self, path: str) -> bytes | None:
+        """The answer to a request that is not about a message; None where it is."""
+        return None
+
+    def read(self, body: bytes) -> Accepted:
+        """The message of a request."""
+        raise NotImplementedError
+
+    def success_answer(self) -> tuple[Mapping[str, str], bytes]:
+        """Headers and body of an answer that says yes."""
+        raise NotImplementedError
+
+    def error_answer(self, status: int, code: str | int | None) -> bytes:
+        """The body of one that says no, quoting as providers do."""
+        raise NotImplementedError
+
+
+class SendGrid(Fake):
+    """POST /v3/mail/send."""
+
+    success = 202
+
+    def read(self, body: bytes) -> Accepted:
+        mail = json.loads(body)
+        person = mail["personalizations"][0]
+        return Accepted(person["custom_args"]["notification"], person["to"][0]["email"], mail)
+
+    def success_answer(self) -> tuple[Mapping[str, str], bytes]:
+        return {"X-Message-Id": uuid4().hex[:22]}, b""
+
+    def error_answer(self, status: int, code: str | int | None) -> bytes:
+        return json.dumps({"errors": [{"message": "ada@example.org is refused", "field": None}]}).encode()
+
+
+@dataclass
+class Fcm(Fake):
+    """POST /v1/projects/<id>/messages:send, and /token for access tokens, with a behaviour of its own."""
+
+    token: Behaviour = GOOD
+    tokens_asked: int = 0
+
+    def take(self, path: str) -> Behaviour:
+        return self.token if path == "/token" else super().take(path)
+
+    def other(self, path: str) -> bytes | None:
+        if path != "/token":
+            return None
+        with self.lock:
+            self.tokens_asked += 1
+            number = self.tokens_asked
+        return json.dumps({"access_token": f"access-{number}", "expires_in": 3600, "token_type": "Bearer"}).encode()
+
+    def read(self, body: bytes) -> Accepted:
+        message = json.loads(body)["message"]
+        return Accepted(message["android"]["collapse_key"], message["token"], message)
+
+    def success_answer(self) -> tuple[Mapping[str, str], bytes]:
+        return {}, json.dumps({"name": f"projects/fundlyhub-test/messages/{uuid4().hex}"}).encode()
+
+    def error_answer(self, status: int, code: str | int | None) -> bytes:
+        kind = {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}
+        expired = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code}
+        details = [expired if code == "ACCESS_TOKEN_EXPIRED" else kind] if code else []
+        return json.dumps({"error": {"code": status, "message": "device-token-1 is bad", "details": details}}).encode()
+
+
+class Twilio(Fake):
+    """POST /2010-04-01/Accounts/<sid>/Messages.json."""
+
+    success = 201
+
+    def read(self, body: bytes) -> Accepted:
+        form = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        reference = parse_qs(urlsplit(form["StatusCallback"]).query)["notification"][0]
+        return Accepted(reference, form["To"], form)
+
+    def success_answer(self) -> tuple[Mapping[str, str], bytes]:
+        return {}, json.dumps({"sid": f"SM{uuid4().hex}", "status": "queued"}).encode()
+
+    def error_answer(self, status: int, code: str | int | None) -> bytes:
+        return json.dumps({"code": code or 20001, "message": "+491701234567 is bad", "status": status}).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    """Resets the connections that it is told to: a close alone would say goodbye first."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.resets: set[Any] = set()
+
+    def shutdown_request(self, request: Any) -> None:
+        if request not in self.resets:
+            super().shutdown_request(request)
+            return
+        self.resets.discard(request)
+        request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: clients that give up are what the tests are about."""
+
+
+def _handler(fake: Fake) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        server: _Server
+        behaviour: Behaviour | None = None
+
+        def handle_one_request(self) -> None:
+            # Waits for a request without reading it.
+            if not self.rfile.peek(1):  # type: ignore[attr-defined]
+                self.close_connection = True
+                return
+            super().handle_one_request()
+
+        def parse_request(self) -> bool:
+            parsed = super().parse_request()
+            self.behaviour = fake.take(self.path if parsed else "")
+            if self.behaviour.how == "reset before reading":
+                with fake.counted():
+                    self._reset()
+                return False
+            return parsed
+
+        def do_POST(self) -> None:
+            behaviour = self.behaviour
+            assert behaviour is not None
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            other = fake.other(self.path)
+            if other is None:
+                with fake.counted():
+                    fake.heard.append((self.path, dict(self.headers)))
+                    if behaviour.accepts and self.command == "POST":
+                        fake.accepted.append(fake.read(body))
+                    self._answer(behaviour, None)
+            else:
+                self._answer(behaviour, other)
+
+        do_GET = do_POST
+
+        def _answer(self, behaviour: Behaviour, other: bytes | None) -> None:
+            if behaviour.how == "reset after reading":
+                self._reset()
+            elif behaviour.how == "close":
+                self.close_connection = True
+            elif behaviour.how == "hang" or (behaviour.slow and fake.ended.wait(behaviour.slow)):
+                fake.ended.wait(30)
+                self.close_connection = True
+            else:
+                self._say(behaviour, other)
+
+        def _say(self, behaviour: Behaviour, other: bytes | None) -> None:
+            status = behaviour.status or (200 if other is not None else fake.success)
+            headers: Mapping[str, str] = {}
+            if behaviour.how == "garbage":
+                body = b"<html>all is well</html>"
+            elif status >= 300:
+                body = fake.error_answer(status, behaviour.code)
+            else:
+                headers, body = ({}, other) if other is not None else fake.success_answer()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            for name, given in (("Retry-After", behaviour.retry_after), ("Location", behaviour.location)):
+                if given is not None:
+                    self.send_header(name, given)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _reset(self) -> None:
+            self.server.resets.add(self.connection)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the test looks at the fake itself."""
+
+    return Handler
