@@ -55,9 +55,11 @@ bench: .venv/.installed ## Measure throughput and latency
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: docs
-docs: .venv/.installed ## Write docs/events.md anew from the payload classes
+docs: .venv/.installed ## Write docs/events.md and docs/notifications.md anew from the code
 	$(BIN)/fundlyhub events docs > docs/events.md.new
 	mv docs/events.md.new docs/events.md
+	$(BIN)/fundlyhub notifications docs > docs/notifications.md.new
+	mv docs/notifications.md.new docs/notifications.md
 
 .PHONY: lock
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
@@ -66,5 +68,5 @@ lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
 
 .PHONY: clean
 clean: ## Remove the virtual environment and all that tools have left
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/events.md.new
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/*.md.new
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

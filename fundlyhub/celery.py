@@ -50,6 +50,7 @@ def _check_before_work(**_: object) -> None:
     try:
         refuse_other_settings(app)
         require_current("events", "app", "analytics")
+        get_settings().secret  # noqa: B018  # without the key no address can be told from another
     except FundlyHubError as error:
         _leave(error)
 

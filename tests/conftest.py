@@ -23,6 +23,7 @@ from tests.support.platform import Platform, database_dsn, fresh_broker_url
 from tests.support.rabbitmq import RabbitNode, available
 
 _numbers = count(1)
+SECRET = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +97,14 @@ def dsn(postgres: Postgres, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(dsn: str, valkey: Valkey) -> Iterator[Settings]:
+def settings(dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Settings]:
     """This process's settings: a fresh database, and Valkey as broker."""
-    with _environment({**_dsns(dsn), "FUNDLYHUB_BROKER_URL": valkey.url, "FUNDLYHUB_REDIS_URL": valkey.url}):
+    variables = {
+        "FUNDLYHUB_BROKER_URL": valkey.url,
+        "FUNDLYHUB_REDIS_URL": valkey.url,
+        "FUNDLYHUB_DATA_DIR": str(tmp_path),
+    }
+    with _environment({**_dsns(dsn), **SECRET, **variables}):
         yield get_settings()
 
 
@@ -113,7 +119,8 @@ def platform(request: pytest.FixtureRequest, dsn: str, valkey: Valkey, tmp_path:
     """A fresh database with a fresh broker, once on Valkey and once on RabbitMQ, for real processes."""
     broker = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else valkey
     broker_url = fresh_broker_url(broker)
-    environment = {**_dsns(dsn), "FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.url}
+    servers = {"FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.url}
+    environment = {**_dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
     with _environment(environment), Platform(environment, dsn, broker, tmp_path) as ready:
         yield ready
 

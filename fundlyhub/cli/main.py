@@ -20,10 +20,12 @@ from fundlyhub.database.faults import is_outage, sqlstate
 from fundlyhub.errors import FundlyHubError, WrongUse
 
 COMMANDS = {
+    "breakers": "Which outside services are called; open and close their circuit breakers.",
     "demo": "Bring all up, publish a stream of events, and verify every number.",
     "events": "Publish events from files; export schemas and docs.",
     "feed": "What those that a user follows did.",
     "migrate": "Bring the databases to this version's tables.",
+    "notifications": "What users are told: previews, the ledger, the table of messages.",
     "relay": "Move events from the log to the queues.",
     "search": "Find campaigns, users and organizations.",
     "status": "How far the relay and the processors are.",

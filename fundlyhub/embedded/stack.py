@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shlex
 import subprocess
 import sys
@@ -72,7 +73,16 @@ class Stack:
                 found["broker_url"] = SecretStr(self.valkey.database_url(0))
             if self.settings.redis_url is None:
                 found["redis_url"] = SecretStr(self.valkey.database_url(1))
+        if self.settings.secret_key is None:
+            found["secret_key"] = SecretStr(self._own_key())
         self.settings = self.settings.model_copy(update=found)
+
+    def _own_key(self) -> str:
+        """The key of this folder, made once."""
+        file = self.folder / "secret.key"
+        if not file.exists():
+            write_private(file, secrets.token_hex(32))
+        return file.read_text()
 
     @property
     def has_databases(self) -> bool:
@@ -96,8 +106,13 @@ class Stack:
                 Service("relay", [sys.executable, "-m", "fundlyhub", "relay"], env, ready="connected to the log")
             )
         if "worker" in self._only:
-            limit = self.settings.stop_limit + 20  # its batches' time, and that of its own end
-            self.supervisor.start(Service("worker", self._worker(), env, ready=" ready.", stop_limit=limit))
+            self.start_worker()
+
+    def start_worker(self, **variables: str) -> None:
+        """Start the worker, or end it and start one with further environment variables in its place."""
+        self.supervisor.end("worker")
+        env, limit = {**self.environment(), **variables}, self.settings.stop_limit + 20  # its batches' time and its own
+        self.supervisor.start(Service("worker", self._worker(), env, ready=" ready.", stop_limit=limit))
 
     def stop(self) -> None:
         """Stop all in reverse order. Safe to repeat."""
@@ -124,6 +139,8 @@ class Stack:
 
     def _named(self) -> dict[str, str]:
         values = {name: value.get_secret_value() for name, value in self.servers().items()}
+        if self.settings.secret_key is not None:
+            values["secret_key"] = self.settings.secret_key.get_secret_value()
         return {f"FUNDLYHUB_{name.upper()}": value for name, value in {**values, "data_dir": str(self.folder)}.items()}
 
     def _worker(self) -> list[str]:

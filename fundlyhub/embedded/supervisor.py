@@ -95,6 +95,13 @@ class Supervisor:
             elif not running.what.child.alive:
                 self._note_death(running, now)
 
+    def end(self, name: str) -> None:
+        """Stop one of them for good."""
+        ending = [running for running in self._running if running.what.name == name]
+        self._running = [running for running in self._running if running.what.name != name]
+        for running in ending:
+            running.what.stop()
+
     def stop(self) -> None:
         """Stop all, the last one first. Safe to repeat."""
         while self._running:

@@ -1,5 +1,5 @@
 """How any processor runs: what those who write processors need of it."""
 
-from fundlyhub.processing.processor import ProjectionProcessor, WriteProcessor
+from fundlyhub.processing.processor import Delivery, NotificationProcessor, ProjectionProcessor, WriteProcessor
 
-__all__ = ["ProjectionProcessor", "WriteProcessor"]
+__all__ = ["Delivery", "NotificationProcessor", "ProjectionProcessor", "WriteProcessor"]

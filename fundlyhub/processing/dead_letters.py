@@ -72,6 +72,10 @@ _SETTLED = """
     SELECT position FROM events.dead_letters
     WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[]) AND state <> 'replayed'
 """
+_REPLAYED = """
+    SELECT position, last_failed_at FROM events.dead_letters
+    WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[]) AND state = 'replayed'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,12 @@ def settled(db: Connection, processor: str, positions: Sequence[int]) -> set[int
     """Which of these positions rest as dead letters."""
     rows = db.exec_driver_sql(_SETTLED, {"processor": processor, "positions": list(positions)})
     return {position for (position,) in rows}
+
+
+def replayed(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, datetime]:
+    """Which of these positions were dead letters that a person has sent again, and when they had failed last."""
+    rows = db.exec_driver_sql(_REPLAYED, {"processor": processor, "positions": list(positions)})
+    return {row.position: row.last_failed_at for row in rows}
 
 
 def error_class(error: BaseException) -> str:

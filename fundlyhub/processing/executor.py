@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 
@@ -22,7 +23,7 @@ from fundlyhub.events import Event
 from fundlyhub.processing import attempts
 from fundlyhub.processing.idempotency import claim, claimed
 from fundlyhub.processing.outcome import Done, Skipped, WorkerLost
-from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.processing.settling import Report, Run, report_of, settle
 from fundlyhub.processing.work import Refused, Work, load
 
@@ -86,7 +87,7 @@ def _run(processor: type[Processor], work: Work) -> list[Run]:
     if not work.ready:
         return []
     try:
-        return _apply(processor, work.ready)
+        return _apply(processor, work, work.ready)
     except SoftTimeLimitExceeded:
         return [Run(event, None) for event in work.ready]  # somebody in there hangs: a careful run finds who
     except Exception as error:
@@ -94,12 +95,12 @@ def _run(processor: type[Processor], work: Work) -> list[Run]:
             raise
         if len(work.ready) == 1:
             return [Run(work.ready[0], error)]
-    return [_run_one(processor, event) for event in work.ready]
+    return [_run_one(processor, work, event) for event in work.ready]
 
 
-def _run_one(processor: type[Processor], event: Event) -> Run:
+def _run_one(processor: type[Processor], work: Work, event: Event) -> Run:
     try:
-        return _apply(processor, [event])[0]
+        return _apply(processor, work, [event])[0]
     except SoftTimeLimitExceeded:
         return Run(event, None)
     except Exception as error:
@@ -123,26 +124,26 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
         elif work.attempts_of(event.position) >= processor.max_attempts:
             run = Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran"))
         else:
-            run = _counted(processor, event)
+            run = _counted(processor, work, event)
         report += _settled(processor, work, [], [run])
         if isinstance(run.error, SoftTimeLimitExceeded):
             end = time.monotonic()  # the limit strikes once: nothing guards the events after this one
     return report
 
 
-def _counted(processor: type[Processor], event: Event) -> Run:
+def _counted(processor: type[Processor], work: Work, event: Event) -> Run:
     assert event.position is not None
     now = _now()
     with get_engine("events").begin() as log:
         attempts.count(log, processor.name, event.position, now=now, next_at=now + timedelta(minutes=5))
     try:
-        outcome = _apply(processor, [event])[0].outcome
+        run = _apply(processor, work, [event])[0]
     except Exception as error:
         if is_outage(error):
             _give_back(processor, event)
             raise
         return Run(event, error, counted=True)
-    return Run(event, None, outcome=outcome, counted=True)
+    return replace(run, counted=True)
 
 
 def _give_back(processor: type[Processor], event: Event) -> None:
@@ -153,7 +154,14 @@ def _give_back(processor: type[Processor], event: Event) -> None:
         attempts.record(log, processor.name, [attempts.Postponed(event.position, -1, now, None)], now=now)
 
 
-def _apply(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
+def _apply(processor: type[Processor], work: Work, events: Sequence[Event]) -> list[Run]:
+    """Claim and effect: in one transaction, or, where an outside service has the effect, the claim last."""
+    if issubclass(processor, NotificationProcessor):
+        return _deliver(processor, work, events)
+    return _transact(processor, events)
+
+
+def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
     """Claim and effect in one transaction, which is run again when a neighbour's got in its way."""
     for collision in range(COLLISIONS + 1):
         try:
@@ -168,6 +176,20 @@ def _apply(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
                 raise
             time.sleep(random.uniform(0, 0.01 * 2**collision))
     raise AssertionError("unreachable")
+
+
+def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequence[Event]) -> list[Run]:
+    """The calls first, without a transaction; then the claims of those events that are done with."""
+    with get_engine(processor.database).connect() as db:
+        applied = claimed(db, processor.name, [event.position for event in events if event.position])
+    left = [event for event in events if applied.get(event.position or 0) != event.id]
+    errors = processor().deliver([work.delivery(event, now=_now()) for event in left]) if left else {}
+    done = [event for event in left if event.id not in errors]
+    if done:
+        with get_engine(processor.database).begin() as db:
+            claim(db, processor.name, done)
+    settled = _runs([event for event in events if event.id not in errors], done)
+    return settled + [Run(event, errors[event.id]) for event in left if event.id in errors]
 
 
 def _refuse_hidden_failure(db: Connection) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -113,11 +116,48 @@ class ProjectionProcessor(Processor):
     database = "analytics"
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event whose messages are to go out. ``waited`` is how long it has been waiting for something.
+
+    ``replayed_after`` is set when a person has sent a dead letter again: what had failed until then is to be
+    tried once more.
+    """
+
+    event: Event
+    waited: timedelta = timedelta()
+    replayed_after: datetime | None = None
+
+
+class NotificationProcessor(Processor):
+    """Tells people through an outside service. The claim comes last, when every message is settled.
+
+    A claim that was committed before the call would lose the message, and no transaction may be open during one:
+    so what is under way is kept in a ledger of the processor's own, and a run that comes again resumes from there.
+    """
+
+    queue = "notifications"
+    database = "app"
+    history = False  # nobody wants a receipt for a gift of last year
+    batch_size = 50
+    snooze_limit = 72 * 3600.0
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Exception]:
+        """Send what is not sent yet; for each event that is not done with, by its id, why.
+
+        Called without a transaction. Only an outage of a database may be raised.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs deliver()")
+
+
 def _check(cls: type[Processor]) -> None:
     where = f"processor {cls.__name__}"
     if not hasattr(cls, "queue"):
-        raise WrongUse(f"{where}: subclass WriteProcessor or ProjectionProcessor")
-    if cls.handle is Processor.handle and cls.handle_batch is Processor.handle_batch:
+        raise WrongUse(f"{where}: subclass WriteProcessor, ProjectionProcessor or NotificationProcessor")
+    if issubclass(cls, NotificationProcessor):
+        if cls.deliver is NotificationProcessor.deliver:
+            raise WrongUse(f"{where}: needs deliver()")
+    elif cls.handle is Processor.handle and cls.handle_batch is Processor.handle_batch:
         raise WrongUse(f"{where}: needs handle() or handle_batch()")
     if not 1 <= cls.batch_size <= MAX_BATCH:
         raise WrongUse(f"{where}: batch_size must be from 1 to {MAX_BATCH}")

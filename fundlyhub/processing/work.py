@@ -13,7 +13,7 @@ from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
 from fundlyhub.processing import attempts, dead_letters
-from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.processor import Delivery, Processor
 
 log = getLogger(__name__)
 
@@ -37,11 +37,19 @@ class Work:
     refused: list[Refused] = field(default_factory=list)
     not_due: list[int] = field(default_factory=list)
     attempts: Mapping[int, attempts.Attempt] = field(default_factory=dict)
+    replayed: Mapping[int, datetime] = field(default_factory=dict)
+    """Dead letters that a person has sent again, and when they had failed last."""
 
     def attempts_of(self, position: int | None) -> int:
         """Failures of this event so far."""
         known = self.attempts.get(position) if position is not None else None
         return known.attempts if known else 0
+
+    def delivery(self, event: Event, *, now: datetime) -> Delivery:
+        """What a processor of notifications is told of an event."""
+        known = self.attempts.get(event.position or 0)
+        waited = now - known.first_seen if known else timedelta()
+        return Delivery(event, waited, self.replayed.get(event.position or 0))
 
 
 def load(db: Connection, processor: type[Processor], positions: Sequence[int], *, due: bool, careful: bool) -> Work:
@@ -57,7 +65,7 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
         log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
     known = attempts.read(db, processor.name, wanted)
     resting = dead_letters.settled(db, processor.name, wanted)
-    work = Work(attempts=known)
+    work = Work(attempts=known, replayed=dead_letters.replayed(db, processor.name, wanted))
     latest = datetime.now(UTC) + EARLY
     for row in rows:
         if row.position in resting:

@@ -1,5 +1,5 @@
 """What we do: each processor registers when its module is imported, and all are imported here."""
 
-from fundlyhub.processors import projections, writes
+from fundlyhub.processors import notifications, projections, writes
 
-__all__ = ["projections", "writes"]
+__all__ = ["notifications", "projections", "writes"]

@@ -58,7 +58,7 @@ def _created(payload: CampaignCreated, event: Event) -> Fields:
 
 
 def _registered(payload: UserRegistered, event: Event) -> Fields:
-    return {**_given("name")(payload, event), "created_at": event.timestamp.isoformat()}
+    return {**_given("name", "email")(payload, event), "created_at": event.timestamp.isoformat()}
 
 
 def _organization(payload: OrganizationCreated, event: Event) -> Fields:

@@ -79,6 +79,11 @@ def test_nothing_is_set(command: tuple[str, ...]) -> None:
     one_line(fundlyhub(*command, settings={}), 2, "is not set", "`fundlyhub up`")
 
 
+def test_a_worker_without_a_key(dsn: str, dead_broker: Mapping[str, str]) -> None:
+    done = fundlyhub(*WORKER, settings={**dsns(dsn), **dead_broker}, module="celery")
+    worker_line(done, 2, "FUNDLYHUB_SECRET_KEY is not set")
+
+
 def test_nothing_is_set_for_a_worker() -> None:
     worker_line(fundlyhub(*WORKER, settings={}, module="celery"), 2, "FUNDLYHUB_BROKER_URL is not set")
 
@@ -185,7 +190,7 @@ class TestABrokerThatCannotBeReached:
     def test_is_waited_for(
         self, dsn: str, dead_broker: Mapping[str, str], tmp_path: Path, module: tuple[str, ...]
     ) -> None:
-        settings = environment({**dsns(dsn), **dead_broker})
+        settings = environment({**dsns(dsn), **dead_broker, "FUNDLYHUB_SECRET_KEY": "a key"})
         with psycopg.connect(dsn) as db:
             publish_event(completed(), session=db)
         process = Process(module[0], [sys.executable, "-m", *module], settings, tmp_path)

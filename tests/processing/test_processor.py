@@ -73,7 +73,7 @@ def test_nonsense_is_refused_with_the_reason(attributes: dict[str, object], reas
 
 
 def test_a_class_of_no_kind_is_refused() -> None:
-    with pytest.raises(WrongUse, match="subclass WriteProcessor or ProjectionProcessor"):
+    with pytest.raises(WrongUse, match="subclass WriteProcessor, ProjectionProcessor or NotificationProcessor"):
         type(
             "Bare",
             (Processor,),

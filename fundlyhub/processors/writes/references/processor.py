@@ -24,7 +24,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """The fields that a thing may be called by, the best first."""
 
-WANTED = {kind: DECIDING[kind] | {*names, "owner_id"} for kind, names in NAMES.items()}
+MORE: Mapping[str, frozenset[str]] = {"campaign": frozenset({"owner_id", "slug", "currency"})}
+"""What messages need to know beside."""
+
+WANTED = {kind: DECIDING[kind] | {*names} | MORE.get(kind, frozenset()) for kind, names in NAMES.items()}
 
 
 class Reference(NamedTuple):

@@ -1,0 +1,129 @@
+"""`fundlyhub notifications`: previews of what users are told, the ledger, and the table of messages as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import text
+
+from fundlyhub.channels.messages import CHANNELS, ChannelName
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.database.engines import make_engine
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import WrongUse
+from fundlyhub.processors.notifications.facts import sample
+from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES, Notice
+from fundlyhub.processors.notifications.reference import page
+from fundlyhub.processors.notifications.rendering import LOCALES, Reader, Rendered, render
+from fundlyhub.processors.notifications.tables import STATES
+from fundlyhub.settings import get_settings
+
+SITE = "https://fundlyhub.example"
+_LIST = text("""
+    SELECT id, position, template, channel, recipient, state, reason, tries, provider, created_at, changed_at
+    FROM notifications
+    WHERE (CAST(:state AS text) IS NULL OR state = :state)
+      AND (CAST(:recipient AS text) IS NULL OR recipient = :recipient OR CAST(user_id AS text) = :recipient)
+    ORDER BY changed_at DESC LIMIT :limit
+""")
+_COUNTS = text("SELECT template, channel, state, count(*) FROM notifications GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+
+
+@click.group("notifications")
+def command() -> None:
+    """What users are told: previews, the ledger, and the table of messages."""
+
+
+@command.command("preview")
+@click.argument("template", required=False)
+@click.option("--all", "everything", is_flag=True, help="All messages, through all their channels; wants --output.")
+@click.option("--channel", type=click.Choice(CHANNELS), default="email", show_default=True)
+@click.option("--locale", default=LOCALES[0], show_default=True, help="Such as de, or de_AT.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
+@click.option("--html", is_flag=True, help="The HTML part of a mail instead of its text.")
+@click.option("--output", type=click.Path(path_type=Path), help="A file to write, or with --all a folder.")
+@json_option
+def preview(
+    template: str | None, everything: bool, channel: ChannelName, locale: str, time_zone: str, html: bool,
+    output: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """TEMPLATE with made-up facts, as its reader gets it."""
+    reader = Reader("Amara Castillo", locale, time_zone)
+    if everything:
+        if output is None:
+            raise WrongUse("say with --output FOLDER where all previews go")
+        _write_all(output, reader)
+        return
+    notice = BY_TEMPLATE.get(template or "")
+    if notice is None:
+        raise WrongUse(f"no such message: {template or 'none was named'}; there are {', '.join(BY_TEMPLATE)}")
+    if channel not in notice.channels:
+        raise WrongUse(f"{notice.template} goes by {', '.join(notice.channels)} alone")
+    found = _rendered(notice, channel, reader)
+    said = (found.html or "") if html else f"{found.subject}\n\n{found.text}\n".lstrip()
+    if output is not None:
+        output.write_text(said)
+    elif as_json:
+        print_json({"subject": found.subject, "text": found.text, "html": found.html})
+    else:
+        click.echo(said)
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--recipient", help="Only those to this user id, or this hash.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
+def list_(state: str | None, recipient: str | None, limit: int, as_json: bool) -> None:
+    """The ledger, the newest change first. No address is in it: recipients are user ids or hashes."""
+    rows = _ask(_LIST, state=state, recipient=recipient, limit=limit)
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("position", "template", "channel", "recipient", "state", "reason", "tries", "changed_at")
+    print_table("Messages", columns, [[row[column] for column in columns] for row in rows])
+
+
+@command.command("count")
+@json_option
+def count(as_json: bool) -> None:
+    """How many messages are in which state."""
+    rows = _ask(_COUNTS)
+    if as_json:
+        print_json(rows)
+        return
+    print_table("Messages", ("template", "channel", "state", "count"), [list(row.values()) for row in rows])
+
+
+@command.command("docs")
+def docs() -> None:
+    """The table of messages as Markdown: docs/notifications.md."""
+    click.echo(page(), nl=False)
+
+
+def _rendered(notice: Notice, channel: ChannelName, reader: Reader) -> Rendered:
+    leave = None if notice.transactional else f"{SITE}/unsubscribe/example"
+    return render(
+        notice.template, channel, sample(notice.facts), reader, site_url=SITE, unsubscribe_url=leave,
+        preferences_url=f"{SITE}/settings/notifications",
+    )  # fmt: skip
+
+
+def _write_all(folder: Path, reader: Reader) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for notice in NOTICES:
+        for channel in notice.channels:
+            found = _rendered(notice, channel, reader)
+            name = f"{notice.template}.{channel}.{reader.locale}"
+            (folder / f"{name}.txt").write_text(f"{found.subject}\n\n{found.text}\n".lstrip())
+            if found.html:
+                (folder / f"{name}.html").write_text(found.html)
+    click.echo(f"Wrote {len(NOTICES)} messages to {folder}.", err=True)
+
+
+def _ask(query: Any, **values: Any) -> list[dict[str, Any]]:
+    require_current("app")
+    with make_engine("app", get_settings(), pooled=False).begin() as db:
+        return [dict(row) for row in db.execute(query, values).mappings()]

@@ -1,0 +1,50 @@
+"""Keyed hashes: what stands for an address where the address itself has no business."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from uuid import UUID
+
+from fundlyhub.channels.messages import ChannelName
+from fundlyhub.errors import FundlyHubError
+
+
+class InvalidToken(FundlyHubError):
+    """A token that we did not make."""
+
+
+def keyed_hash(purpose: str, value: str, secret: bytes) -> str:
+    """32 hexadecimal characters that only somebody with the key can tie to the value; ``purpose`` keeps uses apart."""
+    return hmac.new(secret, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def address_hash(channel: ChannelName, address: str, secret: bytes) -> str:
+    """The hash of an address, in whatever way it is written; of a device's token as it is."""
+    match channel:
+        case "email":
+            address = address.strip().casefold()
+        case "sms":
+            address = re.sub(r"[^0-9+]", "", address)
+    return keyed_hash(channel, address, secret)
+
+
+def unsubscribe_url(public_url: str, user_id: UUID, category: str, secret: bytes) -> str:
+    """The link in a mail by which its reader opts out of a category; it needs no login, and never ends."""
+    return f"{public_url.rstrip('/')}/unsubscribe/{token_for(user_id, category, secret)}"
+
+
+def token_for(user_id: UUID, category: str, secret: bytes) -> str:
+    """Who opts out of what, signed."""
+    said = f"{user_id.hex}.{category}"
+    return f"{said}.{keyed_hash('unsubscribe', said, secret)}"
+
+
+def read_token(token: str, secret: bytes) -> tuple[UUID, str]:
+    """The user and the category of a token. Raises InvalidToken when we did not make it."""
+    said, _, signature = token.rpartition(".")
+    if not hmac.compare_digest(signature.encode(), keyed_hash("unsubscribe", said, secret).encode()):
+        raise InvalidToken("this link is not one of ours, or it is not whole")
+    user, _, category = said.partition(".")
+    return UUID(user), category

@@ -1,0 +1,187 @@
+"""The ledger: one row per message, written before anything is sent, and how a row changes hands.
+
+A row is taken by a conditional update with a token and a lease, committed before the call; it is settled by that
+token. Times are the server's, so that no worker's clock decides on a lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.channels.messages import ChannelName
+from fundlyhub.processors.arrays import array
+
+_PLAN = """
+    INSERT INTO notifications (event_id, position, channel, recipient, template, user_id, transactional, state, reason,
+                               not_before)
+    SELECT %(event_id)s, %(position)s, %(channel)s, recipient, %(template)s, user_id, %(transactional)s,
+           CASE WHEN reason IS NULL THEN 'queued' ELSE 'skipped' END, reason, not_before
+    FROM unnest(%(recipients)s::text[], %(users)s::uuid[], %(reasons)s::text[], %(not_before)s::timestamptz[])
+        AS given(recipient, user_id, reason, not_before)
+    ORDER BY recipient COLLATE "C"
+    ON CONFLICT (event_id, channel, recipient, template) DO NOTHING
+"""
+_READ = """
+    SELECT recipient, id, state, sent_at IS NOT NULL, changed_at,
+           extract(epoch FROM not_before - clock_timestamp())::float8,
+           extract(epoch FROM lease_until - clock_timestamp())::float8
+    FROM notifications
+    WHERE event_id = %(event_id)s AND channel = %(channel)s AND template = %(template)s
+      AND recipient = ANY (%(recipients)s::text[])
+"""
+# Whoever takes a message has it alone: a second worker finds another state, or a lease that still runs.
+_TAKE = """
+    UPDATE notifications
+    SET state = 'sending', token = %(token)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
+        tries = tries + 1, provider = %(provider)s, reason = NULL, changed_at = clock_timestamp()
+    WHERE id = %(id)s AND (state = 'queued'
+        OR (state = 'sending' AND lease_until < clock_timestamp() AND %(again)s)
+        OR (state IN ('failed', 'unknown') AND changed_at <= %(replayed_after)s))
+"""
+# A provider's webhook may have been quicker, and then knows more.
+_SENT = """
+    UPDATE notifications
+    SET state = CASE WHEN state IN ('sending', 'unknown') THEN 'sent' ELSE state END, lease_until = NULL,
+        reason = CASE WHEN state IN ('sending', 'unknown') THEN NULL ELSE reason END,
+        provider_message_id = coalesce(%(message_id)s, provider_message_id), sent_at = clock_timestamp(),
+        changed_at = clock_timestamp()
+    WHERE id = %(id)s AND token = %(token)s
+"""
+_RELEASE = """
+    UPDATE notifications
+    SET state = 'queued', reason = %(reason)s, token = NULL, lease_until = NULL,
+        not_before = clock_timestamp() + make_interval(secs => %(seconds)s), changed_at = clock_timestamp()
+    WHERE id = %(id)s AND token = %(token)s AND state = 'sending'
+"""
+_END = """
+    UPDATE notifications SET state = %(state)s, reason = %(reason)s, lease_until = NULL, changed_at = %(now)s
+    WHERE id = %(id)s AND state = 'sending' AND (token = %(token)s OR lease_until < clock_timestamp())
+"""
+_OPEN_USERS = """
+    SELECT DISTINCT user_id FROM notifications
+    WHERE event_id = %(event_id)s AND channel = %(channel)s AND template = %(template)s
+      AND state NOT IN ('sent', 'delivered', 'skipped') AND user_id > %(after)s
+    ORDER BY user_id LIMIT %(limit)s
+"""
+_LAST_USER = """
+    SELECT user_id FROM notifications
+    WHERE event_id = %(event_id)s AND channel = %(channel)s AND template = %(template)s AND user_id IS NOT NULL
+    ORDER BY user_id DESC LIMIT 1
+"""
+_RECENT = """
+    SELECT user_id, count(*)::int AS count FROM notifications
+    WHERE user_id = ANY (%(users)s::uuid[]) AND channel = %(channel)s AND created_at > %(since)s
+      AND NOT transactional AND state <> 'skipped'
+    GROUP BY user_id
+"""
+
+
+class Key(NamedTuple):
+    """What the messages of one event have in common."""
+
+    event_id: UUID
+    channel: ChannelName
+    template: str
+
+
+class Planned(NamedTuple):
+    """A message to be: ``skip`` is why it will not be sent, if so."""
+
+    recipient: str
+    user_id: UUID | None
+    skip: str | None
+    not_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Where a message stands, and whether its provider has accepted it. ``wait`` and ``lease`` are seconds left."""
+
+    recipient: str
+    id: UUID
+    state: str
+    accepted: bool
+    changed_at: datetime
+    wait: float | None
+    lease: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A message that is ours to send."""
+
+    id: UUID
+    token: UUID
+
+
+def plan(db: Connection, key: Key, position: int, transactional: bool, planned: Sequence[Planned]) -> None:
+    """Write these messages down; those that are there stay as they are."""
+    given = {
+        **key._asdict(),
+        "position": position,
+        "transactional": transactional,
+        "recipients": [one.recipient for one in planned],
+        "users": array(one.user_id for one in planned),
+        "reasons": [one.skip for one in planned],
+        "not_before": array(one.not_before for one in planned),
+    }
+    db.exec_driver_sql(_PLAN, given)
+
+
+def read(db: Connection, key: Key, recipients: Collection[str]) -> dict[str, Row]:
+    """Where the messages to these recipients stand."""
+    rows = db.exec_driver_sql(_READ, {**key._asdict(), "recipients": list(recipients)})
+    return {row[0]: Row(*row) for row in rows}
+
+
+def take(
+    db: Connection, hold: Hold, provider: str, lease: float, *, again: bool, replayed_after: datetime | None
+) -> bool:
+    """Make a message ours for the length of a lease in seconds; False when somebody else was quicker.
+
+    ``again`` allows to take one that a dead worker was sending, ``replayed_after`` one that had failed by then.
+    """
+    given = {
+        "id": hold.id, "token": hold.token, "lease": lease, "provider": provider, "again": again,
+        "replayed_after": replayed_after,
+    }  # fmt: skip
+    return db.exec_driver_sql(_TAKE, given).rowcount == 1
+
+
+def sent(db: Connection, hold: Hold, message_id: str | None) -> None:
+    """The provider has accepted it."""
+    db.exec_driver_sql(_SENT, {"id": hold.id, "token": hold.token, "message_id": message_id})
+
+
+def release(db: Connection, hold: Hold, reason: str, seconds: float) -> None:
+    """It was surely not accepted: it may be taken again after so many seconds."""
+    db.exec_driver_sql(_RELEASE, {"id": hold.id, "token": hold.token, "reason": reason, "seconds": seconds})
+
+
+def end(db: Connection, hold: Hold, state: str, reason: str, now: datetime) -> None:
+    """It is skipped, failed or unknown: nobody sends it again unless a person says so."""
+    db.exec_driver_sql(_END, {"id": hold.id, "token": hold.token, "state": state, "reason": reason, "now": now})
+
+
+def open_users(db: Connection, key: Key, after: UUID, limit: int) -> list[UUID]:
+    """Whose messages of an event are not settled, in the order of their ids."""
+    rows = db.exec_driver_sql(_OPEN_USERS, {**key._asdict(), "after": after, "limit": limit})
+    return [user for (user,) in rows]
+
+
+def last_user(db: Connection, key: Key) -> UUID | None:
+    """How far the recipients of an event are planned."""
+    row = db.exec_driver_sql(_LAST_USER, key._asdict()).first()
+    return row[0] if row else None
+
+
+def recent(db: Connection, channel: ChannelName, users: Iterable[UUID], since: datetime) -> Mapping[UUID, int]:
+    """How many messages that may be limited these users got since then."""
+    rows = db.exec_driver_sql(_RECENT, {"users": array(users), "channel": channel, "since": since})
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,103 @@
+"""The table of all messages: which event tells whom what, through which channels, and how urgently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fundlyhub.channels.messages import ChannelName
+from fundlyhub.events import Payload
+from fundlyhub.events.catalogue.admin import (
+    AdminCampaignApproved,
+    AdminCampaignClosed,
+    AdminCampaignPaused,
+    AdminCampaignRejected,
+    AdminUserSuspended,
+)
+from fundlyhub.events.catalogue.campaign import CampaignGoalReached
+from fundlyhub.events.catalogue.donation import DonationCompleted, DonationFailed, DonationRefunded
+from fundlyhub.events.catalogue.payout import (
+    PayoutApproved,
+    PayoutBankAccountVerificationFailed,
+    PayoutCompleted,
+    PayoutDenied,
+    PayoutFailed,
+    PayoutRequested,
+)
+from fundlyhub.events.catalogue.project import ProjectUpdateCreated
+from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
+
+Recipient = Literal["user", "donor", "owner", "followed", "creator", "followers"]
+"""Who gets it: the user that the event is about, the donor, the campaign's owner, the followed user, the creator who
+asked for a payout, or all followers of the campaign."""
+Category = Literal["account", "receipts", "donations", "campaigns", "payouts", "security", "social", "updates"]
+"""What a user may opt out of, where it is not transactional."""
+Priority = Literal["low", "medium", "high", "urgent"]
+"""Urgent ones are not held back in quiet hours."""
+IfUnknown = Literal["dead letter", "send again"]
+"""What to do about a message that may have gone out or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message. ``facts`` are what its templates may use beside the recipient's name."""
+
+    template: str
+    payload: type[Payload]
+    recipient: Recipient
+    channels: tuple[ChannelName, ...]
+    category: Category
+    priority: Priority
+    transactional: bool
+    facts: tuple[str, ...] = ()
+    again: frozenset[ChannelName] = frozenset({"push"})
+
+    def if_unknown(self, channel: ChannelName) -> IfUnknown:
+        """The policy; a push message is sent again, since the device shows the second in the first one's place."""
+        return "send again" if channel in self.again else "dead letter"
+
+
+_CAMPAIGN = ("campaign", "campaign_url")
+_EVERYWHERE: frozenset[ChannelName] = frozenset({"email", "push", "sms"})
+_EMAIL: tuple[ChannelName, ...] = ("email",)
+_SCREEN: tuple[ChannelName, ...] = ("email", "push")
+_ALL: tuple[ChannelName, ...] = ("email", "push", "sms")
+
+# One message a line: that is what makes it a table.
+# fmt: off
+NOTICES: tuple[Notice, ...] = (
+    Notice("welcome", UserRegistered, "user", _EMAIL, "account", "medium", True),
+    Notice("donation_receipt", DonationCompleted, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
+    Notice("donation_failed", DonationFailed, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable")),
+    Notice("refund", DonationRefunded, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "given", "reference", "refunded_at")),
+    Notice("new_donation", DonationCompleted, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor")),
+    Notice("goal_reached", CampaignGoalReached, "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors")),
+    Notice("campaign_approved", AdminCampaignApproved, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),
+    Notice("campaign_rejected", AdminCampaignRejected, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("campaign_paused", AdminCampaignPaused, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("campaign_closed", AdminCampaignClosed, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("new_follower", UserFollowedUser, "followed", _SCREEN, "social", "low", False, ("follower",)),
+    Notice("payout_requested", PayoutRequested, "creator", _EMAIL, "payouts", "medium", True, ("amount",)),
+    Notice("payout_approved", PayoutApproved, "creator", _SCREEN, "payouts", "medium", True, ("amount",)),
+    Notice("payout_denied", PayoutDenied, "creator", _SCREEN, "payouts", "high", True, ("amount", "reason")),
+    Notice("payout_completed", PayoutCompleted, "creator", _ALL, "payouts", "high", True, ("amount", "arrived_on")),
+    Notice("payout_failed", PayoutFailed, "creator", _ALL, "payouts", "high", True, ("amount", "reason", "retryable")),
+    Notice("bank_account_failed", PayoutBankAccountVerificationFailed, "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
+    Notice("account_suspended", AdminUserSuspended, "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
+    Notice("new_sign_in", UserLoggedIn, "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE),
+    Notice("project_update", ProjectUpdateCreated, "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt")),
+)
+# fmt: on
+
+BY_TEMPLATE: Mapping[str, Notice] = {notice.template: notice for notice in NOTICES}
+
+
+def notices_of(payload: type[Payload], channel: ChannelName) -> tuple[Notice, ...]:
+    """What a payload class has us tell through a channel."""
+    return tuple(notice for notice in NOTICES if notice.payload is payload and channel in notice.channels)
+
+
+def payloads_through(channel: ChannelName) -> tuple[type[Payload], ...]:
+    """The payload classes that have us tell something through a channel; for a processor's ``handles``."""
+    return tuple(dict.fromkeys(notice.payload for notice in NOTICES if channel in notice.channels))

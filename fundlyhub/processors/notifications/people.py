@@ -1,0 +1,93 @@
+"""Who is written to: contacts with their wishes and devices, read and locked for as long as messages are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.channels.messages import ChannelName
+from fundlyhub.processors.arrays import array
+from fundlyhub.processors.hashing import address_hash
+from fundlyhub.processors.notifications.notices import Category
+
+# Locked, so that two workers count a user's messages one after the other.
+_CONTACTS = """
+    SELECT contact.user_id, name, email, phone, locale, time_zone, quiet_from, quiet_until, suspended, deleted,
+           coalesce((SELECT jsonb_object_agg(category || '/' || channel, wanted) FROM preferences AS wish
+                     WHERE wish.user_id = contact.user_id), '{}') AS wishes,
+           ARRAY(SELECT token FROM devices AS device
+                 WHERE device.user_id = contact.user_id AND gone_at IS NULL ORDER BY token) AS tokens
+    FROM contacts AS contact
+    WHERE contact.user_id = ANY (%(users)s::uuid[])
+    ORDER BY contact.user_id
+    FOR NO KEY UPDATE OF contact
+"""
+_SUPPRESSED = """
+    SELECT address_hash, reason FROM suppressions
+    WHERE channel = %(channel)s AND address_hash = ANY (%(hashes)s::text[])
+"""
+_SUPPRESS = """
+    INSERT INTO suppressions (channel, address_hash, reason) VALUES (%(channel)s, %(hash)s, 'bounced')
+    ON CONFLICT (channel, address_hash) DO UPDATE SET reason = 'bounced'
+"""
+_DEVICE_IS_GONE = "UPDATE devices SET gone_at = now() WHERE token = %(token)s AND gone_at IS NULL"
+
+UNASKED: Mapping[tuple[Category, ChannelName], bool] = {("social", "email"): False}
+"""What those want who have said nothing; everything else they want."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody to write to: a user, or a guest of whom only the address is known."""
+
+    user_id: UUID | None
+    name: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+    locale: str = "en"
+    time_zone: str = "UTC"
+    quiet_from: time | None = None
+    quiet_until: time | None = None
+    suspended: bool = False
+    deleted: bool = False
+    wishes: Mapping[str, bool] = field(default_factory=dict)
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+
+    def wants(self, category: Category, channel: ChannelName) -> bool:
+        """What he said of this category, else of the channel as a whole, else what is usual."""
+        for key in (f"{category}/{channel}", f"*/{channel}"):
+            if key in self.wishes:
+                return self.wishes[key]
+        return UNASKED.get((category, channel), True)
+
+    def addresses(self, channel: ChannelName) -> tuple[str, ...]:
+        """Where he is reached through a channel: one address, or each of his devices."""
+        if channel == "push":
+            return self.tokens
+        address = self.email if channel == "email" else self.phone
+        return (address,) if address else ()
+
+
+def read(db: Connection, users: Collection[UUID]) -> dict[UUID, Person]:
+    """The contacts of these users, locked until the transaction ends; one that nobody told us of is not there."""
+    rows = db.exec_driver_sql(_CONTACTS, {"users": array(sorted(users))})
+    return {row.user_id: Person(**{**row._mapping, "tokens": tuple(row.tokens)}) for row in rows}
+
+
+def suppressed(db: Connection, channel: ChannelName, addresses: Collection[str], secret: bytes) -> dict[str, str]:
+    """Which of these addresses are not to be written to, and why: bounced or complained."""
+    hashes = {address_hash(channel, address, secret): address for address in addresses}
+    rows = db.exec_driver_sql(_SUPPRESSED, {"channel": channel, "hashes": list(hashes)})
+    return {hashes[hashed]: reason for hashed, reason in rows}
+
+
+def forget(db: Connection, channel: ChannelName, address: str, secret: bytes) -> None:
+    """Nobody is at this address or device any more."""
+    if channel == "push":
+        db.exec_driver_sql(_DEVICE_IS_GONE, {"token": address})
+    else:
+        db.exec_driver_sql(_SUPPRESS, {"channel": channel, "hash": address_hash(channel, address, secret)})

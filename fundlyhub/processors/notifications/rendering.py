@@ -1,0 +1,195 @@
+"""A message in its reader's language: facts become words, and words a mail, a push message or an SMS."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_time, get_timezone_gmt
+from babel.numbers import format_currency, format_decimal
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from fundlyhub.channels.messages import ChannelName
+from fundlyhub.processors.notifications.facts import Fact, Facts, Money
+from fundlyhub.processors.notifications.texts import Foreign, clean, isolated, one_line, unlinked
+
+LOCALES = ("en", "de")
+"""The languages that there are texts in; the first is for those whose language is not among them."""
+ROOM: Mapping[str, int] = {"donor": 100, "follower": 100, "device": 200, "reason": 1_000, "excerpt": 500}
+"""Characters of a fact that somebody wrote; 200 of any other."""
+SUBJECT, PUSH_TITLE, PUSH_BODY, SMS = 150, 65, 240, 320
+"""Characters that there is room for."""
+
+_PACKAGE = "fundlyhub.processors.notifications"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom a message is written for: an unknown locale is read as English, an unknown time zone as UTC."""
+
+    name: str | None
+    locale: str = "en"
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message's texts. A push message's title is its subject; only mails have HTML."""
+
+    subject: str
+    text: str
+    html: str | None = None
+
+
+def render(
+    template: str, channel: ChannelName, facts: Facts, reader: Reader, *, site_url: str,
+    unsubscribe_url: str | None = None, preferences_url: str | None = None,
+) -> Rendered:  # fmt: skip
+    """A message as its reader gets it."""
+    locale = _locale(reader.locale)
+    words = texts(locale.language)
+    values = {**words["common"], **{name: _said(name, fact, locale, reader) for name, fact in facts.items()}}
+    message, plain = words[template], _Words(values, html=False)
+    subject = _begun(one_line(plain(message["subject"], link=True), SUBJECT))
+    match channel:
+        case "push":
+            return Rendered(one_line(subject, PUSH_TITLE), _begun(one_line(plain(message["push"]), PUSH_BODY)))
+        case "sms":
+            return Rendered("", one_line(plain(message["sms"]), SMS))
+    frame = {
+        "locale": locale.language,
+        "site_url": site_url,
+        "button_url": facts.get("campaign_url"),
+        "unsubscribe_url": unsubscribe_url,
+        "preferences_url": preferences_url,
+        "subject": subject,
+    }
+    name = clean(reader.name or "", 100) or None
+    return Rendered(
+        subject,
+        _mail("mail.txt.j2", frame, message, plain, name),
+        _mail("mail.html.j2", frame, message, _Words(values, html=True), name),
+    )
+
+
+class _Words:
+    """Fills the texts of a locale with values, for a reader of plain text or of HTML."""
+
+    def __init__(self, values: Mapping[str, Any], *, html: bool) -> None:
+        self.values, self.html = values, html
+
+    def __call__(self, text: str, *, link: bool = False, **more: Any) -> str:
+        """One text. With ``link`` what somebody wrote may look like an address: nobody makes links of subjects."""
+        return _compiled(text, self.html, link).render({**self.values, **more}).strip()
+
+
+def _mail(layout: str, frame: Mapping[str, Any], message: Mapping[str, Any], words: _Words, name: str | None) -> str:
+    """The parts that have something to say, in their layout."""
+    begun = _begun if words.values["capitals"] else str
+    common = "{{ hello_nobody }}" if name is None else words.values["hello"]
+    parts = {
+        "hello": words(common, name=name),
+        "paragraphs": [begun(said) for text in message["paragraphs"] if (said := words(text))],
+        "rows": [(label, said) for label, text in message.get("rows", ()) if (said := words(text))],
+        "button": message.get("button"),
+        **{key: words.values[key] for key in ("regards", "why", "why_optional", "unsubscribe", "preferences")},
+    }
+    if words.html:
+        parts |= {
+            "hello": Markup(parts["hello"]),  # noqa: S704 - escaped when it was rendered, as the parts below
+            "paragraphs": [Markup(said) for said in parts["paragraphs"]],  # noqa: S704
+            "rows": [(label, Markup(said)) for label, said in parts["rows"]],  # noqa: S704
+        }
+    return _environment(words.html, False).get_template(layout).render({**frame, **parts})
+
+
+def _begun(text: str) -> str:
+    """A text that begins with a capital, where its first letter has one of the same length."""
+    first = text[:1].upper()
+    return first + text[1:] if len(first) == 1 else text
+
+
+@cache
+def texts(language: str) -> Mapping[str, Any]:
+    """A locale's texts."""
+    return tomllib.loads((files(_PACKAGE) / "locales" / f"{language}.toml").read_text("utf-8"))
+
+
+@cache
+def _compiled(text: str, html: bool, link: bool) -> Template:
+    """A text of a locale, ready to be filled: there are some hundred of them."""
+    return _environment(html, link).from_string(text)
+
+
+@cache
+def _environment(html: bool, link: bool) -> Environment:
+    """Jinja, which escapes what goes into HTML, and marks what somebody wrote."""
+
+    def finish(value: Any) -> Any:
+        if not isinstance(value, Foreign):
+            return value
+        text = str(value) if link else unlinked(value)
+        return Markup("<bdi>{}</bdi>").format(text) if html else isolated(text)
+
+    return Environment(
+        loader=PackageLoader(_PACKAGE), autoescape=html, undefined=StrictUndefined, finalize=finish,  # noqa: S701 - text
+        trim_blocks=True, lstrip_blocks=True, cache_size=400,
+    )  # fmt: skip
+
+
+def _said(name: str, fact: Fact, locale: Locale, reader: Reader) -> Any:
+    """A fact in the reader's own way of writing."""
+    match fact:
+        case str():
+            return clean(fact, ROOM.get(name, 200))
+        case Money():
+            return format_currency(fact.amount, fact.currency, locale=locale)
+        case datetime():
+            local = fact.astimezone(_zone(reader.time_zone))
+            day, clock = format_date(local, "long", locale=locale), format_time(local, "short", locale=locale)
+            return f"{day}, {clock} {get_timezone_gmt(local, locale=locale)}"
+        case date():
+            return format_date(fact, "long", locale=locale)
+        case bool() | None:
+            return fact
+        case _:
+            return _Number(fact, locale)
+
+
+class _Number(int):
+    """A number that is written in the reader's way, and compared as a number."""
+
+    def __new__(cls, value: int, locale: Locale) -> _Number:
+        number = super().__new__(cls, value)
+        number.text = format_decimal(value, locale=locale)
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@cache
+def _locale(name: str) -> Locale:
+    try:
+        found = Locale.parse(name.replace("-", "_"))
+    except (UnknownLocaleError, ValueError, TypeError):
+        return Locale.parse(LOCALES[0])
+    return found if found.language in LOCALES else Locale.parse(LOCALES[0])
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")

@@ -1,0 +1,149 @@
+"""One message through its door: taken in the ledger, handed to the provider, settled by what it answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from fundlyhub.channels.doors import Door
+from fundlyhub.channels.messages import Mail, Message, Push, Sms
+from fundlyhub.database import is_outage
+from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, Snooze, Transient, describe
+from fundlyhub.processors.hashing import unsubscribe_url
+from fundlyhub.processors.notifications import ledger, people
+from fundlyhub.processors.notifications.ledger import Hold
+from fundlyhub.processors.notifications.planning import Letter
+from fundlyhub.processors.notifications.rendering import Reader, render
+from fundlyhub.processors.notifications.verdict import next_step
+from fundlyhub.settings import Settings
+
+UNKNOWN = "outcome unknown"
+
+
+class Sending:
+    """Sends letters of one channel. Used by several threads at once."""
+
+    def __init__(self, door: Door[Message], engine: Engine, settings: Settings) -> None:
+        self._door, self._settings = door, settings
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def send(self, letter: Letter) -> Exception | None:
+        """What is left to say of a letter: nothing when it is settled, else why not. Raises outages of the database."""
+        again = letter.notice.if_unknown(letter.channel) == "send again"
+        replayed_after = letter.delivery.replayed_after
+        step = next_step(letter.row, again=again, replayed_after=replayed_after)
+        hold = Hold(letter.row.id, uuid4())
+        match step.step:
+            case "settled":
+                return None
+            case "wait":
+                return Snooze(f"{letter.notice.template}: it waits, or is being sent", seconds=step.seconds)
+            case "failed":
+                return Permanent(f"{letter.notice.template}: refused by its provider")
+            case "unknown":
+                self._write(lambda db: ledger.end(db, hold, "unknown", "its worker was lost", _now()))
+                return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN}")
+        try:
+            self._door.check()
+            message = compose(letter, self._settings)
+        except Snooze as error:
+            return error
+        provider, lease = self._door.provider, self._settings.notification_lease
+        with self._engine.connect() as db:
+            taken = ledger.take(db, hold, provider, lease, again=again, replayed_after=replayed_after)
+        if not taken:
+            return Snooze(f"{letter.notice.template}: another worker has it", seconds=lease)
+        return self._hand_over(letter, message, hold)
+
+    def _hand_over(self, letter: Letter, message: Message, hold: Hold) -> Exception | None:
+        """The call, without a transaction, and what the ledger is told of it."""
+        try:
+            message_id = self._door.send(message)
+        except AddressGone:
+            self._write(lambda db: people.forget(db, letter.channel, letter.address, self._settings.secret))
+            self._write(lambda db: ledger.end(db, hold, "skipped", "address gone", _now()))
+            return None
+        except Permanent as error:
+            reason = describe(error)
+            self._write(lambda db: ledger.end(db, hold, "failed", reason, _now()))
+            return error
+        except (Snooze, Transient) as error:
+            seconds, reason = error.seconds if isinstance(error, Snooze) else 0.0, describe(error)
+            self._write(lambda db: ledger.release(db, hold, reason, seconds))
+            return error
+        except Exception as error:  # ours or the SDK's fault: nobody knows how far it came
+            return self._unknown(letter, hold, error)
+        self._write(lambda db: ledger.sent(db, hold, message_id))
+        return None
+
+    def _unknown(self, letter: Letter, hold: Hold, error: Exception) -> Exception:
+        """The template's policy on a message that may have gone out."""
+        reason = describe(error)
+        if letter.notice.if_unknown(letter.channel) == "send again":
+            self._write(lambda db: ledger.release(db, hold, reason, 0.0))
+            return Transient(f"{letter.notice.template}: {UNKNOWN}, to be sent again")
+        self._write(lambda db: ledger.end(db, hold, "unknown", reason, _now()))
+        return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN} ({reason})")
+
+    def _write(self, change: Callable[[Connection], None]) -> None:
+        """Write to the ledger, and not give up at once: what a provider has accepted must not become unknown."""
+        for attempt in Retrying(
+            retry=retry_if_exception(lambda e: isinstance(e, (DBAPIError, psycopg.Error)) and is_outage(e)),
+            wait=wait_exponential(0.1, max=2),
+            stop=stop_after_delay(self._settings.notification_lease / 3),
+            reraise=True,
+        ):
+            with attempt, self._engine.connect() as db:
+                change(db)
+
+
+def compose(letter: Letter, settings: Settings) -> Message:
+    """The message as it goes out, in the recipient's language and time zone."""
+    person, notice, reference = letter.person, letter.notice, str(letter.row.id)
+    leave = None
+    if letter.channel == "email" and not notice.transactional and person.user_id:
+        leave = unsubscribe_url(settings.public_url, person.user_id, notice.category, settings.secret)
+    reader = Reader(person.name, person.locale, person.time_zone)
+    rendered = render(
+        notice.template, letter.channel, letter.facts, reader, site_url=settings.site_url, unsubscribe_url=leave,
+        preferences_url=f"{settings.site_url.rstrip('/')}/settings/notifications",
+    )  # fmt: skip
+    match letter.channel:
+        case "email":
+            headers = _leaving(leave) if leave else {}
+            return Mail(letter.address, rendered.subject, rendered.text, rendered.html or "", reference, headers)
+        case "push":
+            data = {"template": notice.template, "notification": reference}
+            return Push(letter.address, rendered.subject, rendered.text, reference, data)
+        case _:
+            return Sms(letter.address, rendered.text, reference)
+
+
+def _leaving(url: str) -> dict[str, str]:
+    """What mail programs need for their own button (RFC 2369, RFC 8058)."""
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def combined(errors: Sequence[Exception]) -> Exception | None:
+    """What becomes of an event, from what became of its messages.
+
+    As long as one of them is to be tried again the event is; then those count that nobody can help but a person.
+    """
+    snoozes = [error for error in errors if isinstance(error, Snooze)]
+    ended = [error for error in errors if isinstance(error, (OutcomeUnknown, Permanent))]
+    others = [error for error in errors if error not in snoozes and error not in ended]
+    if others:
+        return others[0]
+    if snoozes:
+        return min(snoozes, key=lambda error: error.seconds)
+    return next((error for error in ended if isinstance(error, OutcomeUnknown)), ended[0] if ended else None)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

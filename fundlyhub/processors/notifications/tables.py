@@ -1,0 +1,71 @@
+"""The ledger of messages, and the addresses that are not written to any more."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from fundlyhub.database import app_metadata
+
+STATES = ("queued", "sending", "sent", "delivered", "skipped", "failed", "unknown")
+
+# One row per message, written before anything is sent. `recipient` is a user's id, or a keyed hash of an address or a
+# device's token, never these themselves; its collation is C, since the recipients of one event are planned in the
+# order of their ids. `token` and `lease_until` belong to the worker that sends it.
+notifications = Table(
+    "notifications",
+    app_metadata,
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("event_id", Uuid, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("recipient", Text(collation="C"), nullable=False),
+    Column("template", Text, nullable=False),
+    Column("user_id", Uuid),
+    Column("transactional", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("not_before", TIMESTAMP(timezone=True)),
+    Column("token", Uuid),
+    Column("lease_until", TIMESTAMP(timezone=True)),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("provider", Text),
+    Column("provider_message_id", Text),
+    Column("created_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+    Column("sent_at", TIMESTAMP(timezone=True)),
+    Column("changed_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+    UniqueConstraint("event_id", "channel", "recipient", "template"),
+    CheckConstraint(f"state IN ({', '.join(repr(state) for state in STATES)})", name="state"),
+)
+Index("notifications_user_id_idx", notifications.c.user_id, notifications.c.channel, notifications.c.created_at)
+Index("notifications_provider_message_id_idx", notifications.c.provider_message_id)
+Index(
+    "notifications_open_idx",
+    notifications.c.state,
+    notifications.c.changed_at,
+    postgresql_where=notifications.c.state.in_(("queued", "sending", "failed", "unknown")),
+)
+
+# Addresses, as keyed hashes, that bounced or whose owner complained. A bounced one gets nothing any more; one whose
+# owner complained gets transactional messages only.
+suppressions = Table(
+    "suppressions",
+    app_metadata,
+    Column("channel", Text, primary_key=True),
+    Column("address_hash", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+    CheckConstraint("reason IN ('bounced', 'complained')", name="reason"),
+)

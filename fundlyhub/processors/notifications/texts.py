@@ -1,0 +1,74 @@
+"""What people wrote, made harmless: one line, no reversed reading, no link, no more than there is room for. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F])
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_FSI, _PDI, _JOINER = "\u2068", "\u2069", "\u2060"
+# What a mail program or a phone would take for an address: a scheme, or a dot or an at sign between letters.
+_LINK = re.compile(r"(?<=\w)(?=[.@]\w)|(?<=:)(?=//)")
+_ZWJ = "\u200d"
+
+
+class Foreign(str):
+    """A text that somebody else wrote: cleaned, and shown as what it is."""
+
+    __slots__ = ()
+
+
+def clean(value: str, room: int) -> Foreign:
+    """One line of at most ``room`` characters, without marks that turn the direction of what follows."""
+    return Foreign(cut(_BLANKS.sub(" ", value.translate(_BIDI)).strip(), room))
+
+
+def unlinked(text: str) -> str:
+    """The same to the eye, but no link to a mail program: joiners that have no width stand in it."""
+    return _LINK.sub(_JOINER, text)
+
+
+def isolated(text: str) -> str:
+    """A text that runs from right to left keeps its direction to itself; another one stays as it is."""
+    turns = any(unicodedata.bidirectional(sign) in ("R", "AL", "AN") for sign in text)
+    return f"{_FSI}{text}{_PDI}" if turns else text
+
+
+def one_line(text: str, room: int) -> str:
+    """A rendered text as one line: for subjects, titles and text messages."""
+    return cut(_BLANKS.sub(" ", text).strip(), room)
+
+
+def cut(text: str, room: int) -> str:
+    """At most ``room`` characters; what is cut ends with an ellipsis, at a word if one is near, never within a sign."""
+    if len(text) <= room:
+        return text
+    end = room - 1 - (_FSI in text)  # the ellipsis, and the end of an isolate that it may cut
+    while end > 0 and not _may_part(text, end):
+        end -= 1
+    blank = text.rfind(" ", int(end * 0.8), end)
+    kept = text[: blank if blank > 0 else end].rstrip()
+    return kept + "…" + _PDI * max(0, kept.count(_FSI) - kept.count(_PDI))
+
+
+def _may_part(text: str, at: int) -> bool:
+    """Whether a reader sees two signs here: no mark, joiner or skin tone belongs to the sign before."""
+    before, after = text[at - 1], text[at]
+    if unicodedata.category(after) in ("Mn", "Mc", "Me") or "\U0001f3fb" <= after <= "\U0001f3ff":
+        return False
+    if _ZWJ in (before, after):
+        return False
+    return not (_is_flag(after) and _flags_before(text, at) % 2)
+
+
+def _is_flag(sign: str) -> bool:
+    return "\U0001f1e6" <= sign <= "\U0001f1ff"
+
+
+def _flags_before(text: str, at: int) -> int:
+    """Flags are pairs of letters: the second must not lose the first."""
+    count = 0
+    while at - count > 0 and _is_flag(text[at - count - 1]):
+        count += 1
+    return count

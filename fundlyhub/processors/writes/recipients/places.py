@@ -1,0 +1,24 @@
+"""Where somebody signs in from: his network and his browser, as a keyed hash."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from fundlyhub.events.catalogue.user import UserLoggedIn
+from fundlyhub.processors.hashing import keyed_hash
+from fundlyhub.settings import get_settings
+
+
+def place_of(payload: UserLoggedIn) -> str:
+    """Where somebody signs in from, as a keyed hash: his network and his browser."""
+    where = f"{_network(payload.ip_address)}\n{payload.user_agent or ''}"
+    return keyed_hash("place", where, get_settings().secret)
+
+
+def _network(address: str | None) -> str:
+    """The network around an address: a phone's last digits change by the hour."""
+    try:
+        ip = ip_address(address or "")
+    except ValueError:
+        return address or ""
+    return str(ip_network(f"{ip}/{24 if ip.version == 4 else 48}", strict=False))

@@ -1,0 +1,136 @@
+"""The processor of recipients: contacts from users' events, and who gave, cashed out and signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.donation import DonationCompleted
+from fundlyhub.events.catalogue.payout import PayoutRequested
+from fundlyhub.events.catalogue.user import UserLoggedIn
+from fundlyhub.processing import WriteProcessor
+from fundlyhub.processors import registers
+from fundlyhub.processors.arrays import array
+from fundlyhub.processors.entities import payloads_of, told
+from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.writes.recipients.places import place_of
+
+_WANTED = {"user": frozenset({"name", "email", "suspended", "deleted"})}
+
+_MAKE = """
+    INSERT INTO contacts (user_id) SELECT * FROM unnest(%(ids)s::uuid[]) AS given(id)
+    ORDER BY id ON CONFLICT DO NOTHING
+"""
+_LOCK = "SELECT 1 FROM contacts WHERE user_id = ANY (%(ids)s::uuid[]) ORDER BY user_id FOR UPDATE"
+# What no event has told is left as the API service wrote it; of who is deleted, nothing is kept.
+_UPDATE = """
+    UPDATE contacts SET
+        name = CASE WHEN NOT given.deleted THEN coalesce(given.name, contacts.name) END,
+        email = CASE WHEN NOT given.deleted THEN coalesce(given.email, contacts.email) END,
+        phone = CASE WHEN NOT given.deleted THEN contacts.phone END,
+        suspended = given.suspended, deleted = given.deleted
+    FROM unnest(%(ids)s::uuid[], %(names)s::text[], %(emails)s::text[], %(suspended)s::boolean[],
+                %(deleted)s::boolean[])
+        AS given(user_id, name, email, suspended, deleted)
+    WHERE contacts.user_id = given.user_id
+"""
+_FORGET = """
+    UPDATE entity_fields SET value = 'null' WHERE kind = 'contact' AND field IN ('name', 'email')
+        AND id = ANY (%(ids)s::uuid[])
+"""
+_FORGET_DEVICES = "DELETE FROM devices WHERE user_id = ANY (%(ids)s::uuid[])"
+
+# Of two events that tell the same, the one with the lower position counts, whatever comes first.
+_DONORS = """
+    INSERT INTO gift_donors AS known (donation_id, position, campaign_id, donor_id, email, name, amount, currency)
+    VALUES (%(donation_id)s, %(position)s, %(campaign_id)s, %(donor_id)s, %(email)s, %(name)s, %(amount)s, %(currency)s)
+    ON CONFLICT (donation_id) DO UPDATE
+    SET position = excluded.position, campaign_id = excluded.campaign_id, donor_id = excluded.donor_id,
+        email = excluded.email, name = excluded.name, amount = excluded.amount, currency = excluded.currency
+    WHERE excluded.position < known.position
+"""
+_PAYOUTS = """
+    INSERT INTO payout_requests AS known (request_id, position, user_id, amount, currency)
+    VALUES (%(request_id)s, %(position)s, %(user_id)s, %(amount)s, %(currency)s)
+    ON CONFLICT (request_id) DO UPDATE
+    SET position = excluded.position, user_id = excluded.user_id, amount = excluded.amount,
+        currency = excluded.currency
+    WHERE excluded.position < known.position
+"""
+_SIGN_INS = """
+    INSERT INTO sign_ins AS known (user_id, place, occurred_at, position)
+    VALUES (%(user_id)s, %(place)s, %(occurred_at)s, %(position)s)
+    ON CONFLICT (user_id, place) DO UPDATE SET occurred_at = excluded.occurred_at, position = excluded.position
+    WHERE (excluded.occurred_at, excluded.position) < (known.occurred_at, known.position)
+"""
+
+
+class RecipientWriteProcessor(WriteProcessor):
+    """Names and addresses of users, and who gave, cashed out and signed in: for messages to themselves."""
+
+    handles = (*payloads_of("user"), DonationCompleted, PayoutRequested, UserLoggedIn)
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        """Write contacts, then the rest; each table in the order of its keys."""
+        _contacts(db, events)
+        _many(db, _DONORS, (_donor(e, e.payload) for e in events if isinstance(e.payload, DonationCompleted)))
+        _many(db, _PAYOUTS, (_payout(e, e.payload) for e in events if isinstance(e.payload, PayoutRequested)))
+        _many(db, _SIGN_INS, (_sign_in(e, e.payload) for e in events if isinstance(e.payload, UserLoggedIn)))
+
+
+def _contacts(db: Connection, events: Sequence[Event]) -> None:
+    said = ((Entity("contact", entity.id), field, write) for entity, field, write in told(events, _WANTED))
+    writes = registers.latest(said)
+    touched = sorted({entity for entity, _ in writes})
+    if not touched:
+        return
+    ids = {"ids": array(entity.id for entity in touched)}
+    db.exec_driver_sql(_MAKE, ids)
+    db.exec_driver_sql(_LOCK, ids)
+    registers.write(db, writes)
+    known = registers.read(db, touched)
+    rows = [known[entity] for entity in touched]
+    given = {
+        **ids,
+        "names": [fields.get("name") for fields in rows],
+        "emails": [fields.get("email") for fields in rows],
+        "suspended": array(bool(fields.get("suspended")) for fields in rows),
+        "deleted": array(bool(fields.get("deleted")) for fields in rows),
+    }
+    db.exec_driver_sql(_UPDATE, given)
+    if gone := [entity.id for entity in touched if known[entity].get("deleted")]:
+        db.exec_driver_sql(_FORGET, {"ids": array(gone)})
+        db.exec_driver_sql(_FORGET_DEVICES, {"ids": array(gone)})
+
+
+def _many(db: Connection, sql: str, rows: Iterable[dict[str, Any]]) -> None:
+    """One row after the other, in the order of their keys: two batches never wait for each other in a circle."""
+    for row in sorted(rows, key=lambda row: str(next(iter(row.values()))) + str(row.get("place", ""))):
+        db.exec_driver_sql(sql, row)
+
+
+def _donor(event: Event, payload: DonationCompleted) -> dict[str, Any]:
+    """A guest's address is kept with his gift; who has an account has a contact."""
+    guest = payload.donor_id is None
+    return {
+        "donation_id": payload.donation_id, "position": event.position, "campaign_id": payload.campaign_id,
+        "donor_id": payload.donor_id, "email": payload.donor_email if guest else None,
+        "name": payload.donor_name if guest else None, "amount": payload.amount, "currency": payload.currency,
+    }  # fmt: skip
+
+
+def _payout(event: Event, payload: PayoutRequested) -> dict[str, Any]:
+    return {
+        "request_id": payload.request_id, "position": event.position, "user_id": payload.user_id,
+        "amount": payload.amount, "currency": payload.currency,
+    }  # fmt: skip
+
+
+def _sign_in(event: Event, payload: UserLoggedIn) -> dict[str, Any]:
+    return {
+        "user_id": payload.user_id, "place": place_of(payload), "occurred_at": event.timestamp,
+        "position": event.position,
+    }  # fmt: skip

@@ -1,0 +1,67 @@
+"""What the tests of messages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import redis
+
+from fundlyhub.channels.breaker import breaker
+from fundlyhub.settings import Settings, get_settings
+from tests.channels.senders import service_account
+from tests.notifications.post import ME, WELLS, Post
+from tests.support.make import campaign
+from tests.support.providers import Fake, Fcm, SendGrid
+
+
+@pytest.fixture
+def post(settings: Settings) -> Post:
+    """A fresh platform, on which I am a user with a campaign, Wells."""
+    post = Post()
+    post.people(ME)
+    post.known(campaign(WELLS, user_id=ME, title="Wells", slug="wells"))
+    return post
+
+
+@pytest.fixture
+def mailer(post: Post, monkeypatch: pytest.MonkeyPatch) -> Iterator[SendGrid]:
+    """SendGrid, which all mails of this platform go to from now on; its breaker is closed."""
+    with SendGrid.running() as fake:
+        variables = {"EMAIL_BACKEND": "sendgrid", "SENDGRID_API_KEY": "SG.key", "SENDGRID_BASE_URL": fake.url}
+        yield from behind(monkeypatch, fake, variables)
+
+
+@pytest.fixture
+def pusher(post: Post, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Fcm]:
+    """FCM, the same."""
+    with Fcm.running() as fake:
+        account = service_account(tmp_path, f"{fake.url}/token")
+        variables = {"PUSH_BACKEND": "fcm", "FCM_SERVICE_ACCOUNT_FILE": str(account), "FCM_BASE_URL": fake.url}
+        yield from behind(monkeypatch, fake, variables)
+
+
+F = TypeVar("F", bound=Fake)
+
+
+def behind(monkeypatch: pytest.MonkeyPatch, fake: F, variables: Mapping[str, str]) -> Iterator[F]:
+    """The fake, once this process's settings lead to it; every breaker begins anew."""
+    short = {"CALL_TIMEOUT": "1", "NOTIFICATION_LEASE": "3"}
+    for name, value in {**short, **variables}.items():
+        monkeypatch.setenv(f"FUNDLYHUB_{name}", value)
+    get_settings.cache_clear()
+    breaker.cache_clear()
+    close_breakers()
+    yield fake
+    monkeypatch.undo()
+    get_settings.cache_clear()
+    breaker.cache_clear()
+
+
+def close_breakers() -> None:
+    """Forget what other tests' calls came to."""
+    with redis.Redis.from_url(get_settings().redis) as client:
+        for key in client.scan_iter("fundlyhub:breakers:*"):
+            client.delete(key)

@@ -1,0 +1,285 @@
+"""Who is told what: each message of the table, through each of its channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fundlyhub import Event, Payload, UserFollowedCampaign, UserFollowedUser
+from fundlyhub.database import get_engine
+from fundlyhub.events.catalogue.admin import (
+    AdminCampaignApproved,
+    AdminCampaignClosed,
+    AdminCampaignPaused,
+    AdminCampaignRejected,
+    AdminUserDeleted,
+    AdminUserSuspended,
+)
+from fundlyhub.events.catalogue.campaign import CampaignGoalReached
+from fundlyhub.events.catalogue.donation import DonationFailed
+from fundlyhub.events.catalogue.payout import (
+    PayoutApproved,
+    PayoutBankAccountVerificationFailed,
+    PayoutCompleted,
+    PayoutDenied,
+    PayoutFailed,
+    PayoutRequested,
+)
+from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted
+from fundlyhub.events.catalogue.user import UserLoggedIn
+from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor, notices
+from fundlyhub.processors.notifications.facts import Facts, Money
+from fundlyhub.processors.notifications.lookup import Lookup
+from fundlyhub.processors.notifications.stories import tell
+from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post, quiet, registered
+from tests.support.make import completed, refunded
+
+ADMIN, GIFT, PAYOUT, NEWS = (UUID(int=n) for n in (91, 92, 93, 94))
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+payout = PayoutRequested(
+    request_id=PAYOUT, user_id=ME, fundraiser_id=WELLS, bank_account_id=ADMIN, amount_str="90.50", currency="EUR",
+    is_first_payout=True, risk_score=1,
+)  # fmt: skip
+update = ProjectUpdateCreated(
+    update_id=NEWS, fundraiser_id=WELLS, author_id=ME, title="First well", body="Water.", visibility="public"
+)
+
+
+def suspended(user: UUID) -> AdminUserSuspended:
+    return AdminUserSuspended(user_id=user, suspended_by=ADMIN, reason="spam", duration=3, suspended_until=NOW)
+
+
+ONES: dict[str, Payload] = {
+    "welcome": registered(JOHN),
+    "donation_receipt": completed(WELLS, donation_id=GIFT, donor_id=ME),
+    "donation_failed": DonationFailed(
+        donation_id="pi_1", campaign_id=WELLS, donor_id=ME, amount=Decimal(5), reason="x"
+    ),
+    "refund": refunded(GIFT, "4.00"),
+    "new_donation": completed(WELLS, donation_id=GIFT, donor_id=JOHN),
+    "goal_reached": CampaignGoalReached(
+        campaign_id=WELLS, goal_amount=Decimal(10), total_raised=Decimal(11), donor_count=2
+    ),
+    "campaign_approved": AdminCampaignApproved(campaign_id=WELLS, approved_by=ADMIN),
+    "campaign_rejected": AdminCampaignRejected(campaign_id=WELLS, rejected_by=ADMIN, reason="no budget"),
+    "campaign_paused": AdminCampaignPaused(campaign_id=WELLS, paused_by=ADMIN, reason=None),
+    "campaign_closed": AdminCampaignClosed(campaign_id=WELLS, closed_by=ADMIN, reason="done"),
+    "new_follower": UserFollowedUser(follower_id=JOHN, followed_user_id=ME),
+    "payout_requested": payout,
+    "payout_approved": PayoutApproved(request_id=PAYOUT, approved_by=ADMIN, approved_at=NOW),
+    "payout_denied": PayoutDenied(request_id=PAYOUT, denied_by=ADMIN, denial_reason="papers", denied_at=NOW),
+    "payout_completed": PayoutCompleted(
+        request_id=PAYOUT, stripe_transfer_id="tr", actual_arrival_date=NOW.date(), completed_at=NOW
+    ),
+    "payout_failed": PayoutFailed(request_id=PAYOUT, failure_reason="closed", failed_at=NOW, is_retryable=True),
+    "bank_account_failed": PayoutBankAccountVerificationFailed(
+        bank_account_id=ADMIN, user_id=ME, failure_reason="name", attempt_count=1, can_retry=True
+    ),
+    "account_suspended": suspended(ME),
+    "new_sign_in": UserLoggedIn(user_id=ME, ip_address="192.0.2.1", user_agent="Firefox", timestamp=NOW),
+    "project_update": update,
+}
+"""One event for each message, all to me but for the first."""
+
+
+@pytest.fixture
+def full(post: Post) -> Post:
+    """Beside me: John who follows me and my campaign, a gift of mine, a payout, an earlier sign-in."""
+    post.people(JOHN, MARY)
+    post.known(
+        UserFollowedCampaign(user_id=JOHN, campaign_id=WELLS, follow_type="user"),
+        completed(WELLS, donation_id=GIFT, donor_id=ME, amount=Decimal(25)),
+        payout,
+        UserLoggedIn(user_id=ME, ip_address="198.51.100.7", user_agent="Safari", timestamp=NOW),
+    )
+    return post
+
+
+@pytest.mark.parametrize("message", [notice.template for notice in notices.NOTICES])
+def test_each_message_goes_out_through_each_of_its_channels_once(full: Post, message: str) -> None:
+    notice = notices.BY_TEMPLATE[message]
+    positions = full.tell(ONES[message])
+    usual = dict.fromkeys(notice.channels, "sent")
+    if message == "new_follower":
+        usual["email"] = "opted out"  # what those get who have not asked for it
+    assert full.states(message) == usual
+    before = full.entries()
+    for processor in TELLING:
+        assert full.run(processor, positions).outcomes.keys() <= {"skipped"}
+    assert full.entries() == before
+    assert full.letters() == []
+
+
+@pytest.mark.parametrize("message", [notice.template for notice in notices.NOTICES])
+def test_each_story_tells_just_the_facts_of_the_table(full: Post, message: str) -> None:
+    assert facts(full, message, ONES[message]).keys() == set(notices.BY_TEMPLATE[message].facts)
+
+
+def facts(post: Post, template: str, payload: Payload) -> Facts:
+    """What a message of this event would be told."""
+    position = post.known(payload)[0]
+    event_id, at = post.rows("SELECT id, occurred_at FROM events.events WHERE position = %s", position)[0]
+    event = Event.of(payload, id=event_id, timestamp=at).model_copy(update={"position": position})
+    with get_engine("app").begin() as db:
+        return tell(template, event, Lookup(db, "https://site.example")).facts
+
+
+@pytest.mark.parametrize(("anonymous", "named"), [(None, False), (True, False), (False, True)])
+def test_a_donor_is_named_to_the_owner_only_when_somebody_said_that_he_may_be(
+    full: Post, anonymous: bool | None, named: bool
+) -> None:
+    gift = completed(WELLS, donation_id=UUID(int=77), donor_id=JOHN, is_anonymous=anonymous, donor_name="J. Smith")
+    assert facts(full, "new_donation", gift)["donor"] == ("User 2" if named else None)
+
+
+def test_a_refund_is_told_in_the_money_of_the_gift(full: Post) -> None:
+    told = facts(full, "refund", refunded(GIFT, "4.00"))
+    assert (told["amount"], told["given"]) == (Money(Decimal(4), "USD"), Money(Decimal(25), "USD"))
+
+
+def test_a_guest_gets_his_receipt_and_his_refund_at_the_address_of_the_payment(post: Post) -> None:
+    post.tell(
+        completed(WELLS, donation_id=GIFT, donor_id=None, donor_email="guest@example.org"), refunded(GIFT, "1.00")
+    )
+    entries = [one for one in post.entries() if one.template in ("donation_receipt", "refund")]
+    assert [one.state for one in entries] == ["sent", "sent"]
+    assert len({one.recipient for one in entries}) == 1
+    assert "guest" not in entries[0].recipient
+
+
+def test_a_sign_in_from_where_one_was_before_tells_nothing(full: Post) -> None:
+    known = UserLoggedIn(user_id=ME, ip_address="198.51.100.99", user_agent="Safari", timestamp=NOW)
+    full.tell(known)
+    assert {one.reason for one in full.entries("new_sign_in")} == {"known place"}
+
+
+def test_the_first_sign_in_of_all_tells_nothing(post: Post) -> None:
+    post.tell(UserLoggedIn(user_id=ME, ip_address="198.51.100.99", user_agent="Safari", timestamp=NOW))
+    assert {one.reason for one in post.entries("new_sign_in")} == {"known place"}
+
+
+def test_followers_hear_of_an_update_once_and_nobody_else_does(full: Post) -> None:
+    full.tell(update)
+    assert {one.recipient for one in full.entries("project_update") if one.channel == "email"} == {str(JOHN)}
+
+
+def test_an_update_for_donors_goes_to_those_followers_who_gave(full: Post) -> None:
+    full.known(
+        UserFollowedCampaign(user_id=MARY, campaign_id=WELLS, follow_type="user"),
+        completed(WELLS, donation_id=UUID(int=78), donor_id=MARY),
+    )
+    full.tell(update.model_copy(update={"visibility": "donors_only"}))
+    assert {one.recipient for one in full.entries("project_update") if one.channel == "email"} == {str(MARY)}
+
+
+def test_an_update_that_is_deleted_by_then_is_not_told(full: Post) -> None:
+    full.known(ProjectUpdateDeleted(update_id=NEWS, fundraiser_id=WELLS, author_id=ME))
+    full.tell(update)
+    assert {one.reason for one in full.entries("project_update")} == {"withdrawn"}
+
+
+def test_1_200_followers_are_told_in_chunks_each_once(post: Post) -> None:
+    followers = [UUID(int=10_000 + n) for n in range(1_200)]
+    post.sql(
+        "INSERT INTO app.contacts (user_id, email) SELECT id, id || '@example.org' FROM unnest(%s::uuid[]) AS id",
+        followers,
+    )
+    follows = "INSERT INTO app.follows SELECT id, 'campaign', %s, now(), 1, true FROM unnest(%s::uuid[]) AS id"
+    post.sql(follows, WELLS, followers)
+    positions = post.known(update)
+    assert post.run(EmailNotificationProcessor, positions).outcomes == {"done": 1}
+    assert post.rows("SELECT state, count(*), count(DISTINCT user_id) FROM app.notifications GROUP BY 1") == [
+        ("sent", 1_200, 1_200)
+    ]
+
+
+def opt_out(post: Post) -> None:
+    post.sql("INSERT INTO app.preferences VALUES (%s, 'donations', 'email', false)", ME)
+
+
+def opt_out_of_all(post: Post) -> None:
+    post.sql("INSERT INTO app.preferences VALUES (%s, '*', 'email', false)", ME)
+
+
+def be_suspended(post: Post) -> None:
+    post.known(suspended(ME))
+
+
+def be_deleted(post: Post) -> None:
+    post.known(AdminUserDeleted(user_id=ME, deleted_by=ADMIN))
+
+
+def lose_address(post: Post) -> None:
+    post.sql("UPDATE app.contacts SET email = NULL")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "receipt"),
+    [
+        (opt_out, "opted out", "sent"),
+        (opt_out_of_all, "opted out", "sent"),
+        (be_suspended, "account suspended", "sent"),
+        (be_deleted, "account deleted", "account deleted"),
+        (lose_address, "no address", "no address"),
+    ],
+)
+def test_what_is_not_sent_is_skipped_with_its_reason_and_receipts_go_all_the_same(
+    post: Post, change: Callable[[Post], None], reason: str, receipt: str
+) -> None:
+    change(post)
+    gift: Any = {"donation_id": GIFT}
+    positions = post.tell(
+        completed(WELLS, **gift, donor_id=JOHN), completed(WELLS, donation_id=UUID(int=79), donor_id=ME)
+    )
+    assert post.states("new_donation")["email"] in (reason, "own donation")
+    assert reason in {one.reason for one in post.entries("new_donation")}
+    mine = [one for one in post.entries("donation_receipt") if one.recipient == str(ME)]
+    assert [one.reason or one.state for one in mine] == [receipt]
+    assert post.claims(EmailNotificationProcessor) == positions[1:]  # the first one's donor is not known yet
+    assert post.letters() == []
+
+
+def test_twenty_mails_an_hour_are_enough_and_receipts_do_not_count(post: Post) -> None:
+    post.people(JOHN)
+    post.tell(*(completed(WELLS, donation_id=UUID(int=1_000 + n), donor_id=JOHN) for n in range(25)))
+    mails = [one for one in post.entries() if one.channel == "email"]
+    assert [one.state for one in mails if one.template == "donation_receipt"] == ["sent"] * 25
+    owner = [one.reason or one.state for one in mails if one.template == "new_donation"]
+    assert sorted(owner) == ["sent"] * 20 + ["too many within an hour"] * 5
+
+
+def test_a_donor_that_is_not_known_yet_is_waited_for(post: Post) -> None:
+    positions = post.tell(completed(WELLS, donation_id=GIFT, donor_id=JOHN))
+    assert post.entries("donation_receipt") == []
+    assert post.claims(EmailNotificationProcessor) == []
+    post.people(JOHN)
+    post.run(EmailNotificationProcessor, positions)
+    assert post.states("donation_receipt") == {"email": "sent"}
+    assert post.states("new_donation")["email"] == "sent"
+    assert post.claims(EmailNotificationProcessor) == positions
+
+
+def test_a_donor_who_never_comes_is_given_up_after_hours_and_stands_in_the_ledger(post: Post) -> None:
+    positions = post.tell(completed(WELLS, donation_id=GIFT, donor_id=JOHN))
+    post.sql("UPDATE events.attempts SET first_seen = now() - interval '7 hours'")
+    post.run(EmailNotificationProcessor, positions)
+    assert post.states("donation_receipt") == {"email": "unknown recipient"}
+    assert post.claims(EmailNotificationProcessor) == positions
+
+
+def test_quiet_hours_hold_a_push_message_back_and_no_mail_and_nothing_urgent(full: Post) -> None:
+    full.sql("UPDATE app.contacts SET quiet_from = %s, quiet_until = %s", *quiet(hours=0))
+    positions = full.tell(completed(WELLS, donation_id=UUID(int=80), donor_id=JOHN), ONES["new_sign_in"])
+    assert full.states("new_donation") == {"email": "sent", "push": "queued"}
+    assert full.states("new_sign_in") == {"email": "sent", "push": "sent", "sms": "sent"}
+    waits = full.rows("SELECT extract(epoch FROM next_at - now()) FROM events.attempts")
+    assert 0 < waits[0][0] <= 3600
+    full.sql("UPDATE app.notifications SET not_before = now()")
+    full.run(PushNotificationProcessor, positions)
+    assert full.states("new_donation") == {"email": "sent", "push": "sent"}
