@@ -1,0 +1,44 @@
+"""`fundlyhub webhooks`: take up what providers tell, and serve the unsubscribe page."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from fundlyhub.cli.output import verbose_option
+from fundlyhub.cli.wiring import stop_on_signals
+from fundlyhub.database import get_engine
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import WrongUse
+from fundlyhub.observability.logs import configure
+from fundlyhub.settings import get_settings
+
+log = logging.getLogger("fundlyhub.webhooks")
+
+
+@click.command("webhooks")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8010, show_default=True)
+@click.option("--behind-proxy", is_flag=True, help="Believe X-Forwarded-For of a proxy on this machine.")
+@verbose_option
+def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
+    """Serve SendGrid's events, Twilio's callbacks and the unsubscribe page until SIGTERM or Ctrl-C."""
+    settings = get_settings()
+    settings.secret  # noqa: B018  # better said before anything is loaded
+    try:
+        import uvicorn
+
+        from fundlyhub.webhooks.app import make_app
+    except ImportError:
+        raise WrongUse('webhooks need their extra: pip install "fundlyhub[webhooks]"') from None
+    configure(logging.DEBUG if verbose else logging.INFO)
+    app = make_app(settings, get_engine("app"))
+    require_current("app")
+    if not settings.sendgrid_webhook_key:
+        log.warning("FUNDLYHUB_SENDGRID_WEBHOOK_KEY is not set: SendGrid's events are not taken up")
+    if not settings.twilio_auth_token:
+        log.warning("FUNDLYHUB_TWILIO_AUTH_TOKEN is not set: Twilio's callbacks are not taken up")
+    stop_on_signals()  # uvicorn stops in order, and then hands the signal on: that is to end well
+    # Its access log would print the tokens of unsubscribe links.
+    uvicorn.run(app, host=host, port=port, access_log=False, log_config=None, proxy_headers=behind_proxy)

@@ -1,0 +1,102 @@
+"""What a provider tells of a message later: delivered, bounced, complained; and what that changes.
+
+Words come more than once, and in any order. A message's state only moves forward, so that a second time changes
+nothing, and an address is suppressed only by the word that moved its message: an old request that somebody sends
+again does no harm, not even after an operator has lifted the suppression.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.channels.messages import ChannelName
+
+Kind = Literal["delivered", "bounced", "undelivered", "complained"]
+"""Bounced means that nobody is there for good; undelivered, that it did not get through this time."""
+
+
+class Word(NamedTuple):
+    """What a provider says of a message; ``address_hash`` is where it went, if the provider says so."""
+
+    notification: UUID
+    kind: Kind
+    channel: ChannelName
+    provider_message_id: str | None = None
+    address_hash: str | None = None
+
+
+class Change(NamedTuple):
+    """Where a word leads from a state, and why the address is not written to any more, if so."""
+
+    state: str
+    reason: str | None
+    suppress: str | None = None
+
+
+# A word changes a message only when it tells more than what is known by now: so any order ends in the same.
+_RANKS: Mapping[Kind, int] = {"delivered": 1, "complained": 2, "undelivered": 3, "bounced": 4}
+_CHANGES: Mapping[Kind, Change] = {
+    "delivered": Change("delivered", None),
+    "complained": Change("delivered", "complained", suppress="complained"),
+    "undelivered": Change("failed", "undelivered"),
+    "bounced": Change("failed", "bounced", suppress="bounced"),
+}
+
+
+def changed(state: str, reason: str | None, kind: Kind) -> Change | None:
+    """What a word changes on a message in this state, or None. Pure."""
+    if state in ("sending", "sent", "unknown"):
+        known = 0
+    elif state in ("delivered", "failed"):
+        same = [rank for one, rank in _RANKS.items() if _CHANGES[one][:2] == (state, reason)]
+        known = same[0] if same else max(_RANKS.values())  # a refusal, after which nothing was on its way
+    else:
+        known = max(_RANKS.values())
+    return _CHANGES[kind] if _RANKS[kind] > known else None
+
+
+# In the order of their ids: two requests never wait for each other in a circle.
+_LOCK = """
+    SELECT id, state, reason FROM notifications WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE
+"""
+_UPDATE = """
+    UPDATE notifications
+    SET state = %(state)s, reason = %(reason)s, lease_until = NULL, changed_at = clock_timestamp(),
+        sent_at = coalesce(sent_at, clock_timestamp()),
+        provider_message_id = coalesce(provider_message_id, %(message_id)s)
+    WHERE id = %(id)s
+"""
+_SUPPRESS = """
+    INSERT INTO suppressions AS known (channel, address_hash, reason) VALUES (%(channel)s, %(hash)s, %(reason)s)
+    ON CONFLICT (channel, address_hash) DO UPDATE SET reason = 'bounced' WHERE excluded.reason = 'bounced'
+"""
+
+
+def apply(db: Connection, words: Sequence[Word]) -> Mapping[str, int]:
+    """Write what these words change, in the caller's transaction; how many did, by kind, and how many did not."""
+    counts: Counter[str] = Counter()
+    ids = sorted({word.notification for word in words})
+    known = {row.id: (row.state, row.reason) for row in db.exec_driver_sql(_LOCK, {"ids": ids})}
+    suppressed: dict[tuple[ChannelName, str], str] = {}
+    for word in words:
+        if word.notification not in known:
+            counts["unknown"] += 1
+            continue
+        change = changed(*known[word.notification], word.kind)
+        if change is None:
+            counts["nothing new"] += 1
+            continue
+        counts[word.kind] += 1
+        known[word.notification] = (change.state, change.reason)
+        given = {"id": word.notification, "state": change.state, "reason": change.reason}
+        db.exec_driver_sql(_UPDATE, {**given, "message_id": word.provider_message_id})
+        if change.suppress and word.address_hash and suppressed.get((word.channel, word.address_hash)) != "bounced":
+            suppressed[word.channel, word.address_hash] = change.suppress
+    for (channel, hashed), reason in sorted(suppressed.items()):
+        db.exec_driver_sql(_SUPPRESS, {"channel": channel, "hash": hashed, "reason": reason})
+    return counts

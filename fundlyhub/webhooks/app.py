@@ -1,0 +1,157 @@
+"""The ASGI app: a route for each provider, the unsubscribe page, and a word on its health."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from logging import getLogger
+from typing import Any, TypeVar
+
+import psycopg
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from fundlyhub.errors import describe
+from fundlyhub.processors.hashing import InvalidToken, read_token
+from fundlyhub.processors.notifications import feedback
+from fundlyhub.processors.notifications.feedback import Word
+from fundlyhub.settings import Settings
+from fundlyhub.webhooks import sendgrid, twilio, unsubscribe
+from fundlyhub.webhooks.limits import Limits
+from fundlyhub.webhooks.refusals import Refusal
+
+log = getLogger(__name__)
+
+LARGEST = 1_000_000
+"""Bytes of a body at most."""
+PROVIDERS, READERS = 600, 60
+"""Requests a minute and caller, of providers and to the unsubscribe page."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
+
+
+def make_app(settings: Settings, engine: Engine) -> Starlette:
+    """The app; a provider whose key is not set has no route. Raises WrongUse when a key is missing or bad."""
+    webhooks = _Webhooks(settings, engine)
+    routes = [
+        Route("/health", webhooks.health),
+        Route("/unsubscribe/{token}", _guarded(webhooks.ask), methods=["GET"]),
+        Route("/unsubscribe/{token}", _guarded(webhooks.opt_out), methods=["POST"]),
+    ]
+    if settings.sendgrid_webhook_key:
+        routes.append(Route("/sendgrid/events", _guarded(webhooks.sendgrid), methods=["POST"]))
+    if settings.twilio_auth_token:
+        routes.append(Route("/twilio/status", _guarded(webhooks.twilio), methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+class _Webhooks:
+    """The handlers, and what they share."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings, self._engine, self._secret = settings, engine, settings.secret
+        self._limits = Limits(settings.redis_url.get_secret_value() if settings.redis_url else None)
+        key = settings.sendgrid_webhook_key
+        self._sendgrid_key = sendgrid.public_key(key) if key else None
+
+    async def health(self, _: Request) -> Response:
+        """Whether the App DB answers."""
+        try:
+            await self._write(lambda db: db.exec_driver_sql("SELECT 1"))
+        except (DBAPIError, psycopg.Error):
+            return JSONResponse({"ok": False}, 503)
+        return JSONResponse({"ok": True})
+
+    async def sendgrid(self, request: Request) -> Response:
+        """SendGrid's events."""
+        await self._limit(request, "sendgrid", PROVIDERS)
+        body = await _body(request)
+        assert self._sendgrid_key is not None
+        sendgrid.verify(self._sendgrid_key, request.headers, body, now=time.time())
+        return await self._take(list(sendgrid.words(body, self._secret)))
+
+    async def twilio(self, request: Request) -> Response:
+        """Twilio's status callbacks; the signature covers the address as Twilio knows it."""
+        await self._limit(request, "twilio", PROVIDERS)
+        form = twilio.form_of(await _body(request))
+        token = self._settings.twilio_auth_token
+        assert token is not None
+        url = f"{self._settings.public_url.rstrip('/')}/twilio/status?{request.url.query}"
+        twilio.verify(token.get_secret_value(), url, form, request.headers.get(twilio.SIGNATURE, ""))
+        word = twilio.word(request.query_params.get("notification", ""), form, self._secret)
+        return await self._take([word] if word else [])
+
+    async def ask(self, request: Request) -> Response:
+        """The page with the button."""
+        await self._limit(request, "unsubscribe", READERS)
+        return self._page(request, "ask")
+
+    async def opt_out(self, request: Request) -> Response:
+        """The button, or a mail program's own."""
+        await self._limit(request, "unsubscribe", READERS)
+        await _body(request)
+        try:
+            user_id, category = read_token(request.path_params["token"], self._secret)
+        except InvalidToken:
+            return self._page(request, "wrong")
+        await self._write(lambda db: unsubscribe.opt_out(db, user_id, category))
+        return self._page(request, "done")
+
+    def _page(self, request: Request, what: str) -> Response:
+        language = request.headers.get("accept-language", "")
+        try:
+            _, category = read_token(request.path_params["token"], self._secret)
+        except InvalidToken:
+            return HTMLResponse(unsubscribe.page("wrong", None, language), 404, unsubscribe.HEADERS)
+        return HTMLResponse(unsubscribe.page(what, category, language), 200, unsubscribe.HEADERS)
+
+    async def _take(self, words: Sequence[Word]) -> Response:
+        counts = await self._write(lambda db: feedback.apply(db, words)) if words else {}
+        log.info("taken up: %s", dict(counts))
+        return JSONResponse({"taken": dict(counts)})
+
+    async def _limit(self, request: Request, route: str, most: int) -> None:
+        caller = request.client.host if request.client else "nobody"
+        await run_in_threadpool(self._limits.check, route, caller, most)
+
+    async def _write(self, change: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self._engine.begin() as db:
+                return change(db)
+
+        return await run_in_threadpool(run)
+
+
+def _guarded(handler: Handler) -> Handler:
+    """Refusals as they are; a database that fails as 503, so that the provider tells it once more."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
+            return JSONResponse({"error": refusal.reason}, refusal.status, headers)
+        except (DBAPIError, psycopg.Error) as error:
+            log.warning("a request waits for its next time: %s", describe(error))
+            return JSONResponse({"error": "not now"}, 503, {"Retry-After": "30"})
+
+    return guarded
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body, unless it is too large."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST:
+            raise Refusal(413, f"the body has more than {LARGEST} bytes")
+    return bytes(body)
+
+
+__all__: Sequence[Any] = ["make_app"]

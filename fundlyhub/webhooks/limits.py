@@ -1,0 +1,54 @@
+"""How many requests a caller may make: counted in Redis for all processes, and here while Redis is away."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from logging import getLogger
+
+import redis
+
+from fundlyhub.webhooks.refusals import Refusal
+
+log = getLogger(__name__)
+
+WINDOW = 60
+"""Seconds over which requests are counted."""
+CALLERS = 10_000
+"""Callers that are counted here at most."""
+
+
+class Limits:
+    """Counts requests by route and caller."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        self._redis = (
+            redis.Redis.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5) if redis_url else None
+        )
+        self._own: Counter[str] = Counter()
+        self._window = 0
+        self._away = False
+
+    def check(self, route: str, caller: str, most: int) -> None:
+        """Raise Refusal when a caller has made more than ``most`` requests to a route in this minute."""
+        window = int(time.time()) // WINDOW
+        if self._count(f"fundlyhub:webhooks:{route}:{caller}:{window}", window) > most:
+            raise Refusal(429, "too many requests", retry_after=WINDOW - int(time.time()) % WINDOW)
+
+    def _count(self, key: str, window: int) -> int:
+        if self._redis is not None:
+            try:
+                with self._redis.pipeline() as pipe:
+                    pipe.incr(key)
+                    pipe.expire(key, 2 * WINDOW)
+                    count, _ = pipe.execute()
+                self._away = False
+                return int(count)
+            except redis.RedisError as error:
+                if not self._away:
+                    log.warning("Redis does not answer (%s): requests are counted here alone", type(error).__name__)
+                self._away = True
+        if window != self._window or len(self._own) > CALLERS:
+            self._window, self._own = window, Counter()
+        self._own[key] += 1
+        return self._own[key]
