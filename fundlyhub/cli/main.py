@@ -29,6 +29,7 @@ COMMANDS = {
     "relay": "Move events from the log to the queues.",
     "search": "Find campaigns, users and organizations.",
     "status": "How far the relay and the processors are.",
+    "suppressions": "Addresses that are not written to any more.",
     "webhooks": "Take up what providers tell, and serve the unsubscribe page.",
     "up": "Start everything that is not given, and keep it running.",
 }

@@ -21,13 +21,19 @@ def keyed_hash(purpose: str, value: str, secret: bytes) -> str:
 
 
 def address_hash(channel: ChannelName, address: str, secret: bytes) -> str:
-    """The hash of an address, in whatever way it is written; of a device's token as it is."""
+    """The hash of an address, in whatever way it is written."""
+    return keyed_hash(channel, normalized(channel, address), secret)
+
+
+def normalized(channel: ChannelName, address: str) -> str:
+    """An address in one way of writing: mail in small letters, a number without blanks, a device's token as it is."""
     match channel:
         case "email":
-            address = address.strip().casefold()
+            return address.strip().casefold()
         case "sms":
-            address = re.sub(r"[^0-9+]", "", address)
-    return keyed_hash(channel, address, secret)
+            return re.sub(r"[^0-9+]", "", address)
+        case _:
+            return address
 
 
 def unsubscribe_url(public_url: str, user_id: UUID, category: str, secret: bytes) -> str:

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
+from fundlyhub.processors.notifications.suppressions import Why, suppress
 
 Kind = Literal["delivered", "bounced", "undelivered", "complained"]
 """Bounced means that nobody is there for good; undelivered, that it did not get through this time."""
@@ -35,7 +36,7 @@ class Change(NamedTuple):
 
     state: str
     reason: str | None
-    suppress: str | None = None
+    suppress: Why | None = None
 
 
 # A word changes a message only when it tells more than what is known by now: so any order ends in the same.
@@ -71,10 +72,6 @@ _UPDATE = """
         provider_message_id = coalesce(provider_message_id, %(message_id)s)
     WHERE id = %(id)s
 """
-_SUPPRESS = """
-    INSERT INTO suppressions AS known (channel, address_hash, reason) VALUES (%(channel)s, %(hash)s, %(reason)s)
-    ON CONFLICT (channel, address_hash) DO UPDATE SET reason = 'bounced' WHERE excluded.reason = 'bounced'
-"""
 
 
 def apply(db: Connection, words: Sequence[Word]) -> Mapping[str, int]:
@@ -82,7 +79,7 @@ def apply(db: Connection, words: Sequence[Word]) -> Mapping[str, int]:
     counts: Counter[str] = Counter()
     ids = sorted({word.notification for word in words})
     known = {row.id: (row.state, row.reason) for row in db.exec_driver_sql(_LOCK, {"ids": ids})}
-    suppressed: dict[tuple[ChannelName, str], str] = {}
+    suppressed: dict[tuple[str, str], Why] = {}
     for word in words:
         if word.notification not in known:
             counts["unknown"] += 1
@@ -97,6 +94,5 @@ def apply(db: Connection, words: Sequence[Word]) -> Mapping[str, int]:
         db.exec_driver_sql(_UPDATE, {**given, "message_id": word.provider_message_id})
         if change.suppress and word.address_hash and suppressed.get((word.channel, word.address_hash)) != "bounced":
             suppressed[word.channel, word.address_hash] = change.suppress
-    for (channel, hashed), reason in sorted(suppressed.items()):
-        db.exec_driver_sql(_SUPPRESS, {"channel": channel, "hash": hashed, "reason": reason})
+    suppress(db, suppressed)
     return counts

@@ -13,6 +13,7 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.arrays import array
 from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications.notices import Category
+from fundlyhub.processors.notifications.suppressions import suppress
 
 # Locked, so that two workers count a user's messages one after the other.
 _CONTACTS = """
@@ -29,10 +30,6 @@ _CONTACTS = """
 _SUPPRESSED = """
     SELECT address_hash, reason FROM suppressions
     WHERE channel = %(channel)s AND address_hash = ANY (%(hashes)s::text[])
-"""
-_SUPPRESS = """
-    INSERT INTO suppressions (channel, address_hash, reason) VALUES (%(channel)s, %(hash)s, 'bounced')
-    ON CONFLICT (channel, address_hash) DO UPDATE SET reason = 'bounced'
 """
 _DEVICE_IS_GONE = "UPDATE devices SET gone_at = now() WHERE token = %(token)s AND gone_at IS NULL"
 
@@ -90,4 +87,4 @@ def forget(db: Connection, channel: ChannelName, address: str, secret: bytes) ->
     if channel == "push":
         db.exec_driver_sql(_DEVICE_IS_GONE, {"token": address})
     else:
-        db.exec_driver_sql(_SUPPRESS, {"channel": channel, "hash": address_hash(channel, address, secret)})
+        suppress(db, {(channel, address_hash(channel, address, secret)): "bounced"})
