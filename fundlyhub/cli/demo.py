@@ -22,6 +22,8 @@ from fundlyhub.embedded.stack import Stack
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 
+FILES = {f"FUNDLYHUB_{channel}_BACKEND": "file" for channel in ("EMAIL", "PUSH", "SMS")}
+"""Made-up people must not be written to, whatever this machine is set up for."""
 TOP = 5
 """Campaigns in the table."""
 
@@ -31,19 +33,21 @@ TOP = 5
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same stream.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the demo's servers; emptied at the start.")
+@click.option("--outage/--no-outage", default=True, show_default=True, help="Let the mail provider fail for a while.")
 @json_option
-def command(events: int, seed: int, keep: bool, data_dir: Path | None, as_json: bool) -> None:
-    """Bring all up, publish a stream of business transactions, and verify all that the processors keep.
+def command(events: int, seed: int, keep: bool, data_dir: Path | None, outage: bool, as_json: bool) -> None:
+    """Bring all up, publish a stream of business transactions, and verify all that the processors do.
 
-    Statistics, subscriptions, counts, feeds and search results are compared with a computation from the
-    business tables. Exit status 1 when anything differs. Servers that
-    FUNDLYHUB_* settings name are used; there only this run's events count.
+    Statistics, subscriptions, counts, feeds, search results and messages are compared with a computation from
+    the business tables. Exit status 1 when anything differs. Servers that FUNDLYHUB_* settings name are used;
+    there only this run's events count. Nobody is written to: messages become files, and during the outage they go
+    to a provider on this machine.
     """
     stop = stop_on_signals()
     configure(logging.WARNING)
     settings = get_settings()
     folder = (data_dir or settings.data_dir / "demo").resolve()
-    stack = Stack(settings.model_copy(update={"data_dir": folder}), on_death=_tell_of_death)
+    stack = Stack(settings.model_copy(update={"data_dir": folder}), variables=FILES, on_death=_tell_of_death)
     stack.take_folder()
     _empty(folder)
     with stack, _Display() as display:
@@ -53,7 +57,7 @@ def command(events: int, seed: int, keep: bool, data_dir: Path | None, as_json: 
         display.say("starting relay and worker")
         stack.start_services()
         try:
-            result = Demo(stack, events, seed, stop, display.show).run()
+            result = Demo(stack, events, seed, stop, display.show, outage=outage).run()
         except Stopped:
             click.echo("Stopped before the end: nothing was verified.", err=True)
             sys.exit(130)
@@ -61,6 +65,7 @@ def command(events: int, seed: int, keep: bool, data_dir: Path | None, as_json: 
         display.close()
         print_json(found) if as_json else _print(found, result)
         if keep:
+            stack.start_worker()  # after an outage it still sends to the provider that is gone
             _keep(stack, stop)
     sys.exit(0 if found["verified"] else 1)
 
@@ -129,6 +134,7 @@ def _print(found: dict[str, Any], result: Result) -> None:
     click.echo(
         "Checked: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found["checked"].items())
     )
+    _print_messages(found)
     latency = found["latency_ms"]
     click.echo(
         f"{found['events']:,} events committed ({found['rolled_back']:,} more rolled back, {found['duplicates']:,} "
@@ -139,6 +145,19 @@ def _print(found: dict[str, Any], result: Result) -> None:
         "Latency from commit to effect at 50 transactions/s: "
         f"p50 {latency['p50']} ms, p95 {latency['p95']} ms, p99 {latency['p99']} ms.\n"
         f"Clock: {found['clock']}. Broker: {found['broker']}. Seed {found['seed']}."
+    )
+
+
+def _print_messages(found: dict[str, Any]) -> None:
+    sent = ", ".join(f"{count:,} by {channel}" for channel, count in found["messages"].items())
+    click.echo(f"Messages sent, each once: {sent}.")
+    outage = found["outage"]
+    if outage is None:
+        click.echo("No outage was shown: it was not wanted, or fundlyhub[sendgrid] is not installed.")
+        return
+    click.echo(
+        f"Outage of the mail provider for {outage['seconds_down']} s with {outage['mails']} mails: "
+        f"{outage['refused']} requests were refused; its breaker went {' → '.join(outage['breaker'])}."
     )
 
 
@@ -156,7 +175,7 @@ def _keep(stack: Stack, stop: Any) -> None:
 def _empty(folder: Path) -> None:
     """The demo's numbers are its own: what an earlier run left goes, but for the lock that we hold."""
     forget(folder / "postgres")
-    for name in ("valkey", "log"):
+    for name in ("valkey", "log", "outbox"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 

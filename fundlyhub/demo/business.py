@@ -14,10 +14,9 @@ from sqlalchemy import text
 # What an older version of the demo left in another shape is made up, and goes; not the runs, whose numbers make ids.
 DDL = """
     DO $$ BEGIN
-        IF to_regclass('demo.campaigns') IS NOT NULL AND NOT EXISTS (
-            SELECT FROM pg_attribute WHERE attrelid = to_regclass('demo.campaigns') AND attname = 'at'
-        ) THEN
-            DROP TABLE IF EXISTS demo.users, demo.campaigns, demo.donations, demo.refunds, demo.follows;
+        IF to_regclass('demo.campaigns') IS NOT NULL AND to_regclass('demo.reach') IS NULL THEN
+            DROP TABLE IF EXISTS demo.users, demo.campaigns, demo.edits, demo.told, demo.donations, demo.refunds,
+                demo.follows;
         END IF;
     END $$;
     CREATE SCHEMA IF NOT EXISTS demo;
@@ -32,13 +31,17 @@ DDL = """
         at timestamptz NOT NULL);
     CREATE TABLE IF NOT EXISTS demo.donations (
         run int NOT NULL, id uuid PRIMARY KEY, campaign_id uuid NOT NULL, donor_id uuid, amount numeric NOT NULL,
-        currency text NOT NULL, is_anonymous boolean, completed_at timestamptz NOT NULL);
+        currency text NOT NULL, is_anonymous boolean, completed_at timestamptz NOT NULL, guest_email text);
     CREATE TABLE IF NOT EXISTS demo.refunds (
         run int NOT NULL, donation_id uuid NOT NULL, transaction_id text PRIMARY KEY, amount numeric NOT NULL,
         cumulative boolean NOT NULL);
     CREATE TABLE IF NOT EXISTS demo.follows (
         run int NOT NULL, follower_id uuid NOT NULL, kind text NOT NULL, followed_id uuid NOT NULL,
         follows boolean NOT NULL, at timestamptz NOT NULL);
+    CREATE TABLE IF NOT EXISTS demo.payouts (run int NOT NULL, id uuid PRIMARY KEY, user_id uuid NOT NULL);
+    CREATE TABLE IF NOT EXISTS demo.reach (
+        run int NOT NULL, user_id uuid PRIMARY KEY, device boolean NOT NULL, phone boolean NOT NULL,
+        wants_gifts boolean NOT NULL, wants_social boolean NOT NULL);
     CREATE INDEX IF NOT EXISTS donations_run_idx ON demo.donations (run);
     CREATE INDEX IF NOT EXISTS refunds_donation_idx ON demo.refunds (donation_id);
 """
@@ -48,10 +51,12 @@ EDIT = text("INSERT INTO demo.edits VALUES (:run, :campaign_id, :editor_id, :at)
 TOLD = text("INSERT INTO demo.told VALUES (:run, :kind, :id, :field, :value, :at)")
 DONATION = text(
     "INSERT INTO demo.donations"
-    " VALUES (:run, :id, :campaign_id, :donor_id, :amount, :currency, :is_anonymous, :completed_at)"
+    " VALUES (:run, :id, :campaign_id, :donor_id, :amount, :currency, :is_anonymous, :completed_at, :guest_email)"
 )
 REFUND = text("INSERT INTO demo.refunds VALUES (:run, :donation_id, :transaction_id, :amount, :cumulative)")
 FOLLOW = text("INSERT INTO demo.follows VALUES (:run, :follower_id, :kind, :followed_id, :follows, :at)")
+PAYOUT = text("INSERT INTO demo.payouts VALUES (:run, :id, :user_id)")
+REACH = text("INSERT INTO demo.reach VALUES (:run, :user_id, :device, :phone, :wants_gifts, :wants_social)")
 
 NEW_RUN = "INSERT INTO demo.runs (seed) VALUES (%s) RETURNING run"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,10 +28,14 @@ FIRST_NAMES, LAST_NAMES, NOUNS, DEEDS = (words.split() for words in (_FIRST, _LA
 
 @dataclass(slots=True)
 class Transaction:
-    """Business rows and events that are committed together, or rolled back together."""
+    """Business rows and events that are committed together, or rolled back together.
+
+    ``kept`` are rows of the App DB, which the API service writes before, in a transaction of its own.
+    """
 
     statements: list[Statement] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    kept: Sequence[Statement] = ()
     rolls_back: bool = False
     published_twice: bool = False
 

@@ -1,4 +1,4 @@
-"""Gifts and what becomes of them: completed, refunded in every shape, or failed. Pure."""
+"""Gifts and what becomes of them: completed, refunded in every shape, failed, or paid out. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from decimal import Decimal
 from uuid import UUID
 
-from fundlyhub import DonationCompleted, DonationFailed, DonationInitiated, DonationRefunded
+from fundlyhub import (
+    DonationCompleted,
+    DonationFailed,
+    DonationInitiated,
+    DonationRefunded,
+    PayoutCompleted,
+    PayoutRequested,
+)
 from fundlyhub.demo import business
-from fundlyhub.demo.cast import CURRENCIES, Cast, Transaction
+from fundlyhub.demo.cast import CURRENCIES, START, Cast, Transaction
 
 
 def donate(cast: Cast, transaction: Transaction) -> Iterator[Transaction]:
@@ -22,6 +29,7 @@ def donate(cast: Cast, transaction: Transaction) -> Iterator[Transaction]:
         currency = cast.rng.choice(list(CURRENCIES))
     donation, amount = cast.uuid(), cast.amount(currency)
     donor = None if cast.rng.random() < 0.2 else cast.rng.choice(cast.users)
+    guest_email = f"guest-{donation.hex}@example.org" if donor is None and cast.rng.random() < 0.5 else None
     anonymous, begun = cast.rng.choice((True, False, False, None)), cast.rng.random() < 0.2
     if begun:
         beginning = DonationInitiated(
@@ -32,13 +40,13 @@ def donate(cast: Cast, transaction: Transaction) -> Iterator[Transaction]:
     completion = DonationCompleted(
         donation_id=donation, campaign_id=campaign, donor_id=donor, amount=amount, currency=currency,
         net_amount=amount, payment_provider="stripe", transaction_id=f"pi_{donation.hex}",
-        is_anonymous=None if begun else anonymous,
+        is_anonymous=None if begun else anonymous, donor_email=guest_email,
     )  # fmt: skip
     event = cast.event(completion)
     row = {
         "run": cast.run, "id": donation, "campaign_id": campaign, "donor_id": donor, "amount": amount,
         "currency": currency, "is_anonymous": bool(anonymous) if begun else anonymous,
-        "completed_at": event.timestamp,
+        "completed_at": event.timestamp, "guest_email": guest_email,
     }  # fmt: skip
     transaction.add(business.DONATION, row, event)
     if cast.rng.random() < 0.06:
@@ -73,3 +81,21 @@ def fail(cast: Cast) -> Transaction:
         donation_id=f"pi_{cast.uuid().hex}", campaign_id=campaign, amount=cast.amount(currency), reason="declined"
     )
     return Transaction(events=[cast.event(payload)])
+
+
+def pay_out(cast: Cast) -> Iterator[Transaction]:
+    """A creator asks for money; it arrives later, or before anybody knows that he asked."""
+    campaign, owner, currency = cast.rng.choice(cast.campaigns)
+    request = cast.uuid()
+    asked, transaction = cast.amount(currency), Transaction()
+    payload = PayoutRequested(
+        request_id=request, user_id=owner, fundraiser_id=campaign, bank_account_id=cast.uuid(), amount_str=str(asked),
+        currency=currency, is_first_payout=True, risk_score=5,
+    )  # fmt: skip
+    transaction.add(business.PAYOUT, {"run": cast.run, "id": request, "user_id": owner}, cast.event(payload))
+    yield transaction
+    arrived = PayoutCompleted(
+        request_id=request, stripe_transfer_id=f"tr_{request.hex}", actual_arrival_date=START.date(),
+        completed_at=START,
+    )  # fmt: skip
+    yield Transaction(events=[cast.event(arrived)])

@@ -25,6 +25,7 @@ from fundlyhub import (
 )
 from fundlyhub.demo import business
 from fundlyhub.demo.cast import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS, START, Cast, Transaction
+from fundlyhub.demo.reach import kept, reach
 
 
 def register(cast: Cast) -> Transaction:
@@ -33,9 +34,12 @@ def register(cast: Cast) -> Transaction:
     cast.users.append(user)
     name = f"{cast.rng.choice(FIRST_NAMES)} {cast.rng.choice(LAST_NAMES)}"
     email = f"person{len(cast.users)}@example.org"
-    return cast.told(
-        "user", user, UserRegistered(user_id=user, email=email, name=name, registration_method="email"), name=name
-    )
+    payload = UserRegistered(user_id=user, email=email, name=name, registration_method="email")
+    transaction, number = cast.told("user", user, payload, name=name), len(cast.users)
+    row = reach(cast.run, user, number)
+    transaction.add(business.REACH, row)
+    transaction.kept = kept(row, number)
+    return transaction
 
 
 def found(cast: Cast) -> Transaction:

@@ -16,6 +16,9 @@ from fundlyhub.database.engines import make_engine
 from fundlyhub.demo import business
 from fundlyhub.demo.check import Comparison, compare
 from fundlyhub.demo.clock import Clock, claims, clock
+from fundlyhub.demo.messages import TELLERS, Told, check_messages, orphans, outbox
+from fundlyhub.demo.outage import Outage, Report, possible
+from fundlyhub.demo.provider import Provider
 from fundlyhub.demo.publisher import Publisher, Tally
 from fundlyhub.demo.stream import Stream
 from fundlyhub.embedded.stack import Stack
@@ -37,6 +40,8 @@ PROCESSORS: Mapping[str, type[Processor]] = {
 """What the demo waits for and checks."""
 TAKERS = Counter(kind for processor in PROCESSORS.values() for kind in processor.patterns())
 """How many of them take each event type; what none takes is passed over."""
+TELLING = Counter(kind for processor in TELLERS.values() for kind in processor.patterns())
+"""How many processors tell people of each event type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Result:
     run: int
     tally: Tally
     comparison: Comparison
+    told: Told
+    outage: Report | None
     rush: Clock
     steady: Clock
     seconds: float
@@ -70,13 +77,17 @@ class Demo:
     """A run on a stack whose servers and services are up."""
 
     def __init__(
-        self, stack: Stack, events: int, seed: int, stop: threading.Event, tell: Callable[[Progress], None]
-    ) -> None:
+        self, stack: Stack, events: int, seed: int, stop: threading.Event, tell: Callable[[Progress], None],
+        *, outage: bool = True,
+    ) -> None:  # fmt: skip
         self._settings: Settings = stack.settings
         self._stack, self._events, self._seed = stack, events, seed
-        self._stop, self._tell = stop, tell
+        self._stop, self._tell, self._with_outage = stop, tell, outage and possible()
         self._engine: Engine = make_engine("events", stack.settings)
-        self._publisher = Publisher(self._engine, TAKERS, stop)
+        self._app: Engine = make_engine("app", stack.settings)
+        self._publisher = Publisher(self._engine, TAKERS, stop, app=self._app, tellers=TELLING)
+        self._provider = Provider()
+        self._best, self._moved = -1, time.monotonic()
 
     def run(self) -> Result:
         """Publish, wait until all is applied, publish at a steady pace, wait again, and compare.
@@ -89,17 +100,19 @@ class Demo:
             stream = Stream(self._seed, run, self._events)
             self._rush(stream)
             rush = list(self._publisher.tally.wanted)
-            self._await_applied("rush")
+            self._await_all("rush", run)
             self._steady(stream)
             steady = self._publisher.tally.wanted[len(rush) :]
-            self._await_applied("steady")
+            self._await_all("steady", run)
+            outage = self._outage(stream, run) if self._with_outage else None
             names = list(PROCESSORS)
             return Result(
-                run, self._publisher.tally, compare(self._settings, run), clock(self._settings, names, rush),
-                clock(self._settings, names, steady), time.monotonic() - started,
+                run, self._publisher.tally, compare(self._settings, run), self._told(run), outage,
+                clock(self._settings, names, rush), clock(self._settings, names, steady), time.monotonic() - started,
             )  # fmt: skip
         finally:
             self._engine.dispose()
+            self._app.dispose()
 
     def _new_run(self) -> int:
         with connect("events", settings=self._settings) as db:
@@ -130,38 +143,57 @@ class Demo:
                 return
             self._publisher.commit(stream.donation())
 
-    def _await_applied(self, phase: str) -> None:
-        """Wait until every event has had all its effects; bounded by progress, not by time."""
-        best, moved = -1, time.monotonic()
-        while not self._stop.is_set():
-            now = self._progress(f"waiting ({phase})")
-            self._tell(now)
-            if now.applied >= now.wanted:
-                return
-            if now.applied > best:
-                best, moved = now.applied, time.monotonic()
-            elif time.monotonic() - moved > PATIENCE:
-                raise Unavailable(
-                    f"stuck: {now.applied:,} of {now.wanted:,} effects, {now.unrelayed:,} events are not relayed, "
-                    f"and nothing moved for {PATIENCE:.0f} s; see the logs in {self._stack.folder / 'log'}"
-                )
-            self._stack.supervisor.tend()
-            self._stop.wait(0.2)
-        raise Stopped
+    def _await_all(self, phase: str, run: int) -> None:
+        """Wait until every event has had all its effects, and everybody has been told of it."""
+        vain = orphans(self._settings, run, self._publisher.tally.told)
+        self._best = -1
+        while (now := self._progress(f"waiting ({phase})", vain)).applied < now.wanted:
+            self._pause(now)
 
-    def _progress(self, phase: str) -> Progress:
+    def _outage(self, stream: Stream, run: int) -> Report:
+        """The mail provider is away for a while; what waits for it goes out when it is back."""
+        self._best = -1
+        with self._provider.running():
+            outage = Outage(self._stack, self._provider, lambda phase: self._pause(self._progress(phase)))
+            outage_report = outage.run(lambda: self._publisher.commit(stream.registration()))
+            self._await_all("outage", run)
+        return outage_report
+
+    def _pause(self, now: Progress) -> None:
+        """A moment. Raises Stopped, and Unavailable when nothing has moved for long, however long all of it takes."""
+        self._tell(now)
+        if now.applied > self._best:
+            self._best, self._moved = now.applied, time.monotonic()
+        elif time.monotonic() - self._moved > PATIENCE:
+            raise Unavailable(
+                f"stuck while {now.phase}: {now.applied:,} of {now.wanted:,} effects, {now.unrelayed:,} events are not "
+                f"relayed, and nothing moved for {PATIENCE:.0f} s; see the logs in {self._stack.folder / 'log'}"
+            )
+        self._stack.supervisor.tend()
+        if self._stop.wait(0.2):
+            raise Stopped
+
+    def _progress(self, phase: str, vain: int = 0) -> Progress:
+        """Where the run is; ``vain`` is how many messages wait for what was rolled back."""
         tally = self._publisher.tally
-        wanted, committed, effects = list(tally.wanted), len(tally.positions), tally.effects
+        wanted, told, committed = list(tally.wanted), list(tally.told), len(tally.positions)
+        effects = tally.effects + tally.tellings - vain
         with connect("events", settings=self._settings, autocommit=True) as db:
             lag = relay_lag(db)
-        made = claims(self._settings, list(PROCESSORS), wanted)
+        made = claims(self._settings, list(PROCESSORS), wanted) + claims(self._settings, list(TELLERS), told)
         return Progress(phase, committed, lag["lag_events"], made, effects)
+
+    def _told(self, run: int) -> Told:
+        copies = outbox(self._stack.folder) + self._provider.taken
+        return check_messages(self._settings, run, self._publisher.tally.positions, copies)
 
 
 def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
     """The run as one JSON document."""
+    checked = {**result.comparison.checked, "messages": result.told.checked}
+    mismatches = result.comparison.mismatches + result.told.mismatches
     return {
-        "verified": not result.comparison.mismatches,
+        "verified": not mismatches,
         "events": len(result.tally.positions),
         "applied": len(result.tally.wanted),
         "passed_over": len(result.tally.positions) - len(result.tally.wanted),
@@ -169,9 +201,11 @@ def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
         "duplicates": result.tally.duplicates,
         "campaigns": len(result.comparison.titles),
         "effects": result.tally.effects,
-        "numbers": sum(result.comparison.checked.values()),
-        "checked": dict(result.comparison.checked),
-        "mismatches": result.comparison.mismatches,
+        "numbers": sum(checked.values()),
+        "checked": checked,
+        "messages": dict(result.told.sent),
+        "outage": result.outage.document() if result.outage else None,
+        "mismatches": mismatches,
         "throughput_events_per_s": round(result.rush.rate(), 1),
         "latency_ms": result.steady.latency_ms(),
         "clock": result.rush.source,

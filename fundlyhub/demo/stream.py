@@ -43,6 +43,10 @@ class Stream:
         list(gifts.donate(self.cast, transaction))
         return transaction
 
+    def registration(self) -> Transaction:
+        """One more user, who is to be welcomed."""
+        return people.register(self.cast)
+
     def _any(self) -> Transaction:
         rng = self.cast.rng
         chance = rng.random()
@@ -53,6 +57,10 @@ class Stream:
             for _ in range(rng.choice((1, 1, 1, 2, 3, 5))):
                 self._late += gifts.donate(self.cast, transaction)
             return transaction
-        if chance < 0.79:
+        if chance < 0.78:
             return gifts.fail(self.cast)
+        if chance < 0.80:
+            asked, arrived = gifts.pay_out(self.cast)
+            self._late.append(arrived)
+            return asked
         return people.follow(self.cast) if chance < 0.93 else people.change(self.cast)

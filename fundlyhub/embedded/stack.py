@@ -8,7 +8,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -25,9 +25,14 @@ from fundlyhub.settings import BRANCHES, Settings
 PARTS = ("postgres", "valkey", "relay", "worker")
 """What may be started; servers that the settings name are never started."""
 
+NO_VARIABLES: Mapping[str, str] = {}
+
 
 class Stack:
-    """Starts what is missing, in ``settings.data_dir``, and stops it all at the end. One at a time per folder."""
+    """Starts what is missing, in ``settings.data_dir``, and stops it all at the end. One at a time per folder.
+
+    ``variables`` go to all services, before those of this process's own environment.
+    """
 
     def __init__(
         self,
@@ -35,12 +40,13 @@ class Stack:
         *,
         only: Collection[str] = PARTS,
         concurrency: int = 2,
+        variables: Mapping[str, str] = NO_VARIABLES,
         on_death: Callable[[str, int, float], None] = lambda name, status, wait: None,
     ) -> None:
         if unknown := set(only) - set(PARTS):
             raise WrongUse(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
         self.folder = settings.data_dir.absolute()  # the servers work in "/"
-        self.settings, self._only, self._concurrency = settings, only, concurrency
+        self.settings, self._only, self._concurrency, self._variables = settings, only, concurrency, variables
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
         self.supervisor = Supervisor(self.folder / "log", on_death=on_death)
@@ -124,7 +130,7 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """What child processes need to find the servers."""
         # Celery's soft shutdown answers SIGTERM only under this variable.
-        return {**os.environ, **self._named(), "REMAP_SIGTERM": "SIGQUIT"}
+        return {**os.environ, **self._named(), **self._variables, "REMAP_SIGTERM": "SIGQUIT"}
 
     def write_environment(self) -> Path:
         """The settings as lines of NAME=VALUE for a shell, in a file that only its owner may read."""

@@ -283,3 +283,16 @@ def test_quiet_hours_hold_a_push_message_back_and_no_mail_and_nothing_urgent(ful
     full.sql("UPDATE app.notifications SET not_before = now()")
     full.run(PushNotificationProcessor, positions)
     assert full.states("new_donation") == {"email": "sent", "push": "sent"}
+
+
+def test_the_api_may_know_a_phone_before_anybody_knows_the_user(post: Post) -> None:
+    post.sql("INSERT INTO app.contacts (user_id, phone) VALUES (%s, '+12025550199')", JOHN)
+    follow = post.publish(UserFollowedUser(follower_id=ME, followed_user_id=JOHN))
+    assert post.run(PushNotificationProcessor, follow).outcomes == {"snoozed": 1}, "he may have a device by then"
+    signed_up = post.publish(registered(JOHN))
+    assert post.run(EmailNotificationProcessor, signed_up).outcomes == {"done": 1}
+    assert post.states("welcome") == {"email": "sent"}, "the registration itself tells the address"
+    post.sql("INSERT INTO app.devices (user_id, token) VALUES (%s, 'of-john')", JOHN)
+    post.known(registered(JOHN))
+    assert post.run(PushNotificationProcessor, follow).outcomes == {"done": 1}
+    assert post.states("new_follower") == {"push": "sent"}

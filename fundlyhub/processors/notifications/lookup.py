@@ -77,22 +77,24 @@ class Lookup:
         """A user, locked; None when nobody told us of him."""
         return people.read(self._db, [user_id]).get(user_id)
 
-    def known_user(self, user_id: UUID) -> Person:
-        """A user. Raises Missing."""
-        if found := self.user(user_id):
+    def known_user(self, user_id: UUID, name: str | None = None, email: str | None = None) -> Person:
+        """A user, by what his events told, else by what this one tells. Raises Missing when neither does.
+
+        The API service may have written his phone and his language before his registration was taken up: he is known
+        once an event has told his name or address, or that he is gone.
+        """
+        found = self.user(user_id) or Person(user_id)
+        if found.email or found.deleted:
             return found
-        raise Missing("unknown recipient")
+        if email is not None:
+            return replace(found, name=found.name or name, email=email)
+        if found.name is None:
+            raise Missing("unknown recipient")
+        return found
 
     def donor(self, donor_id: UUID | None, name: str | None, email: str | None) -> Person:
         """A donor: by his account, else by what the payment told. Raises Missing when neither is known."""
-        if donor_id is None:
-            return Person(None, name=name, email=email)
-        found = self.user(donor_id)
-        if found is None and email is None:
-            raise Missing("unknown recipient")
-        if found is None or (found.email is None and not found.deleted and email):
-            return replace(found or Person(donor_id, name=name), email=email)
-        return found
+        return Person(None, name=name, email=email) if donor_id is None else self.known_user(donor_id, name, email)
 
     def campaign(self, campaign_id: UUID) -> Campaign | None:
         """A campaign; None when nobody told us whose it is."""

@@ -56,8 +56,7 @@ def _campaign(campaign: Campaign | None) -> dict[str, Any]:
 
 
 def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Story:
-    known = lookup.user(payload.user_id)
-    return Story({}, known or Person(payload.user_id, name=payload.name, email=payload.email))
+    return Story({}, lookup.known_user(payload.user_id, payload.name, payload.email))
 
 
 def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
