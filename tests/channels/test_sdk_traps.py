@@ -96,6 +96,15 @@ class TestFcm:
         assert body["webpush"] == {"notification": {"tag": "n-1"}}
         assert fake.heard[0][0] == "/v1/projects/fundlyhub-test/messages:send"
 
+    # requests makes a GET of a redirected POST; its 200 is no acceptance, and the device's token is not for others.
+    def test_a_redirect_is_not_followed(self, tmp_path: Path) -> None:
+        with Fcm.running() as fake:
+            fake.behave(Behaviour(302, location=f"{fake.url}/elsewhere"))
+            with pytest.raises(Permanent):
+                fcm_at(fake.url, tmp_path).send(push())
+        assert fake.requests == 1
+        assert fake.accepted == []
+
     def test_a_long_reference_becomes_a_tag_that_all_take(self, tmp_path: Path) -> None:
         with Fcm.running() as fake:
             sender = fcm_at(fake.url, tmp_path)

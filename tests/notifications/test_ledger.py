@@ -1,0 +1,105 @@
+"""How a message changes hands: by its token alone, and while the lease runs by nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Connection
+
+from fundlyhub.database import get_engine
+from fundlyhub.processors.notifications import ledger
+from fundlyhub.processors.notifications.ledger import Hold, Key, Planned, Row
+from fundlyhub.settings import Settings
+
+KEY = Key(UUID(int=1), "email", "welcome")
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def db(settings: Settings) -> Iterator[Connection]:
+    with get_engine("app").connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@pytest.fixture
+def row(db: Connection) -> Row:
+    """One message that may be sent."""
+    ledger.plan(db, KEY, 1, True, [Planned("ada", None, None, None)])
+    return now(db)
+
+
+def now(db: Connection) -> Row:
+    return ledger.read(db, KEY, ["ada"])["ada"]
+
+
+def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Hold:
+    """The hold of a worker that got it."""
+    hold = Hold(row.id, uuid4())
+    assert ledger.take(db, hold, "sendgrid", lease, again=again, replayed_after=after)
+    return hold
+
+
+def refused(db: Connection, row: Row, *, again: bool = True, after: datetime | None = None) -> bool:
+    return not ledger.take(db, Hold(row.id, uuid4()), "sendgrid", 60, again=again, replayed_after=after)
+
+
+def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
+    ledger.sent(db, taken(db, row), "m1")
+    ledger.plan(db, KEY, 1, True, [Planned("ada", None, "opted out", None), Planned("ben", None, "no address", None)])
+    assert now(db).state == "sent"
+    assert ledger.read(db, KEY, ["ben"])["ben"].state == "skipped"
+
+
+def test_a_message_that_is_being_sent_is_nobody_elses_until_its_lease_is_over(db: Connection, row: Row) -> None:
+    first = taken(db, row)
+    assert refused(db, row), "its lease runs, whatever the second worker has read before"
+    ledger.release(db, first, "503", 0)
+    taken(db, row, lease=-1)
+    assert refused(db, row, again=False), "it may have gone out"
+    assert not refused(db, row, again=True)
+
+
+def test_who_has_lost_a_message_releases_and_ends_nothing(db: Connection, row: Row) -> None:
+    lost = taken(db, row, lease=-1)
+    owner = taken(db, row)
+    ledger.release(db, lost, "503", 0)
+    ledger.end(db, lost, "failed", "late", NOW)
+    ledger.sent(db, lost, "late")
+    assert now(db).state == "sending"
+    ledger.sent(db, owner, "m1")
+    assert now(db).state == "sent"
+
+
+def test_what_is_sent_or_skipped_is_never_taken_again_not_even_by_a_replay(db: Connection, row: Row) -> None:
+    ledger.sent(db, taken(db, row), "m1")
+    assert refused(db, row, after=datetime.max.replace(tzinfo=UTC))
+    ledger.plan(db, KEY, 1, True, [Planned("ben", None, "opted out", None)])
+    assert refused(db, ledger.read(db, KEY, ["ben"])["ben"], after=datetime.max.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize("state", ["failed", "unknown"])
+def test_what_failed_is_taken_again_only_by_a_replay_that_came_after(db: Connection, row: Row, state: str) -> None:
+    ledger.end(db, taken(db, row), state, "400", NOW)
+    assert refused(db, row)
+    assert refused(db, row, after=datetime(2020, 1, 1, tzinfo=UTC)), "it failed once more since then"
+    assert not refused(db, row, after=NOW)
+
+
+def test_a_released_message_waits(db: Connection, row: Row) -> None:
+    ledger.release(db, taken(db, row), "429", 50)
+    wait = now(db).wait
+    assert now(db).state == "queued"
+    assert wait is not None
+    assert 40 < wait <= 50
+
+
+def test_a_webhook_that_was_quicker_than_the_answer_stays(db: Connection, row: Row) -> None:
+    hold = taken(db, row)
+    db.exec_driver_sql("UPDATE notifications SET state = 'delivered', provider_message_id = 'm0'")
+    ledger.sent(db, hold, None)
+    assert now(db).state == "delivered"
+    ledger.release(db, hold, "503", 0)
+    assert now(db).state == "delivered"
