@@ -16,7 +16,8 @@ from rich.table import Table
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.up import addresses, for_another_shell
 from fundlyhub.cli.wiring import stop_on_signals
-from fundlyhub.demo.run import Demo, Progress, Result, Stopped, report
+from fundlyhub.demo.report import Result, report
+from fundlyhub.demo.run import Demo, Progress, Stopped
 from fundlyhub.embedded.postgres import forget
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.observability.logs import configure

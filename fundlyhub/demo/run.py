@@ -7,19 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Engine
 
 from fundlyhub.database import connect
 from fundlyhub.database.engines import make_engine
 from fundlyhub.demo import business
-from fundlyhub.demo.check import Comparison, compare
-from fundlyhub.demo.clock import Clock, claims, clock
+from fundlyhub.demo.check import compare
+from fundlyhub.demo.clock import claims, clock
 from fundlyhub.demo.messages import TELLERS, Told, check_messages, orphans, outbox
 from fundlyhub.demo.outage import Outage, Report, possible
 from fundlyhub.demo.provider import Provider
-from fundlyhub.demo.publisher import Publisher, Tally
+from fundlyhub.demo.publisher import Publisher
+from fundlyhub.demo.report import Result
 from fundlyhub.demo.stream import Stream
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.errors import Unavailable
@@ -53,20 +53,6 @@ class Progress:
     unrelayed: int
     applied: int
     wanted: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a run came to. ``rush`` is the clock of the first phase, ``steady`` that of the paced one."""
-
-    run: int
-    tally: Tally
-    comparison: Comparison
-    told: Told
-    outage: Report | None
-    rush: Clock
-    steady: Clock
-    seconds: float
 
 
 class Stopped(Exception):
@@ -186,31 +172,3 @@ class Demo:
     def _told(self, run: int) -> Told:
         copies = outbox(self._stack.folder) + self._provider.taken
         return check_messages(self._settings, run, self._publisher.tally.positions, copies)
-
-
-def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
-    """The run as one JSON document."""
-    checked = {**result.comparison.checked, "messages": result.told.checked}
-    mismatches = result.comparison.mismatches + result.told.mismatches
-    return {
-        "verified": not mismatches,
-        "events": len(result.tally.positions),
-        "applied": len(result.tally.wanted),
-        "passed_over": len(result.tally.positions) - len(result.tally.wanted),
-        "rolled_back": result.tally.rolled_back,
-        "duplicates": result.tally.duplicates,
-        "campaigns": len(result.comparison.titles),
-        "effects": result.tally.effects,
-        "numbers": sum(checked.values()),
-        "checked": checked,
-        "messages": dict(result.told.sent),
-        "outage": result.outage.document() if result.outage else None,
-        "mismatches": mismatches,
-        "throughput_events_per_s": round(result.rush.rate(), 1),
-        "latency_ms": result.steady.latency_ms(),
-        "clock": result.rush.source,
-        "seconds": round(result.seconds, 1),
-        "seed": seed,
-        "run": result.run,
-        "broker": broker,
-    }
