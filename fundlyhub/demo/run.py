@@ -76,7 +76,7 @@ class Demo:
         self._best, self._moved = -1, time.monotonic()
 
     def run(self) -> Result:
-        """Publish, wait until all is applied, publish at a steady pace, wait again, and compare.
+        """Publish, wait until all is applied, publish at a steady pace, let the mail provider fail, and compare.
 
         Raises Stopped, or Unavailable when nothing moves any more.
         """
@@ -135,6 +135,8 @@ class Demo:
         self._best = -1
         while (now := self._progress(f"waiting ({phase})", vain)).applied < now.wanted:
             self._pause(now)
+        if self._stop.is_set():
+            raise Stopped
 
     def _outage(self, stream: Stream, run: int) -> Report:
         """The mail provider is away for a while; what waits for it goes out when it is back."""

@@ -39,7 +39,7 @@ def folder(server_root: Path) -> Path:
 @pytest.mark.timeout(300)
 def test_it_verifies_every_number_and_says_so_in_one_document(folder: Path) -> None:
     done = subprocess.run(
-        argv(folder, "--events", "1500", "--json"),
+        argv(folder, "--events", "1000", "--json"),
         # A machine that is set up to send: made-up people are not written to all the same.
         env={**WITHOUT, "FUNDLYHUB_EMAIL_BACKEND": "smtp", "FUNDLYHUB_SMTP_URL": "smtp://127.0.0.1:1"},
         capture_output=True,
@@ -51,14 +51,14 @@ def test_it_verifies_every_number_and_says_so_in_one_document(folder: Path) -> N
     found = json.loads(done.stdout)
     assert found["verified"] is True
     assert found["mismatches"] == []
-    assert found["events"] >= 1_500
+    assert found["events"] >= 1_000
     assert found["applied"] + found["passed_over"] == found["events"]
     assert found["rolled_back"] > 0
     assert found["duplicates"] > 0
     assert found["effects"] > found["applied"]
     assert min(found["checked"].values()) > 20
-    assert found["messages"]["email"] > 1_000
-    assert found["messages"]["push"] > 50
+    assert found["messages"]["email"] > 700
+    assert found["messages"]["push"] > 20
     assert found["outage"]["mails"] == 100
     assert found["outage"]["refused"] < 30, "only what was under way when the breaker opened, and probes"
     path = found["outage"]["breaker"]
