@@ -1,0 +1,54 @@
+"""What a run of the demo came to, and the same as one JSON document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fundlyhub.demo.check import Comparison
+from fundlyhub.demo.clock import Clock
+from fundlyhub.demo.messages import Told
+from fundlyhub.demo.outage import Report
+from fundlyhub.demo.publisher import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to. ``rush`` is the clock of the first phase, ``steady`` that of the paced one."""
+
+    run: int
+    tally: Tally
+    comparison: Comparison
+    told: Told
+    outage: Report | None
+    rush: Clock
+    steady: Clock
+    seconds: float
+
+
+def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
+    """The run as one JSON document."""
+    checked = {**result.comparison.checked, "messages": result.told.checked}
+    mismatches = result.comparison.mismatches + result.told.mismatches
+    return {
+        "verified": not mismatches,
+        "events": len(result.tally.positions),
+        "applied": len(result.tally.wanted),
+        "passed_over": len(result.tally.positions) - len(result.tally.wanted),
+        "rolled_back": result.tally.rolled_back,
+        "duplicates": result.tally.duplicates,
+        "campaigns": len(result.comparison.titles),
+        "effects": result.tally.effects,
+        "numbers": sum(checked.values()),
+        "checked": checked,
+        "messages": dict(result.told.sent),
+        "outage": result.outage.document() if result.outage else None,
+        "mismatches": mismatches,
+        "throughput_events_per_s": round(result.rush.rate(), 1),
+        "latency_ms": result.steady.latency_ms(),
+        "clock": result.rush.source,
+        "seconds": round(result.seconds, 1),
+        "seed": seed,
+        "run": result.run,
+        "broker": broker,
+    }
