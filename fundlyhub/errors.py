@@ -7,6 +7,7 @@
     ├── Unavailable                a server cannot be reached or is not ready          (exit status 1)
     │   ├── NotMigrated            a database is older than the code
     │   └── NewerDatabase          a database is newer than the code
+    ├── WrongState                 what is asked of a thing does not fit the state that it is in
     ├── InvalidEvent               an event was refused at the door
     │   ├── UnknownEventType       no such type: a typo, most likely
     │   ├── UnknownVersion         the type is known, this version of it is not
@@ -44,6 +45,10 @@ class NotMigrated(Unavailable):
 
 class NewerDatabase(Unavailable):
     """A database was migrated by a newer version of the code."""
+
+
+class WrongState(FundlyHubError):
+    """A thing is not there, or not in the state that is wanted; somebody else may have been faster."""
 
 
 class InvalidEvent(FundlyHubError):

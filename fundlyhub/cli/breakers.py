@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +15,12 @@ import redis
 from fundlyhub.channels.breaker import SERVICES, Breaker
 from fundlyhub.channels.breaker_storage import RedisStorage
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.cli.who import by_option
+from fundlyhub.errors import Unavailable
 from fundlyhub.settings import get_settings
 
 service = click.argument("name", type=click.Choice(SERVICES))
 reason_option = click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
-by_option = click.option("--by", "who", help="Who does it; without it, the account that runs the command.")
 
 
 @click.group("breakers", invoke_without_command=True)
@@ -47,10 +46,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @service
 @reason_option
 @by_option
-def open_(name: str, reason: str, who: str | None) -> None:
+def open_(name: str, reason: str, who: str) -> None:
     """Let no call to a service through until its breaker is closed by hand. Messages wait."""
     with _redis() as url:
-        _breaker(name, url).open_by_hand(reason, who or _account())
+        _breaker(name, url).open_by_hand(reason, who)
     click.echo(f"{name} is not called any more until `fundlyhub breakers close {name} --reason TEXT`.")
 
 
@@ -58,10 +57,10 @@ def open_(name: str, reason: str, who: str | None) -> None:
 @service
 @reason_option
 @by_option
-def close(name: str, reason: str, who: str | None) -> None:
+def close(name: str, reason: str, who: str) -> None:
     """Let calls to a service through again, few at first."""
     with _redis() as url:
-        done = _breaker(name, url).close_by_hand(reason, who or _account())
+        done = _breaker(name, url).close_by_hand(reason, who)
     click.echo(f"{name} is called again, little by little." if done else f"{name}: the breaker is closed already.")
 
 
@@ -115,13 +114,6 @@ def _counts(one: Mapping[str, Any]) -> str:
 
 def _reason(one: Mapping[str, Any]) -> str:
     return f"{one['reason']} ({one['who']})" if one["reason"] else ""
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        raise WrongUse("this account has no name: say who you are with --by") from None
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from fundlyhub.errors import FundlyHubError, WrongUse
 COMMANDS = {
     "breakers": "Which outside services are called; open and close their circuit breakers.",
     "demo": "Bring all up, publish a stream of events, and verify every number.",
+    "dlq": "Dead letters: look at them, correct, replay, discard, restore and move them.",
     "events": "Publish events from files; export schemas and docs.",
     "feed": "What those that a user follows did.",
     "migrate": "Bring the databases to this version's tables.",

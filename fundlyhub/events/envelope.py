@@ -126,13 +126,13 @@ class Event(BaseModel):
         return {key: value for key, value in self.model_dump(by_alias=True).items() if value is not None}
 
 
-def dumps(value: Any) -> bytes:
-    """JSON with Decimals as numbers, exactly.
+def dumps(value: Any, *, pretty: bool = False) -> bytes:
+    """JSON with Decimals as numbers, exactly; ``pretty`` is for people.
 
     Raises InvalidEvent for what JSON cannot say.
     """
     try:
-        return orjson.dumps(value, default=_exact)
+        return orjson.dumps(value, default=_exact, option=orjson.OPT_INDENT_2 if pretty else None)
     except TypeError as error:  # orjson's JSONEncodeError
         raise InvalidEvent(f"payload: cannot be JSON: {error}") from None
 

@@ -1,4 +1,4 @@
-"""Publishing envelopes from a file, one JSON object a line: good lines go in, bad ones are reported."""
+"""Reading files of JSON lines, and publishing envelopes from one: good lines go in, bad ones are reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class LineReport:
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
+    """A line of a file; of one that is too long only the beginning."""
+
     number: int
     text: bytes
     is_too_long: bool
@@ -43,7 +45,7 @@ def publish_lines(file: BinaryIO) -> Iterator[LineReport]:
     adds the rest.
     """
     report = LineReport()
-    for chunk in _chunks(_lines(file)):
+    for chunk in in_chunks(numbered_lines(file)):
         events = list(_parsed(chunk, report))
         try:
             _publish(events, report)
@@ -55,7 +57,7 @@ def publish_lines(file: BinaryIO) -> Iterator[LineReport]:
         yield report
 
 
-def _lines(file: BinaryIO) -> Iterator[_Line]:
+def numbered_lines(file: BinaryIO) -> Iterator[Line]:
     """The lines of a file; of one that is too long only the beginning is ever in memory."""
     number = 0
     while text := file.readline(MAX_LINE + 1):
@@ -64,11 +66,12 @@ def _lines(file: BinaryIO) -> Iterator[_Line]:
         rest = text
         while rest and not rest.endswith(b"\n") and len(rest) > MAX_LINE:
             rest = file.readline(MAX_LINE + 1)
-        yield _Line(number, text.removeprefix(_BOM) if number == 1 else text, is_too_long)
+        yield Line(number, text.removeprefix(_BOM) if number == 1 else text, is_too_long)
 
 
-def _chunks(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
-    chunk: list[_Line] = []
+def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    """Lines in lists that are small enough for one transaction, and for memory."""
+    chunk: list[Line] = []
     size = 0
     for line in lines:
         chunk.append(line)
@@ -80,7 +83,7 @@ def _chunks(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
         yield chunk
 
 
-def _parsed(chunk: list[_Line], report: LineReport) -> Iterator[tuple[int, Event]]:
+def _parsed(chunk: list[Line], report: LineReport) -> Iterator[tuple[int, Event]]:
     for line in chunk:
         if not line.text.strip():
             continue

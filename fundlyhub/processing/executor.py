@@ -76,7 +76,8 @@ def _afterwards(processor: type[Processor]) -> None:
 
 
 def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
-    if not refused and all(run.outcome and not run.counted for run in runs) and not work.attempts:
+    known = work.attempts or work.replayed
+    if not refused and all(run.outcome and not run.counted for run in runs) and not known:
         return report_of(runs)  # nothing to write down: the usual case costs no transaction
     with get_engine("events").begin() as log:
         return settle(log, processor, work, refused, runs, now=_now(), rng=random.Random())

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from fundlyhub.events import Event
 from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Postponed
-from fundlyhub.processing.dead_letters import DeadLetter
+from fundlyhub.processing.dead_letters import Action, DeadLetter
 from fundlyhub.processing.outcome import Dead, Done, History, Outcome, Retry, Skipped, Snoozed, decide
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.work import Refused, Work
@@ -91,10 +91,12 @@ def settle(
             letters.append(_letter(failure, history, now))
         elif isinstance(outcome, (Retry, Snoozed)):
             postponed.append(_postponed(failure, outcome, now))
+    # The letters before the attempts, as operators do: in another order the two would wait for each other.
+    dead_letters.resolve(db, processor.name, _replayed(work, refused, runs))
+    dead_letters.record(db, processor.name, letters, now=now)
     attempts.forget(db, processor.name, (p for p in finished if p is not None and _known(work, runs, p)))
     attempts.forget(db, processor.name, (letter.position for letter in letters))
     attempts.record(db, processor.name, postponed, now=now)
-    dead_letters.record(db, processor.name, letters, now=now)
     report.resend = _messages(postponed, now)
     if unrun:
         report.resend.append(Resend(tuple(p for p in unrun if p is not None), 1, careful=True))
@@ -107,6 +109,21 @@ def settle(
 def report_of(runs: Iterable[Run]) -> Report:
     """The outcomes that are decided already."""
     return Report(Counter(type(run.outcome).__name__.lower() for run in runs if run.outcome))
+
+
+def _replayed(work: Work, refused: Iterable[Refused], runs: Iterable[Run]) -> dict[int, Action | None]:
+    """The events here that a person has sent again: applied now, found applied before, or not done with."""
+    ends: dict[int, Action | None] = {item.stored.position: None for item in refused}
+    for run in runs:
+        if run.event.position is not None:
+            ends[run.event.position] = _end(run.outcome)
+    return {position: end for position, end in sorted(ends.items()) if position in work.replayed}
+
+
+def _end(outcome: Outcome | None) -> Action | None:
+    if isinstance(outcome, Done):
+        return "applied"
+    return "skipped" if isinstance(outcome, Skipped) else None
 
 
 def _failures(refused: Iterable[Refused], runs: Iterable[Run]) -> Iterable[_Failure]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 
@@ -13,6 +13,7 @@ from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
 from fundlyhub.processing import attempts, dead_letters
+from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.processor import Delivery, Processor
 
 log = getLogger(__name__)
@@ -64,8 +65,10 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
     if len(rows) < len(wanted):
         log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
     known = attempts.read(db, processor.name, wanted)
-    resting = dead_letters.settled(db, processor.name, wanted)
-    work = Work(attempts=known, replayed=dead_letters.replayed(db, processor.name, wanted))
+    letters = _letters(db, processor, rows)
+    resting = {position for position, letter in letters.items() if letter.rests}
+    dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
+    work = Work(attempts=known, replayed=_replayed(letters))
     latest = datetime.now(UTC) + EARLY
     for row in rows:
         if row.position in resting:
@@ -75,7 +78,25 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
             work.not_due.append(row.position)
             continue
         try:
-            work.ready.append(Event.stored(row))
+            work.ready.append(Event.stored(_corrected(row, letters.get(row.position))))
         except FundlyHubError as error:
             work.refused.append(Refused(row, error))
     return work
+
+
+def _letters(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> dict[int, Known]:
+    """The dead letters of these events; one of another event at the position does not count."""
+    ids = {row.position: row.id for row in rows}
+    letters = dead_letters.known(db, processor.name, list(ids))
+    return {position: letter for position, letter in letters.items() if letter.event_id == ids[position]}
+
+
+def _replayed(letters: Mapping[int, Known]) -> dict[int, datetime]:
+    return {position: letter.last_failed_at for position, letter in letters.items() if letter.state == "replayed"}
+
+
+def _corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
+    """The event with the payload that a person has put in the place of its own, for this processor alone."""
+    if letter is None or letter.version is None:
+        return row
+    return replace(row, version=letter.version, payload=letter.payload)

@@ -161,7 +161,7 @@ class Relay:
         """Try until it works; None when stopped meanwhile. Only outages are waited out."""
         retrying = Retrying(
             wait=wait_random_exponential(multiplier=0.2, max=10),
-            retry=retry_if_exception(_is_passing),
+            retry=retry_if_exception(is_passing),
             stop=stop_when_event_set(self._stop),
             sleep=sleep_using_event(self._stop),
             before_sleep=_tell,
@@ -170,7 +170,7 @@ class Relay:
         return retrying(action)
 
 
-def _is_passing(error: BaseException) -> bool:
+def is_passing(error: BaseException) -> bool:
     """A database that is away, or a broker that is, or takes no message just now."""
     if is_outage(error) or isinstance(error, (kombu.exceptions.KombuError, OSError)):
         return True

@@ -11,11 +11,12 @@ from fundlyhub.database import get_engine
 from fundlyhub.processing.idempotency import claimed
 from fundlyhub.processing.processor import Processor
 
+# A resolved letter is no trace: what it stood for is applied, and has a claim, or else is missing.
 _HELD = """
     SELECT position FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
     UNION ALL
     SELECT position FROM events.dead_letters
-    WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+    WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[]) AND state <> 'resolved'
 """
 
 

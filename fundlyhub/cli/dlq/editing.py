@@ -1,0 +1,115 @@
+"""`fundlyhub dlq edit`: correct an event's payload in an editor, by a JSON patch, or from a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, BinaryIO
+
+import click
+
+from fundlyhub.cli.dlq.selecting import events_db
+from fundlyhub.cli.output import json_option, print_json
+from fundlyhub.cli.who import by_option
+from fundlyhub.errors import FundlyHubError, InvalidEvent, WrongState, WrongUse
+from fundlyhub.events.envelope import dumps
+from fundlyhub.events.log import decode
+from fundlyhub.events.rules import parse_json
+from fundlyhub.processing import dead_letters
+from fundlyhub.processing.dead_letters import Corrected, Draft
+
+
+@click.command("edit", short_help="Correct the payload of an event, for the processor that gave up on it.")
+@click.argument("letter", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.option("--patch", type=click.File("rb"), help="A JSON patch (RFC 6902) to apply; - is stdin.")
+@click.option("--payload", type=click.File("rb"), help="The whole new payload; - is stdin.")
+@click.option("--undo", is_flag=True, help="Let the event's own payload count again.")
+@click.option("--reason", help="Why; it is kept, and shown to everybody.")
+@by_option
+@json_option
+def edit(
+    letter: int, patch: BinaryIO | None, payload: BinaryIO | None, undo: bool, reason: str | None, who: str,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Correct the payload of an open letter's event; without an option, in $EDITOR.
+
+    The new payload is checked as `publish_event` checks it. It counts for this letter's processor alone, from its
+    next run on: replay the letter then. The event in the log stays as it is.
+    """
+    if sum((patch is not None, payload is not None, undo)) > 1:
+        raise WrongUse("give one of --patch, --payload and --undo")
+    if undo:
+        with events_db() as db:
+            dead_letters.undo(db, letter, who=who, reason=reason)
+        _tell(letter, None, as_json)
+        return
+    with events_db() as db:
+        draft = dead_letters.draft(db, letter)
+    if payload is not None:
+        done = _saved(draft, payload.read(), who, reason)
+    elif patch is not None:
+        operations = _parsed(patch.read(), "the patch")
+        done = _saved(draft, dumps(dead_letters.patched(_readable(draft), operations)), who, reason)
+    else:
+        done = _edited(draft, who, reason)
+    _tell(letter, done, as_json)
+
+
+def _edited(draft: Draft, who: str, reason: str | None) -> Corrected:
+    """In the editor, and there again when it is refused and somebody is there to ask."""
+    is_person = sys.stdin.isatty()
+    if not is_person and not any(os.environ.get(name) for name in ("VISUAL", "EDITOR")):
+        raise WrongUse("set $EDITOR, or give --patch or --payload")
+    text = before = dumps(_readable(draft), pretty=True).decode()
+    while True:
+        text = _in_editor(text)
+        if text.strip() == before:
+            raise WrongState("nothing was changed in the editor: nothing is saved")
+        try:
+            return _saved(draft, text, who, reason)
+        except InvalidEvent as error:
+            if not is_person:
+                raise
+            click.echo(f"refused: {error}", err=True)
+            if not click.confirm("Edit it again?", default=True, err=True):
+                raise
+
+
+def _in_editor(text: str) -> str:
+    """A text as the editor leaves it. Its file is readable by this account alone, and removed."""
+    try:
+        return click.edit(text, extension=".json", require_save=False) or ""
+    except click.ClickException as error:
+        raise FundlyHubError(f"{error.format_message()}: nothing is saved") from None
+
+
+def _saved(draft: Draft, text: bytes | str, who: str, reason: str | None) -> Corrected:
+    payload = _parsed(text, "the payload")
+    with events_db() as db:
+        return dead_letters.correct(db, draft.letter, payload, who=who, reason=reason, as_of=draft.as_of)
+
+
+def _parsed(text: bytes | str, what: str) -> Any:
+    try:
+        return parse_json(text)
+    except InvalidEvent as error:
+        raise InvalidEvent(f"{what}: {error}") from None
+
+
+def _readable(draft: Draft) -> Any:
+    if draft.payload is None:
+        raise WrongState(f"the payload of dead letter {draft.letter} is too large to be edited: give a whole one")
+    return decode(draft.payload)
+
+
+def _tell(letter: int, done: Corrected | None, as_json: bool) -> None:
+    """Names of fields only: what is in them is people's data."""
+    if as_json:
+        changed, ignored = (done.changed, done.ignored) if done else ((), ())
+        print_json({"id": letter, "changed": changed, "ignored": ignored, "undone": done is None})
+    elif done is None:
+        click.echo(f"{letter}: the event's own payload counts again")
+    else:
+        if done.ignored:
+            click.echo(f"{letter}: the type knows no {', '.join(done.ignored)}; left out", err=True)
+        click.echo(f"{letter}: saved ({', '.join(done.changed) or 'nothing differs'}); `fundlyhub dlq replay {letter}`")

@@ -1,0 +1,80 @@
+"""`fundlyhub dlq export` and `import`: letters as lines of JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from fundlyhub.cli.dlq.selecting import STATES, events_db, filters, in_state, prepare
+from fundlyhub.cli.output import json_option, print_json
+from fundlyhub.cli.who import by_option
+from fundlyhub.errors import FundlyHubError
+from fundlyhub.processing import dead_letters
+from fundlyhub.processing.dead_letters import Filter, ImportReport
+
+
+@click.command("export", short_help="Write letters to a file, one JSON object a line.")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@filters
+@click.option("--state", type=click.Choice((*STATES, "all")), default="all", show_default=True)
+@click.option("--payload", is_flag=True, help="Write what the events say too: it may be people's data.")
+def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
+    """Write letters to FILE (or - for stdout), one JSON object a line.
+
+    What the events say is left out unless --payload asks for it; with it, corrected payloads go along. FILE is
+    readable by this account alone.
+    """
+    wanted, written = in_state(wanted, state), 0
+    with events_db() as db, _opened(file) as out:
+        for line in dead_letters.export_lines(db, wanted, payload=payload):
+            out.write(line)
+            written += 1
+    click.echo(f"{written:,} {'letter' if written == 1 else 'letters'} written", err=True)
+
+
+@click.command("import", short_help="Take in the letters of an export.")
+@click.argument("file", type=click.File("rb"))
+@by_option
+@json_option
+def import_(file: BinaryIO, who: str, as_json: bool) -> None:
+    """Take in the letters of an export from FILE (or - for stdin).
+
+    Good lines go in, bad ones are reported with their number and the reason; then the exit status is 1. A letter that
+    was changed later than its line says stays as it is, so importing a file twice is harmless. Nothing is replayed.
+    """
+    prepare()
+    report = ImportReport()
+    with Progress(disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
+        task = progress.add_task("Importing", total=None)
+        for report in dead_letters.import_lines(file, who=who):
+            progress.update(task, completed=report.lines)
+    refused = [{"line": line, "reason": reason} for line, reason in report.refused]
+    if as_json:
+        print_json({"imported": report.imported, "unchanged": report.unchanged, "refused": refused})
+    else:
+        for line, reason in report.refused:
+            click.echo(f"line {line}: {reason}", err=True)
+        click.echo(f"{report.imported:,} imported, {report.unchanged:,} unchanged, {len(refused):,} refused")
+    if refused:
+        sys.exit(1)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise FundlyHubError(f"cannot write {file}: {error.strerror}") from None
+    with os.fdopen(descriptor, "wb") as out:
+        yield out

@@ -1,0 +1,61 @@
+"""Dead letters: events that a processor gave up on, kept with their error until a person decides.
+
+Workers ``record`` and ``resolve`` them; operators ``find``, ``show``, ``correct``, ``replay``, ``discard``, ``restore``
+and move them. The functions of operators take a connection to the Events DB and work in its transaction; ``replay`` and
+``import_lines`` make their own. Who does something is always named, and kept in the audit.
+"""
+
+from fundlyhub.processing.dead_letters.audit import timeline
+from fundlyhub.processing.dead_letters.canary import End, Terms
+from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, correct, draft, patched, undo
+from fundlyhub.processing.dead_letters.deciding import UNKNOWN, Changes, discard, restore
+from fundlyhub.processing.dead_letters.faults import describe, error_class
+from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids
+from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
+from fundlyhub.processing.dead_letters.recording import DeadLetter, Known, forget_waits, known, record, resolve
+from fundlyhub.processing.dead_letters.replaying import Replayed, Send, choose, replay
+from fundlyhub.processing.dead_letters.showing import Shown, show
+from fundlyhub.processing.dead_letters.words import Action, Entry, Letter, State
+
+__all__ = [
+    "UNKNOWN",
+    "Action",
+    "Changes",
+    "Corrected",
+    "DeadLetter",
+    "Draft",
+    "End",
+    "Entry",
+    "Filter",
+    "Group",
+    "ImportReport",
+    "Known",
+    "Letter",
+    "Replayed",
+    "Send",
+    "Shown",
+    "State",
+    "Terms",
+    "choose",
+    "correct",
+    "count",
+    "describe",
+    "discard",
+    "draft",
+    "error_class",
+    "export_lines",
+    "find",
+    "forget_waits",
+    "groups",
+    "ids",
+    "import_lines",
+    "known",
+    "patched",
+    "record",
+    "replay",
+    "resolve",
+    "restore",
+    "show",
+    "timeline",
+    "undo",
+]

@@ -1,0 +1,114 @@
+"""Finding dead letters: lists, groups of one fault, and the ids that a filter selects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fundlyhub.processing.dead_letters.words import Letter, State
+
+# What each part of a filter asks. Only those that are given are in a query: the planner sees them alone.
+_CONDITIONS = {
+    "processor": "d.processor = %(processor)s",
+    "type": "d.type = %(type)s",
+    "error": "d.error_class = %(error)s",
+    "fingerprint": "d.fingerprint = %(fingerprint)s",
+    "aggregate_type": "d.aggregate_type = %(aggregate_type)s",
+    "aggregate_id": "d.aggregate_id = %(aggregate_id)s",
+    "older_than": "d.last_failed_at < clock_timestamp() - %(older_than)s",
+    "newer_than": "d.last_failed_at >= clock_timestamp() - %(newer_than)s",
+    "state": "d.state = %(state)s",
+}
+COLUMNS = """
+    d.id, d.processor, d.position, d.event_id, d.type, d.error_class, d.error_message, d.fingerprint, d.attempts,
+    d.first_failed_at, d.last_failed_at, d.state, d.aggregate_type, d.aggregate_id, d.changed_at,
+    EXISTS (SELECT FROM events.corrections c
+            WHERE c.processor = d.processor AND c.position = d.position AND c.event_id = d.event_id) AS corrected
+"""
+"""The columns of a ``Letter``."""
+_FIND = f"""
+    SELECT {COLUMNS} FROM events.dead_letters d WHERE CONDITIONS
+    ORDER BY d.last_failed_at DESC, d.id DESC LIMIT %(limit)s
+"""  # noqa: S608  # our own constants
+_COUNT = "SELECT count(*) FROM events.dead_letters d WHERE CONDITIONS"
+_IDS = "SELECT d.id FROM events.dead_letters d WHERE CONDITIONS ORDER BY d.position, d.processor"
+_GROUPS = """
+    SELECT g.fingerprint, g.letters, s.processor, s.type, s.error_class, s.error_message, g.first, g.last, g.sample
+    FROM (SELECT d.fingerprint, count(*) AS letters, min(d.first_failed_at) AS first, max(d.last_failed_at) AS last,
+                 max(d.id) AS sample
+          FROM events.dead_letters d WHERE CONDITIONS
+          GROUP BY d.fingerprint ORDER BY letters DESC, d.fingerprint LIMIT %(limit)s) g
+    JOIN events.dead_letters s ON s.id = g.sample
+    ORDER BY g.letters DESC, g.fingerprint
+"""
+_STATES = "SELECT id, state FROM events.dead_letters WHERE id = ANY (%(ids)s::bigint[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which letters; what is None does not count. Ages are those of the last failure."""
+
+    processor: str | None = None
+    type: str | None = None
+    error: str | None = None
+    """The error's class."""
+    fingerprint: str | None = None
+    aggregate_type: str | None = None
+    aggregate_id: str | None = None
+    older_than: timedelta | None = None
+    newer_than: timedelta | None = None
+    state: State | None = "open"
+
+    def query(self, query: str) -> str:
+        """A query of ours with this filter's conditions in it."""
+        given = [condition for name, condition in _CONDITIONS.items() if getattr(self, name) is not None]
+        return query.replace("CONDITIONS", " AND ".join(given) or "true")
+
+    def values(self, **more: Any) -> dict[str, Any]:
+        """The values for its conditions."""
+        given = {name: value for name in _CONDITIONS if (value := getattr(self, name)) is not None}
+        return {**given, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Letters that look alike; ``type``, ``error`` and ``message`` are those of the sample, the newest of them."""
+
+    fingerprint: str
+    letters: int
+    processor: str
+    type: str
+    error: str
+    message: str
+    first_failed_at: datetime
+    last_failed_at: datetime
+    sample: int
+
+
+def find(db: Connection, wanted: Filter, *, limit: int) -> list[Letter]:
+    """Letters, the newest failure first."""
+    return [Letter(*row) for row in db.exec_driver_sql(wanted.query(_FIND), wanted.values(limit=limit))]
+
+
+def count(db: Connection, wanted: Filter) -> int:
+    """How many there are."""
+    return int(db.exec_driver_sql(wanted.query(_COUNT), wanted.values()).scalar_one())
+
+
+def groups(db: Connection, wanted: Filter, *, limit: int) -> list[Group]:
+    """Letters by fingerprint, the largest group first."""
+    return [Group(*row) for row in db.exec_driver_sql(wanted.query(_GROUPS), wanted.values(limit=limit))]
+
+
+def ids(db: Connection, wanted: Filter) -> list[int]:
+    """The ids of all of them, in the order of their events."""
+    return list(db.exec_driver_sql(wanted.query(_IDS), wanted.values()).scalars())
+
+
+def states(db: Connection, letters: Sequence[int]) -> dict[int, State]:
+    """The states of those of these letters that exist."""
+    return {id: state for id, state in db.exec_driver_sql(_STATES, {"ids": list(letters)})}  # noqa: C416  # rows

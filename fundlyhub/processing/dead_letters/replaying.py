@@ -1,0 +1,181 @@
+"""Sending dead letters again: in one transaction each portion, then to the broker, then a look at what became of them.
+
+The row of attempts is the safety net: what is committed and never reaches the broker is sent by the sweep when that
+row is due. The run itself is the executor's, with its claims: an event that was applied meanwhile is not applied again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from fundlyhub.database import get_engine
+from fundlyhub.errors import Unavailable
+from fundlyhub.processing.dead_letters.audit import named, reasoned
+from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
+from fundlyhub.processing.dead_letters.deciding import unchanged
+from fundlyhub.processing.registry import processors
+from fundlyhub.settings import get_settings
+
+Send = Callable[[str, Sequence[int]], None]
+"""Hands positions to the queue of the processor of this name, to be run although they wait for a retry.
+
+It raises Unavailable when the broker does not take them."""
+
+POLL = 0.2
+"""Seconds between two looks at the results."""
+
+_CHOOSE = """
+    SELECT id FROM events.dead_letters
+    WHERE id = ANY (%(ids)s::bigint[]) AND state = 'open' AND processor = ANY (%(processors)s)
+    ORDER BY position, processor
+"""
+# Letters are locked in the order in which all lock them; see ``deciding``.
+_REPLAY = """
+    WITH chosen AS (
+        SELECT id FROM events.dead_letters
+        WHERE id = ANY (%(ids)s::bigint[]) AND state = 'open' AND processor = ANY (%(processors)s)
+        ORDER BY processor, position FOR UPDATE
+    ), replayed AS (
+        UPDATE events.dead_letters d SET state = 'replayed', changed_at = clock_timestamp()
+        FROM chosen WHERE d.id = chosen.id
+        RETURNING d.id, d.processor, d.position
+    ), due AS (
+        INSERT INTO events.attempts AS a (processor, position, attempts, first_seen, next_at)
+        SELECT processor, position, 0, clock_timestamp(), clock_timestamp() + make_interval(secs => %(net)s)
+        FROM replayed ORDER BY processor, position
+        ON CONFLICT (processor, position) DO UPDATE
+            SET attempts = 0, first_seen = excluded.first_seen, next_at = excluded.next_at, error_class = NULL
+    ), noted AS (
+        INSERT INTO events.dead_letter_audit (letter_id, who, action, details)
+        SELECT id, %(who)s, 'replayed', %(details)s FROM replayed ORDER BY id
+    )
+    SELECT id, processor, position FROM replayed ORDER BY position
+"""
+_ENDS = """
+    SELECT d.id, CASE d.state
+        WHEN 'replayed' THEN 'pending' WHEN 'open' THEN 'failed' WHEN 'discarded' THEN 'discarded'
+        ELSE (SELECT a.action FROM events.dead_letter_audit a
+              WHERE a.letter_id = d.id AND a.action IN ('applied', 'skipped') ORDER BY a.id DESC LIMIT 1) END
+    FROM events.dead_letters d WHERE d.id = ANY (%(ids)s::bigint[])
+"""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay came to: ids of letters by their end, those that were not sent, and why it stopped."""
+
+    ends: dict[int, End] = field(default_factory=dict)
+    unchanged: dict[int, str] = field(default_factory=dict)
+    """Letters that were not open, with the state that they are in."""
+    left: tuple[int, ...] = ()
+    """Letters that it did not come to."""
+    stopped: str | None = None
+
+    def ended(self, *ends: End) -> list[int]:
+        """The letters that came to one of these ends."""
+        return sorted(id for id, end in self.ends.items() if end in ends)
+
+
+def choose(db: Connection, ids: Sequence[int]) -> tuple[list[int], dict[int, str]]:
+    """Which of these letters can be replayed, in the order of their events, and why the others cannot: a dry run."""
+    names = list(processors())
+    able = list(db.exec_driver_sql(_CHOOSE, {"ids": list(ids), "processors": names}).scalars())
+    return able, _unable(db, ids, able)
+
+
+def replay(
+    ids: Sequence[int],
+    send: Send,
+    *,
+    who: str,
+    reason: str | None = None,
+    terms: Terms | None = None,
+    progress: Callable[[Replayed], None] = lambda _: None,
+) -> Replayed:
+    """Send letters again, those that are open; ``progress`` is told whenever something is known anew.
+
+    A broker that takes no message is no error: it stops there, and the sweep sends what was committed. Raises
+    WrongUse without a name.
+    """
+    terms = terms or Terms()
+    who, reason = named(who), None if reason is None else reasoned(reason)
+    report = Replayed()
+    with get_engine("events").begin() as db:
+        able, report.unchanged = choose(db, ids)
+    for wave in waves(able, terms):
+        taken = _send_wave(wave, send, report, terms, who, reason)
+        progress(report)
+        if terms.wait and report.stopped is None:
+            _await(taken, report, terms, progress)
+            report.stopped = why_stop([report.ends[id] for id in taken], terms)
+        if report.stopped is not None:
+            break
+    report.left = tuple(id for id in able if id not in report.ends and id not in report.unchanged)
+    return report
+
+
+def _send_wave(
+    wave: Sequence[int], send: Send, report: Replayed, terms: Terms, who: str, reason: str | None
+) -> list[int]:
+    """The letters of a wave that were still open, now under way."""
+    taken: list[int] = []
+    for portion in portions(wave, terms.rate):
+        began = time.monotonic()
+        with get_engine("events").begin() as db:
+            rows = _commit(db, portion, who, reason)
+            report.unchanged |= _unable(db, portion, [id for id, _, _ in rows])
+        report.ends |= dict.fromkeys((id for id, _, _ in rows), "pending")
+        taken += [id for id, _, _ in rows]
+        report.stopped = _publish(rows, send)
+        if report.stopped is not None:
+            break
+        if terms.rate is not None:
+            time.sleep(max(0.0, len(portion) / terms.rate - (time.monotonic() - began)))
+    return taken
+
+
+def _commit(db: Connection, ids: Sequence[int], who: str, reason: str | None) -> Sequence[tuple[int, str, int]]:
+    values = {"ids": list(ids), "processors": list(processors()), "who": who, "details": reason}
+    rows = db.exec_driver_sql(_REPLAY, {**values, "net": get_settings().sweep_grace})
+    return [(id, processor, position) for id, processor, position in rows]
+
+
+def _publish(rows: Sequence[tuple[int, str, int]], send: Send) -> str | None:
+    """Hand over what is committed; if the broker does not take it, why."""
+    positions: dict[str, list[int]] = {}
+    for _, processor, position in rows:
+        positions.setdefault(processor, []).append(position)
+    try:
+        for processor, some in positions.items():
+            send(processor, some)
+    except Unavailable as error:
+        return f"{error}; the sweep sends what is under way"
+    return None
+
+
+def _await(taken: Sequence[int], report: Replayed, terms: Terms, progress: Callable[[Replayed], None]) -> None:
+    """Look at the results until all are there, or the time is over."""
+    end = time.monotonic() + terms.timeout
+    while taken:
+        with get_engine("events").begin() as db:
+            report.ends |= _ends(db, taken)
+        progress(report)
+        if time.monotonic() >= end or all(report.ends[id] != "pending" for id in taken):
+            return
+        time.sleep(POLL)
+
+
+def _ends(db: Connection, ids: Sequence[int]) -> Mapping[int, End]:
+    return {id: end for id, end in db.exec_driver_sql(_ENDS, {"ids": list(ids)})}  # noqa: C416  # rows
+
+
+def _unable(db: Connection, ids: Sequence[int], able: Sequence[int]) -> dict[int, str]:
+    """Why these are not replayed: their state, or that nobody here knows their processor."""
+    rest = unchanged(db, ids, able)
+    return {
+        id: "of a processor that is not part of this code" if state == "open" else state for id, state in rest.items()
+    }

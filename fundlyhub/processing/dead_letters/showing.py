@@ -1,0 +1,84 @@
+"""One dead letter with all that is known of it: its traceback, its event, and what happened to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.errors import WrongState
+from fundlyhub.processing.dead_letters.audit import timeline
+from fundlyhub.processing.dead_letters.finding import COLUMNS
+from fundlyhub.processing.dead_letters.words import Entry, Letter
+
+_LETTER = f"SELECT d.traceback, {COLUMNS} FROM events.dead_letters d WHERE d.id = %(id)s"  # noqa: S608  # ours
+_ENVELOPE = """
+    SELECT position, id, type, version, greatest(least(occurred_at, '9999-12-30'), '0001-01-02'), recorded_at,
+           correlation_id, causation_id
+    FROM events.events WHERE position = %(position)s AND id = %(event_id)s
+"""
+_PEOPLES_DATA = """
+    SELECT jsonb_pretty(e.payload), jsonb_pretty(e.metadata), jsonb_pretty(c.payload)
+    FROM events.events e
+    LEFT JOIN events.corrections c
+           ON c.processor = %(processor)s AND c.position = e.position AND c.event_id = e.id
+    WHERE e.position = %(position)s AND e.id = %(event_id)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event without what it says: payload and metadata are people's data."""
+
+    position: int
+    id: UUID
+    type: str
+    version: str
+    timestamp: datetime
+    recorded_at: datetime
+    correlation_id: UUID | None
+    causation_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an event says, as JSON text, and the payload that stands in the place of its own."""
+
+    payload: str
+    metadata: str
+    corrected_payload: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A letter, and around it what helps to decide. ``event`` is None when it is not in the log any more."""
+
+    letter: Letter
+    traceback: str
+    timeline: tuple[Entry, ...]
+    event: Envelope | None
+    content: Content | None
+
+
+def show(db: Connection, letter: int, *, payload: bool = False) -> Shown:
+    """All about one letter; what its event says only when ``payload`` asks for it.
+
+    Raises WrongState when there is no such letter.
+    """
+    row = db.exec_driver_sql(_LETTER, {"id": letter}).one_or_none()
+    if row is None:
+        raise WrongState(f"there is no dead letter {letter}")
+    traceback, *columns = row
+    found = Letter(*columns)
+    where = {"processor": found.processor, "position": found.position, "event_id": found.event_id}
+    envelope = db.exec_driver_sql(_ENVELOPE, where).one_or_none()
+    content = db.exec_driver_sql(_PEOPLES_DATA, where).one_or_none() if payload else None
+    return Shown(
+        letter=found,
+        traceback=traceback,
+        timeline=tuple(timeline(db, letter)),
+        event=None if envelope is None else Envelope(*envelope),
+        content=None if content is None else Content(*content),
+    )

@@ -1,0 +1,52 @@
+"""The states of a dead letter, what may be done to it, and what it tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+State = Literal["open", "replayed", "discarded", "resolved"]
+"""``open`` rests until a person decides; ``replayed`` is under way again; ``discarded`` rests for good, unless it is
+restored; ``resolved`` was replayed, and its event is applied."""
+
+Action = Literal[
+    "failed", "replayed", "applied", "skipped", "edited", "edit undone", "discarded", "restored", "imported"
+]
+"""What the audit tells; ``skipped`` is a replay that found its event applied before."""
+
+WORKER = "worker"
+"""Who it was, where it was no person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as lists show it. Its texts are our own: no value of the event is in them."""
+
+    id: int
+    processor: str
+    position: int
+    event_id: UUID
+    type: str
+    error: str
+    message: str
+    fingerprint: str
+    attempts: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    state: State
+    aggregate_type: str | None
+    aggregate_id: str | None
+    changed_at: datetime
+    corrected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit: when, who, what, and why or with which result."""
+
+    at: datetime
+    who: str
+    action: Action
+    details: str | None
