@@ -30,6 +30,8 @@ COMMANDS = [
     ("relay", "status"),
     ("relay", "rebase", "--floor", "0"),
     ("events", "publish", "-"),
+    ("dlq", "list"),
+    ("dlq", "replay", "--all"),
 ]
 WORKER = ("-A", "fundlyhub", "worker", "-Q", "projections", "-c", "1")
 every_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -9,13 +9,20 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from alembic import command
 
-from fundlyhub.database.migrate import check, migrate, require_current
+from fundlyhub.database.engines import make_engine
+from fundlyhub.database.migrate import _config, check, migrate, require_current
 from fundlyhub.errors import NewerDatabase, NotMigrated
 from fundlyhub.settings import Settings
 from tests.support.command import dsns, environment, fundlyhub
 
 Make = Callable[[], str]
+LETTER = """
+    INSERT INTO events.dead_letters (processor, position, event_id, type, error_class, error_message, traceback,
+        fingerprint, attempts, first_failed_at, last_failed_at)
+    SELECT 'p', position, id, type, 'Permanent', 'never', '', 'f', 1, now(), now() FROM events.events
+"""
 SCHEMAS = """
     SELECT nspname FROM pg_namespace WHERE nspname IN ('events', 'app', 'analytics') ORDER BY 1
 """
@@ -93,6 +100,29 @@ def test_a_newer_database_is_refused_and_none_is_touched(empty_database: Make, n
         migrate(in_one(dsn))
     assert schemas(dsn) == [newer]
     assert sorted(states(in_one(dsn))) == ["behind", "behind", "newer"]
+
+
+def test_letters_of_the_first_release_keep_what_they_were_and_are_in_the_audit(empty_database: Make) -> None:
+    dsn = empty_database()
+    migrate(in_one(dsn))
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("SELECT events.publish_event('search.query.submitted', '{}', aggregate_type => 'search',"
+                   " aggregate_id => 'x')")  # fmt: skip
+        config = _config("events", None)
+    engine = make_engine("events", in_one(dsn), pooled=False)
+    for step in ("downgrade", "upgrade"):
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            if step == "downgrade":
+                command.downgrade(config, "events_0001")
+                connection.exec_driver_sql(LETTER)
+            else:
+                command.upgrade(config, "head")
+    with psycopg.connect(dsn) as db:
+        letters = "SELECT state, aggregate_type, aggregate_id, changed_at = last_failed_at FROM events.dead_letters"
+        assert db.execute(letters).fetchall() == [("open", "search", "x", True)]
+        audit = "SELECT who, action, details FROM events.dead_letter_audit"
+        assert db.execute(audit).fetchall() == [("worker", "failed", "never")]
 
 
 def test_a_failure_half_way_leaves_nothing_of_its_branch(empty_database: Make) -> None:

@@ -120,6 +120,16 @@ def test_claims_dead_letters_and_attempts_are_traces(swept: Swept) -> None:
     assert swept.taken() == [[sent[3]]]
 
 
+def test_a_resolved_letter_without_its_claim_is_no_trace(swept: Swept) -> None:
+    """The Analytics DB was restored to a time before the replay."""
+    sent = swept.publish("permanent", "permanent")
+    execute(TestCountProcessor, sent)
+    swept.db.execute("UPDATE events.dead_letters SET state = 'resolved' WHERE position = %s", (sent[0],))
+    swept.sweep(0)
+    swept.sweep(11)
+    assert swept.taken() == [[sent[0]]]
+
+
 def test_what_is_settled_is_not_looked_at_again(swept: Swept) -> None:
     execute(TestCountProcessor, swept.publish("a", "b"))
     before = swept.cursors["test_count"].seen

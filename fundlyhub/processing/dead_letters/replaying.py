@@ -108,13 +108,14 @@ def replay(
         able, report.unchanged = choose(db, ids)
     for wave in waves(able, terms):
         taken = _send_wave(wave, send, report, terms, who, reason)
+        report.left = tuple(id for id in able if id not in report.ends and id not in report.unchanged)
         progress(report)
         if terms.wait and report.stopped is None:
             _await(taken, report, terms, progress)
-            report.stopped = why_stop([report.ends[id] for id in taken], terms)
+            if report.left:  # else there is nothing to stop: the ends tell it all
+                report.stopped = why_stop([report.ends[id] for id in taken], terms)
         if report.stopped is not None:
             break
-    report.left = tuple(id for id in able if id not in report.ends and id not in report.unchanged)
     return report
 
 
