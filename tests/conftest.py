@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -99,13 +100,8 @@ def dsn(postgres: Postgres, template: str) -> Iterator[str]:
 @pytest.fixture
 def settings(dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Settings]:
     """This process's settings: a fresh database, and Valkey as broker."""
-    variables = {
-        "FUNDLYHUB_BROKER_URL": valkey.url,
-        "FUNDLYHUB_REDIS_URL": valkey.url,
-        "FUNDLYHUB_DATA_DIR": str(tmp_path),
-    }
-    with _environment({**_dsns(dsn), **SECRET, **variables}):
-        yield get_settings()
+    with environment_of(dsn, valkey, tmp_path) as ready:
+        yield ready
 
 
 @pytest.fixture
@@ -123,6 +119,19 @@ def platform(request: pytest.FixtureRequest, dsn: str, valkey: Valkey, tmp_path:
     environment = {**_dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
     with _environment(environment), Platform(environment, dsn, broker, tmp_path) as ready:
         yield ready
+
+
+@contextmanager
+def environment_of(dsn: str, valkey: Valkey, folder: Path, **more: str) -> Iterator[Settings]:
+    """This process's settings while it works with one database, and with Valkey as broker; ``more`` are others."""
+    variables = {
+        "FUNDLYHUB_BROKER_URL": valkey.url,
+        "FUNDLYHUB_REDIS_URL": valkey.url,
+        "FUNDLYHUB_DATA_DIR": str(folder),
+        **more,
+    }
+    with _environment({**_dsns(dsn), **SECRET, **variables}):
+        yield get_settings()
 
 
 def _dsns(dsn: str) -> dict[str, str]:

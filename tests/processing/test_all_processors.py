@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 
 import pytest
 
-from fundlyhub.database import connect, get_engine
-from fundlyhub.demo import business
 from fundlyhub.demo.check import compare
 from fundlyhub.demo.clock import claims
-from fundlyhub.demo.publisher import Publisher, Tally
-from fundlyhub.demo.run import PROCESSORS, TAKERS
-from fundlyhub.demo.stream import Stream
+from fundlyhub.demo.publisher import Tally
+from fundlyhub.demo.run import PROCESSORS
 from fundlyhub.settings import get_settings
 from tests.support.platform import Platform, wait_until
+from tests.support.traffic import published
 
 QUEUES = "writes,projections"
-
-
-def published(events: int) -> tuple[int, Tally]:
-    """A run of the demo's stream, committed; its number, and what was committed."""
-    with connect("events") as db:
-        db.execute(business.DDL)
-        row = db.execute(business.NEW_RUN, (events,)).fetchone()
-    assert row is not None
-    publisher = Publisher(get_engine("events"), TAKERS, threading.Event())
-    publisher.run(Stream(events, row[0], events).transactions())
-    return int(row[0]), publisher.tally
 
 
 def made(tally: Tally) -> int:
