@@ -30,6 +30,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "processing": {*BASE, "database", "events", "observability"},
     "processors": {*BASE, "database", "events", "channels", "processing"},
     "relay": {*BASE, "database", "events", "processing", "observability"},
+    "verification": {*BASE, "database", "events", "processing", "processors", "relay"},
     "__init__": {*BASE, "events"},
 }
 WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}

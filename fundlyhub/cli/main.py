@@ -31,6 +31,7 @@ COMMANDS = {
     "search": "Find campaigns, users and organizations.",
     "status": "How far the relay and the processors are.",
     "suppressions": "Addresses that are not written to any more.",
+    "verify": "Compare the log with claims, tables and messages; send what is missing again.",
     "webhooks": "Take up what providers tell, and serve the unsubscribe page.",
     "up": "Start everything that is not given, and keep it running.",
 }

@@ -65,7 +65,7 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
     if len(rows) < len(wanted):
         log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
     known = attempts.read(db, processor.name, wanted)
-    letters = _letters(db, processor, rows)
+    letters = letters_of(db, processor, rows)
     resting = {position for position, letter in letters.items() if letter.rests}
     dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
     work = Work(attempts=known, replayed=_replayed(letters))
@@ -78,13 +78,13 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
             work.not_due.append(row.position)
             continue
         try:
-            work.ready.append(Event.stored(_corrected(row, letters.get(row.position))))
+            work.ready.append(Event.stored(corrected(row, letters.get(row.position))))
         except FundlyHubError as error:
             work.refused.append(Refused(row, error))
     return work
 
 
-def _letters(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> dict[int, Known]:
+def letters_of(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> dict[int, Known]:
     """The dead letters of these events; one of another event at the position does not count."""
     ids = {row.position: row.id for row in rows}
     letters = dead_letters.known(db, processor.name, list(ids))
@@ -95,7 +95,7 @@ def _replayed(letters: Mapping[int, Known]) -> dict[int, datetime]:
     return {position: letter.last_failed_at for position, letter in letters.items() if letter.state == "replayed"}
 
 
-def _corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
+def corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
     """The event with the payload that a person has put in the place of its own, for this processor alone."""
     if letter is None or letter.version is None:
         return row

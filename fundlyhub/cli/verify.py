@@ -1,0 +1,124 @@
+"""`fundlyhub verify`: the log against claims, tables and messages, and what is missing sent again."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.wiring import known_processors
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import WrongUse
+from fundlyhub.observability.logs import configure
+from fundlyhub.settings import get_settings
+from fundlyhub.verification import Report, Tell, verify
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+SHOWN = 50
+"""Findings in the table; --json lists more."""
+
+
+@click.command("verify")
+@click.option("--processor", "names", multiple=True, metavar="NAME", help="Only this one; may be given several times.")
+@click.option("--sample", type=click.IntRange(1), help="So many events and campaigns, drawn by chance.")
+@click.option("--since", type=click.IntRange(0), default=0, metavar="POSITION", help="Only events after this one.")
+@click.option("--grace", type=click.FloatRange(0), metavar="SECONDS", help="How long an event may be on its way.")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=0, metavar="SECONDS",
+    help="Wait until nothing is in flight, at most so long; what is left then is missing.",
+)  # fmt: skip
+@click.option("--no-tables", is_flag=True, help="Compare traces and messages only: quick, and blind to wrong numbers.")
+@click.option("--repair", is_flag=True, help="Send what is missing again, and with --wait look once more.")
+@json_option
+def command(
+    names: tuple[str, ...], sample: int | None, since: int, grace: float | None, wait: float, no_tables: bool,
+    repair: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare the log with claims, tables and messages; name each event that is missing, double, different or stuck.
+
+    Tables are made anew from the log in a schema of their own, by the processors' own code, and compared row by row;
+    workers may go on meanwhile. Exit status 1 when anything is found.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the schema goes, as at Ctrl-C
+    configure(logging.WARNING)
+    processors = dict(known_processors())
+    if unknown := [name for name in names if name not in processors]:
+        raise WrongUse(f"no such processor: {', '.join(unknown)}; there are {', '.join(processors)}")
+    require_current("events", "app", "analytics")
+    with _progress() as tell:
+        report = verify(
+            get_settings(), {name: cls for name, cls in processors.items() if not names or name in names},
+            app=_app(repair), sample=sample, since=since, grace=grace, wait=wait, tables=not no_tables, repair=repair,
+            tell=tell,
+        )  # fmt: skip
+    print_json(report.document()) if as_json else _print(report)
+    sys.exit(0 if report.ok else 1)
+
+
+def _app(needed: bool) -> Celery | None:
+    """The app, where a broker is set: its queues tell what is only waiting. Raises WrongUse when it is needed."""
+    settings = get_settings()
+    if not needed and settings.broker_url is None:
+        return None
+    settings.broker  # noqa: B018  # a missing URL is better said before Celery is loaded
+    from fundlyhub.celery import app
+
+    return app
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """A bar on stderr; nothing where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
+        task = progress.add_task("Verifying", total=None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what.capitalize(), completed=done, total=total or None)
+
+        yield tell
+
+
+def _print(report: Report) -> None:
+    listed = report.findings.listed
+    if listed:
+        print_table(
+            f"Found: {_counts(report.findings.counts)}",
+            ("kind", "processor", "position", "event", "what", "expected", "found"),
+            [
+                (f.kind, f.processor, f.position, f.event_id, f.what, _plain(f.expected), _plain(f.found))
+                for f in listed[:SHOWN]
+            ],
+        )
+    if (hidden := report.findings.counts.total() - min(SHOWN, len(listed))) > 0:
+        click.echo(f"And {hidden:,} more; --json lists up to {len(listed):,}.")
+    click.echo(f"Compared up to position {report.head:,}: {_counts(report.checked)}, in {report.seconds:.1f} s.")
+    if report.sampled:
+        click.echo(f"Sampled: {_counts(report.sampled)}.")
+    if report.in_flight:
+        click.echo(f"In flight, which is no finding: {_counts(report.in_flight)}. Use --wait to wait for it.")
+    for name, why in report.left_out.items():
+        click.echo(f"Not compared of {name}: {why}.")
+    if report.repaired is not None:
+        click.echo(f"Sent again: {report.repaired:,} events.")
+    click.echo("Nothing is missing, double, different or stuck." if report.ok else "Something is wrong: see above.")
+
+
+def _counts(counts: Any) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return "" if value is None else str(value)

@@ -1,0 +1,6 @@
+"""Reconciliation: the log against claims, tables and messages; what is missing, double, different or stuck is named."""
+
+from fundlyhub.verification.findings import Finding, Findings, Report, Tell
+from fundlyhub.verification.run import verify
+
+__all__ = ["Finding", "Findings", "Report", "Tell", "verify"]

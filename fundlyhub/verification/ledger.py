@@ -1,0 +1,133 @@
+"""The ledger of messages: what an event had to tell is written down, and settled once the event is claimed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from fundlyhub.errors import InvalidEvent
+from fundlyhub.events import canonical_type
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processors.notifications.notices import NOTICES, Notice
+from fundlyhub.verification.findings import Finding, Findings, Kind
+from fundlyhub.verification.log import PAGE, Page
+from fundlyhub.verification.scope import Places, Scope
+from fundlyhub.verification.traces import traces_at
+
+_ROWS = """
+    SELECT event_id, template, state, sent_at IS NOT NULL, count(*) FROM notifications
+    WHERE channel = %(channel)s AND event_id = ANY (%(ids)s::uuid[]) GROUP BY 1, 2, 3, 4
+"""
+# A row that no run is at work on. One that waits for a time of its own is not late before that.
+_IDLE = """
+    SELECT id, position, event_id, template, state FROM notifications
+    WHERE channel = %(channel)s AND position > %(since)s AND id > %(after)s AND changed_at < %(late)s
+      AND (state = 'queued' AND coalesce(not_before, changed_at) < %(late)s
+           OR state = 'sending' AND lease_until < %(late)s)
+    ORDER BY id LIMIT %(limit)s
+"""
+_LATE = "SELECT clock_timestamp() - make_interval(secs => %s)"
+_SHARED = """
+    SELECT provider, count(*), min(position) FROM notifications
+    WHERE channel = %(channel)s AND position > %(since)s AND provider_message_id IS NOT NULL
+    GROUP BY provider, provider_message_id HAVING count(DISTINCT coalesce(user_id::text, recipient)) > 1
+    ORDER BY 3
+"""
+
+
+class Rows(NamedTuple):
+    """``number`` messages of an event and a template, and how they stand."""
+
+    event_id: UUID
+    template: str
+    state: str
+    accepted: bool
+    number: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do: one that failed or is unknown is settled only once it was accepted."""
+        return self.state in ("sent", "delivered", "skipped") or (self.accepted and self.state in ("failed", "unknown"))
+
+
+def notices_for(kind: str, channel: str) -> list[Notice]:
+    """What an event of a type, in whatever way it is written, has us tell through a channel. Pure."""
+    with suppress(InvalidEvent):
+        kind = canonical_type(kind)
+    return [notice for notice in NOTICES if notice.payload.event_type == kind and channel in notice.channels]
+
+
+def faults(notices: Sequence[Notice], rows: Sequence[Rows]) -> Iterator[tuple[Kind, str, Any, Any]]:
+    """What is wrong with the messages of a claimed event: kind, text, expected and found. Pure.
+
+    A message to all followers of somebody whom nobody follows has no row.
+    """
+    written = {row.template for row in rows}
+    for notice in notices:
+        if notice.template not in written and notice.recipient != "followers":
+            yield "missing", f"claimed, and the ledger has no message {notice.template}", None, None
+    left: Counter[str] = Counter()
+    for row in rows:
+        if not row.settled:
+            left[row.state] += row.number
+    if left:
+        yield "different", "claimed, and not all of its messages are settled", {"open": 0}, {"open": dict(left)}
+
+
+class Ledger:
+    """Compares the ledger of one channel with the claims of the channel's processor."""
+
+    def __init__(self, places: Places, scope: Scope, processor: type[Processor], findings: Findings) -> None:
+        self._places, self._scope, self._processor, self._findings = places, scope, processor, findings
+        self._channel = channel_of(processor)
+
+    def check(self, page: Page, claims: Mapping[int, UUID]) -> int:
+        """Compare the messages of the claimed events of a page; how many there were."""
+        events = {row.id: row for row in page.rows if claims.get(row.position) == row.id}
+        found = self._rows(list(events))
+        for event_id, row in events.items():
+            rows = found.get(event_id, [])
+            for kind, what, expected, is_ in faults(notices_for(row.type, self._channel or ""), rows):
+                self._findings.add(
+                    Finding(kind, self._processor.name, what, row.position, event_id, expected=expected, found=is_)
+                )
+        return sum(row.number for rows in found.values() for row in rows)
+
+    def _rows(self, ids: Sequence[UUID]) -> dict[UUID, list[Rows]]:
+        found: dict[UUID, list[Rows]] = {}
+        db = self._places.of(self._processor)
+        for row in db.execute(_ROWS, {"channel": self._channel, "ids": list(ids)}) if ids else ():
+            found.setdefault(row[0], []).append(Rows(*row))
+        return found
+
+    def check_idle(self) -> None:
+        """Messages that nobody is about to send: their event has no attempt that is to come, and no dead letter."""
+        db, after = self._places.of(self._processor), UUID(int=0)
+        limit = max(self._scope.patience(self._processor), self._scope.settings.notification_lease)
+        (late,) = db.execute(_LATE, (limit,)).fetchone() or (None,)
+        while True:
+            given = {"channel": self._channel, "since": self._scope.since, "late": late, "after": after}
+            rows = db.execute(_IDLE, {**given, "limit": PAGE}).fetchall()
+            traces = traces_at(self._places, self._processor, [row[1] for row in rows])
+            for _, position, event_id, template, state in rows:
+                if position not in traces:  # a claim beside it is told of with the claim
+                    what = f"its message {template} is {state}, and nobody is about to send it"
+                    self._findings.add(Finding("stuck", self._processor.name, what, position, event_id, found=state))
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
+
+    def check_shared(self) -> None:
+        """No two people's messages may be one message of their provider's."""
+        given = {"channel": self._channel, "since": self._scope.since}
+        for provider, count, position in self._places.of(self._processor).execute(_SHARED, given).fetchall():
+            what = f"messages to several people have one message id of {provider}"
+            self._findings.add(Finding("double", self._processor.name, what, position, expected=1, found=count))
+
+
+def channel_of(processor: type[Processor]) -> str | None:
+    """The channel of a processor that keeps our ledger; None for any other."""
+    return getattr(processor, "channel", None) if processor.__module__.startswith("fundlyhub.") else None

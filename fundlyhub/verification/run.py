@@ -1,0 +1,180 @@
+"""One verification, from the head of the log to its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from logging import getLogger
+
+from celery import Celery
+
+from fundlyhub.errors import WrongUse
+from fundlyhub.processing.processor import NotificationProcessor, Processor
+from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.registration import starts
+from fundlyhub.settings import Branch, Settings
+from fundlyhub.verification import log
+from fundlyhub.verification.findings import Report, Tell
+from fundlyhub.verification.flight import Flight, Untraced
+from fundlyhub.verification.ledger import Ledger, channel_of
+from fundlyhub.verification.repair import send_again
+from fundlyhub.verification.scope import Places, Scope, places
+from fundlyhub.verification.tables.check import Tables
+from fundlyhub.verification.tables.sample import Sample, draw
+from fundlyhub.verification.tables.truth import KEPT
+from fundlyhub.verification.traces import Tracer
+
+logger = getLogger(__name__)
+
+
+def _nobody(what: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(slots=True)
+class _Repairs:
+    """What can be sent again: events without a trace or with another's claim, and overdue attempts."""
+
+    missing: dict[str, list[int]] = field(default_factory=dict)
+    overdue: dict[str, list[int]] = field(default_factory=dict)
+
+    def send(self, app: Celery, processors: Mapping[str, type[Processor]]) -> int:
+        """Send it all; how many."""
+        return send_again(app, processors, self.missing) + send_again(app, processors, self.overdue, due=True)
+
+
+def verify(
+    settings: Settings,
+    processors: Mapping[str, type[Processor]],
+    *,
+    app: Celery | None = None,
+    sample: int | None = None,
+    since: int = 0,
+    grace: float | None = None,
+    wait: float = 0.0,
+    tables: bool = True,
+    repair: bool = False,
+    tell: Tell = _nobody,
+) -> Report:
+    """Compare the log with what these processors have left of it.
+
+    ``sample`` draws so many events and campaigns by chance; ``since`` leaves out what lies at or below a position;
+    ``grace`` (seconds; ``sweep_grace`` by default) is how long an event may be on its way; ``wait`` (seconds) waits
+    until nothing is, and then takes all that is left for missing. ``app`` tells how much waits in the queues, and is
+    needed to ``repair``: then what is missing is sent again at once, and with ``wait`` all is looked at once more.
+
+    Handlers run in this process, with its own settings: the secret key must be the workers'.
+
+    Raises Unavailable when a database cannot be reached, or when claims were taken away meanwhile.
+    """
+    if repair and app is None:
+        raise WrongUse("repair: wants the app, whose broker takes what is sent again")
+    started = time.monotonic()
+    scope = Scope(
+        settings, processors, settings.sweep_grace if grace is None else grace, sample, since, wait, _depths(app)
+    )
+    if repair and app is not None:
+        report, repairs = _verify(replace(scope, wait=0.0), tables and not wait, tell)
+        sent = repairs.send(app, processors)
+        if wait:
+            report, _ = _verify(scope, tables, tell)
+        report.repaired = sent
+    else:
+        report, _ = _verify(scope, tables, tell)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _verify(scope: Scope, tables: bool, tell: Tell) -> tuple[Report, _Repairs]:
+    report, repairs = Report(), _Repairs()
+    with places(scope) as db:
+        report.head = log.head(db.events)
+        tracers = _trace(scope, db, report, tell)
+        untraced: Untraced = {name: tracer.open.untraced for name, tracer in tracers.items()}
+        flight = Flight(db, scope, report.findings, tell)
+        untraced = flight.wait(untraced, report.head)
+        missing, report.in_flight = flight.settle(untraced)
+        repairs.missing = {name: [*missing[name], *tracer.open.misclaimed] for name, tracer in tracers.items()}
+        repairs.overdue = flight.stuck()
+        _compare_tables(scope, db, report, tables, tell)
+    return report, repairs
+
+
+def _trace(scope: Scope, db: Places, report: Report, tell: Tell) -> dict[str, Tracer]:
+    """One pass over the log for all processors: each page's traces, and its messages."""
+    first, findings = starts(db.events), report.findings
+    for name in scope.processors.keys() - first.keys():
+        report.left_out[f"{name} (traces)"] = "no relay has registered it yet, so that it wants nothing"
+    tracers = {name: Tracer(db, cls, first.get(name, report.head), findings) for name, cls in scope.processors.items()}
+    ledgers = {name: Ledger(db, scope, cls, findings) for name, cls in scope.processors.items() if channel_of(cls)}
+    if scope.sample is None:
+        pages = log.pages(db.events, scope.since, report.head)
+    else:
+        pages = log.sampled(db.events, scope.since, report.head, scope.sample)
+    for page in pages:
+        for name, tracer in tracers.items():
+            claims = tracer.check(page)
+            if name in ledgers:
+                report.checked["messages"] += ledgers[name].check(page, claims)
+        report.checked["events"] += len(page.rows)
+        tell("comparing traces", page.rows[-1].position if page.rows else report.head, report.head)
+    if scope.sample is not None:
+        report.sampled["events"] = report.checked["events"]
+    for tracer in tracers.values():
+        tracer.check_beyond(max(report.head, scope.since))
+    for ledger in ledgers.values():
+        ledger.check_idle()
+        ledger.check_shared()
+    return tracers
+
+
+def _compare_tables(scope: Scope, db: Places, report: Report, tables: bool, tell: Tell) -> None:
+    for name, reason in _left_out(scope, tables).items():
+        report.left_out[name] = reason
+    if not tables or (scope.since and scope.sample is None):
+        return
+    sample: Sample | None = None
+    if scope.sample is not None:
+        if "campaign_stats" not in scope.processors:
+            return
+        tell("drawing campaigns", 0, 0)
+        sample = draw(db.events, db.effects["analytics"], scope.sample, scope.since)
+        report.sampled["campaigns"] = len(sample.campaigns)
+    branches: list[Branch] = sorted({cls.database for cls in scope.processors.values()})
+    for branch in branches:
+        if branch in KEPT:
+            Tables(scope, db, branch, sample, report, tell).check()
+
+
+def _left_out(scope: Scope, tables: bool) -> dict[str, str]:
+    """What is compared by its traces alone, and why."""
+    known = {name: kept for several in KEPT.values() for kept in several for name in kept.processors}
+    found = {}
+    for name, cls in scope.processors.items():
+        if issubclass(cls, NotificationProcessor):
+            if not channel_of(cls):
+                found[name] = "its messages: it keeps no ledger that is known here"
+        elif name not in known:
+            found[name] = "its tables: it is not known which of them follow from the events alone"
+        elif not tables:
+            found[name] = "its tables: --no-tables"
+        elif scope.sample is not None and not known[name].sampled:
+            found[name] = "its tables: their rows depend on many aggregates, which no sample holds"
+        elif scope.since and scope.sample is None:
+            found[name] = "its tables: they follow from all events, not from those after a position"
+    return found
+
+
+def _depths(app: Celery | None) -> Mapping[str, int] | None:
+    """How many messages wait in each queue; None when there is nobody to ask, or he does not answer."""
+    if app is None:
+        return None
+    publisher = Publisher(app)
+    try:
+        return publisher.depths()
+    except Exception as error:  # whatever ails the broker: without it the age of an event alone decides
+        logger.warning("the broker does not tell how much waits in its queues (%s)", type(error).__name__)
+        return None
+    finally:
+        publisher.close()

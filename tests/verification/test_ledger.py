@@ -1,0 +1,105 @@
+"""The ledger of messages: what a claimed event had to tell is there and settled, and nothing lies about."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from fundlyhub.settings import Settings
+from fundlyhub.verification.findings import Finding
+from fundlyhub.verification.ledger import Rows, faults, notices_for
+from tests.verification.world import found, sql, verified
+
+MAIL = "email_notification"
+SENT = "SELECT id, event_id, position FROM app.notifications WHERE channel = 'email' AND state = 'sent' LIMIT 1"
+
+
+def harmed(change: str) -> tuple[tuple[object, object], list[Finding]]:
+    """The event of a sent mail whose row is changed like this, and what is found then."""
+    ((row, event_id, position),) = sql(SENT)
+    sql(f"UPDATE app.notifications SET {change} WHERE id = %s", row)
+    return (position, event_id), found(MAIL)
+
+
+class TestClaimed:
+    @pytest.mark.parametrize("state", ["queued", "sending", "failed", "unknown"])
+    def test_a_message_that_is_not_settled_is_different(self, at_rest: Settings, state: str) -> None:
+        event, findings = harmed(f"state = '{state}', sent_at = NULL")
+        (one,) = findings
+        assert (one.kind, (one.position, one.event_id)) == ("different", event)
+        assert one.found == {"open": {state: 1}}
+
+    @pytest.mark.parametrize("change", ["state = 'delivered'", "state = 'failed', reason = 'bounced'"])
+    def test_what_the_provider_tells_later_is_no_fault(self, at_rest: Settings, change: str) -> None:
+        assert harmed(change)[1] == []
+
+    def test_a_message_that_was_never_written_down_is_missing(self, at_rest: Settings) -> None:
+        ((_, event_id, position),) = sql(SENT)
+        sql("DELETE FROM app.notifications WHERE event_id = %s AND channel = 'email'", event_id)
+        findings = found(MAIL)
+        assert {(one.kind, one.position, one.event_id) for one in findings} == {("missing", position, event_id)}
+
+    def test_two_peoples_messages_with_one_id_of_the_provider_are_double(self, at_rest: Settings) -> None:
+        sql("UPDATE app.notifications SET provider_message_id = 'same' WHERE id IN (SELECT DISTINCT ON (user_id) id"
+            " FROM app.notifications WHERE channel = 'email' AND state = 'sent' ORDER BY user_id LIMIT 2)")  # fmt: skip
+        (one,) = found(MAIL)
+        assert (one.kind, one.expected, one.found) == ("double", 1, 2)
+
+
+class TestUnclaimed:
+    @pytest.fixture
+    def unclaimed(self, at_rest: Settings) -> tuple[object, object]:
+        """An event whose one mail is being sent by a worker that is long dead."""
+        ((row, event_id, position),) = sql(SENT)
+        sql("UPDATE app.notifications SET state = 'sending', changed_at = now() - interval '1 day', sent_at = NULL,"
+            " lease_until = now() - interval '1 day' WHERE id = %s", row)  # fmt: skip
+        sql("DELETE FROM app.processed_events WHERE processor = %s AND position = %s", MAIL, position)
+        return position, event_id
+
+    @staticmethod
+    def stuck() -> list[tuple[object, object]]:
+        return [(one.position, one.event_id) for one in found(MAIL) if one.kind == "stuck"]
+
+    def test_a_message_that_nobody_is_about_to_send_is_stuck(self, unclaimed: tuple[object, object]) -> None:
+        assert self.stuck() == [unclaimed]
+        sql("UPDATE app.notifications SET state = 'queued' WHERE state = 'sending'")
+        assert self.stuck() == [unclaimed]
+
+    def test_a_message_whose_time_has_not_come_is_not(self, unclaimed: tuple[object, object]) -> None:
+        sql("UPDATE app.notifications SET state = 'queued', not_before = now() + interval '1 hour'"
+            " WHERE state = 'sending'")  # fmt: skip
+        assert self.stuck() == []
+
+    def test_a_message_whose_lease_runs_is_not(self, unclaimed: tuple[object, object]) -> None:
+        sql("UPDATE app.notifications SET lease_until = now() + interval '1 minute' WHERE state = 'sending'")
+        assert self.stuck() == []
+
+    def test_a_message_whose_event_is_to_be_tried_again_or_dead_is_not(self, unclaimed: tuple[object, object]) -> None:
+        sql("INSERT INTO events.attempts VALUES (%s, %s, 1, now(), now() + interval '1 hour')", MAIL, unclaimed[0])
+        assert found(MAIL) == []
+        sql("DELETE FROM events.attempts")
+        sql("INSERT INTO events.dead_letters (processor, position, event_id, type, error_class, error_message,"
+            " traceback, fingerprint, attempts, first_failed_at, last_failed_at) SELECT %s, position, id, type,"
+            " 'OutcomeUnknown', '', '', 'print', 1, now(), now() FROM events.events WHERE position = %s",
+            MAIL, unclaimed[0])  # fmt: skip
+        sql("UPDATE app.notifications SET state = 'unknown' WHERE state = 'sending'")
+        assert found(MAIL) == []
+
+
+def test_messages_to_all_followers_of_somebody_without_followers_may_have_no_row() -> None:
+    (notice,) = notices_for("project.update.created", "email")
+    assert notice.recipient == "followers"
+    assert list(faults([notice], [])) == []
+    open_row = Rows(uuid4(), notice.template, "queued", False, 3)
+    assert [fault[0] for fault in faults([notice], [open_row])] == ["different"]
+
+
+def test_an_alias_of_a_type_means_the_same_messages() -> None:
+    assert notices_for("admin.user_suspended", "email") == notices_for("admin.user.suspended", "email") != []
+    assert notices_for("no.such_type", "email") == []
+
+
+def test_messages_are_counted(at_rest: Settings) -> None:
+    ((count,),) = sql("SELECT count(*) FROM app.notifications WHERE channel = 'email'")
+    assert verified(MAIL).checked["messages"] == count
