@@ -8,9 +8,22 @@ from __future__ import annotations
 
 import click
 
+from fundlyhub.cli.commands import COMMANDS
+
+CELERYS = frozenset({"events", "migrate", "status"})
+
+
+def __getattr__(name: str) -> click.Command:
+    """The command of an entry point's name. What it does is loaded only when it is run."""
+    if name == "fundlyhub":
+        return _passed_on(name, (), "All commands of FundlyHub's event processors.")
+    if name not in COMMANDS or name in CELERYS:
+        raise AttributeError(name)
+    return _passed_on(name, (name,), COMMANDS[name])
+
 
 def _passed_on(name: str, prefix: tuple[str, ...], help_text: str) -> click.Command:
-    """A command that hands its arguments to the `fundlyhub` command, which is loaded only then."""
+    """A command that hands its arguments to the `fundlyhub` command."""
 
     @click.command(name, help=help_text, context_settings={"ignore_unknown_options": True, "help_option_names": []})
     @click.argument("args", nargs=-1, type=click.UNPROCESSED)
@@ -20,9 +33,3 @@ def _passed_on(name: str, prefix: tuple[str, ...], help_text: str) -> click.Comm
         cli.main([*prefix, *args], prog_name="fundlyhub")
 
     return command
-
-
-fundlyhub = _passed_on("fundlyhub", (), "All commands of FundlyHub's event processors.")
-relay = _passed_on("relay", ("relay",), "Move events from the log to the queues.")
-up = _passed_on("up", ("up",), "Start everything that is not given, and keep it running.")
-demo = _passed_on("demo", ("demo",), "Publish a stream of events and verify every number.")

@@ -130,6 +130,8 @@ def _print(found: dict[str, Any], result: Result) -> None:
         ("campaign", "currency", "donations expected", "found", "raised expected", "found", ""),
         rows,
     )
+    compared = ", ".join(f"{count:,} {name}" for name, count in found["verify"].items())
+    click.echo(f"fundlyhub verify compared {compared} with the log.")
     for item in found["mismatches"][:20]:
         click.echo("{what}: expected {expected}, found {found}".format(**item))
     click.echo(

@@ -16,26 +16,9 @@ import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from fundlyhub.cli.commands import COMMANDS
 from fundlyhub.database.faults import is_outage, sqlstate
 from fundlyhub.errors import FundlyHubError, WrongUse
-
-COMMANDS = {
-    "breakers": "Which outside services are called; open and close their circuit breakers.",
-    "demo": "Bring all up, publish a stream of events, and verify every number.",
-    "dlq": "Dead letters: look at them, correct, replay, discard, restore and move them.",
-    "events": "Publish events from files; export schemas and docs.",
-    "feed": "What those that a user follows did.",
-    "migrate": "Bring the databases to this version's tables.",
-    "notifications": "What users are told: previews, the ledger, the table of messages.",
-    "relay": "Move events from the log to the queues.",
-    "search": "Find campaigns, users and organizations.",
-    "status": "How far the relay and the processors are.",
-    "suppressions": "Addresses that are not written to any more.",
-    "verify": "Compare the log with claims, tables and messages; send what is missing again.",
-    "webhooks": "Take up what providers tell, and serve the unsubscribe page.",
-    "up": "Start everything that is not given, and keep it running.",
-}
-"""Each command's module below this package, and its line in the help."""
 
 
 class Commands(click.Group):

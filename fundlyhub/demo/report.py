@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,17 @@ from fundlyhub.demo.publisher import Tally
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to. ``rush`` is the clock of the first phase, ``steady`` that of the paced one."""
+    """What a run came to. ``verified`` is what `fundlyhub verify` says.
+
+    ``rush`` is the clock of the first phase, ``steady`` that of the paced one.
+    """
 
     run: int
     tally: Tally
     comparison: Comparison
     told: Told
     outage: Report | None
+    verified: Mapping[str, Any]
     rush: Clock
     steady: Clock
     seconds: float
@@ -30,8 +35,9 @@ def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
     """The run as one JSON document."""
     checked = {**result.comparison.checked, "messages": result.told.checked}
     mismatches = result.comparison.mismatches + result.told.mismatches
+    mismatches += [{**one, "what": f"verify: {one['what']}"} for one in result.verified["findings"]]
     return {
-        "verified": not mismatches,
+        "verified": not mismatches and result.verified["ok"],
         "events": len(result.tally.positions),
         "applied": len(result.tally.wanted),
         "passed_over": len(result.tally.positions) - len(result.tally.wanted),
@@ -42,6 +48,7 @@ def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
         "numbers": sum(checked.values()),
         "checked": checked,
         "messages": dict(result.told.sent),
+        "verify": result.verified["checked"],
         "outage": result.outage.document() if result.outage else None,
         "mismatches": mismatches,
         "throughput_events_per_s": round(result.rush.rate(), 1),

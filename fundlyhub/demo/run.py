@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -92,8 +94,9 @@ class Demo:
             self._await_all("steady", run)
             outage = self._outage(stream, run) if self._with_outage else None
             names = list(PROCESSORS)
+            self._tell(self._progress("comparing"))
             return Result(
-                run, self._publisher.tally, compare(self._settings, run), self._told(run), outage,
+                run, self._publisher.tally, compare(self._settings, run), self._told(run), outage, self._verified(),
                 clock(self._settings, names, rush), clock(self._settings, names, steady), time.monotonic() - started,
             )  # fmt: skip
         finally:
@@ -170,6 +173,16 @@ class Demo:
             lag = relay_lag(db)
         made = claims(self._settings, list(PROCESSORS), wanted) + claims(self._settings, list(TELLERS), told)
         return Progress(phase, committed, lag["lag_events"], made, effects)
+
+    def _verified(self) -> dict[str, Any]:
+        """What `fundlyhub verify` says: of the whole log where it is ours alone, else of this run's part of it."""
+        since = () if self._stack.postgres else ("--since", str(min(self._publisher.tally.positions) - 1))
+        done = self._stack.run("verify", "--json", *since)
+        try:
+            report: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            raise Unavailable(f"fundlyhub verify failed: {done.stderr.strip()[-500:]}") from None
+        return report
 
     def _told(self, run: int) -> Told:
         copies = outbox(self._stack.folder) + self._provider.taken

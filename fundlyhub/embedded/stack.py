@@ -97,12 +97,16 @@ class Stack:
 
     def migrate(self) -> None:
         """Bring the databases to this version's tables. Raises Unavailable with the command's own words."""
-        done = subprocess.run(
-            [sys.executable, "-m", "fundlyhub", "migrate"], env=self.environment(),
-            capture_output=True, text=True, check=False, start_new_session=True,  # Ctrl-C is for us
-        )  # fmt: skip
+        done = self.run("migrate")
         if done.returncode:
             raise Unavailable(done.stderr.strip().removeprefix("fundlyhub: ") or "fundlyhub migrate failed")
+
+    def run(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """A `fundlyhub` command on this stack, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "fundlyhub", *args], env=self.environment(),
+            capture_output=True, text=True, check=False, start_new_session=True,  # Ctrl-C is for us
+        )  # fmt: skip
 
     def start_services(self) -> None:
         """Start the relay and a worker for all queues, and wait until they are ready."""

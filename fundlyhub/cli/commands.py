@@ -1,0 +1,21 @@
+"""The commands of `fundlyhub`, each with its line in the help."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "breakers": "Which outside services are called; open and close their circuit breakers.",
+    "demo": "Bring all up, publish a stream of events, and verify every number.",
+    "dlq": "Dead letters: look at them, correct, replay, discard, restore and move them.",
+    "events": "Publish events from files; export schemas and docs.",
+    "feed": "What those that a user follows did.",
+    "migrate": "Bring the databases to this version's tables.",
+    "notifications": "What users are told: previews, the ledger, the table of messages.",
+    "relay": "Move events from the log to the queues.",
+    "search": "Find campaigns, users and organizations.",
+    "status": "How far the relay and the processors are.",
+    "suppressions": "Addresses that are not written to any more.",
+    "verify": "Compare the log with claims, tables and messages; send what is missing again.",
+    "webhooks": "Take up what providers tell, and serve the unsubscribe page.",
+    "up": "Start everything that is not given, and keep it running.",
+}
+"""Each command's module below this package, and its line in the help."""
