@@ -1,4 +1,4 @@
-"""The proxy between real clients and real servers: it passes on, cuts, stalls, and kills exactly where it is told to."""
+"""The proxy between real clients and real servers: it passes on, cuts, stalls, and kills where it is told to."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ BOTH = pytest.mark.parametrize("when", ["before", "after"])
 
 def die(code: str, *arguments: str) -> None:
     """Run a program that is to be killed before it has come to its end."""
-    done = subprocess.run([sys.executable, "-c", f"import sys\n{code}\nprint('survived')", *arguments], timeout=60,
-                          capture_output=True, text=True, env=os.environ | {"PYTHONPATH": "."}, check=False)  # fmt: skip
+    program = f"import sys\n{code}\nprint('survived')"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        timeout=60, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": "."}, check=False,
+    )  # fmt: skip
     assert done.returncode == -9, done.stderr
     assert done.stdout == ""
 

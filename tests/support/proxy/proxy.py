@@ -18,14 +18,12 @@ class Proxy:
 
     def __init__(self, target: int, wire: type[Wire]) -> None:
         self.target, self._wire = target, wire
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._listener.getsockname()[1]
         self._open: set[_Line] = set()
-        self._cut = False
         self._flowing = threading.Event()
         self._flowing.set()
         self._trap: Trap | None = None
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.port = 0
+        self._listen()
 
     def __enter__(self) -> Self:
         return self
@@ -34,8 +32,8 @@ class Proxy:
         self.close()
 
     def cut(self) -> None:
-        """End every connection, and each new one, until ``heal``."""
-        self._cut = True
+        """End every connection, and refuse new ones, until ``heal``."""
+        _end(self._listener)
         for line in tuple(self._open):
             line.close()
 
@@ -45,8 +43,9 @@ class Proxy:
 
     def heal(self) -> None:
         """Everything flows again."""
-        self._cut = False
         self._flowing.set()
+        if self._listener.fileno() < 0:
+            self._listen()
 
     def kill(self, pattern: str, when: When, *, side: Side = "client", nth: int = 1) -> Trap:
         """Set the trap; there is one at a time."""
@@ -56,21 +55,23 @@ class Proxy:
     def close(self) -> None:
         """Stop listening, and end all connections."""
         self._trap = None
-        self._listener.close()
         self.cut()
         self._flowing.set()
 
-    def _accept(self) -> None:
+    def _listen(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             try:
-                server = None if self._cut else socket.create_connection(("127.0.0.1", self.target), 5)
-            except OSError:
-                server = None
-            if server is None:
+                server = socket.create_connection(("127.0.0.1", self.target), 5)
+            except OSError:  # it is down
                 _end(client)
                 continue
             server.settimeout(None)
