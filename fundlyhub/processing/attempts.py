@@ -1,4 +1,7 @@
-"""The table of attempts: which events of which processor failed so far, and when each is due again."""
+"""The table of attempts: which events of which processor failed so far, and when each is due again.
+
+All its times are the server's: a worker whose clock is wrong neither forgets an event for hours nor gives up early.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ attempts = Table(
 )
 Index("attempts_next_at_idx", attempts.c.next_at)
 
+_CLOCK = "SELECT clock_timestamp()"
 _READ = """
     SELECT position, attempts, first_seen, next_at FROM events.attempts
     WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
@@ -64,6 +68,11 @@ class Postponed:
     spent: int
     next_at: datetime
     error_class: str | None
+
+
+def clock(db: Connection) -> datetime:
+    """What time it is, for all that has to do with attempts."""
+    return db.exec_driver_sql(_CLOCK).scalar_one()  # type: ignore[no-any-return]
 
 
 def read(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, Attempt]:

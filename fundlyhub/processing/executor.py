@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from logging import getLogger
 
 import psycopg
@@ -80,7 +80,7 @@ def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused],
     if not refused and all(run.outcome and not run.counted for run in runs) and not known:
         return report_of(runs)  # nothing to write down: the usual case costs no transaction
     with get_engine("events").begin() as log:
-        return settle(log, processor, work, refused, runs, now=_now(), rng=random.Random())
+        return settle(log, processor, work, refused, runs, now=attempts.clock(log), rng=random.Random())
 
 
 def _run(processor: type[Processor], work: Work) -> list[Run]:
@@ -134,8 +134,8 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
 
 def _counted(processor: type[Processor], work: Work, event: Event) -> Run:
     assert event.position is not None
-    now = _now()
     with get_engine("events").begin() as log:
+        now = attempts.clock(log)
         attempts.count(log, processor.name, event.position, now=now, next_at=now + timedelta(minutes=5))
     try:
         run = _apply(processor, work, [event])[0]
@@ -150,8 +150,8 @@ def _counted(processor: type[Processor], work: Work, event: Event) -> Run:
 def _give_back(processor: type[Processor], event: Event) -> None:
     """An outage is not the event's fault. If the log is gone too, the attempt stays: better too many."""
     assert event.position is not None
-    now = _now()
     with get_engine("events").begin() as log:
+        now = attempts.clock(log)
         attempts.record(log, processor.name, [attempts.Postponed(event.position, -1, now, None)], now=now)
 
 
@@ -184,7 +184,7 @@ def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequenc
     with get_engine(processor.database).connect() as db:
         applied = claimed(db, processor.name, [event.position for event in events if event.position])
     left = [event for event in events if applied.get(event.position or 0) != event.id]
-    errors = processor().deliver([work.delivery(event, now=_now()) for event in left]) if left else {}
+    errors = processor().deliver([work.delivery(event) for event in left]) if left else {}
     done = [event for event in left if event.id not in errors]
     if done:
         with get_engine(processor.database).begin() as db:
@@ -203,7 +203,3 @@ def _refuse_hidden_failure(db: Connection) -> None:
 def _runs(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
     applied = {event.position for event in fresh}
     return [Run(event, None, outcome=Done() if event.position in applied else Skipped()) for event in events]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -38,6 +38,8 @@ class Work:
     refused: list[Refused] = field(default_factory=list)
     not_due: list[int] = field(default_factory=list)
     attempts: Mapping[int, attempts.Attempt] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When it was read: by the server's clock where something has been waiting, else nobody looks at it."""
     replayed: Mapping[int, datetime] = field(default_factory=dict)
     """Dead letters that a person has sent again, and when they had failed last."""
 
@@ -46,10 +48,10 @@ class Work:
         known = self.attempts.get(position) if position is not None else None
         return known.attempts if known else 0
 
-    def delivery(self, event: Event, *, now: datetime) -> Delivery:
+    def delivery(self, event: Event) -> Delivery:
         """What a processor of notifications is told of an event."""
         known = self.attempts.get(event.position or 0)
-        waited = now - known.first_seen if known else timedelta()
+        waited = self.now - known.first_seen if known else timedelta()
         return Delivery(event, waited, self.replayed.get(event.position or 0))
 
 
@@ -69,12 +71,13 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
     resting = {position for position, letter in letters.items() if letter.rests}
     dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
     work = Work(attempts=known, replayed=_replayed(letters))
-    latest = datetime.now(UTC) + EARLY
+    if known:
+        work.now = attempts.clock(db)
     for row in rows:
         if row.position in resting:
             continue
         waiting = known.get(row.position)
-        if waiting is not None and waiting.next_at > latest and not (due or careful):
+        if waiting is not None and waiting.next_at > work.now + EARLY and not (due or careful):
             work.not_due.append(row.position)
             continue
         try:

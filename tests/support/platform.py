@@ -103,7 +103,7 @@ class Process:
 class Platform:
     """Starts and stops processes against one database and one broker, and looks at what they did."""
 
-    def __init__(self, environment: Mapping[str, str], dsn: str, broker: Broker, folder: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], dsn: str, broker: Broker | None, folder: Path) -> None:
         fast = {
             "FUNDLYHUB_SWEEP_INTERVAL": "1",
             "FUNDLYHUB_SWEEP_GRACE": "3",
@@ -112,9 +112,15 @@ class Platform:
             "PYTHONWARNINGS": "default",
         }
         self.environment = {**os.environ, **fast, **environment}
-        self.dsn, self.broker, self.folder = dsn, broker, folder
+        self.dsn, self._broker, self.folder = dsn, broker, folder
         self.processes: list[Process] = []
         self.kept: Process | None = None
+
+    @property
+    def broker(self) -> Broker:
+        """The broker's server, where it is one of ours."""
+        assert self._broker is not None, "the broker runs somewhere else"
+        return self._broker
 
     def __enter__(self) -> Self:
         return self
@@ -135,24 +141,17 @@ class Platform:
         ``kept`` starts another one when it ends by itself, as a supervisor would: kombu's Redis transport ends
         the worker when the broker dies in the middle of an acknowledgement.
         """
-        argv = [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "fundlyhub",
-            "worker",
-            "-Q",
-            queues,
-            "-c",
-            str(concurrency),
-        ]
-        argv += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"]
-        process = self.start("worker", argv, {"REMAP_SIGTERM": "SIGQUIT", **variables})
+        process = self.launch_worker(queues, concurrency=concurrency, **variables)
         wait_until(lambda: process.said(" ready."), what="the worker")
         if kept:
             self.kept = process
         return process
+
+    def launch_worker(self, queues: str, *, concurrency: int = 2, **variables: str) -> Process:
+        """A worker process that is on its way."""
+        argv = [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", queues, "-c", str(concurrency)]
+        argv += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"]
+        return self.start("worker", argv, {"REMAP_SIGTERM": "SIGQUIT", **variables})
 
     def tend(self) -> None:
         """Start the kept worker again if it has ended."""
@@ -178,7 +177,7 @@ class Platform:
 
     def purge(self) -> None:
         """Empty every queue, as an operator's slip would."""
-        if isinstance(self.broker, Valkey):
+        if self.environment["FUNDLYHUB_BROKER_URL"].startswith("redis"):
             redis.Redis.from_url(self.environment["FUNDLYHUB_BROKER_URL"]).flushall()
             return
         with (

@@ -1,0 +1,56 @@
+"""Databases that tests make and drop, and the settings by which this process finds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+
+from fundlyhub.database import dispose_engines
+from fundlyhub.database.migrate import migrate
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.settings import Settings, get_settings
+from tests.support.platform import database_dsn
+
+
+def create_database(server: Postgres, name: str, template: str = "template1") -> None:
+    """A database, as a copy of another one that nobody uses."""
+    with psycopg.connect(server.dsn, autocommit=True) as db:
+        db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+
+
+def drop_database(server: Postgres, name: str) -> None:
+    """Gone, whoever uses it."""
+    with psycopg.connect(server.dsn, autocommit=True) as db:
+        db.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def migrated_template(server: Postgres, name: str = "fundlyhub_template") -> str:
+    """A migrated database that tests' databases are copied from; its name."""
+    create_database(server, name)
+    dsn = database_dsn(server.dsn, name)
+    migrate(Settings(events_dsn=dsn, app_dsn=dsn, analytics_dsn=dsn))
+    return name
+
+
+@contextmanager
+def settings_of(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and make this process read its settings anew, before and after."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    _forget()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        _forget()
+
+
+def _forget() -> None:
+    dispose_engines(close=True)
+    get_settings.cache_clear()
