@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     )
     task_soft_time_limit: float = Field(240.0, gt=0, description="Time after which a batch is interrupted")
     task_time_limit: float = Field(300.0, gt=0, lt=1800, description="Time after which its worker process is killed")
+    worker_memory_limit: int = Field(
+        512, ge=0, description="Megabytes at which a worker's process is replaced after its batch; 0 is no limit"
+    )
     stop_limit: float = Field(20.0, ge=0, description="Time that a busy worker has to finish when it is stopped")
     statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
     lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")

@@ -54,6 +54,8 @@ task_time_limit = _settings.task_time_limit  # below RabbitMQ's consumer timeout
 worker_prefetch_multiplier = 4
 worker_cancel_long_running_tasks_on_connection_loss = False
 worker_soft_shutdown_timeout = _settings.stop_limit
+# In KiB. A handler that leaks costs a process between two batches, and never the machine.
+worker_max_memory_per_child = _settings.worker_memory_limit * 1024 or None
 worker_hijack_root_logger = False
 worker_proc_alive_timeout = 30.0
 timezone = "UTC"
