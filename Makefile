@@ -14,7 +14,7 @@ COMPILE := uv --no-config pip compile --universal --python-version 3.11 --genera
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Options go into ARGS: make demo ARGS="--events 20000", make test ARGS="-k cursor"'
 
 .PHONY: .venv
@@ -38,6 +38,10 @@ test: .venv/.installed ## Run the tests, the long ones apart; two at a time, eac
 .PHONY: chaos
 chaos: .venv/.installed ## Run the long tests that kill servers and workers
 	$(BIN)/python -m pytest -m chaos $(ARGS)
+
+.PHONY: reliability
+reliability: ## Run the chaos tests and write what they measured into docs/reliability.md
+	RELIABILITY_PAGE=docs/reliability.md CHAOS_RECORDS=.chaos $(MAKE) --no-print-directory chaos
 
 .PHONY: lint
 lint: .venv/.installed ## Check style and types
@@ -68,5 +72,5 @@ lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
 
 .PHONY: clean
 clean: ## Remove the virtual environment and all that tools have left
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/*.md.new
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .chaos docs/*.md.new
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

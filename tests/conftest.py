@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from fundlyhub.database import dispose_engines, get_engine
-from fundlyhub.database.migrate import migrate
+from fundlyhub.database import get_engine
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings, get_settings
+from tests.support.command import dsns
+from tests.support.databases import create_database, drop_database, migrated_template, settings_of
 from tests.support.elasticsearch import Peer, made_for_this_machine
 from tests.support.platform import Platform, database_dsn, fresh_broker_url
 from tests.support.rabbitmq import RabbitNode, available
@@ -81,20 +81,16 @@ def peer(server_root: Path) -> Iterator[Peer]:
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> str:
     """A migrated database that the tests' databases are copied from."""
-    name = "fundlyhub_template"
-    _create(postgres, name)
-    dsn = database_dsn(postgres.dsn, name)
-    migrate(Settings(events_dsn=dsn, app_dsn=dsn, analytics_dsn=dsn))
-    return name
+    return migrated_template(postgres)
 
 
 @pytest.fixture
 def dsn(postgres: Postgres, template: str) -> Iterator[str]:
     """A fresh migrated database that holds all three schemas."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    _create(postgres, name, template)
+    create_database(postgres, name, template)
     yield database_dsn(postgres.dsn, name)
-    _drop(postgres, name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture
@@ -116,8 +112,8 @@ def platform(request: pytest.FixtureRequest, dsn: str, valkey: Valkey, tmp_path:
     broker = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else valkey
     broker_url = fresh_broker_url(broker)
     servers = {"FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.url}
-    environment = {**_dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
-    with _environment(environment), Platform(environment, dsn, broker, tmp_path) as ready:
+    environment = {**dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
+    with settings_of(environment), Platform(environment, dsn, broker, tmp_path) as ready:
         yield ready
 
 
@@ -130,46 +126,8 @@ def environment_of(dsn: str, valkey: Valkey, folder: Path, **more: str) -> Itera
         "FUNDLYHUB_DATA_DIR": str(folder),
         **more,
     }
-    with _environment({**_dsns(dsn), **SECRET, **variables}):
+    with settings_of({**dsns(dsn), **SECRET, **variables}):
         yield get_settings()
-
-
-def _dsns(dsn: str) -> dict[str, str]:
-    return {f"FUNDLYHUB_{name}_DSN": dsn for name in ("EVENTS", "APP", "ANALYTICS")}
-
-
-class _environment:
-    """Sets variables, and makes this process read its settings anew, before and after."""
-
-    def __init__(self, variables: dict[str, str]) -> None:
-        self.variables = variables
-
-    def __enter__(self) -> None:
-        self.before = {name: os.environ.get(name) for name in self.variables}
-        os.environ.update(self.variables)
-        _forget()
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self.before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-        _forget()
-
-
-def _forget() -> None:
-    dispose_engines(close=True)
-    get_settings.cache_clear()
-
-
-def _create(server: Postgres, name: str, template: str = "template1") -> None:
-    with psycopg.connect(server.dsn, autocommit=True) as db:
-        db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
-
-
-def _drop(server: Postgres, name: str) -> None:
-    with psycopg.connect(server.dsn, autocommit=True) as db:
-        db.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def pytest_report_header() -> str:
