@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Container
@@ -141,12 +142,14 @@ class Arena:
         since: float,
         dead: int = 0,
         unknown: Container[int] = (0,),
+        orphans: int = 0,
         timeout: float = 120,
     ) -> Record:
         """Wait until nothing is left to do, check all of it, and complete the record.
 
         ``since`` is the monotonic time of the fault's end; ``dead`` events are expected to rest as dead letters,
-        and beside them so many mails whose outcome nobody can know.
+        and beside them so many mails whose outcome nobody can know; ``orphans`` rows follow from events that the
+        log has lost.
         """
         found = self.wait_settled(load, timeout=timeout)
         delayed = time.monotonic() - since
@@ -162,6 +165,7 @@ class Arena:
         assert len(letters) - doubtful == dead, f"{letters}, expected {dead}"
         assert doubtful in unknown, letters
         assert raised == load.gifts, f"{raised} in the statistics, {load.gifts} given"
+        self.verify(orphans)
         assert load.mails - doubtful <= len(copies) <= load.mails, f"{len(copies)} mails of {load.mails}"
         self.wait_no_message_left()
         return Record(
@@ -183,6 +187,14 @@ class Arena:
     def _published(self, db: psycopg.Connection[Any]) -> int:
         row = db.execute("SELECT count(*) FROM events.events").fetchone()
         return int(row[0]) if row else 0
+
+    def verify(self, orphans: int = 0) -> None:
+        """`fundlyhub verify` finds nothing but so many rows that follow from no event of the log."""
+        done = self.platform.run("verify", "--json", "--wait", "30")
+        assert done.returncode == (1 if orphans else 0), f"{done.stdout[:3_000]}\n{done.stderr[-2_000:]}"
+        report = json.loads(done.stdout)
+        assert report["counts"] == ({"double": orphans} if orphans else {}), report["findings"][:5]
+        assert all(found["what"].endswith("a row that follows from no event") for found in report["findings"])
 
     def wait_no_message_left(self) -> None:
         """No task is stuck: neither waiting in a queue nor held by a worker."""

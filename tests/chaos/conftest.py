@@ -114,6 +114,7 @@ def celery_broker(request: pytest.FixtureRequest) -> Iterator[CeleryTestBroker]:
     server = request.getfixturevalue(request.param)
     yield CeleryTestBroker(node := LocalBroker(server, fresh_broker_url(server)))
     node.up()
+    node.clear()
 
 
 @pytest.fixture

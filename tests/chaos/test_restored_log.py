@@ -54,7 +54,7 @@ def test_a_log_that_lost_its_tail(arena: Arena, measured: list[Record]) -> None:
     began = time.monotonic()
     again.publish()
     record = Record(f"log: {TAIL} events lost from its end, positions used again", arena.broker_name, 1)
-    measured.append(arena.settled_and_right(kept + again, record, since=began))
+    measured.append(arena.settled_and_right(kept + again, record, since=began, orphans=TAIL))
     assert OVERWRITTEN in arena.setup.worker.logs()
 
 
