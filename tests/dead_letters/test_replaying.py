@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from fundlyhub.database import get_engine
-from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.errors import Permanent, Unavailable, WrongUse
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Replayed, Terms, choose, replay
 from fundlyhub.processing.executor import execute
@@ -43,6 +43,17 @@ def test_one_that_fails_again_is_open_again_with_all_its_attempts(query: Query) 
     assert query("SELECT state, attempts, error_message FROM events.dead_letters") == [("open", 2, "never")]
     assert query(ATTEMPTS) == []
     assert [action for _, action, _ in query(AUDIT)] == ["failed", "replayed", "failed"]
+
+
+def test_a_second_verdict_on_what_rests_adds_nothing(query: Query) -> None:
+    """Two messages for one event, both under way: the other one's worker died too, and both come to the same end."""
+    dead("permanent")
+    before = query("SELECT * FROM events.dead_letters"), query(AUDIT)
+    with get_engine("events").begin() as db:
+        event_id, now = db.exec_driver_sql("SELECT event_id, now() FROM events.dead_letters").one()
+        late = dead_letters.DeadLetter(1, event_id, "search.query.submitted", Permanent("late"), 4, now)
+        dead_letters.record(db, "test_count", [late], now=now)
+    assert (query("SELECT * FROM events.dead_letters"), query(AUDIT)) == before
 
 
 def test_an_event_that_was_applied_meanwhile_is_not_applied_again_and_it_says_so(query: Query) -> None:

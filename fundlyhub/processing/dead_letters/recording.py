@@ -13,8 +13,9 @@ from fundlyhub.processing.dead_letters.faults import describe, error_class, fing
 from fundlyhub.processing.dead_letters.words import WORKER, Action, State
 
 # Given up again after a replay: the letter is open again, with its newest error and its first time. One that was
-# discarded meanwhile stays so: a person has decided. One of another event stems from a log that was restored to an
-# earlier time, and is written over.
+# discarded meanwhile stays so: a person has decided. One that is open has its verdict: a second message that came
+# back for the same event adds none. One of another event stems from a log that was restored to an earlier time, and is
+# written over.
 _RECORD = """
     WITH letter AS (
         INSERT INTO events.dead_letters AS d
@@ -33,6 +34,7 @@ _RECORD = """
             first_failed_at = CASE WHEN d.event_id = excluded.event_id THEN d.first_failed_at
                                    ELSE excluded.first_failed_at END,
             state = CASE WHEN d.event_id = excluded.event_id AND d.state = 'discarded' THEN d.state ELSE 'open' END
+        WHERE d.event_id <> excluded.event_id OR d.state <> 'open'
         RETURNING id
     )
     INSERT INTO events.dead_letter_audit (letter_id, who, action, details)
