@@ -42,8 +42,8 @@ def test_an_event_that_kills_its_worker_dies_alone(arena: Arena, measured: list[
     measured.append(run(arena, searches({BATCH + 240: "kill"}), record, dead=1))
     assert dead_positions(arena) == [BATCH + 241]
     assert arena.platform.value("SELECT error_class FROM events.dead_letters") == "WorkerLost"
-    attempts = arena.platform.value("SELECT attempts FROM events.dead_letters")
-    assert attempts in (4, 5), "three that it killed, or four when two messages came for it at once, and the verdict"
+    # Three that it killed, and the verdict; more where the sweep's message ran it beside the first.
+    assert arena.platform.value("SELECT attempts FROM events.dead_letters") >= 4
 
 
 class TestTimeLimit:
