@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import pytest
 
 from fundlyhub.channels.breaker import Breaker
+from fundlyhub.channels.breaker_rules import Rules
 from fundlyhub.errors import Snooze, Transient
+
+FAILURES = Rules().failures
+Make = Callable[..., Breaker]
 
 
 @dataclass
@@ -47,3 +51,14 @@ def lets_in(breaker: Breaker) -> bool:
         return breaker.call(lambda: True)
     except Snooze:
         return False
+
+
+def snoozed(breaker: Breaker) -> float:
+    """Seconds that a call is told to wait; that nothing was called, and that looking says the same."""
+    with pytest.raises(Snooze):
+        breaker.check()
+    called: list[int] = []
+    with pytest.raises(Snooze) as caught:
+        breaker.call(lambda: called.append(1))
+    assert called == []
+    return caught.value.seconds

@@ -1,4 +1,4 @@
-"""TLS for the fakes: a certificate that nobody trusts, unless a test says so."""
+"""TLS for the fakes, with a certificate that nobody trusts unless a test says so; and breakers that share a state."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography import x509
@@ -17,6 +19,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from fundlyhub.channels.breaker import Breaker, shared_storage
+from fundlyhub.channels.breaker_own import OwnStorage, Storage
+from fundlyhub.channels.breaker_rules import Rules
+from tests.channels.breakers import Clock, Make
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +79,21 @@ def untrusted(tls: ssl.SSLContext) -> Iterator[str]:
         threading.Thread(target=answer, daemon=True).start()
         yield f"https://127.0.0.1:{server.getsockname()[1]}"
         server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["own", "redis"])
+def make(request: pytest.FixtureRequest, clock: Clock) -> Make:
+    """Makes breakers that share one state: in this process, and in Valkey."""
+    name, own = f"test-{uuid4()}", OwnStorage()
+    url = request.getfixturevalue("valkey").url if request.param == "redis" else ""
+
+    def make(**rules: Any) -> Breaker:
+        storage: Storage = shared_storage(name, url) if url else own
+        return Breaker("test", storage, Rules(**rules), clock=clock)
+
+    return make

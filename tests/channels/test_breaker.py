@@ -3,50 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from fundlyhub.channels.breaker import Breaker, shared_storage
-from fundlyhub.channels.breaker_own import OwnStorage, Storage
 from fundlyhub.channels.breaker_rules import Rules
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, ProcessingError, ServiceRefuses, Snooze, Transient
-from tests.channels.breakers import Clock, failed, fails, lets_in
-
-FAILURES = Rules().failures
-Make = Callable[..., Breaker]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["own", "redis"])
-def make(request: pytest.FixtureRequest, clock: Clock) -> Make:
-    """Makes breakers that share one state: in this process, and in Valkey."""
-    name, own = f"test-{uuid4()}", OwnStorage()
-    url = request.getfixturevalue("valkey").url if request.param == "redis" else ""
-
-    def make(**rules: Any) -> Breaker:
-        storage: Storage = shared_storage(name, url) if url else own
-        return Breaker("test", storage, Rules(**rules), clock=clock)
-
-    return make
-
-
-def snoozed(breaker: Breaker) -> float:
-    """Seconds that a call is told to wait; that nothing was called, and that looking says the same."""
-    with pytest.raises(Snooze):
-        breaker.check()
-    called: list[int] = []
-    with pytest.raises(Snooze) as caught:
-        breaker.call(lambda: called.append(1))
-    assert called == []
-    return caught.value.seconds
+from tests.channels.breakers import FAILURES, Clock, Make, failed, fails, lets_in, snoozed
 
 
 class TestWhatOpensIt:
@@ -156,89 +121,6 @@ class TestWhatIsRaised:
         assert breaker.state == "open"
 
 
-class TestProbes:
-    def test_one_that_succeeds_closes_it(self, make: Make, clock: Clock) -> None:
-        breaker = make()
-        failed(breaker, times=FAILURES)
-        clock.move(29.9)
-        assert not lets_in(breaker)
-        clock.move(0.2)
-        assert lets_in(breaker)
-        assert breaker.state == "closed"
-
-    def test_the_rest_doubles_with_each_that_fails_and_is_set_back_when_it_closes(
-        self, make: Make, clock: Clock
-    ) -> None:
-        breaker = make(ramp_steps=0)
-        failed(breaker, times=FAILURES)
-        for rest in (30, 60, 120, 240, 300, 300):
-            assert rest <= snoozed(breaker) <= 1.1 * rest + 1
-            clock.move(rest)
-            failed(breaker)
-        clock.move(300)
-        assert lets_in(breaker)
-        failed(breaker, times=FAILURES)
-        assert snoozed(breaker) <= 34
-
-    def test_one_at_a_time_and_looking_takes_none(self, make: Make, clock: Clock) -> None:
-        one, other = make(), make()
-        failed(one, times=FAILURES)
-        clock.move(31)
-        for _ in range(3):
-            other.check()
-
-        def probe() -> None:
-            assert one.state == other.state == "half-open"
-            assert 1 <= snoozed(other) <= 3
-
-        one.call(probe)
-        assert other.state == "closed"
-
-    def test_one_that_tells_nothing_is_followed_by_the_rest_that_the_service_asks_for(
-        self, make: Make, clock: Clock
-    ) -> None:
-        breaker = make()
-        failed(breaker, times=FAILURES)
-        clock.move(31)
-        failed(breaker, Snooze("too many requests", seconds=100))
-        assert 100 <= snoozed(breaker) <= 111
-        clock.move(100)
-        failed(breaker)
-        assert 60 <= snoozed(breaker) <= 67, "it was neither a failed probe nor a successful one"
-
-    def test_one_that_is_slow_is_a_failure(self, make: Make, clock: Clock) -> None:
-        breaker = make()
-        failed(breaker, times=FAILURES)
-        clock.move(31)
-        breaker.call(lambda: clock.move(6))
-        assert 60 <= snoozed(breaker) <= 67
-
-    def test_one_that_is_lost_is_followed_by_another_and_its_late_result_counts_for_nothing(
-        self, make: Make, clock: Clock
-    ) -> None:
-        one, other = make(probe_lease=0.001), make()
-        failed(one, times=FAILURES)
-        clock.move(31)
-
-        def lost() -> int:
-            threading.Event().wait(0.05)
-            failed(other)
-            return 7
-
-        assert one.call(lost) == 7
-        assert one.state == "open", "the second probe failed; the first one's success comes too late"
-
-
-def test_who_has_lost_the_probe_does_not_give_back_anothers(valkey: Valkey) -> None:
-    for storage in (OwnStorage(), shared_storage(f"test-{uuid4()}", valkey.url)):
-        assert storage.lease("one", 60)
-        storage.release("other")
-        assert storage.read().probing
-        assert not storage.lease("other", 60)
-        storage.release("one")
-        assert storage.lease("other", 60)
-
-
 class TestLateResults:
     """Calls that were let in while it was closed, and end after it was opened."""
 
@@ -289,45 +171,6 @@ class TestLateResults:
         assert one.state == "closed"
 
 
-class TestTheRamp:
-    def test_lets_in_twice_as_many_each_second_over_all_workers(self, make: Make, clock: Clock) -> None:
-        workers = [make(), make()]
-        failed(workers[0], times=FAILURES)
-        clock.move(31)
-        assert lets_in(workers[0])
-        let_in = []
-        for _ in range(6):
-            let_in.append(sum(lets_in(workers[number % 2]) for number in range(100)))
-            clock.move(1)
-        assert let_in == [1, 2, 4, 8, 16, 32]
-        clock.move(4)
-        assert all(lets_in(workers[0]) for _ in range(600))
-
-    def test_spreads_the_others_over_what_is_left_of_it(self, make: Make, clock: Clock) -> None:
-        breaker = make()
-        breaker.open_by_hand("test", "me")
-        breaker.close_by_hand("test", "me")
-        for _ in range(3):
-            breaker.check()
-        assert lets_in(breaker)
-        waits = [snoozed(breaker) for _ in range(100)]
-        assert 1 <= min(waits) < 4
-        assert 6 < max(waits) <= 10
-        clock.move(9.5)
-        for _ in range(512):
-            lets_in(breaker)
-        assert snoozed(breaker) == 1
-
-    def test_counts_failures_as_usual(self, make: Make, clock: Clock) -> None:
-        breaker = make()
-        failed(breaker, times=FAILURES)
-        clock.move(31)
-        assert lets_in(breaker)
-        clock.move(5)
-        failed(breaker, times=FAILURES)
-        assert breaker.state == "open"
-
-
 class TestByHand:
     def test_it_stays_open_until_it_is_closed(self, make: Make, clock: Clock) -> None:
         one, other = make(), make()
@@ -366,28 +209,6 @@ class TestByHand:
         for number in range(60):
             breaker.open_by_hand(f"{number}", "me")
         assert [one["reason"] for one in breaker.history()] == [f"{number}" for number in range(59, 9, -1)]
-
-
-def test_in_ten_minutes_of_outage_the_service_sees_a_handful_of_probes(make: Make, clock: Clock) -> None:
-    workers, asked = [make() for _ in range(4)], 0
-
-    def down() -> None:
-        nonlocal asked
-        asked += 1
-        raise Transient("down")
-
-    for second in range(600):
-        with pytest.raises((Transient, Snooze)):
-            workers[second % 4].call(down)
-        clock.move(1)
-    assert asked == FAILURES + 4
-    clock.move(155)
-    let_in = [sum(lets_in(worker) for worker in workers)]
-    for _ in range(12):
-        let_in.append(sum(lets_in(workers[number % 4]) for number in range(40)))
-        clock.move(1)
-    assert let_in[:7] == [2, 0, 2, 4, 8, 16, 32], "the probe and then the first step of the ramp, in one second"
-    assert let_in[11:] == [40, 40]
 
 
 def test_a_clock_that_was_far_ahead_keeps_nobody_waiting(make: Make, clock: Clock) -> None:
