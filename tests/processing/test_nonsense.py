@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import pytest
 import redis
-from kombu import Connection, Producer, Queue
+from kombu import Connection, Producer
 
 from fundlyhub import publish_events
-from fundlyhub.processing.messages import QUEUE, REASON
-from fundlyhub.processing.queues import PARKED_QUEUE, depths, routing_key
+from fundlyhub.processing.queues import PARKED_QUEUE, routing_key
 from tests.support.make import search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
@@ -54,19 +54,15 @@ def send(platform: Platform, body: bytes, properties: dict[str, str], headers: d
         producer.publish(body, exchange=exchange, routing_key=key, headers=headers, **properties)
 
 
-def parked(platform: Platform) -> list[dict[str, Any]]:
-    """The headers of what waits in the parking queue, which is emptied."""
-    found = []
-    with Connection(platform.environment["FUNDLYHUB_BROKER_URL"]) as connection, connection.channel() as channel:
-        while (message := Queue(PARKED_QUEUE)(channel).get()) is not None:
-            found.append(dict(message.headers))
-            message.ack()
-    return found
+def parked(platform: Platform, *args: str) -> Any:
+    """What `fundlyhub relay parked` prints."""
+    done = platform.run("relay", "parked", *args, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
-def count_parked(platform: Platform) -> int:
-    with Connection(platform.environment["FUNDLYHUB_BROKER_URL"]) as connection:
-        return depths(connection, on_rabbitmq(platform), [PARKED_QUEUE])[PARKED_QUEUE]
+def depth(platform: Platform) -> int:
+    return int(json.loads(platform.run("relay", "status", "--json").stdout)["messages"][PARKED_QUEUE])
 
 
 @pytest.mark.timeout(240)
@@ -76,10 +72,14 @@ def test_nonsense_is_kept_with_a_reason_and_the_rest_flows(ready: Platform) -> N
         send(ready, body, properties, headers)
     publish_events(search("fine") for _ in range(20))
     ready.wait_applied("test_count", 20)
-    wait_until(lambda: count_parked(ready) >= len(NONSENSE), what="all nonsense in the parking queue")
-    kept = parked(ready)
-    assert len(kept) == len(NONSENSE), "each once"
-    assert all(headers[REASON] and headers[QUEUE] == "projections" for headers in kept)
+    wait_until(lambda: depth(ready) >= len(NONSENSE), what="all nonsense in the parking queue")
+    kept = parked(ready, "list", "--bodies")["messages"]
+    assert {base64.b64decode(one["body"]) for one in kept} == {body for body, _, _ in NONSENSE.values()}
+    assert all(one["reason"] and one["queue"] == "projections" for one in kept)
+    assert parked(ready, "release")["released"] == len(NONSENSE), "for a release that can read them"
+    wait_until(lambda: depth(ready) == len(NONSENSE), what="this one to park them again, each once")
+    assert parked(ready, "discard", "--yes")["discarded"] == len(NONSENSE)
+    assert parked(ready, "list")["messages"] == []
     assert worker.popen.poll() is None
     assert SECRET not in worker.log.read_text() + relay.log.read_text()
 
