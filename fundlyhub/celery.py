@@ -18,6 +18,7 @@ from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, WrongUse
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing import queues, registry, tasks
+from fundlyhub.processing.worker.garbage import tune
 from fundlyhub.processing.worker.stopping import bound_the_stop
 from fundlyhub.settings import get_settings
 
@@ -74,6 +75,7 @@ def _own_connections(**_: object) -> None:
     dispose_engines()
 
 
+worker_process_init.connect(tune)
 worker_shutting_down.connect(bound_the_stop)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Te
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import events_metadata
+from fundlyhub.database.arrays import array
 from fundlyhub.settings import get_settings
 
 attempts = Table(
@@ -105,7 +106,7 @@ def clock(db: Connection) -> datetime:
 
 def read(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, Attempt]:
     """The attempts of those of these positions that have any."""
-    rows = db.exec_driver_sql(_READ, {"processor": processor, "positions": list(positions)})
+    rows = db.exec_driver_sql(_READ, {"processor": processor, "positions": array(positions)})
     return {position: Attempt(*rest) for position, *rest in rows}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from logging import getLogger
 
 import psycopg
@@ -22,7 +21,7 @@ from fundlyhub.events import Event
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.idempotency import claim, claimed
-from fundlyhub.processing.outcome import Done, Skipped, WorkerLost
+from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.processing.settling import Report, Run, report_of, settle
 from fundlyhub.processing.work import Refused, Work, load
@@ -130,7 +129,7 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
             rest = [Run(left, None) for left in work.ready[index:]]
             return report + _settled(processor, work, [], rest)
         if event.position is not None and applied.get(event.position) == event.id:
-            run = Run(event, None, outcome=Skipped())
+            run = Run(event, None, outcome=SKIPPED)
         elif work.attempts_of(event.position) >= processor.max_attempts:
             run = Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran"))
         else:
@@ -152,7 +151,7 @@ def _counted(processor: type[Processor], work: Work, event: Event) -> Run:
             _give_back(processor, event)
             raise
         return Run(event, error, counted=True)
-    return replace(run, counted=True)
+    return run._replace(counted=True)
 
 
 def _give_back(processor: type[Processor], event: Event) -> None:
@@ -226,4 +225,4 @@ def _refuse_hidden_failure(db: Connection) -> None:
 
 def _runs(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
     applied = {event.position for event in fresh}
-    return [Run(event, None, outcome=Done() if event.position in applied else Skipped()) for event in events]
+    return [Run(event, None, outcome=DONE if event.position in applied else SKIPPED) for event in events]

@@ -26,6 +26,9 @@ class Skipped:
     """Nothing to do: applied before."""
 
 
+DONE, SKIPPED = Done(), Skipped()
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Run again after ``seconds``; an attempt was spent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 
@@ -113,4 +113,4 @@ def corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
     """The event with the payload that a person has put in the place of its own, for this processor alone."""
     if letter is None or letter.version is None:
         return row
-    return replace(row, version=letter.version, payload=letter.payload)
+    return row._replace(version=letter.version, payload=letter.payload)
