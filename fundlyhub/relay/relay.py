@@ -29,6 +29,7 @@ from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
 from fundlyhub.relay.leader import Wake, try_to_lead
+from fundlyhub.relay.mirror import Mirror
 from fundlyhub.relay.registration import register
 from fundlyhub.relay.routing import Batch, Router
 from fundlyhub.relay.sweep import Sweeper
@@ -104,7 +105,7 @@ class Relay:
         register(db, self._processors)
         log.info("leading, in epoch %d", cursor.epoch)
         wake = Wake(db)
-        with Sweeper(self._app, self._settings, self._processors, cursor.epoch):
+        with Sweeper(self._app, self._settings, self._processors, cursor.epoch), Mirror(self._settings):
             try:
                 self._relay(cursor, wake)
             finally:
