@@ -11,6 +11,9 @@ from typing import Self
 class Beside(ABC):
     """A context; inside it ``run`` works in a thread of this name until ``stopping`` is set."""
 
+    patience = 30.0
+    """Seconds that the end waits for the thread, which is a daemon: it may be in the middle of something."""
+
     def __init__(self, name: str) -> None:
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name=name, daemon=True)
@@ -25,4 +28,4 @@ class Beside(ABC):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stopping.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=self.patience)

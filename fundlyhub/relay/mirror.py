@@ -27,7 +27,7 @@ log = getLogger(__name__)
 NAME = "mirror"
 PAGE = 1_000
 """Events that go out at a time."""
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds that Redis has to answer."""
 LONGEST_REST = 10.0
 """Seconds between two tries while something is away, at most."""
@@ -41,7 +41,12 @@ _BEGIN = """
 
 
 class Mirror(Beside):
-    """A thread beside the leading relay; without chosen types it does nothing."""
+    """A thread beside the leading relay; without chosen types it does nothing.
+
+    Its end is not waited for: what it does after a former leadership is sent again, and noted by nobody.
+    """
+
+    patience = 1.0
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(NAME)
@@ -60,11 +65,13 @@ class Mirror(Beside):
                             self.stopping.wait(self._settings.relay_poll)
                         rest = self._settings.relay_poll
             except LostLeadership:
-                return
+                break
             except Exception as error:  # the relay must go on whatever the mirror meets; it tries again
                 log.warning("mirroring paused: %s", describe(error))
                 self.stopping.wait(rest)
                 rest = min(LONGEST_REST, rest * 2)
+        if self._redis is not None:
+            self._redis.close()
 
     def mirror(self, cursor: SnapshotCursor) -> int:
         """Send one page of the log and note that it is done with; the number of events that were looked at."""
@@ -90,7 +97,7 @@ class Mirror(Beside):
         if self._redis is None:
             self._redis = redis.Redis.from_url(
                 self._settings.streams, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE,
-                socket_keepalive=True, retry=Retry(NoBackoff(), 1), client_name="fundlyhub-mirror",
+                socket_keepalive=True, retry=Retry(NoBackoff(), 0), client_name="fundlyhub-mirror",
             )  # fmt: skip
         return self._redis
 

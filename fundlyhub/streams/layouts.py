@@ -69,7 +69,7 @@ def kind_of(entry: Entry) -> str | None:
     """The type that an entry names, as far as that can be told."""
     try:
         kind = envelope_of(entry).get("type")
-    except InvalidEvent:
+    except Exception:  # whatever is wrong with it, it is told elsewhere
         found = (value for name, value in entry.fields if name in (b"type", b"event"))
         kind = next(found, b"").decode("ascii", "replace")
     return kind if isinstance(kind, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", kind) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from fundlyhub.streams.layouts import kind_of
 REMOVED = "[removed]"
 """What stands in the place of a secret."""
 MAX_KEPT = 16 * 1024 * 1024
-"""Bytes of a value that are kept: a database cannot hold all that Redis can."""
+"""Bytes of an entry that are kept: a database cannot hold all that Redis can."""
 
 Json = list[list[Any]]
 """Pairs of name and value; each is a text, or ``{"base64": …}`` where it can be none."""
@@ -24,12 +25,22 @@ Json = list[list[Any]]
 def to_json(entry: Entry) -> Json:
     """The fields of an entry. A text in the log of a database has neither U+0000 nor bytes that are not UTF-8."""
     names = secret_names(kind_of(entry))
-    return [[_shown(name), _shown(_redacted(name, value[:MAX_KEPT], names))] for name, value in entry.fields]
+    return [[_shown(name), _shown(_redacted(name, value, names))] for name, value in _beginning(entry.fields)]
 
 
 def from_json(stored: Json) -> Fields:
     """The fields that were kept."""
     return tuple((_bytes(name), _bytes(value)) for name, value in stored)
+
+
+def _beginning(fields: Fields) -> Iterator[tuple[bytes, bytes]]:
+    """The fields up to the limit: the last one is cut there."""
+    left = MAX_KEPT
+    for name, value in fields:
+        if left <= 0:
+            return
+        yield name[:left], value[:left]
+        left -= len(name) + len(value)
 
 
 def _shown(raw: bytes) -> Any:
@@ -60,7 +71,7 @@ def _pattern(names: frozenset[str]) -> re.Pattern[bytes]:
     """A key with its value in JSON text, also in text that is no JSON, and in JSON that stands in a JSON text."""
     return re.compile(
         _key(names) + rb'(?:"(?:[^"\\]|\\.)*"?'  # a text, perhaps cut off
-        rb'|(?P<deep>\\+)".*?(?:(?<!\\)(?P=deep)"|$)'  # the same inside another text
+        rb'|(?P<deep>\\{1,8})".*?(?:(?<!\\)(?P=deep)"|$)'  # the same inside another text
         rb"|[^\s,}\]\\\"{\[]+)",  # a number, true, false, null
         re.DOTALL,
     )
@@ -74,18 +85,19 @@ def _nested(names: frozenset[str]) -> re.Pattern[bytes]:
 
 def _key(names: frozenset[str]) -> bytes:
     words = "|".join(sorted(names)).encode()
-    return rb'(?P<key>(?P<quote>\\*")(?:' + words + rb")(?P=quote)\s*:\s*)"
+    # A few backslashes at most: a megabyte of them must not be looked through from each of its places.
+    return rb'(?P<key>(?P<quote>\\{0,8}")(?:' + words + rb")(?P=quote)\s*:\s*)"
 
 
 def _without_hidden(value: bytes, names: frozenset[str]) -> bytes:
     """What the pattern cannot see, an escaped key or a nested value: then the whole text is written anew."""
     try:
         parsed = json.loads(value)
-    except (ValueError, RecursionError):
+        if not _has_secret(parsed, names):
+            return value
+        return json.dumps(without(parsed, names), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than anybody looks
         return _nested(names).sub(_marked, value)
-    if not _has_secret(parsed, names):
-        return value
-    return json.dumps(without(parsed, names), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _has_secret(value: Any, names: frozenset[str]) -> bool:

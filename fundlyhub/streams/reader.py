@@ -88,7 +88,7 @@ class Reader:
 
     def trim(self) -> int:
         """Drop what every group has acknowledged; how many entries went."""
-        return sum(int(self._script(TRIM, stream)) for stream in self._streams)
+        return sum(int(self._tidied(TRIM, stream)) for stream in self._streams)
 
     def forget_idle(self) -> None:
         """Remove the names of consumers that are long gone and hold nothing."""
@@ -100,13 +100,18 @@ class Reader:
 
     def _forget(self, *, idle: float, also: str = "") -> None:
         for stream in self._streams:
-            self._script(FORGET, stream, self._group, str(int(idle * 1000)), also)
+            self._tidied(FORGET, stream, self._group, str(int(idle * 1000)), also)
 
     def _ask(self, *words: Any) -> Any:
         return self._redis.execute_command(*words)  # type: ignore[no-untyped-call]  # so in the library
 
-    def _script(self, script: str, stream: str, *values: str) -> Any:
-        return self._redis.eval(script, 1, stream, *values)
+    def _tidied(self, script: str, stream: str, *values: str) -> Any:
+        """Run a script. A server that does not let us tidy up is no reason not to read."""
+        try:
+            return self._redis.eval(script, 1, stream, *values)
+        except redis.ResponseError as error:
+            log.warning("%s: cannot be tidied up: %s", stream, str(error).split(" ", 1)[0])
+            return 0
 
     def _read(self, start: str, *options: Any) -> list[Entry]:
         places = [start] * len(self._streams)

@@ -161,7 +161,7 @@ def test_a_stream_that_is_down_holds_the_relay_up_in_nothing(
         platform.wait_applied("campaign_stats", 21)
         began = time.monotonic()
         assert relay.terminate() == 0, "and it can be stopped"
-        assert time.monotonic() - began < 40
+        assert time.monotonic() - began < 4
 
 
 def test_a_mistake_in_the_setting_is_said_at_once(platform: Platform, tmp_path: Path) -> None:

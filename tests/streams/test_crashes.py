@@ -11,6 +11,6 @@ from tests.support.proxy.trap import When
 BY_NAME = {boundary.name: boundary for boundary in BOUNDARIES}
 
 
-@pytest.mark.parametrize(("name", "when"), [("read", "before"), ("commit", "after"), ("acknowledgement", "before")])
+@pytest.mark.parametrize(("name", "when"), [("read", "before"), ("insert", "after"), ("commit", "after")])
 def test_an_ingest_that_dies_there_loses_and_doubles_nothing(streams: Streams, name: str, when: When) -> None:
     die_and_recover(streams, BY_NAME[name], when)

@@ -46,6 +46,16 @@ def test_what_cannot_be_an_event_is_in_quarantine_and_the_rest_flows(streams: St
         assert re.search(reason, found), (found, reason)
 
 
+def test_a_field_that_stands_twice_is_seen_and_kept_twice(streams: Streams) -> None:
+    pairs = [part for pair in (*whole().items(), ("type", "donation.completed")) for part in pair]
+    streams.redis.execute_command("XADD", "events", "*", *pairs)  # type: ignore[no-untyped-call]
+    streams.ingest()
+    streams.wait_taken(0, 1)
+    assert streams.held() == ["type: stands twice in one entry"]
+    kept = streams.platform.value("SELECT fields FROM events.quarantine")
+    assert [value for name, value in kept if name == "type"] == ["donation.initiated", "donation.completed"]
+
+
 def test_an_id_with_other_content_is_in_quarantine(streams: Streams) -> None:
     first = whole()
     other = {**first, "payload": json.dumps({**DONATION, "amount": 7})}
@@ -121,7 +131,7 @@ def test_sigterm_ends_it_while_servers_are_away(streams: Streams) -> None:
 
 @pytest.mark.parametrize("server", ["queue", "database"])
 def test_an_outage_pauses_it_and_costs_nothing(streams: Streams, server: str) -> None:
-    process = streams.ingest(INGEST_BATCH="10")
+    process = streams.ingest(INGEST_BATCH="10", INGEST_CLAIM_AFTER="60")  # nobody else takes over what it was given
     proxy = getattr(streams, server)
     streams.write_all(whole() for _ in range(50))
     streams.wait_taken(50)

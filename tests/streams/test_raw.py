@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fundlyhub.streams.entry import Entry
-from fundlyhub.streams.raw import from_json, to_json
+from fundlyhub.streams.raw import MAX_KEPT, from_json, to_json
 from tests.streams.entries import Said, entry, whole
 
 SECRET = "s3cret"
@@ -43,6 +44,7 @@ def test_what_has_no_secret_stays_to_the_letter() -> None:
         whole(type="user.logged_in", payload=f'{{"sessionId": "{SECRET}"'),
         whole(type="no type", payload=f'{{"sessionId": "{SECRET}"'),
         whole(payload=f'{{"passcode": "{SECRET}", "title": "'.encode() + b'\xff"}'),
+        whole(payload='{"kept":' * 3_000 + f'{{"passcode": ["{SECRET}"]}}' + "}" * 3_000),
     ],
 )
 def test_secrets_are_taken_out_of_whatever_it_is(said: Said) -> None:
@@ -60,3 +62,15 @@ def test_a_number_that_is_a_secret_goes_alone() -> None:
 def test_a_session_of_a_search_is_no_secret() -> None:
     text = '{"query": "wells", "sessionId": "7b8f1f2e-0f6e-4a86-9d6b-5b4c1e2d3f40", '
     assert dict(to_json(entry(whole(type="search.query.submitted", payload=text))))["payload"] == text
+
+
+@pytest.mark.parametrize("text", ['"passcode"', "\\", '"passcode":', '"passcode": \\"', '{"passcode":', " "])
+def test_a_hostile_text_is_looked_through_in_no_time(text: str) -> None:
+    began = time.monotonic()
+    to_json(entry(whole(payload=text * (1_000_000 // len(text)))))
+    assert time.monotonic() - began < 5
+
+
+def test_of_a_huge_entry_the_beginning_is_kept() -> None:
+    kept = to_json(entry({"a": b"x" * MAX_KEPT, "b": b"y"}))
+    assert [(name, len(value)) for name, value in kept] == [("a", MAX_KEPT)]
