@@ -25,9 +25,8 @@ from fundlyhub.errors import Unavailable, WrongUse, describe
 from fundlyhub.events.catalogue import VERSIONS
 from fundlyhub.relay.mirrored import CHANNEL
 from fundlyhub.settings import Settings
-from fundlyhub.streams import reader as streams
 from fundlyhub.streams.entry import Entry
-from fundlyhub.streams.reader import Reader
+from fundlyhub.streams.reader import Reader, client_of, told
 from fundlyhub.streams.store import store
 
 log = getLogger(__name__)
@@ -53,7 +52,7 @@ class Ingest:
         self._settings, self._stop = settings, stop
         self._streams = stream_names(settings)
         self.consumer = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-        self._redis = streams.connect(settings.streams)
+        self._redis = client_of(settings.streams)
         self._reader = Reader(
             self._redis, self._streams, settings.ingest_group, self.consumer, batch=settings.ingest_batch
         )
@@ -82,11 +81,10 @@ class Ingest:
 
     def _step(self) -> None:
         """Connect where that is needed, then: what is left behind from time to time, and what is new."""
-        if self._db is None:
-            self._db = self._connected()
+        db = self._db = self._db or self._connected()
         if time.monotonic() >= self._claim_at:
-            self._take_over()
-        self._take(self._reader.fresh())
+            self._take_over(db)
+        self._take(db, self._reader.fresh())
 
     def _connected(self) -> psycopg.Connection[Any]:
         """Both servers answer, the group is there, and nothing that this consumer was given before is left."""
@@ -95,28 +93,27 @@ class Ingest:
             self._reader.join()
             log.info("connected: reading %s as %s", ", ".join(self._streams), self.consumer)
             while not self._stop.is_set() and (entries := self._reader.own()):
-                self._take(entries, db)
+                self._take(db, entries)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _take_over(self) -> None:
+    def _take_over(self, db: psycopg.Connection[Any]) -> None:
         """What others were given and have not acknowledged: they are dead, or will find it done."""
         for entries in self._reader.abandoned(self._settings.ingest_claim_after):
             if entries:
                 log.warning("%s: taking over %d entries that nobody acknowledged", entries[0].stream, len(entries))
                 self.progress.taken_over += len(entries)
-                self._take(entries)
+                self._take(db, entries)
             if self._stop.is_set():
                 return
         self._reader.forget_idle()
         self._claim_at = time.monotonic() + self._settings.ingest_claim_after / 2
 
-    def _take(self, entries: Sequence[Entry], db: psycopg.Connection[Any] | None = None) -> None:
+    def _take(self, db: psycopg.Connection[Any], entries: Sequence[Entry]) -> None:
         """Commit, then acknowledge."""
-        db = db or self._db
-        if not entries or db is None:
+        if not entries:
             return
         stored = store(db, entries)
         self.progress.new += stored.new
@@ -132,7 +129,7 @@ class Ingest:
         try:
             self._reader.leave()
         except redis.RedisError as error:
-            log.warning("left the group without a word: %s", type(error).__name__)
+            log.warning("left the group without a word: %s", told(error))
 
     def _disconnect(self) -> None:
         if self._db is not None:
@@ -169,6 +166,5 @@ def is_passing(error: Exception) -> bool:
 
 def _tell(error: Exception, failures: int) -> None:
     if failures in (1, 5) or failures % 20 == 0:
-        # The first word of what Redis says is its code; the rest may quote.
-        code = f" {str(error).split(' ', 1)[0]}" if isinstance(error, redis.ResponseError) else ""
-        log.warning("paused: %s%s (try %d)", describe(error), code, failures)
+        what = told(error) if isinstance(error, redis.RedisError) else describe(error)
+        log.warning("paused: %s (try %d)", what, failures)

@@ -26,7 +26,13 @@ FORGOTTEN_AFTER = 86_400.0
 Raw = Sequence[Any]
 
 
-def connect(url: str) -> redis.Redis:
+def told(error: redis.RedisError) -> str:
+    """What may be logged of an error: its class, and the code that a general one begins with. The rest may quote."""
+    code = f" {str(error).split(' ', 1)[0]}" if type(error) is redis.ResponseError else ""
+    return f"{type(error).__name__}{code}"
+
+
+def client_of(url: str) -> redis.Redis:
     """A client that hands over what it reads as it is, and never repeats a command by itself."""
     client = redis.Redis.from_url(
         url, socket_timeout=BLOCK + PATIENCE, socket_connect_timeout=PATIENCE, socket_keepalive=True,
@@ -110,7 +116,7 @@ class Reader:
         try:
             return self._redis.eval(script, 1, stream, *values)
         except redis.ResponseError as error:
-            log.warning("%s: cannot be tidied up: %s", stream, str(error).split(" ", 1)[0])
+            log.warning("%s: cannot be tidied up: %s", stream, told(error))
             return 0
 
     def _read(self, start: str, *options: Any) -> list[Entry]:

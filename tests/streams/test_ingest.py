@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.streams.scripts import FORGET
 from tests.streams.entries import DONATION, MALFORMED, message, one_text, short, whole
 from tests.streams.streams import GROUP, Streams
 from tests.support.platform import wait_until
@@ -48,7 +49,7 @@ def test_what_cannot_be_an_event_is_in_quarantine_and_the_rest_flows(streams: St
 
 def test_a_field_that_stands_twice_is_seen_and_kept_twice(streams: Streams) -> None:
     pairs = [part for pair in (*whole().items(), ("type", "donation.completed")) for part in pair]
-    streams.redis.execute_command("XADD", "events", "*", *pairs)  # type: ignore[no-untyped-call]
+    streams.redis.execute_command("XADD", "events", "*", *pairs)
     streams.ingest()
     streams.wait_taken(0, 1)
     assert streams.held() == ["type: stands twice in one entry"]
@@ -267,3 +268,30 @@ def test_a_trimmed_entry_that_was_pending_is_told_of(streams: Streams) -> None:
     process = streams.ingest()
     streams.wait_taken(1)
     wait_until(lambda: process.said("1 entries were deleted from the stream before"), what="the error")
+
+
+def test_a_server_that_forbids_scripts_stops_nothing(dsn: str, own_valkey: Valkey, tmp_path: Path) -> None:
+    with Streams(dsn, own_valkey, tmp_path) as streams:
+        streams.redis.acl_setuser("limited", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-eval"])
+        url = f"redis://limited:pw@127.0.0.1:{streams.queue.port}/3"
+        process = streams.ingest(STREAMS_URL=url, INGEST_TRIM="true")
+        streams.write_all(whole() for _ in range(5))
+        streams.wait_taken(5)
+        wait_until(lambda: process.said("events: cannot be tidied up: NoPermissionError"), what="the warning")
+        assert process.terminate() == 0
+
+
+def test_only_consumers_that_hold_nothing_are_forgotten(streams: Streams) -> None:
+    streams.redis.xgroup_create("events", GROUP, id="0", mkstream=True)
+    streams.write(whole())
+    streams.ghost(1)
+    for name in ("idle", "leaving"):
+        streams.redis.xgroup_createconsumer("events", GROUP, name)
+
+    def forget(milliseconds: int, also: str = "") -> list[bytes]:
+        streams.redis.eval(FORGET, 1, "events", GROUP, str(milliseconds), also)
+        return [one["name"] for one in streams.redis.xinfo_consumers("events", GROUP)]
+
+    assert forget(3_600_000, "leaving") == [b"ghost", b"idle"]
+    assert forget(3_600_000, "ghost") == [b"ghost", b"idle"]
+    assert forget(0) == [b"ghost"]

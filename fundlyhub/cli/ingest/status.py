@@ -12,7 +12,7 @@ from fundlyhub.database.migrate import require_current
 from fundlyhub.settings import get_settings
 from fundlyhub.streams import quarantine
 from fundlyhub.streams.ingest import stream_names
-from fundlyhub.streams.reader import connect
+from fundlyhub.streams.reader import client_of
 from fundlyhub.streams.status import stream_status
 
 
@@ -23,7 +23,7 @@ def status(as_json: bool) -> None:
     settings = get_settings()
     require_current("events")
     click.get_current_context().call_on_close(partial(dispose_engines, close=True))
-    with connect(settings.streams) as client:
+    with client_of(settings.streams) as client:
         streams = stream_status(client, stream_names(settings), settings.ingest_group)
     with get_engine("events").connect() as db:
         held = quarantine.count(db)
