@@ -22,6 +22,7 @@ BRANCHES: tuple[Branch, ...] = ("events", "app", "analytics")
 _SCHEMES = {
     "broker_url": ("amqp", "amqps", "redis", "rediss"),
     "redis_url": ("redis", "rediss"),
+    "streams_url": ("redis", "rediss"),
     "smtp_url": ("smtp", "smtps"),
     "elasticsearch_url": ("http", "https"),
     **dict.fromkeys(
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     analytics_dsn: SecretStr | None = Field(None, description="Analytics DB: the read models")
     broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp:// or redis://")
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey for shared state")
+    streams_url: SecretStr | None = Field(None, description="Redis or Valkey of the streams, if it is another one")
     search_backend: Literal["postgres", "elasticsearch"] = Field("postgres", description="Where searches run")
     elasticsearch_url: SecretStr | None = Field(
         None, validate_default=True, description="Elasticsearch, for that backend"
@@ -125,6 +127,17 @@ class Settings(BaseSettings):
     projections_time_limit: float = _hard_limit("projections")
     notifications_soft_time_limit: float = _soft_limit("notifications")
     notifications_time_limit: float = _hard_limit("notifications")
+    ingest_streams: str = Field(
+        "events,events:stream,fundlyhub-events", description="Streams that are taken into the log, separated by commas"
+    )
+    ingest_group: str = Field("fundlyhub", min_length=1, description="Our consumer group on them")
+    ingest_batch: int = Field(500, ge=1, le=10_000, description="Entries of each stream that are read at a time")
+    ingest_claim_after: float = Field(
+        60.0, gt=0, description="Age at which an entry that a consumer has not acknowledged is taken over"
+    )
+    ingest_trim: bool = Field(False, description="Whether entries that all groups have acknowledged are dropped")
+    mirror: str = Field("", description="Event types, and fields of them, that are mirrored to streams")
+    mirror_length: int = Field(10_000, ge=1, description="Entries that each mirrored stream keeps, more or less")
     worker_memory_limit: int = Field(
         512, ge=0, description="Megabytes at which a worker's process is replaced after its batch; 0 is no limit"
     )
@@ -210,6 +223,11 @@ class Settings(BaseSettings):
     def redis(self) -> str:
         """The URL of Redis or Valkey. Raises WrongUse when it is not set."""
         return _required(self.redis_url, "redis_url")
+
+    @property
+    def streams(self) -> str:
+        """The URL of the server that has the streams. Raises WrongUse when none is set."""
+        return self.redis if self.streams_url is None else self.streams_url.get_secret_value()
 
     @property
     def broker_is_amqp(self) -> bool:

@@ -31,6 +31,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "processors": {*BASE, "database", "events", "channels", "processing"},
     "relay": {*BASE, "database", "events", "processing", "observability"},
     "verification": {*BASE, "database", "events", "processing", "processors", "relay"},
+    "streams": {*BASE, "database", "events", "relay"},
     "__init__": {*BASE, "events"},
 }
 WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}

@@ -8,6 +8,7 @@ COMMANDS = {
     "dlq": "Dead letters: look at them, correct, replay, discard, restore and move them.",
     "events": "Publish events from files; export schemas and docs.",
     "feed": "What those that a user follows did.",
+    "ingest": "Take what is written to Redis Streams into the log.",
     "migrate": "Bring the databases to this version's tables.",
     "notifications": "What users are told: previews, the ledger, the table of messages.",
     "relay": "Move events from the log to the queues.",

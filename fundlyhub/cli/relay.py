@@ -15,6 +15,7 @@ from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing.queues import PARKED_QUEUE
 from fundlyhub.relay.collecting.parked import parking_queue
+from fundlyhub.relay.mirrored import Mirrored
 from fundlyhub.relay.rebase import rebase
 from fundlyhub.relay.status import relay_status
 from fundlyhub.settings import get_settings
@@ -40,6 +41,7 @@ def run(verbose: bool) -> None:
     settings.broker  # noqa: B018  # a missing URL is better said before Celery is loaded
     processors = known_processors()
     require_current("events", "app", "analytics")
+    Mirrored(settings.mirror)  # a mistake in it is better said before anybody leads
     from fundlyhub.celery import app
     from fundlyhub.relay.relay import Relay
 

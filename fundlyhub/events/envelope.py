@@ -9,20 +9,21 @@ from uuid import UUID, uuid4
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
-from pydantic.alias_generators import to_camel, to_snake
+from pydantic.alias_generators import to_camel
 
 from fundlyhub.errors import InvalidEvent
-from fundlyhub.events.catalogue import SECRET_KEYS, canonical_type, canonical_version, payload_class
+from fundlyhub.events.catalogue import canonical_type, canonical_version, payload_class
 from fundlyhub.events.log import StoredEvent, decode
+from fundlyhub.events.opaque import Opaque
 from fundlyhub.events.payload import MomentMs, Payload
 from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH, check_json, reasons
+from fundlyhub.events.secrets import secret_names
 from fundlyhub.events.upcasters import upcast
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing happened before: an earlier time is a mistake."""
 MAX_AHEAD = timedelta(minutes=5)
 """How far a producer's clock may be ahead of ours."""
-_SECRETS = frozenset(name for keys in SECRET_KEYS.values() for key in keys for name in (key, to_snake(key)))
 
 
 class Event(BaseModel):
@@ -189,10 +190,13 @@ def _checked_metadata(metadata: Any) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise InvalidEvent("metadata: must be an object")
     check_json(metadata, path="metadata")
-    return {key: value for key, value in metadata.items() if key not in _SECRETS}
+    secrets = secret_names(None)
+    return {key: value for key, value in metadata.items() if key not in secrets}
 
 
 def _checked_payload(kind: str, version: str, payload: Any) -> Payload:
+    if isinstance(payload, Opaque):
+        return payload.checked(kind)
     expected = payload_class(kind, version)
     if isinstance(payload, Payload):
         if not isinstance(payload, expected):

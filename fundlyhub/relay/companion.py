@@ -12,14 +12,13 @@ from fundlyhub.relay.cursor import LostLeadership
 
 log = getLogger(__name__)
 
-STOP_LIMIT = 30.0
-"""Seconds to wait for the thread when the relay stops leading."""
-
 
 class Companion:
     """Runs ``work`` in a thread between ``__enter__`` and ``__exit__``, and again after a pause when it fails."""
 
     name = "companion"
+    patience = 30.0
+    """Seconds that the end waits for the thread, which is a daemon: it may be in the middle of something."""
 
     def __init__(self, pause: float) -> None:
         self._pause = pause
@@ -32,10 +31,13 @@ class Companion:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop.set()
-        self._thread.join(timeout=STOP_LIMIT)
+        self._thread.join(timeout=self.patience)
 
     def work(self) -> None:
-        """Do what is to be done until ``self._stop`` is set; any error but LostLeadership begins it anew."""
+        """Do what is to be done until ``self._stop`` is set; any error but LostLeadership begins it anew.
+
+        A companion that has nothing to do returns, and its thread ends.
+        """
         raise NotImplementedError
 
     def close(self) -> None:
@@ -45,6 +47,7 @@ class Companion:
         while not self._stop.is_set():
             try:
                 self.work()
+                break
             except LostLeadership:
                 break
             except Exception as error:  # the relay must go on whatever is met here; it is tried again

@@ -30,6 +30,7 @@ from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
 from fundlyhub.relay.leader import Wake, try_to_lead
+from fundlyhub.relay.mirror import Mirror
 from fundlyhub.relay.registration import register
 from fundlyhub.relay.routing import Batch, Router
 from fundlyhub.relay.sweep import Sweeper
@@ -108,6 +109,7 @@ class Relay:
         with (
             Sweeper(self._app, self._settings, self._processors, cursor.epoch),
             Collector(self._app, self._settings, self._processors),
+            Mirror(self._settings),
         ):
             try:
                 self._relay(cursor, wake)

@@ -26,7 +26,8 @@ class Router:
 
     def __init__(self, processors: Mapping[str, type[Processor]]) -> None:
         self._patterns = [
-            (processor, re.compile("|".join(map(_regex, processor.patterns())))) for processor in processors.values()
+            (processor, re.compile("|".join(map(pattern_regex, processor.patterns()))))
+            for processor in processors.values()
         ]
         self.wanting = lru_cache(maxsize=1_000)(self._wanting)
 
@@ -59,7 +60,7 @@ def split(positions: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
     return (tuple(positions[start : start + size]) for start in range(0, len(positions), size))
 
 
-def _regex(pattern: str) -> str:
+def pattern_regex(pattern: str) -> str:
     """``*`` is one segment or a part of one, ``**`` any number of segments, none included."""
     parts = []
     for segment in pattern.split("."):

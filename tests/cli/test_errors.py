@@ -30,6 +30,9 @@ COMMANDS = [
     ("relay", "status"),
     ("relay", "rebase", "--floor", "0"),
     ("events", "publish", "-"),
+    ("ingest",),
+    ("ingest", "status"),
+    ("ingest", "quarantine", "list"),
     ("dlq", "list"),
     ("dlq", "replay", "--all"),
 ]
@@ -47,7 +50,8 @@ def closed_port() -> int:
 
 @pytest.fixture
 def dead_broker(closed_port: int) -> Mapping[str, str]:
-    return {"FUNDLYHUB_BROKER_URL": f"redis://:{PASSWORD}@127.0.0.1:{closed_port}/0"}
+    url = f"redis://:{PASSWORD}@127.0.0.1:{closed_port}/0"
+    return {"FUNDLYHUB_BROKER_URL": url, "FUNDLYHUB_REDIS_URL": url}
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from fundlyhub.errors import WrongUse
+from fundlyhub.database.audited import named
 from fundlyhub.processing.dead_letters.words import Action, Entry
-
-MAX_REASON = 1_000
-"""Characters of a reason."""
 
 _NOTE = """
     INSERT INTO events.dead_letter_audit (letter_id, who, action, details)
@@ -26,20 +23,3 @@ def note(db: Connection, letter: int, *, who: str, action: Action, details: str 
 def timeline(db: Connection, letter: int) -> list[Entry]:
     """All that happened to a letter, in order."""
     return [Entry(*row) for row in db.exec_driver_sql(_TIMELINE, {"letter": letter})]
-
-
-def named(who: str) -> str:
-    """The name of who does something. Raises WrongUse when there is none."""
-    return _line("who does it", who)
-
-
-def reasoned(reason: str) -> str:
-    """The reason of what is done. Raises WrongUse when there is none."""
-    return _line("the reason", reason)
-
-
-def _line(what: str, text: str) -> str:
-    text = " ".join(text.split())
-    if not text or len(text) > MAX_REASON or not text.isprintable():
-        raise WrongUse(f"{what} must be a text of at most {MAX_REASON} characters")
-    return text

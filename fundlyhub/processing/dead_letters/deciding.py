@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from fundlyhub.processing.dead_letters.audit import named, reasoned
+from fundlyhub.database.audited import named, reasoned
 from fundlyhub.processing.dead_letters.finding import states
 from fundlyhub.processing.dead_letters.words import Action, State
 

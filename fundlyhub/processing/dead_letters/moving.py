@@ -13,11 +13,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
+from fundlyhub.database.audited import named
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, StoredEvent, read
 from fundlyhub.events.lines import MAX_LINE, Line, in_chunks, numbered_lines
 from fundlyhub.events.rules import check_json, parse_json, reasons
-from fundlyhub.processing.dead_letters.audit import named
 from fundlyhub.processing.dead_letters.correcting import checked, save
 from fundlyhub.processing.dead_letters.finding import COLUMNS, Filter
 from fundlyhub.processing.dead_letters.words import Letter, State

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
+from fundlyhub.database.audited import named, reasoned
 from fundlyhub.errors import Unavailable
-from fundlyhub.processing.dead_letters.audit import named, reasoned
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
 from fundlyhub.processing.dead_letters.deciding import unchanged
 from fundlyhub.processing.registry import processors

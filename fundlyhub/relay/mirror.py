@@ -1,0 +1,112 @@
+"""The mirror: chosen events to a capped stream per channel, at least once, for live subscribers in any language.
+
+It reads the log with a cursor of its own, so that a Redis that is away holds up nobody but its subscribers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from fundlyhub.database import connect, get_engine
+from fundlyhub.errors import InvalidEvent
+from fundlyhub.events import Event, read
+from fundlyhub.relay.companion import Companion
+from fundlyhub.relay.cursor import SnapshotCursor
+from fundlyhub.relay.mirrored import CHANNEL, Mirrored
+from fundlyhub.settings import Settings
+
+NAME = "mirror"
+PAGE = 1_000
+"""Events that go out at a time."""
+PATIENCE = 5.0
+"""Seconds that Redis has to answer."""
+REST = 2.0
+"""Seconds between two tries while something is away."""
+
+# It begins with what is published from now on: nobody listens to a stream of the past.
+_BEGIN = """
+    INSERT INTO events.relay_cursors (name, system_identifier, seen)
+    SELECT %s, system_identifier, pg_current_snapshot() FROM pg_control_system()
+    ON CONFLICT (name) DO NOTHING
+"""
+
+
+class Mirror(Companion):
+    """Without chosen types it does nothing.
+
+    Its end is not waited for: what it does after a former leadership is sent again, and noted by nobody.
+    """
+
+    name = NAME
+    patience = 1.0
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(REST)
+        self._settings, self._mirrored = settings, Mirrored(settings.mirror)
+        self._redis: redis.Redis | None = None
+
+    def work(self) -> None:
+        """Mirror, page by page."""
+        if not self._mirrored:
+            return
+        with connect("events", settings=self._settings, autocommit=True) as db:
+            cursor = take(db)
+            while not self._stop.is_set():
+                if not self.mirror(cursor):
+                    self._stop.wait(self._settings.relay_poll)
+
+    def close(self) -> None:
+        """Leave Redis."""
+        if self._redis is not None:
+            self._redis.close()
+
+    def mirror(self, cursor: SnapshotCursor) -> int:
+        """Send one page of the log and note that it is done with; the number of events that were looked at."""
+        if not cursor.open():
+            return 0
+        rows = cursor.page(PAGE)
+        wanted = [position for position, kind, _ in rows if self._mirrored.wants(kind)]
+        if wanted:
+            self._send(wanted)
+        cursor.move(rows[-1][0] if len(rows) == PAGE else None)
+        return len(rows)
+
+    def _send(self, positions: Sequence[int]) -> None:
+        with self._client().pipeline(transaction=False) as pipe:
+            for event in _readable(positions):
+                pipe.xadd(
+                    f"{CHANNEL}{event.type}", self._mirrored.entry(event), maxlen=self._settings.mirror_length,
+                    approximate=True,
+                )  # fmt: skip
+            pipe.execute()
+
+    def _client(self) -> redis.Redis:
+        if self._redis is None:
+            self._redis = redis.Redis.from_url(
+                self._settings.streams, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE,
+                socket_keepalive=True, retry=Retry(NoBackoff(), 0), client_name="fundlyhub-mirror",
+            )  # fmt: skip
+        return self._redis
+
+
+def take(db: psycopg.Connection[Any]) -> SnapshotCursor:
+    """The mirror's cursor, made at the log's end if need be."""
+    db.execute(_BEGIN, (NAME,))
+    return SnapshotCursor.take(db, NAME)
+
+
+def _readable(positions: Sequence[int]) -> Iterator[Event]:
+    """The events there; one that breaks the rules of its type is a dead letter elsewhere, and nothing to show."""
+    with get_engine("events").connect() as db:
+        rows = read(db, positions)
+    for row in rows:
+        try:
+            yield Event.stored(row)
+        except InvalidEvent:
+            continue

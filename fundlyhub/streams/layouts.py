@@ -1,0 +1,135 @@
+"""From an entry of a stream to an event: the layouts that the platform writes, told apart by their fields. Pure.
+
+* fields of an envelope: ``id``, ``type``, ``payload``, ``timestamp``, ``version``, ``correlationId``, and from some
+  publishers ``causationId`` and ``metadata``; payload and metadata are JSON text, an empty text is an absent field;
+* a message: ``stream``, ``event``, ``payload``, ``ts``, ``version``; it has no id;
+* one field with either of them as one JSON text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from fundlyhub.errors import InvalidEvent, UnknownEventType, UnknownVersion
+from fundlyhub.events import Event
+from fundlyhub.events.fields import MomentIso
+from fundlyhub.events.opaque import Opaque
+from fundlyhub.events.rules import MAX_BYTES, parse_json, reasons
+from fundlyhub.streams.entry import Entry
+
+MAX_ENTRY = 4 * MAX_BYTES
+"""Bytes of an entry that is looked at; JSON with escapes is longer than what it says."""
+
+_KEYS = ("id", "type", "version", "timestamp", "payload", "correlationId", "causationId", "metadata")
+_JSON = ("payload", "metadata")
+_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,9})?", re.ASCII)
+_ISO = TypeAdapter(MomentIso)
+
+
+def to_event(entry: Entry) -> Event:
+    """The event that an entry tells of.
+
+    One of an unknown type, or of a version that a newer release knows, is taken as it is. Raises InvalidEvent, which
+    names the field, for what cannot be an event.
+    """
+    envelope = envelope_of(entry)
+    try:
+        return Event.model_validate(envelope)
+    except (UnknownEventType, UnknownVersion) as error:
+        if isinstance(error, UnknownVersion) and not error.newer:
+            raise
+        if not isinstance(envelope["payload"], dict):
+            raise InvalidEvent("payload: must be an object") from None
+        return Event.model_validate({**envelope, "payload": Opaque(content=envelope["payload"])})
+
+
+def envelope_of(entry: Entry) -> dict[str, Any]:
+    """The platform's JSON form of what an entry says. Raises InvalidEvent where that cannot be told."""
+    if entry.size > MAX_ENTRY:
+        raise InvalidEvent(f"fields: must have at most {MAX_ENTRY} bytes, have {entry.size}")
+    given = _texts(entry)
+    if "type" in given:
+        envelope = _from_fields(given)
+    elif "event" in given and len(given) > 1:
+        envelope = _from_message(_decoded(given))
+    elif len(given) == 1:
+        envelope = _from_text(*given.popitem())
+    else:
+        raise InvalidEvent("fields: are of no known layout")
+    defaults = {"id": entry.own_id, "timestamp": entry.milliseconds}
+    return {**envelope, **{key: value for key, value in defaults.items() if envelope.get(key) is None}}
+
+
+def kind_of(entry: Entry) -> str | None:
+    """The type that an entry names, as far as that can be told."""
+    try:
+        kind = envelope_of(entry).get("type")
+    except Exception:  # whatever is wrong with it, it is told elsewhere
+        found = (value for name, value in entry.fields if name in (b"type", b"event"))
+        kind = next(found, b"").decode("ascii", "replace")
+    return kind if isinstance(kind, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", kind) else None
+
+
+def _texts(entry: Entry) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for raw_name, raw_value in entry.fields:
+        try:
+            name = raw_name.decode()
+        except UnicodeDecodeError:
+            raise InvalidEvent("fields: a name must be UTF-8") from None
+        if name in texts:
+            raise InvalidEvent(f"{_shown(name)}: stands twice in one entry")
+        try:
+            texts[name] = raw_value.decode()
+        except UnicodeDecodeError:
+            raise InvalidEvent(f"{_shown(name)}: must be UTF-8") from None
+    return texts
+
+
+def _from_fields(given: Mapping[str, str]) -> dict[str, Any]:
+    envelope: dict[str, Any] = _decoded({key: given[key] for key in _KEYS if given.get(key)})
+    if "timestamp" in envelope:
+        if not _NUMBER.fullmatch(envelope["timestamp"]):
+            raise InvalidEvent("timestamp: must be a number of milliseconds")
+        envelope["timestamp"] = Decimal(envelope["timestamp"])
+    return envelope
+
+
+def _from_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    envelope = {key: message[key] for key in _KEYS if key in message}
+    envelope["type"] = message["event"]
+    if message.get("ts"):
+        try:
+            envelope["timestamp"] = _ISO.validate_python(message["ts"])
+        except ValidationError as error:
+            raise InvalidEvent(*reasons(error, "ts")) from None
+    return envelope
+
+
+def _from_text(name: str, text: str) -> dict[str, Any]:
+    whole = _parsed(name, text)
+    if not isinstance(whole, dict) or not whole.keys() & {"type", "event"}:
+        raise InvalidEvent(f"{_shown(name)}: is no event in any known layout")
+    return whole if "type" in whole else _from_message(whole)
+
+
+def _decoded(given: Mapping[str, str]) -> dict[str, Any]:
+    """The same fields without the empty ones, and those that hold JSON as values."""
+    return {key: _parsed(key, value) if key in _JSON else value for key, value in given.items() if value}
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return parse_json(text)
+    except InvalidEvent as error:
+        raise InvalidEvent(*(f"{_shown(name)}: {reason}" for reason in error.reasons)) from None
+
+
+def _shown(name: str) -> str:
+    """A name comes from outside: a short word is shown, anything else is not."""
+    return name if re.fullmatch(r"[\w.-]{1,64}", name, re.ASCII) else "?"

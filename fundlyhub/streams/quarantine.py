@@ -1,0 +1,190 @@
+"""What operators do with entries in quarantine: look at them, release them after a fix, or discard them.
+
+All functions take a connection to the Events DB and work in its transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from fundlyhub.database.audited import named, reasoned
+from fundlyhub.errors import InvalidEvent, WrongState
+from fundlyhub.events.publish import Published, insert
+from fundlyhub.streams.entry import Entry, Fields
+from fundlyhub.streams.layouts import to_event
+from fundlyhub.streams.raw import from_json
+from fundlyhub.streams.store import is_to_blame, reason_of
+from fundlyhub.streams.words import Action, Held, Line, State
+
+UNKNOWN = "unknown"
+"""Said of an id that nothing has."""
+
+_COLUMNS = "q.id, q.stream, q.entry_id, q.type, q.reason, q.state, q.event_id, q.received_at, q.changed_at"
+_CHOSEN = """
+    (%(state)s::text IS NULL OR q.state = %(state)s) AND (%(stream)s::text IS NULL OR q.stream = %(stream)s)
+"""
+_FIND = f"""
+    SELECT {_COLUMNS} FROM events.quarantine q WHERE {_CHOSEN}
+    ORDER BY q.received_at DESC, q.id DESC LIMIT %(limit)s
+"""  # noqa: S608  # our own constants
+_COUNT = f"SELECT count(*) FROM events.quarantine q WHERE {_CHOSEN}"  # noqa: S608  # the same
+_IDS = f"SELECT q.id FROM events.quarantine q WHERE {_CHOSEN} ORDER BY q.id"  # noqa: S608  # the same
+_SHOW = f"SELECT q.fields, {_COLUMNS} FROM events.quarantine q WHERE q.id = %(id)s"  # noqa: S608  # the same
+_AUDIT = "SELECT at, who, action, details FROM events.quarantine_audit WHERE quarantine_id = %(id)s ORDER BY id"
+_LOCK = "SELECT stream, entry_id, fields FROM events.quarantine WHERE id = %(id)s AND state = 'open' FOR UPDATE"
+_STATE = "SELECT state FROM events.quarantine WHERE id = %(id)s"
+_MARK = """
+    UPDATE events.quarantine
+    SET state = %(state)s, event_id = coalesce(%(event)s, event_id), reason = coalesce(%(reason)s, reason),
+        changed_at = clock_timestamp()
+    WHERE id = %(id)s
+"""
+_NOTE = """
+    INSERT INTO events.quarantine_audit (quarantine_id, who, action, details)
+    VALUES (%(id)s, %(who)s, %(action)s, %(details)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An entry with all about it. ``fields`` is what it says, which may be people's data: None unless asked for."""
+
+    held: Held
+    names: tuple[str, ...]
+    fields: Fields | None
+    timeline: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The entries that were changed, and of each other one its state, or why it cannot be released."""
+
+    changed: tuple[int, ...]
+    unchanged: Mapping[int, str]
+
+
+def find(db: Connection, *, state: State | None = "open", stream: str | None = None, limit: int = 50) -> list[Held]:
+    """Entries, the newest first."""
+    return [Held(*row) for row in db.exec_driver_sql(_FIND, {"state": state, "stream": stream, "limit": limit})]
+
+
+def count(db: Connection, *, state: State | None = "open", stream: str | None = None) -> int:
+    """How many there are."""
+    return int(db.exec_driver_sql(_COUNT, {"state": state, "stream": stream}).scalar_one())
+
+
+def ids(db: Connection, *, state: State | None = "open", stream: str | None = None) -> list[int]:
+    """The ids of all of them, the oldest first."""
+    return list(db.exec_driver_sql(_IDS, {"state": state, "stream": stream}).scalars())
+
+
+def show(db: Connection, id: int, *, fields: bool = False) -> Shown:
+    """All about one entry; what its fields say only where ``fields`` asks for it.
+
+    Raises WrongState when there is no such entry.
+    """
+    row = db.exec_driver_sql(_SHOW, {"id": id}).one_or_none()
+    if row is None:
+        raise WrongState(f"there is no entry {id} in quarantine")
+    stored, *columns = row
+    kept = from_json(stored)
+    return Shown(
+        held=Held(*columns),
+        names=tuple(name.decode("utf-8", "replace") for name, _ in kept),
+        fields=kept if fields else None,
+        timeline=tuple(Line(*line) for line in db.exec_driver_sql(_AUDIT, {"id": id})),
+    )
+
+
+def release(
+    db: Connection, ids: Sequence[int], *, who: str, corrections: Mapping[str, str] | None = None
+) -> Changes:  # fmt: skip
+    """Publish open entries, after a fix of the code or with ``corrections`` of their fields; each that can be.
+
+    What cannot be an event yet stays open, with its new reason. The fields that were kept stay as they are; a
+    correction with an empty text takes a field out. Raises WrongUse without a name.
+    """
+    who = named(who)
+    changed, unchanged = [], {}
+    for id in sorted(set(ids)):
+        row = db.exec_driver_sql(_LOCK, {"id": id}).one_or_none()
+        if row is None:
+            unchanged[id] = _state(db, id)
+            continue
+        stream, entry_id, stored = row
+        entry = Entry(stream, entry_id, corrected(from_json(stored), corrections or {}))
+        try:
+            published = _published(db, entry)
+        except (InvalidEvent, DBAPIError) as error:
+            unchanged[id] = _refused(db, id, who, error)
+            continue
+        _mark(db, id, "released", event=published.event.id)
+        _note(db, id, who, "released", _how(published, corrections))
+        changed.append(id)
+    return Changes(tuple(changed), unchanged)
+
+
+def discard(db: Connection, ids: Sequence[int], *, who: str, reason: str) -> Changes:
+    """Let open entries rest for good. Raises WrongUse without a name or a reason."""
+    who, reason = named(who), reasoned(reason)
+    changed, unchanged = [], {}
+    for id in sorted(set(ids)):
+        if db.exec_driver_sql(_LOCK, {"id": id}).one_or_none() is None:
+            unchanged[id] = _state(db, id)
+            continue
+        _mark(db, id, "discarded")
+        _note(db, id, who, "discarded", reason)
+        changed.append(id)
+    return Changes(tuple(changed), unchanged)
+
+
+def corrected(fields: Fields, corrections: Mapping[str, str]) -> Fields:
+    """The fields with these values; one that is empty takes the field out. Pure."""
+    new = {_bytes(name): _bytes(value) for name, value in corrections.items()}
+    kept = [(name, value) for name, value in fields if name not in new]
+    return (*kept, *((name, value) for name, value in new.items() if value))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # as a command line gives it
+
+
+def _published(db: Connection, entry: Entry) -> Published:
+    with db.begin_nested():
+        (published,) = insert([to_event(entry)], session=db)
+    return published
+
+
+def _refused(db: Connection, id: int, who: str, error: InvalidEvent | DBAPIError) -> str:
+    """Note why an entry cannot be released. What is no fault of the entry is raised again."""
+    if isinstance(error, DBAPIError) and not is_to_blame(error):
+        raise error
+    reason = reason_of(error)
+    _mark(db, id, "open", reason=reason)
+    _note(db, id, who, "refused", reason)
+    return reason
+
+
+def _how(published: Published, corrections: Mapping[str, str] | None) -> str:
+    """For the audit: names of fields, never what they say."""
+    parts = [f"event {published.event.id}" if published.is_new else f"event {published.event.id}, there already"]
+    if corrections:
+        parts.append(f"with other {', '.join(sorted(corrections))}")
+    return " ".join(parts)[:1_000]
+
+
+def _state(db: Connection, id: int) -> str:
+    return str(db.exec_driver_sql(_STATE, {"id": id}).scalar_one_or_none() or UNKNOWN)
+
+
+def _mark(db: Connection, id: int, state: State, *, event: Any = None, reason: str | None = None) -> None:
+    db.exec_driver_sql(_MARK, {"id": id, "state": state, "event": event, "reason": reason})
+
+
+def _note(db: Connection, id: int, who: str, action: Action, details: str) -> None:
+    db.exec_driver_sql(_NOTE, {"id": id, "who": who, "action": action, "details": details})

@@ -1,0 +1,123 @@
+"""One batch of entries into the Events DB, in one transaction: events into the log, the others into quarantine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import psycopg
+
+from fundlyhub.database import is_outage, sqlstate
+from fundlyhub.errors import ConflictingEvent, InvalidEvent
+from fundlyhub.events import Event
+from fundlyhub.events.publish import insert
+from fundlyhub.streams.entry import Entry
+from fundlyhub.streams.layouts import kind_of, to_event
+from fundlyhub.streams.raw import to_json
+from fundlyhub.streams.words import INGEST
+
+_KEEP = """
+    WITH kept AS (
+        INSERT INTO events.quarantine (stream, entry_id, digest, type, fields, reason)
+        VALUES (%(stream)s, %(entry_id)s, %(digest)s, %(type)s, %(fields)s::text::jsonb, %(reason)s)
+        ON CONFLICT (stream, entry_id, digest) DO NOTHING
+        RETURNING id
+    )
+    INSERT INTO events.quarantine_audit (quarantine_id, who, action, details)
+    SELECT id, %(who)s, 'quarantined', %(reason)s FROM kept
+"""
+# A value that the database cannot hold, or that breaks a constraint, or is too large for it: the entry is to blame.
+_OF_THE_VALUE = ("22", "23", "54")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a batch, in numbers of entries."""
+
+    new: int = 0
+    known: int = 0
+    quarantined: int = 0
+
+
+Refused = tuple[Entry, str]
+"""An entry and the reason why it cannot be an event."""
+
+
+def store(db: psycopg.Connection[Any], entries: Sequence[Entry]) -> Stored:
+    """Commit all of them; ``db`` is in autocommit. Nothing is there when it raises."""
+    readable, refused = read(entries)
+    try:
+        with db.transaction():
+            published = insert([event for _, event in readable], session=db)
+            _keep(db, refused)
+    except (ConflictingEvent, psycopg.Error) as error:
+        if not is_to_blame(error):
+            raise
+    else:
+        new = sum(one.is_new for one in published)
+        return Stored(new, len(published) - new, len(refused))
+    with db.transaction():
+        outcomes = [_store_alone(db, entry, event) for entry, event in readable]
+        _keep(db, refused)
+    return Stored(outcomes.count("new"), outcomes.count("known"), outcomes.count("refused") + len(refused))
+
+
+def read(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, Event]], list[Refused]]:
+    """The events of these entries, and those that cannot be any, with the reason."""
+    readable: list[tuple[Entry, Event]] = []
+    refused: list[Refused] = []
+    for entry in entries:
+        try:
+            readable.append((entry, to_event(entry)))
+        except InvalidEvent as error:
+            refused.append((entry, str(error)))
+        except Exception as error:  # a mistake of ours must not hold up the stream; the entry is kept
+            refused.append((entry, f"cannot be read: {type(error).__name__}"))
+    return readable, refused
+
+
+def _store_alone(db: psycopg.Connection[Any], entry: Entry, event: Event) -> str:
+    """Publish one event, or keep its entry when that alone is to blame."""
+    try:
+        with db.transaction():  # a savepoint
+            (published,) = insert([event], session=db)
+    except (ConflictingEvent, psycopg.Error) as error:
+        if not is_to_blame(error):
+            raise
+        _keep(db, [(entry, reason_of(error))])
+        return "refused"
+    return "new" if published.is_new else "known"
+
+
+def _keep(db: psycopg.Connection[Any], refused: Sequence[Refused]) -> None:
+    for row in _rows(refused):
+        db.execute(_KEEP, row)
+
+
+def _rows(refused: Sequence[Refused]) -> Iterator[dict[str, Any]]:
+    for entry, reason in refused:
+        fields = orjson.dumps(to_json(entry))
+        yield {
+            "stream": entry.stream,
+            "entry_id": entry.id,
+            "digest": hashlib.sha256(fields).digest(),
+            "type": kind_of(entry),
+            "fields": fields.decode(),
+            "reason": reason,
+            "who": INGEST,
+        }
+
+
+def reason_of(error: Exception) -> str:
+    """Why an event was refused at the log: our own text, of the database's only the code."""
+    return str(error) if isinstance(error, InvalidEvent) else f"the database refused it: SQLSTATE {sqlstate(error)}"
+
+
+def is_to_blame(error: Exception) -> bool:
+    """Whether an event is, and not the server."""
+    if isinstance(error, ConflictingEvent):
+        return True
+    return not is_outage(error) and (sqlstate(error) or "").startswith(_OF_THE_VALUE)

@@ -1,0 +1,45 @@
+"""The states of an entry in quarantine, what may be done to it, and what it tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+State = Literal["open", "released", "discarded"]
+"""``open`` rests until a person decides; ``released`` is an event in the log now; ``discarded`` rests for good."""
+
+Action = Literal["quarantined", "released", "refused", "discarded"]
+"""What the audit tells; ``refused`` is a release that failed again."""
+
+INGEST = "ingest"
+"""Who it was, where it was no person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An entry in quarantine as lists show it. Its texts are our own: no value of a field is in them.
+
+    ``type`` is what the entry calls itself, where that can be told; ``event_id`` is the event that it became.
+    """
+
+    id: int
+    stream: str
+    entry_id: str
+    type: str | None
+    reason: str
+    state: State
+    event_id: UUID | None
+    received_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the audit: when, who, what, and why or with which result."""
+
+    at: datetime
+    who: str
+    action: Action
+    details: str | None
