@@ -14,12 +14,12 @@ from rich.live import Live
 from rich.table import Table
 
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.up import addresses, for_another_shell
+from fundlyhub.cli.up import addresses, for_another_shell, tell_password
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.demo.report import Result, report
 from fundlyhub.demo.run import Demo, Progress, Stopped
 from fundlyhub.embedded.postgres import forget
-from fundlyhub.embedded.stack import Stack
+from fundlyhub.embedded.stack import DEFAULT_PARTS, Stack
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 
@@ -48,7 +48,9 @@ def command(events: int, seed: int, keep: bool, data_dir: Path | None, outage: b
     configure(logging.WARNING)
     settings = get_settings()
     folder = (data_dir or settings.data_dir / "demo").resolve()
-    stack = Stack(settings.model_copy(update={"data_dir": folder}), variables=FILES, on_death=_tell_of_death)
+    parts = [part for part in DEFAULT_PARTS if keep or part != "flower"]  # nobody would have the time to look
+    settings = settings.model_copy(update={"data_dir": folder})
+    stack = Stack(settings, only=parts, variables=FILES, on_death=_tell_of_death)
     stack.take_folder()
     _empty(folder)
     with stack, _Display() as display:
@@ -172,13 +174,14 @@ def _keep(stack: Stack, stop: Any) -> None:
     where = addresses(stack)
     print_table("Still up", ("what", "where"), list(where.items()))
     click.echo(f"In another shell:  {for_another_shell(where)}  and then  fundlyhub status\nCtrl-C ends.", err=True)
+    tell_password(stack)
     stack.supervisor.watch(stop)
 
 
 def _empty(folder: Path) -> None:
     """The demo's numbers are its own: what an earlier run left goes, but for the lock that we hold."""
     forget(folder / "postgres")
-    for name in ("valkey", "log", "outbox"):
+    for name in ("valkey", "log", "outbox", "flower"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 

@@ -15,6 +15,8 @@ from fundlyhub.processing.processor import MAX_BATCH, Processor
 from fundlyhub.processing.queues import declare, routing_key
 from fundlyhub.processing.registry import processors
 from fundlyhub.processing.settling import LONGEST_COUNTDOWN, Resend
+from fundlyhub.processing.telling import Summary, summary
+from fundlyhub.processing.telling import outage as told_of_outage
 
 log = getLogger(__name__)
 
@@ -26,6 +28,7 @@ def install(app: Celery) -> None:
             _body(processor),
             bind=True,
             name=processor.task_name(),
+            Request="fundlyhub.processing.request:TellingRequest",
             # A lost child comes back as a retry on Redis, soon; every event of a batch may kill its share.
             max_retries=MAX_BATCH,
             default_retry_delay=1,
@@ -39,8 +42,8 @@ def describe(positions: Sequence[int]) -> str:
 
 def _body(processor: type[Processor]) -> Any:
     def run(
-        self: Task[..., None], positions: list[int], careful: bool = False, due: bool = False, outage: int = 0
-    ) -> None:
+        self: Task[..., Summary], positions: list[int], careful: bool = False, due: bool = False, outage: int = 0
+    ) -> Summary:
         request = self.request
         lost = bool((request.delivery_info or {}).get("redelivered")) or request.retries > 0
         budget = (self.app.conf.task_soft_time_limit or 240) / 2
@@ -57,9 +60,10 @@ def _body(processor: type[Processor]) -> Any:
                 due=due,
                 outage=outage + 1,
             )
-            return
+            return told_of_outage(error, wait)
         for resend in report.resend:
             _send(self, processor, resend, careful=resend.careful, due=False, outage=0)
+        return summary(report)
 
     run.__doc__ = processor.__doc__
     return run
@@ -70,7 +74,7 @@ def _outage_wait(outages: int) -> int:
 
 
 def _send(
-    task: Task[..., None],
+    task: Task[..., Summary],
     processor: type[Processor],
     resend: Resend,
     *,
