@@ -141,7 +141,7 @@ class Served:
         self._gifts.append(found)
 
     def _refund(self) -> None:
-        """Half of a gift; a third half is refused."""
+        """Half of a gift, if that much is left; and then all of it, which is refused after its event was published."""
         if not self._gifts:
             return
         gift = self._rng.choice(self._gifts)
@@ -152,6 +152,8 @@ class Served:
             self._note(
                 business.REFUND, donation_id=gift["id"], transaction_id=found["id"], amount=half, cumulative=False
             )
+        if self._ask("POST", "/refunds", {**body, "amount": gift["amount"]}, may_refuse=True):
+            raise Unavailable("the API service gave back more than was given: it must not")
 
     def _follow(self) -> None:
         follower, other = self._rng.sample(self._users, 2)
