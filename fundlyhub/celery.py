@@ -10,7 +10,7 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import click
 from celery import Celery  # after the variable above
-from celery.signals import setup_logging, worker_init, worker_process_init
+from celery.signals import setup_logging, worker_init, worker_process_init, worker_shutting_down
 
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database import dispose_engines
@@ -18,6 +18,8 @@ from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, WrongUse
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing import queues, registry, tasks
+from fundlyhub.processing.worker.garbage import tune
+from fundlyhub.processing.worker.stopping import bound_the_stop
 from fundlyhub.settings import get_settings
 
 
@@ -71,6 +73,10 @@ def _broker_is_away(error: Exception, seconds: float) -> None:
 @worker_process_init.connect
 def _own_connections(**_: object) -> None:
     dispose_engines()
+
+
+worker_process_init.connect(tune)
+worker_shutting_down.connect(bound_the_stop)
 
 
 @setup_logging.connect

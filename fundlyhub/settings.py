@@ -6,10 +6,10 @@ import re
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fundlyhub.errors import WrongUse
@@ -39,6 +39,24 @@ _NEEDED_BY = {
     "twilio_auth_token": ("sms_backend", "twilio"),
     "twilio_from": ("sms_backend", "twilio"),
 }
+
+PREFETCH = 4
+"""Messages that a worker holds for each of its processes, so that none waits for the next one."""
+CONSUMER_TIMEOUT = 1_800
+"""Seconds after which RabbitMQ takes back what a worker holds and has not acknowledged: its default."""
+LONGEST_TIME_LIMIT = CONSUMER_TIMEOUT / PREFETCH - 30
+"""Seconds that a batch may take at most: its process holds others, which run after it and must come in time."""
+SENDING_TIME = 60.0
+"""Seconds after which a run of notifications begins no further sending, and hands the rest back."""
+
+
+def _soft_limit(queue: str) -> Any:
+    return Field(240.0, gt=0, description=f"Time after which a batch of {queue} is interrupted")
+
+
+def _hard_limit(queue: str) -> Any:
+    text = f"Time after which the process of a batch of {queue} is killed"
+    return Field(300.0, gt=0, le=LONGEST_TIME_LIMIT, description=text)
 
 
 class Settings(BaseSettings):
@@ -101,12 +119,18 @@ class Settings(BaseSettings):
     sweep_patience: float = Field(
         3_600.0, ge=0, description="Age at which it is sent again even though its queue is not empty"
     )
-    task_soft_time_limit: float = Field(240.0, gt=0, description="Time after which a batch is interrupted")
-    task_time_limit: float = Field(300.0, gt=0, lt=1800, description="Time after which its worker process is killed")
+    writes_soft_time_limit: float = _soft_limit("writes")
+    writes_time_limit: float = _hard_limit("writes")
+    projections_soft_time_limit: float = _soft_limit("projections")
+    projections_time_limit: float = _hard_limit("projections")
+    notifications_soft_time_limit: float = _soft_limit("notifications")
+    notifications_time_limit: float = _hard_limit("notifications")
     worker_memory_limit: int = Field(
         512, ge=0, description="Megabytes at which a worker's process is replaced after its batch; 0 is no limit"
     )
     stop_limit: float = Field(20.0, ge=0, description="Time that a busy worker has to finish when it is stopped")
+    connect_timeout: float = Field(10.0, ge=1, description="Longest wait for a connection to a database or the broker")
+    broker_timeout: float = Field(30.0, ge=5, description="Longest wait for an answer of the broker")
     statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
     lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")
 
@@ -144,6 +168,26 @@ class Settings(BaseSettings):
         if "@" not in address.strip("@") or any(sign in name + address for sign in "\r\n") or not value.isprintable():
             raise ValueError("must be an address, or a name with an address in angle brackets")
         return value
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        for queue in ("writes", "projections", "notifications"):
+            soft, hard = self.time_limits(queue)
+            if soft >= hard:
+                name = f"FUNDLYHUB_{queue.upper()}"
+                raise ValueError(f"{name}_SOFT_TIME_LIMIT must be below {name}_TIME_LIMIT")
+        # A run that is cut off in mid-call leaves messages of which nobody knows whether they went out.
+        enough = SENDING_TIME + 3 * self.call_timeout
+        if self.notifications_soft_time_limit < enough:
+            raise ValueError(
+                f"FUNDLYHUB_NOTIFICATIONS_SOFT_TIME_LIMIT must be at least {enough:g}: "
+                f"{SENDING_TIME:g} and three times FUNDLYHUB_CALL_TIMEOUT"
+            )
+        return self
+
+    def time_limits(self, queue: str) -> tuple[float, float]:
+        """Seconds after which a batch of a queue is interrupted, and after which its process is killed."""
+        return getattr(self, f"{queue}_soft_time_limit"), getattr(self, f"{queue}_time_limit")
 
     def dsn(self, branch: Branch) -> str:
         """The DSN of a database.
@@ -192,9 +236,12 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = (
-            f"FUNDLYHUB_{'.'.join(str(part) for part in fault['loc']).upper()}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_input=False, include_url=False)
-        )
+        faults = (_fault(fault["loc"], fault["msg"]) for fault in error.errors(include_input=False, include_url=False))
         raise WrongUse("wrong setting: " + "; ".join(faults)) from None
+
+
+def _fault(place: tuple[int | str, ...], text: str) -> str:
+    """What is wrong with a variable, or with several together, which the text then names itself."""
+    name = ".".join(str(part) for part in place).upper()
+    text = text.removeprefix("Value error, ")
+    return f"FUNDLYHUB_{name}: {text}" if name else text

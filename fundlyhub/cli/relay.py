@@ -6,12 +6,15 @@ import logging
 
 import click
 
+from fundlyhub.cli import parked
 from fundlyhub.cli.output import json_option, print_json, print_table, verbose_option
 from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
-from fundlyhub.errors import WrongUse
+from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.observability.logs import configure
+from fundlyhub.processing.queues import PARKED_QUEUE
+from fundlyhub.relay.collecting.parked import parking_queue
 from fundlyhub.relay.rebase import rebase
 from fundlyhub.relay.status import relay_status
 from fundlyhub.settings import get_settings
@@ -24,6 +27,9 @@ def command(ctx: click.Context, verbose: bool) -> None:
     """Run the relay in the foreground until SIGTERM or Ctrl-C; without a command. Several may run: one leads."""
     if ctx.invoked_subcommand is None:
         run(verbose)
+
+
+command.add_command(parked.command)
 
 
 def run(verbose: bool) -> None:
@@ -48,10 +54,10 @@ def run(verbose: bool) -> None:
 @command.command("status")
 @json_option
 def show(as_json: bool) -> None:
-    """Who leads, where the cursor is, the lag, and what no processor wants."""
+    """Who leads, where the cursor is, the lag, what no processor wants, and what waits to be collected or is parked."""
     require_current("events")
     with connect("events", autocommit=True) as db:
-        found = relay_status(db)
+        found = {**relay_status(db), "messages": _side_queues()}
     if as_json:
         print_json(found)
         return
@@ -70,8 +76,21 @@ def show(as_json: bool) -> None:
                 "passed over",
                 ", ".join(f"{p['type']} {p['events']:,}" for p in found["passed_over"]) or "none",
             ),
+            *(
+                (queue, "the broker is away" if depth is None else f"{depth:,} messages")
+                for queue, depth in found["messages"].items()
+            ),
         ],
     )
+
+
+def _side_queues() -> dict[str, int | None]:
+    """Messages in the dead queue and the parking queue; None while the broker is away."""
+    try:
+        with parking_queue(get_settings()) as queue:
+            return dict(queue.depth())
+    except Unavailable:
+        return {PARKED_QUEUE: None}
 
 
 @command.command("rebase")

@@ -29,3 +29,6 @@ def command(as_json: bool) -> None:
         ("processor", "applied", "waiting", "retrying", "dead"),
         [(name, *numbers.values()) for name, numbers in found["processors"].items()],
     )
+    if found["of_other_releases"]:
+        names = ", ".join(one["name"] for one in found["of_other_releases"])
+        click.echo(f"Registered by another release, and not part of this one: {names}")

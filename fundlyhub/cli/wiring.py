@@ -1,4 +1,4 @@
-"""What several commands need: all processors loaded, and a stop on SIGTERM or Ctrl-C."""
+"""What several commands need: all processors loaded, and a stop on SIGTERM, SIGHUP or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def known_processors() -> Mapping[str, type[Processor]]:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C ends at once."""
+    """An event that SIGTERM, Ctrl-C and the end of the terminal set; a second Ctrl-C ends at once."""
     stop = threading.Event()
 
     def handler(number: int, _: object) -> None:
@@ -27,6 +27,6 @@ def stop_on_signals() -> threading.Event:
             raise KeyboardInterrupt
         stop.set()
 
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, handler)
     return stop

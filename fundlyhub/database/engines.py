@@ -12,8 +12,8 @@ from sqlalchemy.pool import NullPool
 from fundlyhub.database.faults import parsed_dsn, unavailable
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
 
-CONNECT_TIMEOUT = 10
-"""Seconds to wait for a server that does not answer."""
+WATCH = 2.0
+"""Seconds between a server's looks at whether somebody still waits for the statement that it runs."""
 
 # A dead host must be noticed within some 10 s, else a relay would lead, or a worker hold locks, for hours.
 KEEPALIVES = {
@@ -31,6 +31,8 @@ def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
         "statement_timeout": settings.statement_timeout,
         "lock_timeout": settings.lock_timeout,
         "idle_in_transaction_session_timeout": settings.statement_timeout * 5,
+        # A worker that was killed in mid-statement holds its locks no longer than this.
+        "client_connection_check_interval": WATCH,
     }
     options = [
         f"-c search_path={branch}",
@@ -39,7 +41,7 @@ def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
     ]
     options += [f"-c {name}={int(seconds * 1000)}" for name, seconds in milliseconds.items()]
     return {
-        "connect_timeout": CONNECT_TIMEOUT,
+        "connect_timeout": max(2, round(settings.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
         "application_name": f"fundlyhub-{branch}",
         "options": " ".join(options),
         **KEEPALIVES,

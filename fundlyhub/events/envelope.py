@@ -94,7 +94,7 @@ class Event(BaseModel):
             raise InvalidEvent("payload: must be an object")
         version, payload = upcast(kind, version, payload)
         # The envelope's columns have their types from the database: only the payload needs checking.
-        return cls.model_construct(
+        return cls._made(
             id=row.id,
             type=kind,
             version=version,
@@ -105,6 +105,19 @@ class Event(BaseModel):
             metadata=_decoded("metadata", row.metadata),
             position=row.position,
         )
+
+    @classmethod
+    def _made(cls, **values: Any) -> Event:
+        """All fields as they are: pydantic's ``model_construct``, without its look-up of aliases and defaults.
+
+        It is a fifth of what reading an event costs.
+        """
+        event = cls.__new__(cls)
+        attributes = {"__dict__": values, "__pydantic_fields_set__": set(values),
+                      "__pydantic_extra__": None, "__pydantic_private__": None}  # fmt: skip
+        for name, value in attributes.items():
+            object.__setattr__(event, name, value)
+        return event
 
     @property  # not cached: a cache would go over into a copy that has another payload
     def payload_json(self) -> bytes:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Connection, Identity, Index, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import UserDefinedType
 
+from fundlyhub.database.arrays import array
 from fundlyhub.database.metadata import events_metadata
 from fundlyhub.events.rules import MAX_BYTES
 
@@ -69,8 +69,10 @@ _READ = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+_DECODER = json.JSONDecoder(parse_float=Decimal)
+
+
+class StoredEvent(NamedTuple):
     """A row of the log, not yet checked. ``payload`` is JSON text, or None when it is far too large."""
 
     position: int
@@ -87,8 +89,8 @@ class StoredEvent:
 
 def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
     """The rows at these positions, in order; a position that is not there is left out."""
-    rows = db.exec_driver_sql(_READ, {"positions": list(positions), "limit": 4 * MAX_BYTES})
-    return [StoredEvent(*row) for row in rows]
+    rows = db.exec_driver_sql(_READ, {"positions": array(positions), "limit": 4 * MAX_BYTES})
+    return [StoredEvent._make(row) for row in rows]
 
 
 def decode(stored: str) -> Any:
@@ -96,4 +98,7 @@ def decode(stored: str) -> Any:
 
     Raises RecursionError or ValueError for what the log can hold and Python cannot.
     """
-    return json.loads(stored, parse_float=Decimal)
+    if stored == "{}":  # most metadata
+        return {}
+    # jsonb's text has no space around it, and json.loads would make a decoder for each call.
+    return _DECODER.raw_decode(stored)[0]

@@ -71,6 +71,8 @@ class WireModel(BaseModel):
         if not isinstance(data, dict):
             return data
         known = cls._wire_names()
+        if data.keys() <= known.keys() and None not in data.values():
+            return data
         kept = {}
         for key, value in data.items():
             required = known.get(key)

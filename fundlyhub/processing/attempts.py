@@ -13,6 +13,8 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Te
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import events_metadata
+from fundlyhub.database.arrays import array
+from fundlyhub.settings import get_settings
 
 attempts = Table(
     "attempts",
@@ -28,7 +30,7 @@ Index("attempts_next_at_idx", attempts.c.next_at)
 
 _CLOCK = "SELECT clock_timestamp()"
 _READ = """
-    SELECT position, attempts, first_seen, next_at FROM events.attempts
+    SELECT position, attempts, first_seen, next_at, error_class FROM events.attempts
     WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
 """
 _RECORD = """
@@ -41,23 +43,50 @@ _RECORD = """
         SET attempts = greatest(0, a.attempts + excluded.attempts), next_at = excluded.next_at,
             error_class = coalesce(excluded.error_class, a.error_class)
 """
+# Of two messages that were sent for one event, the first to come moves its time, and the other finds it moved. All who
+# write rows of several events lock them in their order, or two of them would wait for each other.
+_TAKE = """
+    UPDATE events.attempts a
+    SET next_at = statement_timestamp() + make_interval(secs => %(lease)s), error_class = NULL
+    FROM (SELECT processor, position FROM events.attempts
+          WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+            AND next_at <= greatest(clock_timestamp() + make_interval(secs => %(early)s), %(due)s::timestamptz)
+          ORDER BY position FOR UPDATE) ours
+    WHERE a.processor = ours.processor AND a.position = ours.position
+    RETURNING a.position, a.next_at
+"""
 _COUNT = """
     INSERT INTO events.attempts AS a (processor, position, attempts, first_seen, next_at)
-    VALUES (%(processor)s, %(position)s, 1, %(now)s, %(next_at)s)
-    ON CONFLICT (processor, position) DO UPDATE SET attempts = a.attempts + 1, next_at = excluded.next_at
+    VALUES (%(processor)s, %(position)s, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => %(lease)s))
+    ON CONFLICT (processor, position) DO UPDATE
+        SET attempts = a.attempts + 1, next_at = excluded.next_at, error_class = NULL
 """
 _FORGET = """
-    DELETE FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+    DELETE FROM events.attempts a
+    USING (SELECT processor, position FROM events.attempts
+           WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+           ORDER BY position FOR UPDATE) done
+    WHERE a.processor = done.processor AND a.position = done.position
 """
+
+EARLY = 2.0
+"""Seconds before its time that a retry may come, since brokers count whole seconds."""
+
+Due = bool | str
+"""Which waits a message ends: those that are over (False), all (True), or those up to a time (ISO 8601)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is known of an event that failed before: failures, since when, and when it is due."""
+    """What is known of an event that failed before: failures, since when, and when it is due.
+
+    Who runs it takes the error's class away: a row without one tells of a run that has not ended.
+    """
 
     attempts: int
     first_seen: datetime
     next_at: datetime
+    error_class: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +106,8 @@ def clock(db: Connection) -> datetime:
 
 def read(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, Attempt]:
     """The attempts of those of these positions that have any."""
-    rows = db.exec_driver_sql(_READ, {"processor": processor, "positions": list(positions)})
-    return {row.position: Attempt(row.attempts, row.first_seen, row.next_at) for row in rows}
+    rows = db.exec_driver_sql(_READ, {"processor": processor, "positions": array(positions)})
+    return {position: Attempt(*rest) for position, *rest in rows}
 
 
 def record(db: Connection, processor: str, postponed: Sequence[Postponed], *, now: datetime) -> None:
@@ -97,9 +126,21 @@ def record(db: Connection, processor: str, postponed: Sequence[Postponed], *, no
         )
 
 
-def count(db: Connection, processor: str, position: int, *, now: datetime, next_at: datetime) -> None:
+def lease() -> float:
+    """Seconds for which an event that waits belongs to the message that runs it; then the sweep sends another."""
+    return max(10.0, get_settings().sweep_grace)
+
+
+def take(db: Connection, processor: str, positions: Sequence[int], due: Due) -> dict[int, datetime]:
+    """Those of these events whose wait is over, or ended by ``due``: they are ours until the time given."""
+    until = due if isinstance(due, str) else "infinity" if due else "-infinity"
+    values = {"processor": processor, "positions": list(positions), "lease": lease(), "early": EARLY, "due": until}
+    return {position: until for position, until in db.exec_driver_sql(_TAKE, values)}  # noqa: C416  # rows
+
+
+def count(db: Connection, processor: str, position: int) -> None:
     """Count an attempt before it is made, so that a run which kills its worker is counted too."""
-    db.exec_driver_sql(_COUNT, {"processor": processor, "position": position, "now": now, "next_at": next_at})
+    db.exec_driver_sql(_COUNT, {"processor": processor, "position": position, "lease": lease()})
 
 
 def forget(db: Connection, processor: str, positions: Iterable[int]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fundlyhub.processing.queues import EXCHANGE, QUEUES, declarations, routing_key
-from fundlyhub.settings import get_settings
+from fundlyhub.settings import PREFETCH, get_settings
 
 _settings = get_settings()
 _amqp = _settings.broker_is_amqp
@@ -16,15 +16,16 @@ _amqp = _settings.broker_is_amqp
 broker_url = _settings.broker
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # an outage of any length is waited out
+broker_connection_timeout = _settings.connect_timeout
 broker_transport_options: dict[str, Any] = (
-    {"confirm_publish": True}
+    {"confirm_publish": True, "write_timeout": _settings.broker_timeout}
     if _amqp
     else {
         "visibility_timeout": 3600,
         "unacked_restore_interval": 5,  # a killed worker's messages are back in seconds
         "unacked_restore_throttle": 1,
-        "socket_timeout": 30,
-        "socket_connect_timeout": 10,
+        "socket_timeout": _settings.broker_timeout,
+        "socket_connect_timeout": _settings.connect_timeout,
         "socket_keepalive": True,
     }
 )
@@ -48,10 +49,11 @@ task_reject_on_worker_lost = _amqp
 task_retry_on_worker_lost = not _amqp
 task_ignore_result = True
 task_track_started = False
-task_soft_time_limit = _settings.task_soft_time_limit
-task_time_limit = _settings.task_time_limit  # below RabbitMQ's consumer timeout and the visibility timeout
+# Each queue has limits of its own, which its tasks carry; these are for whatever else a service adds to the app.
+task_soft_time_limit, task_time_limit = _settings.time_limits("projections")
 
-worker_prefetch_multiplier = 4
+worker_consumer = "fundlyhub.processing.worker.consumer:RefusingConsumer"
+worker_prefetch_multiplier = PREFETCH
 worker_cancel_long_running_tasks_on_connection_loss = False
 worker_soft_shutdown_timeout = _settings.stop_limit
 # In KiB. A handler that leaks costs a process between two batches, and never the machine.

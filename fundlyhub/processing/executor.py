@@ -9,8 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import timedelta
 from logging import getLogger
 
 import psycopg
@@ -21,8 +19,9 @@ from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
 from fundlyhub.errors import Permanent, describe
 from fundlyhub.events import Event
 from fundlyhub.processing import attempts
+from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.idempotency import claim, claimed
-from fundlyhub.processing.outcome import Done, Skipped, WorkerLost
+from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.processing.settling import Report, Run, report_of, settle
 from fundlyhub.processing.work import Refused, Work, load
@@ -34,7 +33,11 @@ COLLISIONS = 5
 
 
 class Outage(Exception):
-    """A database failed: no event is to blame, and the batch is to be run again."""
+    """A database failed: no event is to blame, and the batch is to be run again, with this ``due``."""
+
+    def __init__(self, error: BaseException, due: Due) -> None:
+        self.due = due
+        super().__init__(type(error).__name__)
 
 
 def execute(
@@ -42,17 +45,18 @@ def execute(
     positions: Sequence[int],
     *,
     careful: bool = False,
-    due: bool = False,
+    due: Due = False,
     budget: float = 60.0,
 ) -> Report:
     """Run one batch to its end and say what is to be sent again.
 
     ``careful`` is for a batch whose worker died: one event at a time, each attempt counted before it is
-    made. ``due`` says that events which wait for a retry are to be run now. ``budget`` is the time in
+    made. ``due`` says which events that wait for a retry are to be run now. ``budget`` is the time in
     seconds after which a careful run hands the rest back.
 
     Raises Outage when a database fails; what was committed until then is found by the claims.
     """
+    work = Work()
     try:
         with get_engine("events").begin() as log:
             work = load(log, processor, positions, due=due, careful=careful)
@@ -63,7 +67,7 @@ def execute(
         return report
     except Exception as error:
         if is_outage(error):
-            raise Outage(type(error).__name__) from error
+            raise Outage(error, work.leased.isoformat() if work.leased else due) from error
         raise
 
 
@@ -96,18 +100,22 @@ def _run(processor: type[Processor], work: Work) -> list[Run]:
             raise
         if len(work.ready) == 1:
             return [Run(work.ready[0], error)]
-    return [_run_one(processor, work, event) for event in work.ready]
+    return _run_one_by_one(processor, work)
 
 
-def _run_one(processor: type[Processor], work: Work, event: Event) -> Run:
-    try:
-        return _apply(processor, work, [event])[0]
-    except SoftTimeLimitExceeded:
-        return Run(event, None)
-    except Exception as error:
-        if is_outage(error):
-            raise
-        return Run(event, error)
+def _run_one_by_one(processor: type[Processor], work: Work) -> list[Run]:
+    """Each event in a transaction of its own. The time limit strikes once: it leaves the rest to a careful run."""
+    runs: list[Run] = []
+    for event in work.ready:
+        try:
+            runs += _apply(processor, work, [event])
+        except SoftTimeLimitExceeded:
+            return runs + [Run(left, None) for left in work.ready[len(runs) :]]
+        except Exception as error:
+            if is_outage(error):
+                raise
+            runs.append(Run(event, error))
+    return runs
 
 
 def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Report:
@@ -121,7 +129,7 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
             rest = [Run(left, None) for left in work.ready[index:]]
             return report + _settled(processor, work, [], rest)
         if event.position is not None and applied.get(event.position) == event.id:
-            run = Run(event, None, outcome=Skipped())
+            run = Run(event, None, outcome=SKIPPED)
         elif work.attempts_of(event.position) >= processor.max_attempts:
             run = Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran"))
         else:
@@ -135,8 +143,7 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
 def _counted(processor: type[Processor], work: Work, event: Event) -> Run:
     assert event.position is not None
     with get_engine("events").begin() as log:
-        now = attempts.clock(log)
-        attempts.count(log, processor.name, event.position, now=now, next_at=now + timedelta(minutes=5))
+        attempts.count(log, processor.name, event.position)
     try:
         run = _apply(processor, work, [event])[0]
     except Exception as error:
@@ -144,7 +151,7 @@ def _counted(processor: type[Processor], work: Work, event: Event) -> Run:
             _give_back(processor, event)
             raise
         return Run(event, error, counted=True)
-    return replace(run, counted=True)
+    return run._replace(counted=True)
 
 
 def _give_back(processor: type[Processor], event: Event) -> None:
@@ -156,10 +163,26 @@ def _give_back(processor: type[Processor], event: Event) -> None:
 
 
 def _apply(processor: type[Processor], work: Work, events: Sequence[Event]) -> list[Run]:
-    """Claim and effect: in one transaction, or, where an outside service has the effect, the claim last."""
-    if issubclass(processor, NotificationProcessor):
-        return _deliver(processor, work, events)
-    return _transact(processor, events)
+    """Claim and effect: in one transaction, or, where an outside service has the effect, the claim last.
+
+    Raises SoftTimeLimitExceeded whenever the limit struck. In the middle of a statement its connection is of no
+    use any more, and what the driver says of that must not pass for an outage: the event would be run for ever.
+    """
+    try:
+        if issubclass(processor, NotificationProcessor):
+            return _deliver(processor, work, events)
+        return _transact(processor, events)
+    except Exception as error:
+        limit = _time_limit_behind(error)
+        if limit is None or limit is error:
+            raise
+        raise limit from None
+
+
+def _time_limit_behind(error: BaseException | None) -> SoftTimeLimitExceeded | None:
+    while error is not None and not isinstance(error, SoftTimeLimitExceeded):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
@@ -202,4 +225,4 @@ def _refuse_hidden_failure(db: Connection) -> None:
 
 def _runs(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
     applied = {event.position for event in fresh}
-    return [Run(event, None, outcome=Done() if event.position in applied else Skipped()) for event in events]
+    return [Run(event, None, outcome=DONE if event.position in applied else SKIPPED) for event in events]

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uu
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import METADATA
+from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
 
 log = getLogger(__name__)
@@ -53,8 +54,8 @@ def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event
         _CLAIM,
         {
             "processor": processor,
-            "positions": [event.position for event in events],
-            "ids": [event.id for event in events],
+            "positions": array(event.position for event in events),
+            "ids": array(event.id for event in events),
         },
     ).all()
     overwritten = [position for position, was_there in rows if was_there]
@@ -69,5 +70,5 @@ def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event
 
 def claimed(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, UUID]:
     """Which of these positions the processor has applied, and with which event."""
-    rows = db.exec_driver_sql(_CLAIMED, {"processor": processor, "positions": list(positions)})
+    rows = db.exec_driver_sql(_CLAIMED, {"processor": processor, "positions": array(positions)})
     return {row.position: row.event_id for row in rows}

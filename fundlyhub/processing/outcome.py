@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from fundlyhub.errors import InvalidEvent, OutcomeUnknown, Permanent, Snooze, UnknownVersion
+from fundlyhub.errors import InvalidEvent, OutcomeUnknown, Permanent, Snooze, UnknownEventType, UnknownVersion
 from fundlyhub.processing.processor import Processor
 
-NEWER_VERSION_WAIT = 60.0
-"""Seconds between two looks at an event of a version that this code does not know yet."""
+NEWER_RELEASE_WAIT = 60.0
+"""Seconds between two looks at an event of a type or version that this code does not know yet."""
+NO_WORKER_WAIT = 60.0
+"""Seconds until an event that no worker took is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Nothing to do: applied before."""
+
+
+DONE, SKIPPED = Done(), Skipped()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +63,27 @@ class WorkerLost(Exception):
     """The event's runs ended with the death of their worker, or at the hard time limit."""
 
 
+class DeliveryLimit(Exception):
+    """The broker gave up on the event's message: it was delivered too often, and no run of it was ever settled."""
+
+
+class NoWorker(Snooze):
+    """No worker took the event's message: they are older than its processor, or could not read it."""
+
+    def __init__(self) -> None:
+        super().__init__("no worker took its message; is one of this release running?", seconds=NO_WORKER_WAIT)
+
+
 def decide(
     error: BaseException, history: History, processor: type[Processor], *, now: datetime, rng: random.Random
 ) -> Outcome:
     """The outcome of an event whose run ended with ``error``; ``history`` counts that run too."""
-    if isinstance(error, UnknownVersion) and error.newer:
-        error = Snooze(str(error), seconds=NEWER_VERSION_WAIT)
+    if isinstance(error, UnknownEventType) or (isinstance(error, UnknownVersion) and error.newer):
+        error = Snooze(str(error), seconds=NEWER_RELEASE_WAIT)
     if isinstance(error, Snooze):
         age = now - (history.first_seen or now)
         return Dead() if age >= timedelta(seconds=processor.snooze_limit) else Snoozed(max(1.0, error.seconds))
-    if isinstance(error, (Permanent, InvalidEvent, OutcomeUnknown, WorkerLost)):
+    if isinstance(error, (Permanent, InvalidEvent, OutcomeUnknown, WorkerLost, DeliveryLimit)):
         return Dead()
     if history.attempts >= processor.max_attempts:
         return Dead()

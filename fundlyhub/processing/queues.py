@@ -7,6 +7,7 @@ messages in the same virtual host would end here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from kombu import Connection, Exchange
@@ -18,6 +19,8 @@ QUEUES: tuple[Queue, ...] = get_args(Queue)
 EXCHANGE = "fundlyhub"
 DEAD_EXCHANGE = "fundlyhub.dlx"
 DEAD_QUEUE = "fundlyhub.dead"
+PARKED_QUEUE = "fundlyhub.parked"
+"""Messages that nobody can make sense of, until a person looks at them."""
 DELIVERY_LIMIT = 50
 """Deliveries of one message before RabbitMQ gives up on it: far above the attempts of all its events,
 so that it is the last line and not the first."""
@@ -64,13 +67,14 @@ def declare(connection: Connection, amqp: bool) -> None:
         if amqp:
             exchange = Exchange(DEAD_EXCHANGE, type="topic", durable=True)
             Declaration(DEAD_QUEUE, exchange, routing_key=DEAD_QUEUE, queue_arguments=_QUORUM)(channel).declare()
+            Declaration(PARKED_QUEUE, queue_arguments=_QUORUM)(channel).declare()
         for queue in declarations(amqp):
             queue(channel).declare()
 
 
-def depths(connection: Connection, amqp: bool) -> dict[str, int]:
-    """Messages that wait in each work queue."""
+def depths(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) -> dict[str, int]:
+    """Messages that wait in each of these queues; by default, in the work queues."""
     with connection.channel() as channel:
         if not amqp:  # an empty list is no key there, so that asking for it by declaration is an error
-            return {name: channel._size(name) for name in QUEUES}
-        return {queue.name: queue(channel).queue_declare(passive=True).message_count for queue in declarations(amqp)}
+            return {name: channel._size(name) for name in names}
+        return {name: channel.queue_declare(name, passive=True).message_count for name in names}

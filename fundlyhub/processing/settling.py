@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from logging import getLogger
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -26,8 +27,7 @@ LONGEST_COUNTDOWN = 60.0
 """Seconds; longer waits are rows that the sweep sends when they are due, not messages in a broker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """How one event's run ended: an outcome, or an error to decide on, or neither when it was not run.
 
     ``counted`` says that the attempt is in the table already.

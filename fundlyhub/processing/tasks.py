@@ -8,8 +8,9 @@ from logging import getLogger
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, SoftTimeLimitExceeded
 
+from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.executor import Outage, execute
 from fundlyhub.processing.processor import MAX_BATCH, Processor
 from fundlyhub.processing.queues import declare, routing_key
@@ -17,6 +18,7 @@ from fundlyhub.processing.registry import processors
 from fundlyhub.processing.settling import LONGEST_COUNTDOWN, Resend
 from fundlyhub.processing.telling import Summary, summary
 from fundlyhub.processing.telling import outage as told_of_outage
+from fundlyhub.settings import get_settings
 
 log = getLogger(__name__)
 
@@ -28,11 +30,17 @@ def install(app: Celery) -> None:
             _body(processor),
             bind=True,
             name=processor.task_name(),
-            Request="fundlyhub.processing.request:TellingRequest",
+            Request="fundlyhub.processing.worker.request:TellingRequest",
             # A lost child comes back as a retry on Redis, soon; every event of a batch may kill its share.
             max_retries=MAX_BATCH,
             default_retry_delay=1,
+            **_limits(processor),
         )
+
+
+def _limits(processor: type[Processor]) -> dict[str, float]:
+    soft, hard = get_settings().time_limits(processor.queue)
+    return {"soft_time_limit": soft, "time_limit": hard}
 
 
 def describe(positions: Sequence[int]) -> str:
@@ -42,25 +50,20 @@ def describe(positions: Sequence[int]) -> str:
 
 def _body(processor: type[Processor]) -> Any:
     def run(
-        self: Task[..., Summary], positions: list[int], careful: bool = False, due: bool = False, outage: int = 0
+        self: Task[..., Summary], positions: list[int], careful: bool = False, due: Due = False, outage: int = 0
     ) -> Summary:
         request = self.request
-        lost = bool((request.delivery_info or {}).get("redelivered")) or request.retries > 0
-        budget = (self.app.conf.task_soft_time_limit or 240) / 2
+        careful = careful or bool((request.delivery_info or {}).get("redelivered")) or request.retries > 0
         try:
-            report = execute(processor, positions, careful=careful or lost, due=due, budget=budget)
+            report = execute(processor, positions, careful=careful, due=due, budget=self.soft_time_limit / 2)
         except Outage as error:
             wait = _outage_wait(outage)
             log.warning("%s: a database failed (%s); the batch waits %d s", processor.name, error, wait)
-            _send(
-                self,
-                processor,
-                Resend(tuple(positions), wait),
-                careful=careful or lost,
-                due=due,
-                outage=outage + 1,
-            )
+            again = Resend(tuple(positions), wait)
+            _send(self, processor, again, careful=careful, due=error.due, outage=outage + 1)
             return told_of_outage(error, wait)
+        except SoftTimeLimitExceeded as error:  # between two steps: the message comes back, and is run with care
+            raise Reject("time limit", requeue=True) from error
         for resend in report.resend:
             _send(self, processor, resend, careful=resend.careful, due=False, outage=0)
         return summary(report)
@@ -79,7 +82,7 @@ def _send(
     resend: Resend,
     *,
     careful: bool,
-    due: bool,
+    due: Due,
     outage: int,
 ) -> None:
     """Send positions again; if the broker does not take them, give the whole message back to it.
@@ -94,6 +97,7 @@ def _send(
         "queue": processor.queue,
         "routing_key": routing_key(processor.queue),
         "argsrepr": describe(resend.positions),
+        "confirm_timeout": get_settings().broker_timeout,
     }
     try:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 
@@ -13,13 +13,11 @@ from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
 from fundlyhub.processing import attempts, dead_letters
+from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.processor import Delivery, Processor
 
 log = getLogger(__name__)
-
-EARLY = timedelta(seconds=2)
-"""How much before its time a retry may come, since brokers count whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +25,20 @@ class Refused:
     """An event that could not be read, and why."""
 
     stored: StoredEvent
-    error: FundlyHubError
+    error: Exception
 
 
 @dataclass(slots=True)
 class Work:
-    """What a batch comes to: events to run, events that are none, and those whose time has not come."""
+    """What a batch comes to: events to run, and events that are none."""
 
     ready: list[Event] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    not_due: list[int] = field(default_factory=list)
     attempts: Mapping[int, attempts.Attempt] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When it was read: by the server's clock where something has been waiting, else nobody looks at it."""
+    leased: datetime | None = None
+    """Until when those that have been waiting are ours."""
     replayed: Mapping[int, datetime] = field(default_factory=dict)
     """Dead letters that a person has sent again, and when they had failed last."""
 
@@ -55,12 +54,28 @@ class Work:
         return Delivery(event, waited, self.replayed.get(event.position or 0))
 
 
-def load(db: Connection, processor: type[Processor], positions: Sequence[int], *, due: bool, careful: bool) -> Work:
-    """Read a batch from the log and check it.
+def load(db: Connection, processor: type[Processor], positions: Sequence[int], *, due: Due, careful: bool) -> Work:
+    """Read a batch from the log, check it, and take what is to be run.
 
-    An event that waits for a retry belongs to the message that was sent for it, and is left alone unless
-    ``due``. In a careful run its attempt is our own, counted by the worker that died: it is run. What rests
-    as a dead letter stays there, whatever is sent again.
+    An event that waits is run by one message: the first that comes when its wait is over, or ended by ``due``. One
+    whose run has not ended is left to that run, but in a careful one, which comes when its worker died.
+    """
+    work = look(db, processor, positions)
+    rows = work.attempts.items()
+    waiting = {position for position, row in rows if not (careful and row.error_class is None)}
+    if waiting:
+        taken = attempts.take(db, processor.name, sorted(waiting), due)
+        waiting -= taken.keys()
+        work.leased = max(taken.values(), default=None)
+        work.ready = [event for event in work.ready if event.position not in waiting]
+        work.refused = [item for item in work.refused if item.stored.position not in waiting]
+    return work
+
+
+def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -> Work:
+    """Read events from the log, and what is known of them, whether they wait or not; nothing is taken.
+
+    What rests as a dead letter is left out: it stays there, whatever is sent again.
     """
     wanted = sorted(set(positions))
     rows = read_log(db, wanted)
@@ -70,15 +85,11 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
     letters = letters_of(db, processor, rows)
     resting = {position for position, letter in letters.items() if letter.rests}
     dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
-    work = Work(attempts=known, replayed=_replayed(letters))
+    work = Work(attempts={at: row for at, row in known.items() if at not in resting}, replayed=_replayed(letters))
     if known:
         work.now = attempts.clock(db)
     for row in rows:
         if row.position in resting:
-            continue
-        waiting = known.get(row.position)
-        if waiting is not None and waiting.next_at > work.now + EARLY and not (due or careful):
-            work.not_due.append(row.position)
             continue
         try:
             work.ready.append(Event.stored(corrected(row, letters.get(row.position))))
@@ -102,4 +113,4 @@ def corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
     """The event with the payload that a person has put in the place of its own, for this processor alone."""
     if letter is None or letter.version is None:
         return row
-    return replace(row, version=letter.version, payload=letter.payload)
+    return row._replace(version=letter.version, payload=letter.payload)

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from fundlyhub.database.arrays import array
 from fundlyhub.events import Event, Payload
 from fundlyhub.events.catalogue.user import (
     UserFollowedCampaign,
@@ -24,7 +25,6 @@ from fundlyhub.events.catalogue.user import (
     UserUnfollowedOrganization,
     UserUnfollowedUser,
 )
-from fundlyhub.processors.arrays import array
 
 log = getLogger(__name__)
 

@@ -15,8 +15,8 @@ import orjson
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
+from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
-from fundlyhub.processors.arrays import array
 
 
 class Clock(NamedTuple):

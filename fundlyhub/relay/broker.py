@@ -15,9 +15,8 @@ from fundlyhub.errors import Unavailable
 from fundlyhub.processing.queues import EXCHANGE, declare, depths, routing_key
 from fundlyhub.processing.tasks import describe
 from fundlyhub.relay.routing import Batch
+from fundlyhub.settings import get_settings
 
-CONFIRM_LIMIT = 30.0
-"""Seconds to wait for the broker's confirmations."""
 WINDOW = 500
 """Messages under way before their confirmations are awaited."""
 
@@ -26,7 +25,7 @@ class Publisher:
     """One connection to the broker. After any error, ``close`` it: the next ``send`` connects anew."""
 
     def __init__(self, app: Celery) -> None:
-        self._app = app
+        self._app, self._settings = app, get_settings()
         self._amqp: bool = app.conf.task_default_exchange_type == "topic"
         self._connection: Connection | None = None
         self._producer: Producer | None = None
@@ -87,8 +86,10 @@ class Publisher:
     def _connect(self) -> Producer:
         self.close()
         # Not the app's own connection: confirmations are counted here, not awaited one by one.
-        options = {} if self._amqp else dict(self._app.conf.broker_transport_options)
-        self._connection = Connection(self._app.conf.broker_url, connect_timeout=10, transport_options=options)
+        options = dict(self._app.conf.broker_transport_options)
+        options.pop("confirm_publish", None)
+        wait = self._settings.connect_timeout
+        self._connection = Connection(self._app.conf.broker_url, connect_timeout=wait, transport_options=options)
         try:
             self._connection.connect()
         except self._connection.recoverable_connection_errors as error:
@@ -108,7 +109,7 @@ class Publisher:
 
     def _await_confirmations(self) -> None:
         assert self._connection is not None
-        end = time.monotonic() + CONFIRM_LIMIT
+        end = time.monotonic() + self._settings.broker_timeout
         while self._unconfirmed:
             left = end - time.monotonic()
             if left <= 0:

@@ -27,6 +27,7 @@ from fundlyhub.database import connect, is_outage
 from fundlyhub.errors import Unavailable
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
 from fundlyhub.relay.leader import Wake, try_to_lead
 from fundlyhub.relay.registration import register
@@ -104,7 +105,10 @@ class Relay:
         register(db, self._processors)
         log.info("leading, in epoch %d", cursor.epoch)
         wake = Wake(db)
-        with Sweeper(self._app, self._settings, self._processors, cursor.epoch):
+        with (
+            Sweeper(self._app, self._settings, self._processors, cursor.epoch),
+            Collector(self._app, self._settings, self._processors),
+        ):
             try:
                 self._relay(cursor, wake)
             finally:

@@ -38,12 +38,19 @@ _HELD = """
            (SELECT count(*) FROM events.dead_letters d WHERE d.processor = p.name AND d.state = 'open')
     FROM unnest(%s::text[]) AS p(name)
 """
+# What no code here handles: it waits for a release that does, and holds up nobody.
+_OTHERS = """
+    SELECT p.name, p.registered_at, (SELECT count(*) FROM events.attempts a WHERE a.processor = p.name),
+           (SELECT count(*) FROM events.dead_letters d WHERE d.processor = p.name AND d.state = 'open')
+    FROM events.processors p WHERE p.name <> ALL (%s::text[]) ORDER BY p.name
+"""
 _APPLIED = "SELECT count(*) FROM processed_events WHERE processor = %(processor)s"
 
 
 def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, Any]:
     """The head of the log, what is not relayed, and per processor applied, waiting, retrying and dead.
 
+    Also the processors that a newer or an older release has registered, and this one does not have.
     ``db`` is an autocommit connection to the Events DB. Numbers are exact at slightly different moments.
     """
     (head,) = _one(db, _HEAD)
@@ -57,6 +64,10 @@ def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]
             name: _processor_status(db, processor, first.get(name, 0), *held[name])
             for name, processor in processors.items()
         },
+        "of_other_releases": [
+            {"name": name, "registered_at": at.isoformat(), "retrying": retrying, "dead": dead}
+            for name, at, retrying, dead in db.execute(_OTHERS, (list(processors),))
+        ],
     }
 
 

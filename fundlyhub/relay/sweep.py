@@ -6,13 +6,11 @@ is settled: claimed, a dead letter, or waiting in ``attempts``, where the sweep 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from logging import getLogger
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 from celery import Celery
@@ -20,8 +18,10 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import connect
 from fundlyhub.errors import FundlyHubError, describe
+from fundlyhub.processing.attempts import lease
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.companion import Companion
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
 from fundlyhub.relay.registration import starts
 from fundlyhub.relay.routing import Batch, Router, split
@@ -34,49 +34,39 @@ PAGE = 5_000
 """Positions that are compared at a time."""
 
 _RELAYED = "SELECT seen::text FROM events.relay_cursors WHERE name = 'main' AND epoch = %s"
-# What is sent now is not sent again before the grace is over, should its message be lost too.
+# What is sent now is not sent again before the lease is over, should its message be lost too.
 _DUE = """
-    UPDATE events.attempts a SET next_at = clock_timestamp() + make_interval(secs => %(grace)s)
-    FROM (SELECT processor, position FROM events.attempts WHERE next_at < clock_timestamp() - interval '5 seconds'
+    UPDATE events.attempts a SET next_at = statement_timestamp() + make_interval(secs => %(lease)s)
+    FROM (SELECT processor, position FROM events.attempts
+          WHERE next_at < clock_timestamp() - interval '5 seconds' AND processor = ANY (%(processors)s)
           ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
     WHERE a.processor = due.processor AND a.position = due.position
-    RETURNING a.processor, a.position
+    RETURNING a.processor, a.position, a.next_at
 """
 
 
-class Sweeper:
-    """A thread beside the leading relay; ``epoch`` ties its cursors to that leadership."""
+class Sweeper(Companion):
+    """``epoch`` ties its cursors to the leadership of the relay that it runs beside."""
+
+    name = "sweep"
 
     def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], epoch: int) -> None:
+        super().__init__(settings.sweep_interval)
         self._settings, self._processors, self._epoch = settings, processors, epoch
         self._routers = {name: Router({name: processor}) for name, processor in processors.items()}
         self._publisher = Publisher(app)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         self._relayed: deque[tuple[float, str]] = deque()
         self._sent: dict[tuple[str, int], float] = {}
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def work(self) -> None:
+        """Sweep, again and again."""
+        with connect("events", settings=self._settings, autocommit=True) as db:
+            cursors = {name: SnapshotCursor.take(db, f"sweep:{name}") for name in self._processors}
+            while not self._stop.wait(self._settings.sweep_interval):
+                self.sweep(db, cursors, now=time.monotonic())
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join(timeout=30)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with connect("events", settings=self._settings, autocommit=True) as db:
-                    cursors = {name: SnapshotCursor.take(db, f"sweep:{name}") for name in self._processors}
-                    while not self._stop.wait(self._settings.sweep_interval):
-                        self.sweep(db, cursors, now=time.monotonic())
-            except LostLeadership:
-                return
-            except Exception as error:  # the relay must go on whatever the sweep meets; it tries again
-                log.warning("the sweep failed, and is tried again: %s", describe(error))
-                self._publisher.close()
-                self._stop.wait(self._settings.sweep_interval)
+    def close(self) -> None:
+        """Leave the broker."""
         self._publisher.close()
 
     def sweep(self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float) -> None:
@@ -165,16 +155,16 @@ class Sweeper:
         self._sent.update({(processor.name, position): now for position in fresh})
 
     def _send_due(self, db: psycopg.Connection[Any]) -> None:
-        grace = max(10.0, self._settings.sweep_grace)
         groups: dict[str, list[int]] = {}
         with db.transaction():
-            for name, position in db.execute(_DUE, {"grace": grace, "limit": PAGE}):
+            values = {"processors": list(self._processors), "lease": lease(), "limit": PAGE}
+            rows = db.execute(_DUE, values).fetchall()
+            for name, position, _ in rows:
                 groups.setdefault(name, []).append(position)
             batches = [
                 Batch(self._processors[name], part)
                 for name, positions in groups.items()
-                if name in self._processors
                 for part in split(sorted(positions), self._processors[name].batch_size)
             ]
             if batches:  # inside the transaction: what cannot be sent stays due
-                self._publisher.send(batches, due=True)
+                self._publisher.send(batches, due=rows[0][2].isoformat())

@@ -52,7 +52,7 @@ class TestTimeLimit:
     @pytest.fixture
     def process_settings(self) -> dict[str, str]:
         """Limits that a test can wait for."""
-        return {"FUNDLYHUB_TASK_SOFT_TIME_LIMIT": "4", "FUNDLYHUB_TASK_TIME_LIMIT": "8"}
+        return {"FUNDLYHUB_PROJECTIONS_SOFT_TIME_LIMIT": "4", "FUNDLYHUB_PROJECTIONS_TIME_LIMIT": "8"}
 
     @pytest.mark.timeout(300)
     def test_an_event_that_hangs_dies_alone(self, arena: Arena, measured: list[Record]) -> None:

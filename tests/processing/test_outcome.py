@@ -16,10 +16,21 @@ from fundlyhub.errors import (
     UnknownEventType,
     UnknownVersion,
 )
-from fundlyhub.processing.outcome import Dead, History, Retry, Snoozed, WorkerLost, backoff, decide
+from fundlyhub.processing.outcome import (
+    Dead,
+    DeliveryLimit,
+    History,
+    NoWorker,
+    Retry,
+    Snoozed,
+    WorkerLost,
+    backoff,
+    decide,
+)
 from fundlyhub.processing.processor import Processor
 from tests.support.processors import TestCountProcessor
 
+SNOOZES = [Snooze("x", seconds=5), UnknownVersion("x", newer=True), UnknownEventType("x"), NoWorker()]
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
@@ -45,11 +56,13 @@ def outcome(error: BaseException, attempts: int = 1, age: float = 0.0, processor
         (KeyError("x"), 3, "Dead"),
         (Permanent("x"), 1, "Dead"),
         (InvalidEvent("x"), 1, "Dead"),
-        (UnknownEventType("x"), 1, "Dead"),
+        (UnknownEventType("x"), 1, "Snoozed"),
         (UnknownVersion("x", newer=False), 1, "Dead"),
         (UnknownVersion("x", newer=True), 1, "Snoozed"),
         (OutcomeUnknown("x"), 1, "Dead"),
         (WorkerLost("x"), 1, "Dead"),
+        (DeliveryLimit("x"), 1, "Dead"),
+        (NoWorker(), 99, "Snoozed"),
         (Snooze("x", seconds=5), 99, "Snoozed"),
     ],
 )
@@ -57,7 +70,7 @@ def test_each_error_has_its_outcome(error: BaseException, attempts: int, expecte
     assert outcome(error, attempts) == expected
 
 
-@pytest.mark.parametrize("error", [Snooze("x", seconds=5), UnknownVersion("x", newer=True)])
+@pytest.mark.parametrize("error", SNOOZES)
 def test_a_snooze_ends_at_its_greatest_age(error: BaseException) -> None:
     assert outcome(error, age=3599) == "Snoozed"
     assert outcome(error, age=3600) == "Dead"

@@ -94,21 +94,6 @@ def test_an_event_that_kills_its_worker_is_dead_and_its_batch_is_applied(ready: 
     exactly_once(ready, "test_count", 99)
 
 
-@pytest.mark.timeout(240)
-def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform) -> None:
-    published = publish_events(search(word) for word in ("fine", "hang", "fine"))
-    # As if four of its five attempts had been made: the limits alone take their time.
-    ready.execute(
-        "INSERT INTO events.attempts VALUES ('test_count', %s, 4, now(), now() - interval '1 minute')",
-        published[1].position,
-    )
-    ready.relay()
-    ready.worker(FUNDLYHUB_TASK_SOFT_TIME_LIMIT="2", FUNDLYHUB_TASK_TIME_LIMIT="8")
-    ready.wait_applied("test_count", 2, timeout=120)
-    wait_until(lambda: ready.value("SELECT count(*) FROM events.dead_letters"), timeout=120, what="the dead letter")
-    assert ready.value("SELECT position FROM events.dead_letters") == published[1].position
-
-
 def test_a_retry_comes_back_after_its_wait(ready: Platform) -> None:
     publish_events([search("transient"), search("fine")])
     ready.relay()

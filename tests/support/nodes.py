@@ -118,6 +118,12 @@ class LocalWorker(LocalNode):
         self.process.popen.send_signal(number)
         self.process.popen.wait(60)
 
+    def roll(self) -> None:
+        """Start a new one, and end the old one when the new one is ready, as a deploy does."""
+        old, self.process = self.process, self._launch()
+        self.ready()
+        old.terminate()
+
     def restart(self, timeout: float = 60) -> None:
         """End it in order if it runs, and start a new one."""
         if self.alive():

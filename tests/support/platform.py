@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -221,6 +221,17 @@ class Platform:
     def start_broker(self) -> None:
         """It is back."""
         self.broker.start()
+
+    @contextmanager
+    def broker_held(self) -> Iterator[None]:
+        """The broker is stopped in its tracks, as a machine that hangs: connections stay open, and nobody answers."""
+        pid = self.broker.pid if isinstance(self.broker, RabbitNode) else self.broker.child.process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def relayed(self) -> int:
         """Positions that the relay has handed over and confirmed."""

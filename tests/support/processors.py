@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from fundlyhub.database import get_engine
 from fundlyhub.errors import Permanent, Snooze, Transient
 from fundlyhub.events import Event
 from fundlyhub.processing import ProjectionProcessor
@@ -38,7 +39,7 @@ class TestCountProcessor(ProjectionProcessor):
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """One row an event; some events misbehave, as their text tells."""
         for event in events:
-            misbehave(getattr(event.payload, "query", ""))
+            misbehave(getattr(event.payload, "query", ""), db)
         db.exec_driver_sql(_EFFECT, {"name": self.name, "positions": [event.position for event in events]})
 
 
@@ -58,13 +59,19 @@ class TestSlowProcessor(ProjectionProcessor):
         db.exec_driver_sql(_EFFECT, {"name": self.name, "positions": positions[middle:]})
 
 
-def misbehave(word: str) -> None:
+def misbehave(word: str, db: Connection) -> None:
     """Do what a search term says."""
     match word:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             time.sleep(600)
+        case "hang in sql":
+            db.exec_driver_sql("SELECT pg_sleep(600)")
+        case "hang in a lock":
+            with get_engine("analytics").connect() as other:
+                other.exec_driver_sql("LOCK TABLE test_runs")
+                db.exec_driver_sql("LOCK TABLE test_runs")
         case "transient":
             raise Transient("not now")
         case "permanent":

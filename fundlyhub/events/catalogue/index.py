@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from types import MappingProxyType, ModuleType
 
 from fundlyhub.errors import InvalidEvent, UnknownEventType, UnknownVersion
@@ -95,6 +96,7 @@ def canonical_type(name: str) -> str:
     return ALIASES.get(name, name)
 
 
+@lru_cache(maxsize=1_000)
 def canonical_version(text: str) -> str:
     """The version in three parts: ``1.0`` is ``1.0.0``.
 

@@ -7,7 +7,7 @@ position.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -128,7 +128,7 @@ def checked(stored: StoredEvent, payload: Any, *, version: str | None = None) ->
     if not isinstance(payload, dict):
         raise InvalidEvent("payload: must be an object")
     check_json(payload, path="payload")
-    event = Event.stored(replace(stored, payload=dumps(payload).decode(), version=version or stored.version))
+    event = Event.stored(stored._replace(payload=dumps(payload).decode(), version=version or stored.version))
     if len(event.payload_json) > MAX_BYTES:
         raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {len(event.payload_json)}")
     return event
@@ -152,7 +152,7 @@ def _open(db: Connection, letter: int) -> _Open:
     if stored is None:
         raise WrongState(f"the event of dead letter {letter} is not in the log")
     if version is not None:
-        stored = replace(stored, version=version, payload=payload)
+        stored = stored._replace(version=version, payload=payload)
     return _Open(processor, position, changed_at, stored, version is not None)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import sqlstate
 from fundlyhub.errors import FundlyHubError
-from fundlyhub.processing.outcome import WorkerLost
+from fundlyhub.processing.outcome import DeliveryLimit, WorkerLost
 
 
 def error_class(error: BaseException) -> str:
@@ -25,7 +25,7 @@ def error_class(error: BaseException) -> str:
 
 def describe(error: BaseException) -> str:
     """One line on the error without a value of the event."""
-    if isinstance(error, (FundlyHubError, WorkerLost)):
+    if isinstance(error, (FundlyHubError, WorkerLost, DeliveryLimit)):
         return str(error)
     original = error.orig if isinstance(error, DBAPIError) else error
     parts = [type(original).__name__]

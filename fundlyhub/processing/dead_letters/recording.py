@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from fundlyhub.database.arrays import array
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, trace
 from fundlyhub.processing.dead_letters.words import WORKER, Action, State
 
@@ -135,7 +136,7 @@ def resolve(db: Connection, processor: str, ends: Mapping[int, Action | None]) -
 
 def known(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, Known]:
     """The letters, if any, at these positions."""
-    rows = db.exec_driver_sql(_OF, {"processor": processor, "positions": list(positions)})
+    rows = db.exec_driver_sql(_OF, {"processor": processor, "positions": array(positions)})
     return {position: Known(*rest) for position, *rest in rows}
 
 

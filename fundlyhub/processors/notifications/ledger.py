@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.processors.arrays import array
+from fundlyhub.database.arrays import array
 
 _PLAN = """
     INSERT INTO notifications (event_id, position, channel, recipient, template, user_id, transactional, state, reason,

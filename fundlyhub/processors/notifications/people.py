@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.processors.arrays import array
+from fundlyhub.database.arrays import array
 from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications.notices import Category
 from fundlyhub.processors.notifications.suppressions import suppress

@@ -18,10 +18,7 @@ from fundlyhub.processing import Delivery, NotificationProcessor
 from fundlyhub.processors.notifications.notices import notices_of, payloads_through
 from fundlyhub.processors.notifications.planning import Letter, Planner
 from fundlyhub.processors.notifications.sending import Sending, combined
-from fundlyhub.settings import get_settings
-
-BUDGET = 60.0
-"""Seconds after which a run hands the rest of an event's recipients back."""
+from fundlyhub.settings import SENDING_TIME, get_settings
 
 
 class _Notifications(NotificationProcessor):
@@ -33,7 +30,7 @@ class _Notifications(NotificationProcessor):
         """One chunk of each event at a time: all events' letters of a chunk go out side by side."""
         errors: dict[UUID, list[Exception]] = {one.event.id: [] for one in deliveries}
         planners = [planner for one in deliveries for planner in self._planners(one)]
-        end = time.monotonic() + BUDGET
+        end = time.monotonic() + SENDING_TIME
         while planners and time.monotonic() < end:
             letters = [letter for planner in planners for letter in _planned(planner, errors)]
             for letter, error in self._send(letters):

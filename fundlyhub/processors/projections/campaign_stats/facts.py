@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.processors.arrays import array, arrays
+from fundlyhub.database.arrays import array, arrays
 from fundlyhub.processors.projections.campaign_stats.fold import Fact, Gift, Refund
 
 Anomaly = tuple[UUID, str, int]

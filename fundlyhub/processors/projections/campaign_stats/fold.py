@@ -85,14 +85,16 @@ class News:
 
     def applied(self, before: Fact, stored: Mapping[str, Refund]) -> Fact:
         """The donation after this batch; ``stored`` may be empty if the batch has no refund of it."""
-        after = before._replace(gift=first_gift(before.gift, self.gift))
+        gift = first_gift(before.gift, self.gift)
         if not self.refunds:
-            return after
+            return Fact(gift, before.refunded, before.refund_count)
         refunds = {**stored, **self.joined(stored)}
-        return after._replace(refunded=refunded(refunds), refund_count=len(refunds))
+        return Fact(gift, refunded(refunds), len(refunds))
 
     def lost(self, before: Fact) -> set[int]:
         """Positions of the completions that lost against an earlier one."""
+        if not self.repeats and (before.gift is None or self.gift is None):
+            return set()
         known = self.repeats | {gift.position for gift in (before.gift, self.gift) if gift}
         return known - {min(known)} if known else known
 

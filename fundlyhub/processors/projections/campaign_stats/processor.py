@@ -28,6 +28,7 @@ class CampaignStatsProcessor(ProjectionProcessor):
     """
 
     handles = (DonationCompleted, DonationRefunded)
+    batch_size = 2_000
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Apply donations and refunds; a batch of plain new donations takes three statements."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
-from fundlyhub.processors.arrays import array, arrays
+from fundlyhub.database.arrays import array, arrays
 from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Deltas, Key
 
 # Returns how many donors each campaign has more or less than before. The sorted upsert locks each donor's

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.elasticsearch import SearchEngine, Versioned, Written
 from fundlyhub.database import get_engine
-from fundlyhub.processors.arrays import array
+from fundlyhub.database.arrays import array
 from fundlyhub.processors.projections.search_index.shapes import SHAPES, Shape
 
 log = getLogger(__name__)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from fundlyhub.channels.breaker import breaker
 from fundlyhub.channels.elasticsearch import EngineHit, SearchEngine
 from fundlyhub.channels.elasticsearch_schema import Request
-from fundlyhub.processors.arrays import array
+from fundlyhub.database.arrays import array
 from fundlyhub.processors.projections.search_index.query import Hit, Results, Search, marked, words_of
 from fundlyhub.processors.projections.search_index.shapes import SHAPES
 from fundlyhub.processors.projections.search_index.texts import START, STOP

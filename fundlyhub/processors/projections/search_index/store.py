@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import dialect
 
+from fundlyhub.database.arrays import array, arrays
 from fundlyhub.processors import registers
-from fundlyhub.processors.arrays import array, arrays
 from fundlyhub.processors.projections.search_index.documents import Document
 from fundlyhub.processors.projections.search_index.shapes import COMMON, SHAPES, Shape
 from fundlyhub.processors.registers import Entity

@@ -15,9 +15,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from fundlyhub.database.arrays import array, arrays
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationInitiated, DonationRefunded
-from fundlyhub.processors.arrays import array, arrays
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.activity_feed.activities import Activity
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fundlyhub.processors.arrays import array, arrays
+from fundlyhub.database.arrays import array, arrays
 from fundlyhub.processors.writes.activity_feed.activities import Activity
 
 _ENTRIES = """

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted
 from fundlyhub.events.catalogue.payout import PayoutRequested
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processing import WriteProcessor
 from fundlyhub.processors import registers
-from fundlyhub.processors.arrays import array
 from fundlyhub.processors.entities import payloads_of, told
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.recipients.places import place_of

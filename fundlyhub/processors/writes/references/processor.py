@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
 from fundlyhub.processing import WriteProcessor
 from fundlyhub.processors import registers
-from fundlyhub.processors.arrays import array
 from fundlyhub.processors.entities import payloads_of, told
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.visibility import DECIDING, shown

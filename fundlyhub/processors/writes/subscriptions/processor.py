@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
 from fundlyhub.processing import WriteProcessor
 from fundlyhub.processors import registers
-from fundlyhub.processors.arrays import array
 from fundlyhub.processors.follows import FOLLOW_PAYLOADS, Change, LastWords, last_words
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.subscriptions.tables import follows

@@ -1,0 +1,68 @@
+"""A worker's consumer that loses nothing: what it cannot run goes where the collector or a person finds it.
+
+Celery acknowledges a message that it cannot decode, rejects others, and ends at some: a message that kills each worker
+which takes it up. So a message is read here before Celery gets it. On RabbitMQ a rejected message goes through the
+dead-letter exchange to the collector. Redis would drop it: there the worker itself puts it into the parking queue,
+unless it is a batch of a processor that this release does not have, whose events the sweep finds in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from logging import getLogger
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from kombu import Message, Producer
+
+from fundlyhub.processing.messages import Unreadable, park, read
+from fundlyhub.processing.queues import PARKED_QUEUE, QUEUES
+from fundlyhub.processing.registry import processors
+from fundlyhub.settings import get_settings
+
+log = getLogger(__name__)
+
+MOST_PARKED = 10_000
+"""Parked messages that are kept in Redis: its memory is the broker's."""
+
+
+class RefusingConsumer(Consumer):
+    """Celery's consumer, but for what becomes of messages that are no work."""
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
+        """Celery's own, behind a look at the message."""
+        take_up = super().create_task_handler(*args, **options)
+        ours = {processor.task_name() for processor in processors().values()}
+
+        def handle(message: Message) -> None:
+            try:
+                if (message.headers or {}).get("task") in ours:
+                    read(message)
+                take_up(message)
+            except Unreadable as error:
+                self._refuse(message, str(error))
+            except (ValueError, TypeError, LookupError) as error:
+                self._refuse(message, f"it cannot be taken up: {type(error).__name__}")
+
+        return handle
+
+    def on_decode_error(self, message: Message, exc: Exception) -> None:
+        """It is not JSON, or damaged. Celery would acknowledge it, and print it."""
+        self._refuse(message, "it cannot be decoded")
+
+    def on_unknown_message(self, body: Any, message: Message) -> None:
+        """It names no task."""
+        self._refuse(message, "it names no task")
+
+    def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
+        """This release does not have its processor, or it is not of ours."""
+        name = str((message.headers or {}).get("task"))
+        self._refuse(message, "its task is not known", keep=name.partition(".")[0] not in QUEUES)
+
+    def _refuse(self, message: Message, reason: str, *, keep: bool = True) -> None:
+        log.error("refused a message of %d bytes: %s", len(message.body or b""), reason)
+        if keep and not get_settings().broker_is_amqp:
+            queue = str((message.delivery_info or {}).get("routing_key", ""))
+            park(Producer(message.channel, auto_declare=False), message, reason, queue=queue)
+            message.channel.client.ltrim(PARKED_QUEUE, 0, MOST_PARKED - 1)
+        message.reject_log_error(log, self.connection_errors)

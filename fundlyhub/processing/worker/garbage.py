@@ -1,0 +1,20 @@
+"""The garbage collector of a worker's process: what was imported is never garbage, and batches leave few cycles."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+THRESHOLD = 10_000
+"""New objects between two looks at the youngest; Python's 700 are passed by thirty events."""
+
+
+def tune(**_: Any) -> None:
+    """Look less often, and never at what is there already; for Celery's signal ``worker_process_init``.
+
+    A batch makes thousands of objects at once, each of which made Python walk through all that was ever imported: a
+    third of the time that an event took.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(THRESHOLD, 10, 10)

@@ -1,0 +1,33 @@
+"""A worker's stop has an end: what hangs at a server that does not answer is left to the next worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from logging import getLogger
+from typing import Any
+
+from billiard import active_children
+
+from fundlyhub.settings import get_settings
+
+log = getLogger(__name__)
+
+GRACE = 15.0
+"""Seconds beyond the limit for running batches, for giving messages back and for closing connections."""
+
+
+def bound_the_stop(**_: Any) -> None:
+    """End the process, should its stop take longer than it may; for Celery's signal ``worker_shutting_down``."""
+    limit = get_settings().stop_limit + GRACE
+    threading.Thread(target=_end_after, args=(limit,), name="bounded-stop", daemon=True).start()
+
+
+def _end_after(seconds: float) -> None:
+    """Messages are acknowledged late and claims commit with their effects: a killed worker harms nothing."""
+    threading.Event().wait(seconds)
+    log.error("has not stopped within %.0f s; leaves what it holds to the next worker", seconds)
+    for child in active_children():
+        os.kill(child.pid, signal.SIGKILL)
+    os._exit(1)

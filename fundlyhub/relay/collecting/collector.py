@@ -1,0 +1,121 @@
+"""The collector: takes up what lands in the dead queue, so that no event rests in a message that nobody reads.
+
+A message is no verdict on its events. Those that are applied, or rest as dead letters, are left alone. Of the others,
+those that no worker took wait for one. A message that was delivered too often is sent again event by event, and the one
+that is alone in such a message is a dead letter. What is no message of ours goes to the parking queue.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from logging import getLogger
+
+from celery import Celery
+from kombu import Message
+from sqlalchemy import Connection
+
+from fundlyhub.database import get_engine
+from fundlyhub.events import Event
+from fundlyhub.processing import attempts
+from fundlyhub.processing.idempotency import claimed
+from fundlyhub.processing.messages import Errand, Unreadable, read
+from fundlyhub.processing.outcome import DeliveryLimit, NoWorker
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.settling import Run, settle
+from fundlyhub.processing.work import Refused, Work, look
+from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.collecting.dead_queue import DELIVERY_LIMIT, DeadQueue, reason_of
+from fundlyhub.relay.companion import Companion
+from fundlyhub.relay.routing import Batch
+from fundlyhub.settings import Settings
+
+log = getLogger(__name__)
+
+
+class Collector(Companion):
+    """Looks into the dead queue every ``sweep_interval``. On Redis there is none, and nothing to do."""
+
+    name = "collector"
+
+    def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
+        super().__init__(settings.sweep_interval)
+        self._settings = settings
+        self._by_task = {processor.task_name(): processor for processor in processors.values()}
+        self._queue = DeadQueue(app.conf.broker_url, settings)
+        self._publisher = Publisher(app)
+
+    def work(self) -> None:
+        """Collect, again and again."""
+        while self._settings.broker_is_amqp and not self._stop.wait(self._settings.sweep_interval):
+            self.collect()
+
+    def close(self) -> None:
+        """Leave the broker: a message that is not settled goes back into the queue."""
+        self._queue.close()
+        self._publisher.close()
+
+    def collect(self) -> int:
+        """Settle all that is in the dead queue; the number of its messages."""
+        taken = 0
+        while not self._stop.is_set() and (message := self._queue.get()) is not None:
+            self._settle(message)
+            message.ack()
+            taken += 1
+        return taken
+
+    def _settle(self, message: Message) -> None:
+        try:
+            errand = read(message)
+            processor = self._by_task.get(errand.task)
+            if processor is None:
+                raise Unreadable(f"no processor of this release has the task {errand.task[:100]}")
+        except Unreadable as error:
+            log.error("a message was parked: %s", error)
+            self._queue.park(message, str(error))
+            return
+        again = self._written_down(processor, errand, reason_of(message))
+        if again:
+            self._publisher.send([Batch(processor, (position,)) for position in again], careful=True)
+
+    def _written_down(self, processor: type[Processor], errand: Errand, reason: str) -> list[int]:
+        """What became of the events, in the tables; returns those that are to be sent again, each for itself."""
+        with get_engine("events").begin() as db:
+            work = look(db, processor, errand.positions)
+            ready, refused = _open(processor, work)
+            if reason == DELIVERY_LIMIT:  # whose run has not ended, or will come, is counted by his attempts
+                ready = [event for event in ready if event.position not in work.attempts]
+                refused = [item for item in refused if item.stored.position not in work.attempts]
+            positions = [event.position or 0 for event in ready] + [item.stored.position for item in refused]
+            log.warning("%s: a message of %d events came back (%s); %d of them are open",
+                        processor.name, len(errand.positions), reason, len(positions))  # fmt: skip
+            if reason == DELIVERY_LIMIT and len(errand.positions) > 1:
+                return sorted(positions)
+            _blame(db, processor, work, ready, refused, reason)
+            return []
+
+
+def _open(processor: type[Processor], work: Work) -> tuple[list[Event], list[Refused]]:
+    """The events of a message that are neither applied nor rest as dead letters."""
+    positions = [event.position or 0 for event in work.ready] + [item.stored.position for item in work.refused]
+    with get_engine(processor.database).connect() as db:
+        applied = claimed(db, processor.name, positions)
+    ready = [event for event in work.ready if applied.get(event.position or 0) != event.id]
+    return ready, [item for item in work.refused if applied.get(item.stored.position) != item.stored.id]
+
+
+def _blame(
+    db: Connection,
+    processor: type[Processor],
+    work: Work,
+    ready: Sequence[Event],
+    refused: Sequence[Refused],
+    reason: str,
+) -> None:
+    """The sweep sends what waits when its time has come; what rests, rests as a dead letter."""
+    error: Exception = NoWorker()
+    if reason == DELIVERY_LIMIT:
+        error = DeliveryLimit("its message was delivered too often, and no run of it came to its end")
+    runs = [Run(event, error) for event in ready]
+    items = [Refused(item.stored, error) for item in refused]
+    settle(db, processor, work, items, runs, now=attempts.clock(db), rng=random.Random())

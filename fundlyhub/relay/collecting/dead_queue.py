@@ -1,0 +1,65 @@
+"""The dead queue of RabbitMQ: its messages one by one, and the parking queue for those that say nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu import Connection, Message, Producer, Queue
+
+from fundlyhub.processing import messages
+from fundlyhub.processing.queues import DEAD_QUEUE, declare
+from fundlyhub.settings import Settings
+
+DELIVERY_LIMIT = "delivery_limit"
+"""RabbitMQ's reason for a message that was delivered too often; one that a worker refused is ``rejected``."""
+
+
+class DeadQueue:
+    """One connection, made when it is needed. After any error, ``close`` it: what was not settled goes back."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._url, self._settings = url, settings
+        self._connection: Connection | None = None
+        self._channel: Any = None
+
+    def get(self) -> Message | None:
+        """The next message, to be acknowledged when it is settled; None when there is none."""
+        channel = self._channel or self._connect()
+        return Queue(DEAD_QUEUE, no_declare=True)(channel).get()
+
+    def park(self, message: Message, reason: str) -> None:
+        """Copy a message to the parking queue, and return when the broker has it."""
+        messages.park(
+            Producer(self._channel, auto_declare=False), message, reason, queue=_died_in(message),
+            mandatory=True, confirm_timeout=self._settings.broker_timeout,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Give the connection up; never raises."""
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            try:
+                connection.release()
+            except Exception:  # it is broken, most likely: that is why it is given up
+                connection.collapse()
+
+    def _connect(self) -> Any:
+        wait = self._settings.broker_timeout
+        options = {"confirm_publish": True, "read_timeout": wait, "write_timeout": wait}
+        self._connection = Connection(
+            self._url, connect_timeout=self._settings.connect_timeout, transport_options=options
+        )
+        declare(self._connection, amqp=True)
+        self._channel = self._connection.channel()
+        return self._channel
+
+
+def reason_of(message: Message) -> str:
+    """Why RabbitMQ moved the message here, the last time."""
+    deaths = (message.headers or {}).get("x-death") or [{}]
+    return str(deaths[0].get("reason") or "unknown")
+
+
+def _died_in(message: Message) -> str:
+    deaths = (message.headers or {}).get("x-death") or [{}]
+    return str(deaths[0].get("queue") or "")

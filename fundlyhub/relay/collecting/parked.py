@@ -1,0 +1,105 @@
+"""The parking queue, for operators: look at what nobody could make sense of, send it again, or throw it away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kombu import Connection, Message, Producer, Queue
+
+from fundlyhub.errors import Unavailable
+from fundlyhub.processing.messages import PARKED_AT, QUEUE, REASON
+from fundlyhub.processing.queues import DEAD_QUEUE, EXCHANGE, PARKED_QUEUE, QUEUES, declare, depths, routing_key
+from fundlyhub.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A parked message. ``body`` is what it held: it may be anything, people's data too."""
+
+    task: str
+    queue: str
+    reason: str
+    parked_at: str
+    body: bytes
+
+    @classmethod
+    def of(cls, message: Message) -> Parked:
+        """What its headers say."""
+        headers = message.headers or {}
+        body = message.body.encode() if isinstance(message.body, str) else bytes(message.body or b"")
+        task, queue, reason, at = (str(headers.get(name, "")) for name in ("task", QUEUE, REASON, PARKED_AT))
+        return cls(task, queue, reason, at, body)
+
+
+class ParkingQueue:
+    """Its messages, through one connection."""
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection, self._amqp, self._settings = connection, settings.broker_is_amqp, settings
+        self._channel: Any = connection.channel()
+
+    def depth(self) -> dict[str, int]:
+        """Messages in the parking queue and, on RabbitMQ, in the dead queue that the collector empties."""
+        return depths(self._connection, self._amqp, [DEAD_QUEUE, PARKED_QUEUE] if self._amqp else [PARKED_QUEUE])
+
+    def look(self, limit: int) -> list[Parked]:
+        """The first messages; they stay where they are."""
+        messages = list(self._take(limit))
+        for message in messages:
+            message.requeue()
+        return [Parked.of(message) for message in messages]
+
+    def release(self, limit: int) -> int:
+        """Send messages to their queues again, for a release that can read them; how many.
+
+        Those that came from no queue of ours stay. Each is in its queue before it leaves this one.
+        """
+        producer, released, others = Producer(self._channel, auto_declare=False), 0, []
+        here = self.depth()[PARKED_QUEUE]  # a worker may park them again while this goes on
+        for message in self._take(min(limit, here)):
+            queue = Parked.of(message).queue
+            if queue not in QUEUES:
+                others.append(message)
+                continue
+            exchange, key = (EXCHANGE, routing_key(queue)) if self._amqp else ("", queue)
+            producer.publish(
+                message.body or b"", exchange=exchange, routing_key=key, headers=message.headers, delivery_mode=2,
+                content_type=message.content_type, content_encoding=message.content_encoding,
+                mandatory=self._amqp, confirm_timeout=self._settings.broker_timeout,
+            )  # fmt: skip
+            message.ack()
+            released += 1
+        for message in others:
+            message.requeue()
+        return released
+
+    def discard(self, limit: int) -> Iterator[Parked]:
+        """Throw messages away, and say what each was."""
+        for message in self._take(limit):
+            yield Parked.of(message)
+            message.ack()
+
+    def _take(self, limit: int) -> Iterator[Message]:
+        queue = Queue(PARKED_QUEUE, no_declare=True)(self._channel)
+        for _ in range(limit):
+            if (message := queue.get()) is None:
+                return
+            yield message
+
+
+@contextmanager
+def parking_queue(settings: Settings) -> Iterator[ParkingQueue]:
+    """Connect to it. Raises Unavailable when the broker is away."""
+    options = {"confirm_publish": True} if settings.broker_is_amqp else {}
+    connection = Connection(settings.broker, connect_timeout=settings.connect_timeout, transport_options=options)
+    with connection:
+        try:
+            connection.connect()
+        except connection.recoverable_connection_errors as error:
+            where = connection.as_uri()
+            raise Unavailable(f"cannot reach the broker at {where}: {error}; start it and try again") from None
+        declare(connection, settings.broker_is_amqp)
+        yield ParkingQueue(connection, settings)

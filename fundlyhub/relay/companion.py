@@ -1,0 +1,54 @@
+"""A thread beside the leading relay, for work that must go on whatever it meets and must never hold the relay up."""
+
+from __future__ import annotations
+
+import threading
+from logging import getLogger
+from types import TracebackType
+from typing import Self
+
+from fundlyhub.errors import describe
+from fundlyhub.relay.cursor import LostLeadership
+
+log = getLogger(__name__)
+
+STOP_LIMIT = 30.0
+"""Seconds to wait for the thread when the relay stops leading."""
+
+
+class Companion:
+    """Runs ``work`` in a thread between ``__enter__`` and ``__exit__``, and again after a pause when it fails."""
+
+    name = "companion"
+
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join(timeout=STOP_LIMIT)
+
+    def work(self) -> None:
+        """Do what is to be done until ``self._stop`` is set; any error but LostLeadership begins it anew."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give up what ``work`` has left open, after an error and at the end; never raises."""
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.work()
+            except LostLeadership:
+                break
+            except Exception as error:  # the relay must go on whatever is met here; it is tried again
+                log.warning("the %s failed, and is tried again: %s", self.name, describe(error))
+                self.close()
+                self._stop.wait(self._pause)
+        self.close()
