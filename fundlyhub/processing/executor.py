@@ -58,8 +58,7 @@ def execute(
     """
     work = Work()
     try:
-        with get_engine("events").begin() as log:
-            work = load(log, processor, positions, due=due, careful=careful)
+        work = load(processor, positions, due=due, careful=careful)
         if careful:
             return _run_carefully(processor, work, budget)
         report = _settled(processor, work, work.refused, _run(processor, work))

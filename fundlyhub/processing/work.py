@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 
 from sqlalchemy import Connection
 
+from fundlyhub.database import get_engine
+from fundlyhub.database.arrays import array
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
@@ -18,6 +20,13 @@ from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.processor import Delivery, Processor
 
 log = getLogger(__name__)
+
+_KNOWN = """
+    SELECT 1 FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+    UNION ALL
+    SELECT 1 FROM events.dead_letters WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+    LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +63,62 @@ class Work:
         return Delivery(event, waited, self.replayed.get(event.position or 0))
 
 
-def load(db: Connection, processor: type[Processor], positions: Sequence[int], *, due: Due, careful: bool) -> Work:
+def load(processor: type[Processor], positions: Sequence[int], *, due: Due, careful: bool) -> Work:
     """Read a batch from the log, check it, and take what is to be run.
 
     An event that waits is run by one message: the first that comes when its wait is over, or ended by ``due``. One
     whose run has not ended is left to that run, but in a careful one, which comes when its worker died.
     """
-    work = look(db, processor, positions)
+    with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        rows = _rows(db, processor, positions)
+        if not _anything_known(db, processor, positions):  # nearly always: it takes no transaction
+            return _checked(Work(), rows, {})
+    with get_engine("events").begin() as db:
+        return _taken(db, processor, look(db, processor, positions), due, careful)
+
+
+def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -> Work:
+    """Read events from the log, and what is known of them, whether they wait or not; nothing is taken.
+
+    What rests as a dead letter is left out: it stays there, whatever is sent again.
+    """
+    rows = _rows(db, processor, positions)
+    known = attempts.read(db, processor.name, positions)
+    letters = letters_of(db, processor, rows)
+    resting = {position for position, letter in letters.items() if letter.rests}
+    dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
+    work = Work(attempts={at: row for at, row in known.items() if at not in resting}, replayed=_replayed(letters))
+    if known:
+        work.now = attempts.clock(db)
+    return _checked(work, [row for row in rows if row.position not in resting], letters)
+
+
+def _rows(db: Connection, processor: type[Processor], positions: Sequence[int]) -> list[StoredEvent]:
+    wanted = set(positions)
+    rows = read_log(db, positions)
+    if len(rows) < len(wanted):
+        log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
+    return rows
+
+
+def _anything_known(db: Connection, processor: type[Processor], positions: Sequence[int]) -> bool:
+    """Whether one of these events has failed before."""
+    given = {"processor": processor.name, "positions": array(positions)}
+    return db.exec_driver_sql(_KNOWN, given).first() is not None
+
+
+def _checked(work: Work, rows: Iterable[StoredEvent], letters: Mapping[int, Known]) -> Work:
+    """Rows of the log as events, or as reasons why they are none."""
+    for row in rows:
+        try:
+            work.ready.append(Event.stored(corrected(row, letters.get(row.position))))
+        except FundlyHubError as error:
+            work.refused.append(Refused(row, error))
+    return work
+
+
+def _taken(db: Connection, processor: type[Processor], work: Work, due: Due, careful: bool) -> Work:
+    """Leave out what waits, and what another message is running."""
     rows = work.attempts.items()
     waiting = {position for position, row in rows if not (careful and row.error_class is None)}
     if waiting:
@@ -69,32 +127,6 @@ def load(db: Connection, processor: type[Processor], positions: Sequence[int], *
         work.leased = max(taken.values(), default=None)
         work.ready = [event for event in work.ready if event.position not in waiting]
         work.refused = [item for item in work.refused if item.stored.position not in waiting]
-    return work
-
-
-def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -> Work:
-    """Read events from the log, and what is known of them, whether they wait or not; nothing is taken.
-
-    What rests as a dead letter is left out: it stays there, whatever is sent again.
-    """
-    wanted = sorted(set(positions))
-    rows = read_log(db, wanted)
-    if len(rows) < len(wanted):
-        log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
-    known = attempts.read(db, processor.name, wanted)
-    letters = letters_of(db, processor, rows)
-    resting = {position for position, letter in letters.items() if letter.rests}
-    dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
-    work = Work(attempts={at: row for at, row in known.items() if at not in resting}, replayed=_replayed(letters))
-    if known:
-        work.now = attempts.clock(db)
-    for row in rows:
-        if row.position in resting:
-            continue
-        try:
-            work.ready.append(Event.stored(corrected(row, letters.get(row.position))))
-        except FundlyHubError as error:
-            work.refused.append(Refused(row, error))
     return work
 
 
