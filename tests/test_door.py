@@ -32,6 +32,12 @@ def test_nor_any_part_of_ours_that_processes() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_it_opens_without_greenlet_which_is_an_extra() -> None:
+    code = "import sys; sys.modules['greenlet'] = None; import fundlyhub; print(fundlyhub.publish_event_async.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("publish_event_async\n", 0), done.stderr
+
+
 def test_all_is_exact() -> None:
     expected = {
         "Event", "EventType", "Payload", "publish_event", "publish_event_async", "publish_events",

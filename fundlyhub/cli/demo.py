@@ -14,12 +14,13 @@ from rich.live import Live
 from rich.table import Table
 
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.up import addresses, for_another_shell
+from fundlyhub.cli.up import addresses, for_another_shell, tell_password
 from fundlyhub.cli.wiring import stop_on_signals
+from fundlyhub.demo import api
 from fundlyhub.demo.report import Result, report
 from fundlyhub.demo.run import Demo, Progress, Stopped
 from fundlyhub.embedded.postgres import forget
-from fundlyhub.embedded.stack import Stack
+from fundlyhub.embedded.stack import DEFAULT_PARTS, Stack
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 
@@ -30,13 +31,16 @@ TOP = 5
 
 
 @click.command("demo")
-@click.option("--events", type=click.IntRange(100, 10_000_000), default=20_000, show_default=True, help="To publish.")
+@click.option("--events", type=click.IntRange(100, 10_000_000), help="To publish: 20,000, or 2,000 with --api.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same stream.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the demo's servers; emptied at the start.")
 @click.option("--outage/--no-outage", default=True, show_default=True, help="Let the mail provider fail for a while.")
+@click.option("--api", "through_api", is_flag=True, help="Publish through the example API service, over HTTP.")
 @json_option
-def command(events: int, seed: int, keep: bool, data_dir: Path | None, outage: bool, as_json: bool) -> None:
+def command(
+    events: int | None, seed: int, keep: bool, data_dir: Path | None, outage: bool, through_api: bool, as_json: bool
+) -> None:
     """Bring all up, publish a stream of business transactions, and verify all that the processors do.
 
     Statistics, subscriptions, counts, feeds, search results and messages are compared with a computation from
@@ -44,11 +48,15 @@ def command(events: int, seed: int, keep: bool, data_dir: Path | None, outage: b
     there only this run's events count. Nobody is written to: messages become files, and during the outage they go
     to a provider on this machine.
     """
+    if through_api:
+        api.require()
     stop = stop_on_signals()
     configure(logging.WARNING)
     settings = get_settings()
     folder = (data_dir or settings.data_dir / "demo").resolve()
-    stack = Stack(settings.model_copy(update={"data_dir": folder}), variables=FILES, on_death=_tell_of_death)
+    parts = [part for part in DEFAULT_PARTS if keep or part != "flower"]  # nobody would have the time to look
+    settings = settings.model_copy(update={"data_dir": folder})
+    stack = Stack(settings, only=parts, variables=FILES, on_death=_tell_of_death)
     stack.take_folder()
     _empty(folder)
     with stack, _Display() as display:
@@ -57,17 +65,19 @@ def command(events: int, seed: int, keep: bool, data_dir: Path | None, outage: b
         stack.migrate()
         display.say("starting relay and worker")
         stack.start_services()
+        url = api.start(stack) if through_api else None
+        count = events or (2_000 if through_api else 20_000)
         try:
-            result = Demo(stack, events, seed, stop, display.show, outage=outage).run()
+            result = Demo(stack, count, seed, stop, display.show, outage=outage, api=url).run()
         except Stopped:
             click.echo("Stopped before the end: nothing was verified.", err=True)
             sys.exit(130)
-        found = report(result, seed, stack.settings.broker.partition(":")[0])
+        found = report(result, seed, stack.settings.broker.partition(":")[0], through_api)
         display.close()
         print_json(found) if as_json else _print(found, result)
         if keep:
             stack.start_worker()  # after an outage it still sends to the provider that is gone
-            _keep(stack, stop)
+            _keep(stack, stop, url)
     sys.exit(0 if found["verified"] else 1)
 
 
@@ -148,6 +158,7 @@ def _print(found: dict[str, Any], result: Result) -> None:
         "Latency from commit to effect at 50 transactions/s: "
         f"p50 {latency['p50']} ms, p95 {latency['p95']} ms, p99 {latency['p99']} ms.\n"
         f"Clock: {found['clock']}. Broker: {found['broker']}. Seed {found['seed']}."
+        f"{' Published by the example API service, over HTTP.' if found['api'] else ''}"
     )
 
 
@@ -168,17 +179,18 @@ def _mark(equal: bool) -> str:
     return "equal" if equal else "DIFFERS"
 
 
-def _keep(stack: Stack, stop: Any) -> None:
-    where = addresses(stack)
+def _keep(stack: Stack, stop: Any, url: str | None) -> None:
+    where = {**addresses(stack), **({"api_url": url} if url else {})}
     print_table("Still up", ("what", "where"), list(where.items()))
     click.echo(f"In another shell:  {for_another_shell(where)}  and then  fundlyhub status\nCtrl-C ends.", err=True)
+    tell_password(stack)
     stack.supervisor.watch(stop)
 
 
 def _empty(folder: Path) -> None:
     """The demo's numbers are its own: what an earlier run left goes, but for the lock that we hold."""
     forget(folder / "postgres")
-    for name in ("valkey", "log", "outbox"):
+    for name in ("valkey", "log", "outbox", "flower"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.wiring import stop_on_signals
-from fundlyhub.embedded.stack import PARTS, Stack
+from fundlyhub.embedded.flower import USER
+from fundlyhub.embedded.stack import DEFAULT_PARTS, PARTS, Stack
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 
@@ -21,21 +22,22 @@ _URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)
 
 
 @click.command("up")
-@click.option("--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}, separated by commas; default: all.")
+@click.option("--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}, by commas; default: all installed.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the servers' data and the logs.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @json_option
 def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: bool) -> None:
-    """Start PostgreSQL, Valkey, relay and worker, and keep them running until Ctrl-C or SIGTERM.
+    """Start PostgreSQL, Valkey, relay, worker and Flower, and keep them running until Ctrl-C or SIGTERM.
 
-    Servers that FUNDLYHUB_* settings name are used and not started. What dies is started again.
+    Servers that FUNDLYHUB_* settings name are used and not started. What dies is started again. Flower needs its
+    extra, `fundlyhub[flower]`.
     """
     stop = stop_on_signals()
     configure(logging.WARNING)
     settings = get_settings()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir.resolve()})
-    parts = [part.strip() for part in only.split(",")] if only else PARTS
+    parts = [part.strip() for part in only.split(",")] if only else DEFAULT_PARTS
     with Stack(settings, only=parts, concurrency=concurrency, on_death=_tell_of_death) as stack:
         click.echo("Starting the servers ...", err=True)
         stack.start_servers()
@@ -50,6 +52,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
         else:
             print_table("FundlyHub is up", ("what", "where"), list(found.items()))
             click.echo(f"Ctrl-C stops everything. For another shell:  {for_another_shell(found)}")
+        tell_password(stack)
         stack.supervisor.watch(stop)
         click.echo("Stopping ...", err=True)
     click.echo("Stopped.", err=True)
@@ -63,11 +66,24 @@ def addresses(stack: Stack) -> dict[str, Any]:
     return {
         **shown,
         **processes,
+        **_flower(stack),
         "data": str(stack.folder),
         **({"postgres_data": str(stack.postgres.root)} if stack.postgres else {}),
         "logs": str(stack.folder / "log"),
         "environment": str(file),
     }
+
+
+def _flower(stack: Stack) -> dict[str, str]:
+    if stack.flower is None:
+        return {}
+    return {"flower_url": stack.flower.url, "flower_login": f"{USER}, password in {stack.flower.password_file}"}
+
+
+def tell_password(stack: Stack) -> None:
+    """Show Flower's password on the day that it is made; later it stands in its file."""
+    if stack.flower is not None and stack.flower.fresh_password is not None:
+        click.echo(f"Flower's password, made now and not shown again: {stack.flower.fresh_password}", err=True)
 
 
 def for_another_shell(found: dict[str, Any]) -> str:

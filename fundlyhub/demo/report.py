@@ -31,8 +31,8 @@ class Result:
     seconds: float
 
 
-def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
-    """The run as one JSON document."""
+def report(result: Result, seed: int, broker: str, api: bool) -> dict[str, Any]:
+    """The run as one JSON document; ``api`` says that the example API service published."""
     checked = {**result.comparison.checked, "messages": result.told.checked}
     mismatches = result.comparison.mismatches + result.told.mismatches
     mismatches += [{**one, "what": f"verify: {one['what']}"} for one in result.verified["findings"]]
@@ -58,4 +58,5 @@ def report(result: Result, seed: int, broker: str) -> dict[str, Any]:
         "seed": seed,
         "run": result.run,
         "broker": broker,
+        "api": api,
     }

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Engine
 
@@ -22,6 +22,7 @@ from fundlyhub.demo.outage import Outage, Report, possible
 from fundlyhub.demo.provider import Provider
 from fundlyhub.demo.publisher import Publisher
 from fundlyhub.demo.report import Result
+from fundlyhub.demo.source import Direct, Source
 from fundlyhub.demo.stream import Stream
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.errors import Unavailable
@@ -66,14 +67,15 @@ class Demo:
 
     def __init__(
         self, stack: Stack, events: int, seed: int, stop: threading.Event, tell: Callable[[Progress], None],
-        *, outage: bool = True,
+        *, outage: bool = True, api: str | None = None,
     ) -> None:  # fmt: skip
+        """``api`` is where the example API service is, if that is to publish."""
         self._settings: Settings = stack.settings
         self._stack, self._events, self._seed = stack, events, seed
         self._stop, self._tell, self._with_outage = stop, tell, outage and possible()
         self._engine: Engine = make_engine("events", stack.settings)
         self._app: Engine = make_engine("app", stack.settings)
-        self._publisher = Publisher(self._engine, TAKERS, stop, app=self._app, tellers=TELLING)
+        self._api, self._source = api, cast(Source, None)
         self._provider = Provider()
         self._best, self._moved = -1, time.monotonic()
 
@@ -85,18 +87,18 @@ class Demo:
         started = time.monotonic()
         try:
             run = self._new_run()
-            stream = Stream(self._seed, run, self._events)
-            self._rush(stream)
-            rush = list(self._publisher.tally.wanted)
+            self._source = self._source_of(run)
+            self._rush()
+            rush = list(self._source.tally.wanted)
             self._await_all("rush", run)
-            self._steady(stream)
-            steady = self._publisher.tally.wanted[len(rush) :]
+            self._steady()
+            steady = self._source.tally.wanted[len(rush) :]
             self._await_all("steady", run)
-            outage = self._outage(stream, run) if self._with_outage else None
+            outage = self._outage(run) if self._with_outage else None
             names = list(PROCESSORS)
             self._tell(self._progress("comparing"))
             return Result(
-                run, self._publisher.tally, compare(self._settings, run), self._told(run), outage, self._verified(),
+                run, self._source.tally, compare(self._settings, run), self._told(run), outage, self._verified(),
                 clock(self._settings, names, rush), clock(self._settings, names, steady), time.monotonic() - started,
             )  # fmt: skip
         finally:
@@ -110,13 +112,23 @@ class Demo:
         assert row is not None
         return int(row[0])
 
-    def _rush(self, stream: Stream) -> None:
+    def _source_of(self, run: int) -> Source:
+        if self._api is None:
+            publisher = Publisher(self._engine, TAKERS, self._stop, app=self._app, tellers=TELLING)
+            return Direct(publisher, Stream(self._seed, run, self._events))
+        from fundlyhub.demo.served import Served  # it needs an extra
+
+        return Served(
+            self._api, self._settings, self._engine, run, self._seed, self._events, TAKERS, TELLING, self._stop
+        )
+
+    def _rush(self) -> None:
         """As fast as the writers can, with a watcher beside them."""
         done = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(done,))
         watcher.start()
         try:
-            self._publisher.run(stream.transactions())
+            self._source.rush()
         finally:
             done.set()
             watcher.join()
@@ -125,28 +137,28 @@ class Demo:
         while not done.wait(0.5):  # what died is started again by the main thread, which its life hangs on
             self._tell(self._progress("publishing"))
 
-    def _steady(self, stream: Stream) -> None:
+    def _steady(self) -> None:
         start = time.monotonic()
         for n in range(STEADY_RATE * STEADY_SECONDS):
             if self._stop.wait(max(0.0, start + n / STEADY_RATE - time.monotonic())):
                 return
-            self._publisher.commit(stream.donation())
+            self._source.donate()
 
     def _await_all(self, phase: str, run: int) -> None:
         """Wait until every event has had all its effects, and everybody has been told of it."""
-        vain = orphans(self._settings, run, self._publisher.tally.told)
+        vain = orphans(self._settings, run, self._source.tally.told)
         self._best = -1
         while (now := self._progress(f"waiting ({phase})", vain)).applied < now.wanted:
             self._pause(now)
         if self._stop.is_set():
             raise Stopped
 
-    def _outage(self, stream: Stream, run: int) -> Report:
+    def _outage(self, run: int) -> Report:
         """The mail provider is away for a while; what waits for it goes out when it is back."""
         self._best = -1
         with self._provider.running():
             outage = Outage(self._stack, self._provider, lambda phase: self._pause(self._progress(phase)))
-            outage_report = outage.run(lambda: self._publisher.commit(stream.registration()))
+            outage_report = outage.run(self._source.register)
             self._await_all("outage", run)
         return outage_report
 
@@ -166,7 +178,7 @@ class Demo:
 
     def _progress(self, phase: str, vain: int = 0) -> Progress:
         """Where the run is; ``vain`` is how many messages wait for what was rolled back."""
-        tally = self._publisher.tally
+        tally = self._source.tally
         wanted, told, committed = list(tally.wanted), list(tally.told), len(tally.positions)
         effects = tally.effects + tally.tellings - vain
         with connect("events", settings=self._settings, autocommit=True) as db:
@@ -176,7 +188,7 @@ class Demo:
 
     def _verified(self) -> dict[str, Any]:
         """What `fundlyhub verify` says: of the whole log where it is ours alone, else of this run's part of it."""
-        since = () if self._stack.postgres else ("--since", str(min(self._publisher.tally.positions) - 1))
+        since = () if self._stack.postgres else ("--since", str(min(self._source.tally.positions) - 1))
         done = self._stack.run("verify", "--json", *since)
         try:
             report: dict[str, Any] = json.loads(done.stdout)
@@ -186,4 +198,4 @@ class Demo:
 
     def _told(self, run: int) -> Told:
         copies = outbox(self._stack.folder) + self._provider.taken
-        return check_messages(self._settings, run, self._publisher.tally.positions, copies)
+        return check_messages(self._settings, run, self._source.tally.positions, copies)

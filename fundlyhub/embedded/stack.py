@@ -16,14 +16,17 @@ from typing import IO, Self
 from pydantic import SecretStr
 
 from fundlyhub.embedded.files import write_private
+from fundlyhub.embedded.flower import Flower, installed
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.supervisor import Service, Supervisor
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.settings import BRANCHES, Settings
 
-PARTS = ("postgres", "valkey", "relay", "worker")
+PARTS = ("postgres", "valkey", "relay", "worker", "flower")
 """What may be started; servers that the settings name are never started."""
+DEFAULT_PARTS = PARTS if installed() else PARTS[:-1]
+"""What is started when nobody says what: Flower where its extra is installed."""
 
 NO_VARIABLES: Mapping[str, str] = {}
 
@@ -38,7 +41,7 @@ class Stack:
         self,
         settings: Settings,
         *,
-        only: Collection[str] = PARTS,
+        only: Collection[str] = DEFAULT_PARTS,
         concurrency: int = 2,
         variables: Mapping[str, str] = NO_VARIABLES,
         on_death: Callable[[str, int, float], None] = lambda name, status, wait: None,
@@ -49,6 +52,7 @@ class Stack:
         self.settings, self._only, self._concurrency, self._variables = settings, only, concurrency, variables
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
+        self.flower: Flower | None = None
         self.supervisor = Supervisor(self.folder / "log", on_death=on_death)
         self._lock: IO[str] | None = None
 
@@ -109,12 +113,15 @@ class Stack:
         )  # fmt: skip
 
     def start_services(self) -> None:
-        """Start the relay and a worker for all queues, and wait until they are ready."""
+        """Start the relay, Flower, and a worker for all queues, and wait until they are ready."""
         env = self.environment()
         if "relay" in self._only:
             self.supervisor.start(
                 Service("relay", [sys.executable, "-m", "fundlyhub", "relay"], env, ready="connected to the log")
             )
+        if "flower" in self._only:  # before the worker: it knows no task that it has not seen
+            self.flower = Flower(self.folder / "flower")
+            self.supervisor.start(self.flower.service(env))
         if "worker" in self._only:
             self.start_worker()
 
@@ -156,6 +163,7 @@ class Stack:
     def _worker(self) -> list[str]:
         options = ["-Q", "writes,projections,notifications", "-n", f"worker-{os.getpid()}@%h", "-l", "INFO"]
         options += ["-c", str(self._concurrency), "--without-gossip", "--without-mingle"]
+        options += ["-E"] if self.flower else []
         return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
 
     def take_folder(self) -> None:

@@ -7,16 +7,16 @@ through one SQL function, ``events.insert_events``, so that a call is one round 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from fundlyhub.database.engines import get_engine
@@ -26,9 +26,12 @@ from fundlyhub.events.envelope import Event, dumps
 from fundlyhub.events.payload import Payload
 from fundlyhub.settings import get_settings
 
+if TYPE_CHECKING:  # without greenlet, which is an extra, it cannot even be imported
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
 SyncSession = Session | Connection | psycopg.Connection[Any]
 """What ``publish_event`` takes as ``session``."""
-AsyncSessions = AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]
+AsyncSessions: TypeAlias = "AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]"
 """What ``publish_event_async`` takes as ``session``."""
 
 CHUNK = 1_000
@@ -210,12 +213,18 @@ async def _execute_async(session: AsyncSessions, batch: str, notify: bool) -> Se
     if isinstance(session, psycopg.AsyncConnection):
         cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
         return await (await cursor.execute(_PSYCOPG, (batch, notify))).fetchall()
-    if isinstance(session, (AsyncSession, AsyncConnection)):
+    if _is_sqlalchemys(session):
         return (await session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify})).fetchall()
     raise WrongUse(
         "session must be an AsyncSession, an AsyncConnection or a psycopg AsyncConnection, "
         f"not {type(session).__name__}; for synchronous ones there is publish_event"
     )
+
+
+def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:
+    """Whoever has a session of SQLAlchemy's asyncio part has loaded that part."""
+    loaded = sys.modules.get("sqlalchemy.ext.asyncio")
+    return loaded is not None and isinstance(session, (loaded.AsyncSession, loaded.AsyncConnection))
 
 
 def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:

@@ -16,6 +16,8 @@ from fundlyhub.processing.processor import MAX_BATCH, Processor
 from fundlyhub.processing.queues import declare, routing_key
 from fundlyhub.processing.registry import processors
 from fundlyhub.processing.settling import LONGEST_COUNTDOWN, Resend
+from fundlyhub.processing.telling import Summary, summary
+from fundlyhub.processing.telling import outage as told_of_outage
 from fundlyhub.settings import get_settings
 
 log = getLogger(__name__)
@@ -28,6 +30,7 @@ def install(app: Celery) -> None:
             _body(processor),
             bind=True,
             name=processor.task_name(),
+            Request="fundlyhub.processing.worker.request:TellingRequest",
             # A lost child comes back as a retry on Redis, soon; every event of a batch may kill its share.
             max_retries=MAX_BATCH,
             default_retry_delay=1,
@@ -47,8 +50,8 @@ def describe(positions: Sequence[int]) -> str:
 
 def _body(processor: type[Processor]) -> Any:
     def run(
-        self: Task[..., None], positions: list[int], careful: bool = False, due: Due = False, outage: int = 0
-    ) -> None:
+        self: Task[..., Summary], positions: list[int], careful: bool = False, due: Due = False, outage: int = 0
+    ) -> Summary:
         request = self.request
         careful = careful or bool((request.delivery_info or {}).get("redelivered")) or request.retries > 0
         try:
@@ -58,11 +61,12 @@ def _body(processor: type[Processor]) -> Any:
             log.warning("%s: a database failed (%s); the batch waits %d s", processor.name, error, wait)
             again = Resend(tuple(positions), wait)
             _send(self, processor, again, careful=careful, due=error.due, outage=outage + 1)
+            return told_of_outage(error, wait)
         except SoftTimeLimitExceeded as error:  # between two steps: the message comes back, and is run with care
             raise Reject("time limit", requeue=True) from error
-        else:
-            for resend in report.resend:
-                _send(self, processor, resend, careful=resend.careful, due=False, outage=0)
+        for resend in report.resend:
+            _send(self, processor, resend, careful=resend.careful, due=False, outage=0)
+        return summary(report)
 
     run.__doc__ = processor.__doc__
     return run
@@ -73,7 +77,7 @@ def _outage_wait(outages: int) -> int:
 
 
 def _send(
-    task: Task[..., None],
+    task: Task[..., Summary],
     processor: type[Processor],
     resend: Resend,
     *,

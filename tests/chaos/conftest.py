@@ -23,7 +23,7 @@ from tests.chaos.arena import QUEUES, Arena
 from tests.support.command import dsns
 from tests.support.databases import create_database, drop_database, migrated_template, settings_of
 from tests.support.nodes import LocalBroker, LocalWorker
-from tests.support.platform import database_dsn, fresh_broker_url
+from tests.support.platform import Process, database_dsn, fresh_broker_url
 from tests.support.reliability import Record, put_into, table, write_lines
 
 _numbers = count(1)
@@ -143,9 +143,11 @@ def quiet_arena(
 @pytest.fixture
 def celery_worker(quiet_arena: Arena, process_settings: dict[str, str]) -> CeleryTestWorker:
     """A worker that takes up all queues by way of the proxies."""
-    return CeleryTestWorker(
-        LocalWorker(lambda: quiet_arena.platform.launch_worker(QUEUES, concurrency=2, **process_settings)), app=None
-    )
+
+    def launch() -> Process:
+        return quiet_arena.platform.launch_worker(QUEUES, concurrency=2, watched=False, **process_settings)
+
+    return CeleryTestWorker(LocalWorker(launch), app=None)
 
 
 @pytest.fixture

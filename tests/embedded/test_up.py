@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -86,6 +87,7 @@ def up(folder: Path) -> Iterator[Up]:
 def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
     found = up.ready()
     assert set(found) >= {"events_dsn", "app_dsn", "analytics_dsn", "broker_url", "relay", "worker", "environment"}
+    assert set(found) >= {"flower", "flower_url", "flower_login"}
     read = subprocess.run(
         ["/bin/sh", "-c", f'{for_another_shell(found)}; printf %s "$FUNDLYHUB_EVENTS_DSN"'],
         env=WITHOUT, capture_output=True, text=True, check=True,
@@ -136,6 +138,28 @@ def test_a_second_one_on_the_folder_is_refused_and_a_kill_leaves_nothing_but_the
         again.close()
 
 
+def test_flower_asks_for_a_password_that_is_shown_on_its_first_day_only(folder: Path) -> None:
+    passwords = []
+    for day in (1, 2):
+        running = Up(folder, "--only", "valkey,flower")
+        try:
+            found = running.ready()
+            file = folder / "flower" / "password"
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert found["flower_login"] == f"fundlyhub, password in {file}"
+            passwords.append(file.read_text())
+            assert passwords[-1] not in running.text("out")
+            assert (f"not shown again: {passwords[-1]}" in running.text("err")) == (day == 1)
+            page = f"{found['flower_url']}api/workers"
+            assert httpx.get(page).status_code == 401
+            assert httpx.get(page, auth=("fundlyhub", passwords[-1])).status_code == 200
+            assert not [one for one in running.processes() if passwords[-1] in " ".join(one.cmdline())]
+            assert running.end(signal.SIGTERM) == 0
+        finally:
+            running.close()
+    assert passwords[0] == passwords[1]
+
+
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
@@ -165,7 +189,7 @@ def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
         env=WITHOUT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert wrong.returncode == 2
-    assert wrong.stderr == "fundlyhub: no such part: wroker; there are postgres, valkey, relay, worker\n"
+    assert wrong.stderr == "fundlyhub: no such part: wroker; there are postgres, valkey, relay, worker, flower\n"
 
 
 def test_a_data_folder_may_be_named_from_where_one_is(folder: Path) -> None:

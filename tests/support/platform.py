@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -134,23 +135,30 @@ class Platform:
         return self.start("relay", [sys.executable, "-m", "fundlyhub", "relay"], variables)
 
     def worker(
-        self, queues: str = "projections", *, concurrency: int = 2, kept: bool = False, **variables: str
+        self,
+        queues: str = "projections",
+        *,
+        concurrency: int = 2,
+        kept: bool = False,
+        watched: bool = False,
+        **variables: str,
     ) -> Process:
-        """A worker process that is ready to take up messages.
+        """A worker process that is ready to take up messages; ``watched`` sends Celery's events.
 
         ``kept`` starts another one when it ends by itself, as a supervisor would: kombu's Redis transport ends
         the worker when the broker dies in the middle of an acknowledgement.
         """
-        process = self.launch_worker(queues, concurrency=concurrency, **variables)
+        process = self.launch_worker(queues, concurrency=concurrency, watched=watched, **variables)
         wait_until(lambda: process.said(" ready."), what="the worker")
         if kept:
             self.kept = process
         return process
 
-    def launch_worker(self, queues: str, *, concurrency: int = 2, **variables: str) -> Process:
+    def launch_worker(self, queues: str, *, concurrency: int = 2, watched: bool = False, **variables: str) -> Process:
         """A worker process that is on its way."""
         argv = [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", queues, "-c", str(concurrency)]
         argv += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"]
+        argv += ["-E"] if watched else []
         return self.start("worker", argv, {"REMAP_SIGTERM": "SIGQUIT", **variables})
 
     def tend(self) -> None:
@@ -174,6 +182,12 @@ class Platform:
             timeout=60,
         )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def environment_secrets(self) -> list[str]:
+        """The passwords and keys in the environment of its processes."""
+        urls = [self.environment[f"FUNDLYHUB_{name}"] for name in ("EVENTS_DSN", "REDIS_URL", "BROKER_URL")]
+        passwords = {str(urlsplit(url).password) for url in urls} - {"guest"}
+        return [*passwords, self.environment["FUNDLYHUB_SECRET_KEY"]]
 
     def purge(self) -> None:
         """Empty every queue, as an operator's slip would."""

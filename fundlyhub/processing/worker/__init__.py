@@ -1,1 +1,1 @@
-"""What is ours in a Celery worker: how it refuses messages, and how it stops."""
+"""What is ours in a Celery worker: how it refuses messages, what it tells of them, and how it stops."""

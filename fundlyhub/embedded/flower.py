@@ -1,0 +1,60 @@
+"""Flower as a service of the embedded stack: on 127.0.0.1, behind a password of its own, and only to look."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from fundlyhub.embedded.files import write_private
+from fundlyhub.embedded.ports import kept_port
+from fundlyhub.embedded.supervisor import Service
+from fundlyhub.errors import WrongUse
+
+USER = "fundlyhub"
+MAX_TASKS = 10_000
+"""Tasks that it remembers: some 30 MB."""
+COLUMNS = "name,state,args,result,received,runtime,worker"
+"""Of its list of tasks: a processor and its batch in numbers say more than an id."""
+
+
+def installed() -> bool:
+    """Whether the extra is there."""
+    return find_spec("flower") is not None
+
+
+class Flower:
+    """Its address and its password stay in ``root`` over restarts."""
+
+    def __init__(self, root: Path) -> None:
+        """Make them. Raises WrongUse without the extra."""
+        if not installed():
+            raise WrongUse('Flower needs its extra: pip install "fundlyhub[flower]"')
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.password_file = root / "password"
+        self.fresh_password: str | None = None
+        """The password, if it was made just now: shown once, and never again."""
+        if not self.password_file.exists():
+            self.fresh_password = secrets.token_urlsafe(18)
+            write_private(self.password_file, self.fresh_password)
+        self._port = kept_port(root / "port")
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._port}/"
+
+    def service(self, environment: Mapping[str, str]) -> Service:
+        """What the supervisor starts. The password goes through the environment: anybody may read a command line."""
+        options = ["--address=127.0.0.1", f"--port={self._port}", f"--max_tasks={MAX_TASKS}", "--read_only=true"]
+        options += [f"--tasks_columns={COLUMNS}"]
+        login = f"{USER}:{self.password_file.read_text().strip()}"
+        return Service(
+            "flower",
+            [sys.executable, "-m", "celery", "-A", "fundlyhub", "flower", *options],
+            {**environment, "FLOWER_BASIC_AUTH": login},
+            ready="Visit me at",
+            stop_limit=10,
+        )

@@ -1,0 +1,75 @@
+"""The compose file as Docker reads it: anchors merged, variables put in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DOCKER = Path(__file__).parents[2] / "docker"
+NEEDED = {
+    name: f"{name.lower().replace('_', '-')}-for-tests"
+    for name in ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "VALKEY_PASSWORD", "FUNDLYHUB_SECRET_KEY", "FLOWER_PASSWORD")
+}
+"""What has to be set, or nothing starts."""
+
+_NAME = re.compile(r"\$(?:\$|\{([A-Z_]+))")
+
+
+class Missing(Exception):
+    """A variable that has to be set is not."""
+
+
+def composed(variables: Mapping[str, str] = NEEDED) -> dict[str, Any]:
+    """The whole file."""
+    filled = _filled(yaml.safe_load((DOCKER / "compose.yaml").read_text()), variables)
+    assert isinstance(filled, dict)
+    return filled
+
+
+def ours(file: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The services that run this repository's image."""
+    services: dict[str, dict[str, Any]] = file["services"]
+    return {name: service for name, service in services.items() if service["image"].startswith("fundlyhub:")}
+
+
+def seconds(text: str) -> float:
+    """A time like ``45s`` or ``2m``."""
+    return float(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(part, variables) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_filled(part, variables) for part in value]
+    return interpolated(value, variables) if isinstance(value, str) else value
+
+
+def interpolated(text: str, variables: Mapping[str, str]) -> str:
+    """``$$``, ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}``, one within another too."""
+    found = _NAME.search(text)
+    if found is None:
+        return text
+    if found[1] is None:
+        return text[: found.start()] + "$" + interpolated(text[found.end() :], variables)
+    end = _closing(text, found.end())
+    rest, value = text[found.end() : end], variables.get(found[1], "")
+    if not value and rest.startswith(":?"):
+        raise Missing(found[1])
+    if not value and rest.startswith(":-"):
+        value = interpolated(rest[2:], variables)
+    return text[: found.start()] + value + interpolated(text[end + 1 :], variables)
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the brace that is open at ``start`` closes."""
+    depth = 1
+    for index in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    raise ValueError("a brace is not closed")
