@@ -1,49 +1,51 @@
 """The public door: events into the log, in the caller's own transaction.
 
 Nothing here speaks to the broker and nothing here commits a transaction that it was given. The rows go in
-through one SQL function, ``events.insert_events``, so that a call is one round trip for any driver.
+through one statement, so that a call is one round trip for any driver.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from fundlyhub.database.engines import get_engine
 from fundlyhub.database.faults import is_outage, sqlstate, unavailable
 from fundlyhub.errors import ConflictingEvent, NotMigrated, WrongUse
 from fundlyhub.events.envelope import Event, dumps
 from fundlyhub.events.payload import Payload
+from fundlyhub.events.sessions import AsyncSessions, Statement, SyncSession, execute, execute_async
 from fundlyhub.settings import get_settings
-
-if TYPE_CHECKING:  # without greenlet, which is an extra, it cannot even be imported
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-
-SyncSession = Session | Connection | psycopg.Connection[Any]
-"""What ``publish_event`` takes as ``session``."""
-AsyncSessions: TypeAlias = "AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]"
-"""What ``publish_event_async`` takes as ``session``."""
 
 CHUNK = 1_000
 """Events in one statement at most."""
 CHUNK_BYTES = 16 * 1024 * 1024
 """Bytes of events in one statement, more or less: a jsonb value ends at 256 MB."""
 
-_SQLALCHEMY = text(
-    "SELECT n, stored_position, stored_at, outcome "
-    "FROM events.insert_events(CAST(CAST(:batch AS text) AS jsonb), CAST(:wake AS boolean))"
-)
-_PSYCOPG = "SELECT n, stored_position, stored_at, outcome FROM events.insert_events(%s::text::jsonb, %s)"
+_MANY = Statement("""
+    SELECT n, stored_position, stored_at, outcome
+    FROM events.insert_events(CAST(CAST(%(batch)s AS text) AS jsonb), CAST(%(wake)s AS boolean))
+""")
+# The usual case costs no more than an INSERT by hand. No row comes back when the id is there already: then the
+# function compares.
+_ONE = Statement("""
+    INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, metadata,
+                               correlation_id, causation_id, occurred_at)
+    VALUES (CAST(%(id)s AS uuid), %(type)s, %(version)s, %(aggregate_type)s, %(aggregate_id)s,
+            CAST(%(payload)s AS jsonb), CAST(%(metadata)s AS jsonb),
+            CAST(%(correlation_id)s AS uuid), CAST(%(causation_id)s AS uuid), CAST(%(occurred_at)s AS timestamptz))
+    ON CONFLICT (id) DO NOTHING
+    RETURNING 1, position, CAST(NULL AS timestamptz), 'new',
+        CASE WHEN CAST(%(wake)s AS boolean) AND (SELECT last_value FROM events.relay_sleep) = 2
+             THEN CAST(pg_notify('fundlyhub_relay', '') AS text) END
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ async def publish_event_async(
         return published[0].event
     ((_, batch),) = _batches([event], timed)
     try:
-        rows = await _execute_async(session, batch, notify)
+        rows = await execute_async(session, _ONE, _values(event, notify)) or await execute_async(
+            session, _MANY, {"batch": batch, "wake": notify}
+        )
     except (DBAPIError, psycopg.Error) as error:
         raise _explained(error) from None
     return _settled([event], rows)[0].event
@@ -126,7 +130,8 @@ def insert(
     published: list[Published] = []
     for chunk, batch in _batches(events, timed):
         try:
-            rows = _execute(session, batch, notify)
+            rows = execute(session, _ONE, _values(chunk[0], notify)) if len(events) == 1 else ()
+            rows = rows or execute(session, _MANY, {"batch": batch, "wake": notify})
         except (DBAPIError, psycopg.Error) as error:
             raise _explained(error) from None
         published += _settled(chunk, rows)
@@ -181,6 +186,22 @@ def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Ev
             rows, start, size = [], end, 0
 
 
+def _values(event: Event, notify: bool) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "type": event.type,
+        "version": event.version,
+        "aggregate_type": event.aggregate_type,
+        "aggregate_id": event.aggregate_id,
+        "payload": event.payload_json.decode(),
+        "metadata": dumps(event.metadata).decode(),
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "occurred_at": event.timestamp,
+        "wake": notify,
+    }
+
+
 def _row(n: int, event: Event, timed: bool) -> dict[str, Any]:
     return {
         "n": n,
@@ -198,38 +219,9 @@ def _row(n: int, event: Event, timed: bool) -> dict[str, Any]:
     }
 
 
-def _execute(session: SyncSession, batch: str, notify: bool) -> Sequence[Any]:
-    if isinstance(session, psycopg.Connection):
-        return session.cursor(row_factory=psycopg.rows.tuple_row).execute(_PSYCOPG, (batch, notify)).fetchall()
-    if isinstance(session, (Session, Connection)):
-        return session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify}).fetchall()
-    raise WrongUse(
-        "session must be a SQLAlchemy Session or Connection or a psycopg Connection, "
-        f"not {type(session).__name__}; for asynchronous ones there is publish_event_async"
-    )
-
-
-async def _execute_async(session: AsyncSessions, batch: str, notify: bool) -> Sequence[Any]:
-    if isinstance(session, psycopg.AsyncConnection):
-        cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
-        return await (await cursor.execute(_PSYCOPG, (batch, notify))).fetchall()
-    if _is_sqlalchemys(session):
-        return (await session.execute(_SQLALCHEMY, {"batch": batch, "wake": notify})).fetchall()
-    raise WrongUse(
-        "session must be an AsyncSession, an AsyncConnection or a psycopg AsyncConnection, "
-        f"not {type(session).__name__}; for synchronous ones there is publish_event"
-    )
-
-
-def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:
-    """Whoever has a session of SQLAlchemy's asyncio part has loaded that part."""
-    loaded = sys.modules.get("sqlalchemy.ext.asyncio")
-    return loaded is not None and isinstance(session, (loaded.AsyncSession, loaded.AsyncConnection))
-
-
 def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
     published = []
-    for n, position, stored_at, outcome in rows:
+    for n, position, stored_at, outcome, *_ in rows:
         event = events[n - 1]
         if outcome == "different":
             raise ConflictingEvent(f"id: event {event.id} is in the log already, with other content")

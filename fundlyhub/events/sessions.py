@@ -1,0 +1,62 @@
+"""Whose transaction an event is published in: sessions and connections of SQLAlchemy and psycopg, of either kind."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+
+import psycopg
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from fundlyhub.errors import WrongUse
+
+if TYPE_CHECKING:  # without greenlet, which is an extra, it cannot even be imported
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+SyncSession = Session | Connection | psycopg.Connection[Any]
+"""What ``publish_event`` takes as ``session``."""
+AsyncSessions: TypeAlias = "AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]"
+"""What ``publish_event_async`` takes as ``session``."""
+
+
+class Statement:
+    """SQL with psycopg's named parameters, ready for SQLAlchemy too. Casts are written ``CAST(… AS …)``."""
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self.text = text(re.sub(r"%\((\w+)\)s", r":\1", sql))
+
+
+def execute(session: SyncSession, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
+    """All rows. Raises WrongUse for anything that is no session."""
+    if isinstance(session, psycopg.Connection):
+        cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
+        return cursor.execute(statement.sql.encode(), values).fetchall()
+    if isinstance(session, (Session, Connection)):
+        return session.execute(statement.text, values).fetchall()
+    raise WrongUse(
+        "session must be a SQLAlchemy Session or Connection or a psycopg Connection, "
+        f"not {type(session).__name__}; for asynchronous ones there is publish_event_async"
+    )
+
+
+async def execute_async(session: AsyncSessions, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
+    """The same for asynchronous ones."""
+    if isinstance(session, psycopg.AsyncConnection):
+        cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
+        return await (await cursor.execute(statement.sql.encode(), values)).fetchall()
+    if _is_sqlalchemys(session):
+        return (await session.execute(statement.text, values)).fetchall()
+    raise WrongUse(
+        "session must be an AsyncSession, an AsyncConnection or a psycopg AsyncConnection, "
+        f"not {type(session).__name__}; for synchronous ones there is publish_event"
+    )
+
+
+def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:
+    """Whoever has a session of SQLAlchemy's asyncio part has loaded that part."""
+    loaded = sys.modules.get("sqlalchemy.ext.asyncio")
+    return loaded is not None and isinstance(session, (loaded.AsyncSession, loaded.AsyncConnection))
