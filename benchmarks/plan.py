@@ -20,7 +20,7 @@ class Plan:
     rates: tuple[int, ...] = (50, 5_000)
     """Events a second at which latency is measured."""
     slowest: int = 500
-    """Rates above this one are for ours alone: no peer keeps up."""
+    """Rates above this one are for ours with one processor alone: no peer keeps up."""
     latency_seconds: float = 8.0
     publishing: int = 2_000
     mails: int = 1_000

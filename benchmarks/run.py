@@ -61,7 +61,7 @@ class Run:
         for rate in self.plan.rates:
             seconds = min(self.plan.latency_seconds, (self.plan.events - 100) / rate)
             for row in self.rows:
-                if row.kind == "ours" or (row.kind == "peer" and rate <= self.plan.slowest):
+                if row.kind != "limit" and (rate <= self.plan.slowest or (row.kind == "ours" and row.effects == 1)):
                     self._one(f"latency at {rate:,}/s", row, latency.measure, row, file, rate, seconds)
 
     def _publishing(self) -> None:

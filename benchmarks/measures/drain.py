@@ -12,7 +12,6 @@ from pathlib import Path
 from uuid import UUID
 
 from benchmarks.data import Total
-from benchmarks.rows.ours import OursWithAll
 from benchmarks.rows.row import Peer, Row
 from benchmarks.stage import Failed, Place, Stage
 from benchmarks.usage import Memory, cpu_seconds
@@ -59,7 +58,7 @@ def measure(stage: Stage, row: Row, file: Path, count: int, expected: Mapping[UU
 
 def wanted(row: Row, count: int) -> int:
     """How many effects so many events have."""
-    return count * row.wanting if isinstance(row, OursWithAll) else count
+    return count * row.effects
 
 
 def first_effects(place: Place, row: Row, count: int) -> int:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+import fundlyhub.processors  # noqa: F401  # registers them
 from benchmarks.log import fill_log
 from benchmarks.rows.row import Broker, Kind, Row
 from benchmarks.stage import PYTHON, Place, Stage
+from fundlyhub import DonationCompleted
+from fundlyhub.processing import registry
+from fundlyhub.relay.routing import Router
 from tests.support.platform import Process, wait_until
 
 CHILDREN = 2
@@ -48,6 +53,12 @@ class Ours(Row):
         """The worker, and when it is ready the relay."""
         worker = self.start_worker(place)
         return {"worker": worker, "relay": self.start_relay(place)}
+
+    @cached_property
+    def effects(self) -> int:  # type: ignore[override]
+        """How many of its processors want a completed donation."""
+        ours = {name: one for name, one in registry.processors().items() if name in self.processors}
+        return len(Router(ours).wanting(DonationCompleted.event_type))
 
     def start_worker(self, place: Place, children: int = CHILDREN) -> Process:
         """A worker that is ready."""
@@ -94,8 +105,6 @@ class OursWithAll(Ours):
     )  # fmt: skip
     queues = "writes,projections"
     scale = 0.5
-    wanting: ClassVar[int] = 4
-    """How many of them want a completed donation."""
     done = """
         SELECT (SELECT count(*) FROM analytics.processed_events) + (SELECT count(*) FROM app.processed_events)
     """

@@ -23,11 +23,13 @@ class Row(ABC):
     title: ClassVar[str]
     kind: ClassVar[Kind]
     broker: ClassVar[Broker | None] = None
+    effects: int = 1
+    """Of each event: what ``done`` counts to."""
     scale: ClassVar[float] = 1.0
     """Share of the events that it gets, so that a run takes seconds and not minutes."""
 
     done: ClassVar[str]
-    """SQL: how many events have had their effect."""
+    """SQL: how many effects there are."""
     applied: ClassVar[str]
     """SQL: event id, and when its effect was committed; by the server's clock."""
     committed: ClassVar[str]
