@@ -33,6 +33,7 @@ def measure(stage: Stage, row: Row, file: Path, count: int, expected: Mapping[UU
         if isinstance(row, Peer):
             row.setup(place)
         row.fill(place, file)
+        place.db.execute("ANALYZE")  # a queue that was filled a moment ago has no statistics, and bad plans
         place.db.execute("CHECKPOINT")
         wal = place.value("SELECT pg_current_wal_lsn()::text")
         clients = {name: one.popen.pid for name, one in row.start(place).items()}
