@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 
 BIN := .venv/bin
 COMPILE := uv --no-config pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
-	--no-header --no-annotate pyproject.toml
+	--no-header --no-annotate
 
 .PHONY: help
 help: ## Show this list
@@ -55,8 +55,27 @@ format: .venv/.installed ## Bring the code into shape
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: .venv/.installed ## Measure throughput and latency
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: .venv/.installed ## Measure ours, peers that are there, and the limit, in ten minutes at most
+	$(BIN)/python -m benchmarks --out .bench/numbers.json $(ARGS)
+
+.PHONY: bench-full
+bench-full: peers ## Measure everything, with all peers, an hour or two, and write docs/performance.md anew
+	$(BIN)/python -m benchmarks --full --out docs/performance.json $(ARGS); status=$$?; \
+	$(BIN)/python -m benchmarks.report && exit $$status
+
+.PHONY: bench-reading
+bench-reading: .venv/.installed ## Measure how fast feeds and searches are read, as docs/reading-measured.md
+	$(BIN)/python -m benchmarks.reading $(ARGS)
+
+.PHONY: peers
+peers: .venv-bench/.installed ## Install the benchmarks' peers: .venv-bench, and packages of node where there is node
+	@if command -v npm >/dev/null; then cd benchmarks/peers/node && npm install --silent; \
+	else echo 'node and npm are not there: its peers are left out'; fi
+
+.venv-bench/.installed: requirements/bench.txt .venv/.installed
+	$(PYTHON) -m venv --clear .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
 
 .PHONY: docs
 docs: .venv/.installed ## Write docs/events.md and docs/notifications.md anew from the code
@@ -67,13 +86,15 @@ docs: .venv/.installed ## Write docs/events.md and docs/notifications.md anew fr
 
 .PHONY: lock
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
-	$(COMPILE) --extra embedded --output-file requirements/run.txt
-	$(COMPILE) --extra flower --extra elasticsearch --extra sendgrid --extra fcm --extra twilio --extra webhooks \
-		--output-file requirements/image.txt
-	$(COMPILE) --extra dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra embedded --output-file requirements/run.txt
+	$(COMPILE) pyproject.toml --extra flower --extra elasticsearch --extra sendgrid --extra fcm --extra twilio \
+		--extra webhooks --output-file requirements/image.txt
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements/dev.txt
 	awk '/^setuptools==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements/dev.txt > requirements/build.txt
+	$(COMPILE) requirements/bench.in --output-file requirements/bench.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and all that tools have left
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .chaos docs/*.md.new
+	rm -rf .venv .venv-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .chaos .bench docs/*.md.new
+	rm -rf benchmarks/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -47,6 +47,13 @@ LINGER = 0.02
 POLL = 0.002
 """Seconds between polls while it lingers."""
 
+LOOK = 0.1
+"""Seconds between two looks at how many messages wait."""
+CROWD = 8
+"""Messages in a queue, beside those that its workers hold, from which on batches are better than haste."""
+GROW = 0.05
+"""Seconds that events gather while it is so."""
+
 _COUNT_UNROUTED = """
     INSERT INTO events.unrouted AS u (type, events, last_position) VALUES (left(%s, 200), %s, %s)
     ON CONFLICT (type) DO UPDATE SET events = u.events + excluded.events,
@@ -78,6 +85,7 @@ class Relay:
         self._router = Router(processors)
         self._publisher = Publisher(app)
         self.progress = Progress()
+        self._look_at, self._crowded = 0.0, False
 
     def run(self) -> None:
         """Lead, or wait to, until stopped."""
@@ -121,9 +129,10 @@ class Relay:
     def _relay(self, cursor: SnapshotCursor, wake: Wake) -> None:
         idle_since: float | None = None
         while not self._stop.is_set():
-            if self._relay_page(cursor):
+            if moved := self._relay_page(cursor):
                 wake.rise()
                 idle_since = None
+                self._let_batches_grow(moved)
             elif wake.asleep:
                 wake.wait(self._settings.relay_poll)
             elif idle_since is None:
@@ -132,6 +141,29 @@ class Relay:
                 wake.sleep()
             else:
                 self._stop.wait(POLL)
+
+    def _let_batches_grow(self, moved: int) -> None:
+        """While messages pile up, wait a moment: what is published meanwhile shares the next ones.
+
+        A worker's cost is by the message. Workers that are behind would never catch up with a relay that hands them
+        events one by one, and nothing joins messages that are in a queue.
+        """
+        if moved >= self._settings.relay_page:  # a backlog: batches are as large as they get
+            return
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at, self._crowded = now + LOOK, self._is_crowded()
+        if self._crowded:
+            self._stop.wait(GROW)
+
+    def _is_crowded(self) -> bool:
+        try:
+            return max(self._publisher.depths().values()) > CROWD
+        except Exception as error:
+            self._publisher.close()
+            if not is_passing(error):
+                raise
+            return False
 
     def _relay_page(self, cursor: SnapshotCursor) -> int:
         """Move one page of the log into the queues; the number of its events."""

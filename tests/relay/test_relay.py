@@ -14,7 +14,7 @@ from kombu import Connection
 
 from fundlyhub import publish_event, publish_events
 from fundlyhub.embedded.valkey import Valkey
-from fundlyhub.processing.queues import declarations
+from fundlyhub.processing.queues import declarations, depths
 from tests.relay.writers import SCHEMA, LongTransaction, Writer
 from tests.support.make import initiated, search
 from tests.support.platform import Platform, wait_until
@@ -47,6 +47,19 @@ def leading(platform: Platform) -> bool:
 def moved_on(platform: Platform, before: int, writers: list[Writer]) -> bool:
     """Whether the relay has handed more over, or there is nothing more to come."""
     return platform.relayed() > before or not any(writer.is_alive() for writer in writers)
+
+
+def test_events_share_messages_while_workers_are_behind(ready: Platform) -> None:
+    """Nobody takes the messages, as with workers that cannot keep up: a message an event would bury them."""
+    ready.relay()
+    for _ in range(600):
+        publish_event(search("fine"))
+    wait_until(lambda: ready.relayed() >= 600, what="the relay")
+    with Connection(ready.environment["FUNDLYHUB_BROKER_URL"]) as connection:
+        waiting = depths(connection, ready.environment["FUNDLYHUB_BROKER_URL"].startswith("amqp"))["projections"]
+    assert waiting < 300
+    ready.worker()
+    ready.wait_applied("test_count", 600)
 
 
 def test_leaders_killed_under_eight_writers_lose_and_double_nothing(ready: Platform) -> None:

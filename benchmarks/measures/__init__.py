@@ -1,0 +1,1 @@
+"""What is measured, a file each: every one of them takes a stage and gives numbers."""

@@ -1,0 +1,89 @@
+"""The targets: ratios within one run, and whether they are met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from benchmarks.results import Results, best_peer
+from benchmarks.rows import AVERAGE, ROWS
+
+PEERS = tuple(key for key, row in ROWS.items() if row.kind == "peer")
+
+
+class Target(NamedTuple):
+    """One target: what it is about, its bound, what was found, and whether that meets it (None: not measured)."""
+
+    what: str
+    bound: str
+    found: float | None
+    unit: str
+    met: bool | None
+
+
+def targets(results: Results) -> Iterator[Target]:
+    """All of them, in the order of the page."""
+
+    def value(measure: str, row: str, quantity: str = "events_per_s") -> float | None:
+        return _median(results, measure, row, quantity)
+
+    def best(measure: str, quantity: str, *, least: bool) -> float | None:
+        row = best_peer(results, measure, quantity, PEERS, least=least)
+        return None if row is None else value(measure, row, quantity)
+
+    drain, average = value("drain", "ours"), value("drain", AVERAGE)
+    yield _at_least("drain against the average team's Celery", _ratio(drain, average), 40, "×")
+    peer = best("drain", "events_per_s", least=False)
+    yield _at_least("drain against the best of the peers", _ratio(drain, peer), 10, "×")
+    yield _at_least("drain against the limit", _ratio(drain, value("drain", "limit")), 0.5, "×")
+    everything = value("drain", "ours-all")
+    yield _at_least("drain with all processors against that Celery with one", _ratio(everything, average), 8, "×")
+    mails = _ratio(value("mail", "ours", "mails_per_s"), value("mail", AVERAGE, "mails_per_s"))
+    yield _at_least("mails against the average team's Celery", mails, 1, "×")
+    light = "latency at 50/s"
+    p50 = value(light, "ours", "p50")
+    yield _at_most("latency at 50 events/s, p50", p50, 6, "ms")
+    yield _at_most("latency at 50 events/s, p99", value(light, "ours", "p99"), 20, "ms")
+    fastest = _ratio(p50, best(light, "p50", least=True))
+    yield _at_most("its p50 against that of the fastest peer", fastest, 1.2, "×")
+    yield _at_most("latency at 5,000 events/s, p99", value("latency at 5,000/s", "ours", "p99"), 250, "ms")
+    for driver in ("psycopg", "SQLAlchemy"):
+        lost = value("publishing", f"1 event, {driver}", "lost")
+        yield _at_most(f"`publish_event` in a business transaction of {driver}, rate lost", _percent(lost), 15, "%")
+    yield _at_least("relay alone, Valkey", value("relay", "ours"), 100_000, "events/s")
+    yield _at_least("relay alone, RabbitMQ", value("relay", "ours-rabbitmq"), 50_000, "events/s")
+    yield _at_most("relay's memory", value("relay", "ours", "relay_mb"), 120, "MB")
+    yield _at_most("relay and worker idle, of one core", value("idle", "ours", "percent"), 2, "%")
+    yield from _growth(results)
+
+
+def _growth(results: Results) -> Iterator[Target]:
+    for step in results.rows("growth"):
+        lost = _percent(_median(results, "growth", step, "lost"))
+        yield _at_most(f"a large log, {step}: rate lost", lost, 20, "%")
+    yield _at_most("a transaction held open: rate lost", _percent(_median(results, "held", "ours", "lost")), 10, "%")
+
+
+def _median(results: Results, measure: str, row: str, quantity: str) -> float | None:
+    number = results.number(measure, row, quantity)
+    return None if number is None else number.median
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one is not None and other else None
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _at_least(what: str, found: float | None, bound: float, unit: str) -> Target:
+    return _target(what, f"≥ {bound:,} {unit}", found, unit, lambda value: value >= bound)
+
+
+def _at_most(what: str, found: float | None, bound: float, unit: str) -> Target:
+    return _target(what, f"≤ {bound:,} {unit}", found, unit, lambda value: value <= bound)
+
+
+def _target(what: str, bound: str, found: float | None, unit: str, meets: Callable[[float], bool]) -> Target:
+    return Target(what, bound, found, unit, None if found is None else meets(found))

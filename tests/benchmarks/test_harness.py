@@ -1,0 +1,80 @@
+"""The harness, very small: real servers and processes, and a wrong total is a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import changed, options
+from benchmarks.data import gifts, totals
+from benchmarks.plan import FULL, MEASURES, SHORT
+from benchmarks.results import Results
+from benchmarks.rows import ROWS
+from benchmarks.stage import Failed, Place
+from benchmarks.usage import cpu_seconds, memory_mb
+from fundlyhub.settings import Settings
+from tests.support.command import ROOT, environment
+
+
+def test_the_command_line_changes_the_plan() -> None:
+    given = options().parse_args(["--events", "10", "--rows", "ours", "--rates", "50", "--held-seconds", "1.5"])
+    plan = changed(FULL, given)
+    assert (plan.events, plan.rows, plan.rates, plan.held_seconds) == (10, ("ours",), (50,), 1.5)
+    assert plan.mails == FULL.mails
+    assert changed(SHORT, options().parse_args([])) == SHORT
+
+
+def test_a_wrong_total_is_a_failure_of_the_run(settings: Settings, tmp_path: Path) -> None:
+    place = Place(settings.dsn("analytics"), tmp_path, {})
+    row, expected = ROWS["ours"], totals(gifts(3))
+    with pytest.raises(Failed, match="totals are wrong"):
+        row.verify(place, expected)
+    for campaign, total in expected.items():
+        raised, count, donors, largest, _ = total.row()
+        place.db.execute(
+            "INSERT INTO analytics.campaign_stats_projection VALUES (%s, 'USD', %s, %s, DEFAULT, %s, %s, now(), now(),"
+            " 0, 0)",
+            (campaign, raised, count, donors, largest),
+        )
+    row.verify(place, expected)
+    place.db.execute("UPDATE analytics.campaign_stats_projection SET unique_donors = unique_donors + 1")
+    with pytest.raises(Failed, match="totals are wrong"):
+        row.verify(place, expected)
+    place.close()
+
+
+def test_the_cost_of_a_tree_counts_children_that_have_ended() -> None:
+    before = cpu_seconds([os.getpid()])
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    assert cpu_seconds([os.getpid()]) - before >= 0.25
+    assert memory_mb(os.getpid()) > 10
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_a_very_small_run_gives_numbers_of_every_measure(tmp_path: Path) -> None:
+    out = tmp_path / "numbers.json"
+    sizes = {
+        "events": 10_000, "publishing": 200, "mails": 30, "batches": 200, "idle-seconds": 1, "latency-seconds": 1,
+        "held-seconds": 1, "held-events": 5_000, "growth-small": 20_500, "growth-large": 30_000,
+    }  # fmt: skip
+    arguments = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
+    rows = ["ours", "celery-outbox", "limit"]
+    argv = [sys.executable, "-m", "benchmarks", *arguments, "--rates", "50", "--json", "--out", str(out)]
+    done = subprocess.run(
+        [*argv, "--rows", *rows, "--measures", *MEASURES],
+        env=environment({}), cwd=ROOT, capture_output=True, text=True, timeout=570, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3_000:]
+    results = Results.from_json(done.stdout)
+    assert json.loads(out.read_text()) == json.loads(done.stdout)
+    assert results.failures == []
+    assert results.rows("drain") == rows
+    names = ("latency at 50/s", "relay", "mail", "idle", "held")
+    assert all(results.rows(name) for name in ("publishing", "batches", "growth"))
+    assert all("ours" in results.rows(name) for name in names)
