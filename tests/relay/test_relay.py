@@ -52,14 +52,15 @@ def moved_on(platform: Platform, before: int, writers: list[Writer]) -> bool:
 def test_events_share_messages_while_workers_are_behind(ready: Platform) -> None:
     """Nobody takes the messages, as with workers that cannot keep up: a message an event would bury them."""
     ready.relay()
-    for _ in range(600):
+    for _ in range(300):
         publish_event(search("fine"))
-    wait_until(lambda: ready.relayed() >= 600, what="the relay")
+        time.sleep(0.005)  # the pace of a platform on which something happens all the time
+    wait_until(lambda: ready.relayed() >= 300, what="the relay")
     with Connection(ready.environment["FUNDLYHUB_BROKER_URL"]) as connection:
         waiting = depths(connection, ready.environment["FUNDLYHUB_BROKER_URL"].startswith("amqp"))["projections"]
-    assert waiting < 300
+    assert waiting < 120
     ready.worker()
-    ready.wait_applied("test_count", 600)
+    ready.wait_applied("test_count", 300)
 
 
 def test_leaders_killed_under_eight_writers_lose_and_double_nothing(ready: Platform) -> None:
