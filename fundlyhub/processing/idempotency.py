@@ -32,14 +32,20 @@ processed_events = {branch: _processed_events(metadata) for branch, metadata in 
 # A claim of another event at the same position stems from a log that was restored to an earlier time: it
 # does not count, and is overwritten together with the effect. Sorted by position, so that two workers with
 # overlapping batches wait for each other and do not deadlock.
+# Which ones are fresh is told only where not all are: the usual answer is one row.
 _CLAIM = """
-    INSERT INTO processed_events AS claimed (processor, position, event_id)
-    SELECT %(processor)s, given.position, given.id
-    FROM unnest(%(positions)s::bigint[], %(ids)s::uuid[]) AS given(position, id)
-    ORDER BY given.position
-    ON CONFLICT (processor, position) DO UPDATE SET event_id = excluded.event_id, processed_at = now()
-        WHERE claimed.event_id <> excluded.event_id
-    RETURNING position, xmax::text <> '0' AS overwritten
+    WITH fresh AS (
+        INSERT INTO processed_events AS claimed (processor, position, event_id)
+        SELECT %(processor)s, given.position, given.id
+        FROM unnest(%(positions)s::bigint[], %(ids)s::uuid[]) AS given(position, id)
+        ORDER BY given.position
+        ON CONFLICT (processor, position) DO UPDATE SET event_id = excluded.event_id, processed_at = now()
+            WHERE claimed.event_id <> excluded.event_id
+        RETURNING position, xmax::text <> '0' AS overwritten
+    )
+    SELECT count(*), CASE WHEN count(*) <> %(given)s THEN array_agg(position) END,
+           count(*) FILTER (WHERE overwritten), min(position) FILTER (WHERE overwritten)
+    FROM fresh
 """
 
 _CLAIMED = """
@@ -50,21 +56,23 @@ _CLAIMED = """
 
 def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event]:
     """Claim these events for a processor and return those that were not applied before."""
-    rows = db.exec_driver_sql(
+    count, positions, overwritten, first = db.exec_driver_sql(
         _CLAIM,
         {
             "processor": processor,
+            "given": len(events),
             "positions": array(event.position for event in events),
             "ids": array(event.id for event in events),
         },
-    ).all()
-    overwritten = [position for position, was_there in rows if was_there]
+    ).one()
     if overwritten:
         log.warning(
             "%s: %d claims held other events at these positions (a restored log?), the first at %d",
-            processor, len(overwritten), overwritten[0],
+            processor, overwritten, first,
         )  # fmt: skip
-    fresh = {position for position, _ in rows}
+    if count == len(events):
+        return list(events)
+    fresh = set(positions or ())
     return [event for event in events if event.position in fresh]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-THRESHOLD = 10_000
-"""New objects between two looks at the youngest; Python's 700 are passed by thirty events."""
+THRESHOLDS = (100_000, 50, 100)
+"""New objects between two looks at the youngest, and such looks before the older; 700 are passed by thirty events."""
 
 
 def tune(**_: Any) -> None:
@@ -17,4 +17,4 @@ def tune(**_: Any) -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(THRESHOLD, 10, 10)
+    gc.set_threshold(*THRESHOLDS)
