@@ -128,14 +128,19 @@ def insert(
     if session is None:
         return _in_own_transaction(events, notify, timed)
     published: list[Published] = []
+    if len(events) == 1 and (rows := _execute(session, _ONE, _values(events[0], notify))):
+        return _settled(events, rows)
     for chunk, batch in _batches(events, timed):
-        try:
-            rows = execute(session, _ONE, _values(chunk[0], notify)) if len(events) == 1 else ()
-            rows = rows or execute(session, _MANY, {"batch": batch, "wake": notify})
-        except (DBAPIError, psycopg.Error) as error:
-            raise _explained(error) from None
+        rows = _execute(session, _MANY, {"batch": batch, "wake": notify})
         published += _settled(chunk, rows)
     return published
+
+
+def _execute(session: SyncSession, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
+    try:
+        return execute(session, statement, values)
+    except (DBAPIError, psycopg.Error) as error:
+        raise _explained(error) from None
 
 
 def _in_own_transaction(events: Sequence[Event], notify: bool, timed: bool) -> list[Published]:

@@ -81,31 +81,42 @@ def _safe(part: str) -> str:
     return part if re.fullmatch(r"[\w.\[\]-]{1,64}", part, re.ASCII) else "?"
 
 
+Place = tuple["Place | str", str | int]
+"""Where a value stands: in what, and under which key. A path is made of it only for an error's text."""
+
+
 def check_json(value: Any, *, path: str) -> None:
     """Refuse what the log cannot hold, or should not: see the module's limits.
 
     Raises InvalidEvent that names the field.
     """
-    stack: list[tuple[str, Any, int]] = [(path, value, 1)]
+    stack: list[tuple[Place | str, Any, int]] = [(path, value, 1)]
     while stack:
         where, item, depth = stack.pop()
         if isinstance(item, str):
             if _FORBIDDEN.search(item):
-                raise InvalidEvent(f"{where}: must not contain U+0000 or a lone surrogate")
+                raise InvalidEvent(f"{_path(where)}: must not contain U+0000 or a lone surrogate")
         elif isinstance(item, (dict, list, tuple)):
             if depth > MAX_DEPTH:
                 raise InvalidEvent(f"{path}: must not be nested deeper than {MAX_DEPTH} levels")
-            stack.extend((name, child, depth + 1) for name, child in _children(where, item))
+            stack.extend(((where, key), child, depth + 1) for key, child in _children(where, item))
         elif isinstance(item, (float, Decimal)):
             _check_number(where, item)
 
 
-def _check_number(where: str, number: float | Decimal) -> None:
+def _path(where: Place | str) -> str:
+    if isinstance(where, str):
+        return where
+    parent, key = where
+    return f"{_path(parent)}[{key}]" if isinstance(key, int) else f"{_path(parent)}.{_safe(key)}"
+
+
+def _check_number(where: Place | str, number: float | Decimal) -> None:
     exact = Decimal(str(number)) if isinstance(number, float) else number
     if not exact.is_finite():
-        raise InvalidEvent(f"{where}: must be a finite number")
+        raise InvalidEvent(f"{_path(where)}: must be a finite number")
     if not _is_of_sane_length(exact):
-        raise InvalidEvent(f"{where}: must not have more than {MAX_DIGITS} digits")
+        raise InvalidEvent(f"{_path(where)}: must not have more than {MAX_DIGITS} digits")
 
 
 def _is_of_sane_length(number: Decimal) -> bool:
@@ -113,13 +124,13 @@ def _is_of_sane_length(number: Decimal) -> bool:
     return isinstance(exponent, int) and exponent >= -2 * MAX_DIGITS and number.adjusted() <= MAX_DIGITS
 
 
-def _children(where: str, item: Any) -> Iterable[tuple[str, Any]]:
+def _children(where: Place | str, item: Any) -> Iterable[tuple[str | int, Any]]:
     if not isinstance(item, dict):
-        return ((f"{where}[{index}]", child) for index, child in enumerate(item))
+        return enumerate(item)
     for key in item:
         if not isinstance(key, str) or _FORBIDDEN.search(key):
-            raise InvalidEvent(f"{where}: a key must not contain U+0000 or a lone surrogate")
-    return ((f"{where}.{_safe(key)}", child) for key, child in item.items())
+            raise InvalidEvent(f"{_path(where)}: a key must not contain U+0000 or a lone surrogate")
+    return item.items()
 
 
 def parse_json(text: str | bytes) -> Any:
