@@ -181,7 +181,7 @@ def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
         found = running.ready()
         assert "broker_url" in found
         assert "events_dsn" not in found
-        assert running.end(signal.SIGTERM) == 0
+        assert running.end(signal.SIGHUP) == 0, "the end of its terminal"
     finally:
         running.close()
     wrong = subprocess.run(
