@@ -68,8 +68,8 @@ docs: .venv/.installed ## Write docs/events.md and docs/notifications.md anew fr
 .PHONY: lock
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
 	$(COMPILE) --extra embedded --output-file requirements/run.txt
-	$(COMPILE) --extra flower --extra elasticsearch --extra sendgrid --extra fcm --extra twilio --extra webhooks \
-		--output-file requirements/image.txt
+	$(COMPILE) --extra flower --extra elasticsearch --extra sendgrid --extra fcm --extra twilio --extra metrics \
+		--extra webhooks --output-file requirements/image.txt
 	$(COMPILE) --extra dev --output-file requirements/dev.txt
 	awk '/^setuptools==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements/dev.txt > requirements/build.txt
 
