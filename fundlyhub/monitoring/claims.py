@@ -40,13 +40,14 @@ class Claims:
     def read(self, db: psycopg.Connection[Any], seconds: float) -> dict[str, int] | None:
         """Events applied by each processor; None until every slice has been counted once.
 
-        ``db`` is a connection to the processors' own database; ``seconds`` is the time for the older slices.
+        ``db`` is a connection to the processors' own database; ``seconds`` is the time for the older slices,
+        of which one is counted in any case.
         """
         (last,) = db.execute(_LAST, {"names": self._names}).fetchone() or (0,)
         slices = last // self._slice + 1
         end = time.monotonic() + seconds
         for turn, number in enumerate(order(slices, list(self._counted))):
-            if turn >= NEWEST and time.monotonic() > end:
+            if turn > NEWEST and time.monotonic() > end:
                 break
             self._counted.pop(number, None)
             self._counted[number] = self._count(db, number)
