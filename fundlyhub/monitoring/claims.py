@@ -1,6 +1,6 @@
 """How many events each processor has applied: its claims, counted a slice of the log at a time.
 
-A count over the whole table takes minutes once it holds hundreds of millions of claims. So the log is cut into
+A count over the whole table reads all of its index, at each scrape, and the table only grows. So the log is cut into
 slices of positions. Each reading counts the newest slices anew and, for as long as it has time, the ones that were
 counted the longest ago: late claims (retries, replayed dead letters) are found on the next turn. Claims are never
 deleted, so the sum only grows, and no worker's death or restart changes it.

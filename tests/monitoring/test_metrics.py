@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fundlyhub import publish_events
 from fundlyhub.channels.breaker import Breaker
 from fundlyhub.channels.breaker_storage import RedisStorage
+from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.monitoring.collector import METRICS
 from tests.support.make import completed, initiated, search
 from tests.support.platform import Platform, wait_until
@@ -134,7 +135,8 @@ def test_numbers_are_the_tables_own_though_workers_die(ready: Platform) -> None:
     assert found["fundlyhub_events_waiting", "test_slow"] == 7
 
 
-def test_what_waits_for_people_queues_breakers_and_streams(ready: Platform) -> None:
+def test_what_waits_for_people_queues_breakers_and_streams(ready: Platform, valkey: Valkey) -> None:
+    url = ready.environment["FUNDLYHUB_REDIS_URL"] = valkey.database_url(11)
     for position, state in enumerate(("open", "open", "discarded", "resolved")):
         ready.execute(LETTER, position, state)
     for position, attempts in enumerate((0, 3, 1)):
@@ -143,9 +145,9 @@ def test_what_waits_for_people_queues_breakers_and_streams(ready: Platform) -> N
         ready.execute(HELD, str(entry), state)
     for state, count in (("unknown", 2), ("queued", 3), ("sent", 4)):
         ready.execute(MESSAGE, state, count)
-    url = ready.environment["FUNDLYHUB_REDIS_URL"]
-    Breaker("twilio", RedisStorage("twilio", url)).open_by_hand("they move house", "ann")
     with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        Breaker("twilio", RedisStorage("twilio", url)).open_by_hand("they move house", "ann")
         for stream in ("events", "events", "fundlyhub-events"):
             client.xadd(stream, {"type": "x"})
     ready.relay()
