@@ -32,6 +32,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "relay": {*BASE, "database", "events", "processing", "observability"},
     "verification": {*BASE, "database", "events", "processing", "processors", "relay"},
     "streams": {*BASE, "database", "events", "relay"},
+    "monitoring": {*BASE, "database", "channels", "processing", "relay", "streams"},
     "__init__": {*BASE, "events"},
 }
 WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}

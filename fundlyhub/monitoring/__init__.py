@@ -1,0 +1,1 @@
+"""The whole looked at from outside: health for probes, numbers for Prometheus."""

@@ -1,0 +1,61 @@
+"""Jobs side by side, none waited for longer than a limit: a server that hangs holds up neither a probe nor a scrape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import Any
+
+from fundlyhub.errors import Unavailable
+
+
+@dataclass(slots=True)
+class Result:
+    """What a job returned or raised, and the seconds that it took."""
+
+    value: Any = None
+    error: Exception | None = None
+    seconds: float = 0.0
+
+
+class Bounded:
+    """Each job has a thread of its own. One that still hangs from an earlier time is not begun again."""
+
+    def __init__(self) -> None:
+        self._hanging: dict[str, Thread] = {}
+        self._lock = Lock()
+
+    def run(self, jobs: Mapping[str, Callable[[], Any]], limit: float) -> dict[str, Result]:
+        """Run the jobs, and return after ``limit`` seconds at the latest. Their errors are part of the results."""
+        with self._lock:
+            under_way = {name: self._begin(name, job) for name, job in jobs.items()}
+            end = time.monotonic() + limit
+            return {name: self._await(name, *begun, end, limit) for name, begun in under_way.items()}
+
+    def _begin(self, name: str, job: Callable[[], Any]) -> tuple[Thread, Result]:
+        result = Result()
+        earlier = self._hanging.pop(name, None)
+        if earlier is not None and earlier.is_alive():
+            return earlier, result
+        thread = Thread(target=_run, args=(job, result), name=name, daemon=True)
+        thread.start()
+        return thread, result
+
+    def _await(self, name: str, thread: Thread, result: Result, end: float, limit: float) -> Result:
+        thread.join(max(0.0, end - time.monotonic()))
+        if thread.is_alive():
+            self._hanging[name] = thread
+        if thread.is_alive() or not result.seconds:
+            return Result(error=Unavailable(f"no answer within {limit:g} s"), seconds=limit)
+        return result
+
+
+def _run(job: Callable[[], Any], result: Result) -> None:
+    began = time.monotonic()
+    try:
+        result.value = job()
+    except Exception as error:  # whoever asked decides what it means
+        result.error = error
+    result.seconds = max(time.monotonic() - began, 1e-6)

@@ -1,0 +1,93 @@
+"""All numbers in Prometheus' terms: read from the tables when they are asked for, so that no worker's death matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from logging import getLogger
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from fundlyhub.errors import describe
+from fundlyhub.monitoring.bounded import Bounded
+from fundlyhub.monitoring.readings import Sample, sources
+from fundlyhub.processing.processor import Processor
+from fundlyhub.settings import Settings
+
+log = getLogger(__name__)
+
+LIMIT = 8.0
+"""Seconds that a source has at most: Prometheus gives up after ten."""
+
+
+class Described(NamedTuple):
+    """A metric: what it says, and its labels."""
+
+    text: str
+    labels: tuple[str, ...] = ()
+    counter: bool = False
+
+    def family(self, name: str) -> Metric:
+        """It, without a sample."""
+        kind = CounterMetricFamily if self.counter else GaugeMetricFamily
+        return kind(name, self.text, labels=self.labels)
+
+
+UP = "fundlyhub_source_up"
+METRICS: Mapping[str, Described] = {
+    UP: Described("Whether a source answered in time; the numbers of one that did not are absent.", ("source",)),
+    "fundlyhub_log_head_position": Described("Position of the newest event in the log."),
+    "fundlyhub_relay_leaders": Described("Relays that lead: 1, or 0 when none runs."),
+    "fundlyhub_relay_lag_events": Described("Events in the log that are not relayed."),
+    "fundlyhub_relay_lag_seconds": Described("Age of the oldest event that is not relayed."),
+    "fundlyhub_events_applied": Described("Events that took effect, from the claims.", ("processor",), counter=True),
+    "fundlyhub_events_waiting": Described("Events that are wanted, not applied and not held.", ("processor",)),
+    "fundlyhub_events_waiting_seconds": Described("Age of the oldest event that waits.", ("processor",)),
+    "fundlyhub_events_retrying": Described("Events that failed and are to be tried again.", ("processor",)),
+    "fundlyhub_events_snoozed": Described("Events that wait without having failed.", ("processor",)),
+    "fundlyhub_dead_letters_open": Described("Dead letters that wait for a person.", ("processor", "type")),
+    "fundlyhub_quarantine_open": Described("Entries of streams that cannot be events.", ("stream",)),
+    "fundlyhub_queue_messages": Described("Messages that wait in a queue of the broker.", ("queue",)),
+    "fundlyhub_breaker_state": Described("1 for the state that a breaker is in.", ("service", "state")),
+    "fundlyhub_breaker_state_seconds": Described("Seconds since it is in that state.", ("service",)),
+    "fundlyhub_messages_open": Described("Messages to users that are not settled.", ("channel", "state")),
+    "fundlyhub_ingest_lag_entries": Described("Entries of a stream that are not read.", ("stream",)),
+    "fundlyhub_ingest_pending_entries": Described("Entries that are read and not acknowledged.", ("stream",)),
+    "fundlyhub_ingest_lag_seconds": Described("Age of the oldest of either.", ("stream",)),
+}
+"""Every metric by its name; Prometheus adds ``_total`` to that of a counter."""
+
+
+class TablesCollector(Collector):
+    """Reads all sources side by side at each scrape; one that fails or hangs takes only its own numbers away."""
+
+    def __init__(self, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
+        self._limit = min(LIMIT, settings.connect_timeout)
+        bounds = {"connect_timeout": self._limit, "statement_timeout": self._limit}
+        self._sources = sources(settings.model_copy(update=bounds), processors)
+        self._bounded = Bounded()
+
+    def describe(self) -> Iterator[Metric]:
+        """All metrics, without reading anything."""
+        return (described.family(name) for name, described in METRICS.items())
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics with what they are now."""
+        families = {name: described.family(name) for name, described in METRICS.items()}
+        for source, result in self._bounded.run(self._sources, self._limit).items():
+            if result.error is not None:
+                log.warning("the numbers of %s are missing: %s", source, describe(result.error))
+            samples: list[Sample] = result.value or []
+            for sample in (Sample(UP, (source,), int(result.error is None)), *samples):
+                families[sample.metric].add_metric(sample.labels, sample.value)  # type: ignore[attr-defined]
+        return iter(families.values())
+
+
+def registry(settings: Settings, processors: Mapping[str, type[Processor]]) -> CollectorRegistry:
+    """A registry with these numbers and no others. Raises WrongUse when a setting is missing."""
+    found = CollectorRegistry()
+    found.register(TablesCollector(settings, processors))
+    return found

@@ -1,0 +1,131 @@
+"""Whether what a process needs is there: the checks of `fundlyhub health` and of /readyz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+from fundlyhub.database import connect
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import FundlyHubError, Unavailable
+from fundlyhub.monitoring.bounded import Bounded, Result
+from fundlyhub.monitoring.servers import broker, redis_client
+from fundlyhub.relay.leader import leader
+from fundlyhub.relay.status import relay_lag
+from fundlyhub.settings import BRANCHES, Branch, Settings
+
+Role = Literal["relay", "worker", "ingest", "api"]
+ROLES: tuple[Role, ...] = get_args(Role)
+MAX_LAG = 60.0
+"""Seconds that an event may be in the log before a relay that has not handed it over is called ill."""
+GRACE = 1.0
+"""Seconds beyond the time-outs of the clients, whose errors say more than ours."""
+
+Check = Callable[[], str]
+"""Says in one line what it saw, or raises."""
+
+# What each role cannot do without. An API publishes: it needs the log and nothing else.
+_DATABASES: Mapping[Role | None, tuple[Branch, ...]] = {
+    "relay": BRANCHES, "worker": BRANCHES, "ingest": ("events",), "api": ("events",), None: BRANCHES,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check saw. ``said`` is one line without secrets."""
+
+    check: str
+    ok: bool
+    said: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All findings; good when each is."""
+
+    role: Role | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(finding.ok for finding in self.findings)
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        return {"ok": self.ok, "role": self.role, "checks": [asdict(finding) for finding in self.findings]}
+
+
+def look(settings: Settings, bounded: Bounded, role: Role | None = None, max_lag: float = MAX_LAG) -> Health:
+    """Check what a role needs, or everything, in no more than CONNECT_TIMEOUT and a second.
+
+    Raises WrongUse when a setting is missing.
+    """
+    results = bounded.run(checks(settings, role, max_lag), settings.connect_timeout + GRACE)
+    return Health(role, tuple(_finding(name, result) for name, result in results.items()))
+
+
+def checks(settings: Settings, role: Role | None, max_lag: float) -> dict[str, Check]:
+    """The checks of a role by their names. Raises WrongUse when a setting is missing."""
+    quick = settings.model_copy(update={"statement_timeout": settings.connect_timeout})
+    found: dict[str, Check] = {}
+    for branch in _DATABASES[role]:
+        settings.dsn(branch)
+        found[f"{branch} database"] = partial(_database, branch, quick)
+    if role in {"relay", "worker", None}:
+        settings.broker  # noqa: B018  # a missing URL is wrong use
+        found["broker"] = partial(_broker, quick)
+    if role == "ingest":
+        found["streams"] = partial(_redis, settings.streams, settings)
+    elif role in {"worker", None} and settings.redis_url is not None:
+        found["redis"] = partial(_redis, settings.redis, settings)
+    if role in {"relay", None}:
+        found["relay leads"] = partial(_leads, quick)
+        found["relay keeps up"] = partial(_keeps_up, quick, max_lag)
+    return found
+
+
+def _finding(name: str, result: Result) -> Finding:
+    said = str(result.value) if result.error is None else _in_one_line(result.error)
+    return Finding(name, result.error is None, said, round(result.seconds, 3))
+
+
+def _in_one_line(error: Exception) -> str:
+    """Our own text; of others only the class, since theirs may hold a password."""
+    return " ".join(str(error).split()) if isinstance(error, FundlyHubError) else f"failed ({type(error).__name__})"
+
+
+def _database(branch: Branch, settings: Settings) -> str:
+    require_current(branch, settings=settings)
+    return "answers, and has this version's tables"
+
+
+def _broker(settings: Settings) -> str:
+    with broker(settings):
+        return "answers"
+
+
+def _redis(url: str, settings: Settings) -> str:
+    with redis_client(url, settings) as client:
+        client.ping()
+    return "answers"
+
+
+def _leads(settings: Settings) -> str:
+    with connect("events", settings=settings, autocommit=True) as db:
+        who = leader(db, "main")
+    if who is None:
+        raise Unavailable("nobody leads: start a relay (`fundlyhub relay`)")
+    return f"leads since {who['since']}"
+
+
+def _keeps_up(settings: Settings, max_lag: float) -> str:
+    with connect("events", settings=settings, autocommit=True) as db:
+        lag = relay_lag(db)
+    said = f"{lag['lag_events']:,} events are not relayed, the oldest for {lag['lag_seconds']:.1f} s"
+    if lag["lag_seconds"] > max_lag:
+        raise Unavailable(f"{said}: more than {max_lag:g} s; see `fundlyhub relay status`")
+    return said

@@ -1,0 +1,154 @@
+"""What each source tells at one moment: the numbers of the log, processors, queues, breakers, messages and streams."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import psycopg
+
+from fundlyhub.channels.breaker import SERVICES, Breaker
+from fundlyhub.channels.breaker_state import CLOSED, HALF_OPEN, OPEN, State
+from fundlyhub.channels.breaker_storage import RedisStorage
+from fundlyhub.database import connect
+from fundlyhub.monitoring.claims import Claims
+from fundlyhub.monitoring.servers import broker, redis_client
+from fundlyhub.monitoring.waiting import Log
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.queues import DEAD_QUEUE, PARKED_QUEUE, QUEUES, depths
+from fundlyhub.relay.leader import leader
+from fundlyhub.relay.status import relay_lag
+from fundlyhub.settings import Branch, Settings
+from fundlyhub.streams.ingest import stream_names
+from fundlyhub.streams.status import stream_status
+
+RECOUNT = 0.5
+"""Seconds of each reading in which older claims of one database are counted anew."""
+BREAKER_STATES = (CLOSED, HALF_OPEN, OPEN, "open by hand")
+
+_HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
+_ATTEMPTS = """
+    SELECT processor, count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE attempts <= 0)
+    FROM events.attempts GROUP BY processor
+"""
+_DEAD = "SELECT processor, type, count(*) FROM events.dead_letters WHERE state = 'open' GROUP BY processor, type"
+_QUARANTINE = "SELECT stream, count(*) FROM events.quarantine WHERE state = 'open' GROUP BY stream"
+# The states of the index on open messages: those that are settled are too many to be counted.
+_MESSAGES = """
+    SELECT channel, state, count(*) FROM notifications
+    WHERE state IN ('queued', 'sending', 'failed', 'unknown') GROUP BY channel, state
+"""
+
+
+class Sample(NamedTuple):
+    """One number. ``labels`` are the values of the metric's labels, in their order."""
+
+    metric: str
+    labels: tuple[str, ...]
+    value: float
+
+
+Source = Callable[[], list[Sample]]
+
+
+def sources(settings: Settings, processors: Mapping[str, type[Processor]]) -> dict[str, Source]:
+    """Each source by its name: it connects, reads, and leaves. What is not configured is none.
+
+    Raises WrongUse when a setting is missing.
+    """
+    found: dict[str, Source] = {"log": partial(_listed, _log, settings, list(processors))}
+    for branch in sorted({processor.database for processor in processors.values()}):
+        settings.dsn(branch)
+        ours = {name: processor for name, processor in processors.items() if processor.database == branch}
+        claims = Claims(list(ours))
+        found[f"{branch}_processors"] = partial(_listed, _processors, settings, branch, ours, claims)
+    settings.dsn("events")
+    settings.broker  # noqa: B018  # a missing URL is wrong use
+    found["messages"] = partial(_listed, _messages, settings)
+    found["queues"] = partial(_listed, _queues, settings)
+    if settings.redis_url is not None:
+        found["breakers"] = partial(_listed, _breakers, settings.redis)
+    if settings.streams_url is not None or settings.redis_url is not None:
+        found["streams"] = partial(_listed, _streams, settings, stream_names(settings))
+    return found
+
+
+def _listed(read: Callable[..., Iterator[Sample]], *args: Any) -> list[Sample]:
+    return list(read(*args))
+
+
+def _log(settings: Settings, names: list[str]) -> Iterator[Sample]:
+    """The log, the relay, and what the Events DB holds back."""
+    with connect("events", settings=settings, autocommit=True) as db:
+        yield Sample("fundlyhub_log_head_position", (), _rows(db, _HEAD)[0][0])
+        yield Sample("fundlyhub_relay_leaders", (), int(leader(db, "main") is not None))
+        lag = relay_lag(db)
+        yield Sample("fundlyhub_relay_lag_events", (), lag["lag_events"])
+        yield Sample("fundlyhub_relay_lag_seconds", (), lag["lag_seconds"])
+        attempts = {name: counts for name, *counts in _rows(db, _ATTEMPTS)}
+        for name in dict.fromkeys((*names, *attempts)):
+            retrying, snoozed = attempts.get(name, (0, 0))
+            yield Sample("fundlyhub_events_retrying", (name,), retrying)
+            yield Sample("fundlyhub_events_snoozed", (name,), snoozed)
+        for name, kind, letters in _rows(db, _DEAD):
+            yield Sample("fundlyhub_dead_letters_open", (name, kind), letters)
+        for stream, entries in _rows(db, _QUARANTINE):
+            yield Sample("fundlyhub_quarantine_open", (stream,), entries)
+
+
+def _processors(
+    settings: Settings, branch: Branch, processors: Mapping[str, type[Processor]], claims: Claims
+) -> Iterator[Sample]:
+    """What the processors of one database have applied, and what waits for them."""
+    with (
+        connect("events", settings=settings, autocommit=True) as db,
+        connect(branch, settings=settings, autocommit=True) as effects,
+    ):
+        for name, events in (claims.read(effects, RECOUNT) or {}).items():
+            yield Sample("fundlyhub_events_applied", (name,), events)
+        log = Log(db, effects)
+        for name, processor in processors.items():
+            waiting = log.waiting(processor)
+            yield Sample("fundlyhub_events_waiting", (name,), waiting.events)
+            yield Sample("fundlyhub_events_waiting_seconds", (name,), waiting.oldest)
+
+
+def _messages(settings: Settings) -> Iterator[Sample]:
+    with connect("app", settings=settings, autocommit=True) as db:
+        for channel, state, messages in _rows(db, _MESSAGES):
+            yield Sample("fundlyhub_messages_open", (channel, state), messages)
+
+
+def _queues(settings: Settings) -> Iterator[Sample]:
+    names = [*QUEUES, PARKED_QUEUE, *([DEAD_QUEUE] if settings.broker_is_amqp else [])]
+    with broker(settings) as connection:
+        for queue, messages in depths(connection, settings.broker_is_amqp, names).items():
+            yield Sample("fundlyhub_queue_messages", (queue,), messages)
+
+
+def _breakers(url: str) -> Iterator[Sample]:
+    for service in SERVICES:
+        state = Breaker(service, RedisStorage(service, url)).look()[0].state
+        for label in BREAKER_STATES:
+            yield Sample("fundlyhub_breaker_state", (service, label), int(label == state.label))
+        yield Sample("fundlyhub_breaker_state_seconds", (service,), _age(state))
+
+
+def _age(state: State) -> float:
+    return 0.0 if state.since is None else max(0.0, time.time() - state.since)
+
+
+def _streams(settings: Settings, names: list[str]) -> Iterator[Sample]:
+    with redis_client(settings.streams, settings) as client:
+        for one in stream_status(client, names, settings.ingest_group):
+            stream = (one["stream"],)
+            if one["lag"] is not None:  # the server cannot always tell
+                yield Sample("fundlyhub_ingest_lag_entries", stream, one["lag"])
+            yield Sample("fundlyhub_ingest_pending_entries", stream, one["pending"])
+            yield Sample("fundlyhub_ingest_lag_seconds", stream, one["lag_seconds"])
+
+
+def _rows(db: psycopg.Connection[Any], query: Any) -> list[tuple[Any, ...]]:
+    return db.execute(query).fetchall()

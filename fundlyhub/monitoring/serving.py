@@ -1,0 +1,73 @@
+"""The pages of `fundlyhub metrics`: /metrics, /healthz and /readyz."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, get_args
+from urllib.parse import parse_qs
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from fundlyhub.monitoring.bounded import Bounded
+from fundlyhub.monitoring.health import Role, look
+from fundlyhub.settings import Settings
+
+PATIENCE = 10.0
+"""Seconds that a caller has for each part of its request."""
+
+
+def make_app(settings: Settings, registry: CollectorRegistry) -> WSGIApplication:
+    """The pages. /healthz says that this process lives, /readyz what `fundlyhub health` does (``?role=relay``)."""
+    metrics: WSGIApplication = make_wsgi_app(registry)
+    bounded = Bounded()
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        match environ["REQUEST_METHOD"], environ["PATH_INFO"]:
+            case "GET", "/metrics":
+                return metrics(environ, start_response)
+            case "GET", "/healthz":
+                return _json(start_response, "200 OK", {"ok": True})
+            case "GET", "/readyz":
+                asked = parse_qs(environ.get("QUERY_STRING", "")).get("role", [""])[0]
+                role: Role | None = next((one for one in get_args(Role) if one == asked), None)
+                if asked and role is None:
+                    return _json(start_response, "400 Bad Request", {"error": "there is no such role"})
+                health = look(settings, bounded, role)
+                status = "200 OK" if health.ok else "503 Service Unavailable"
+                return _json(start_response, status, health.document())
+            case _:
+                return _json(start_response, "404 Not Found", {"error": "see /metrics, /healthz and /readyz"})
+
+    return app
+
+
+def _json(start_response: StartResponse, status: str, document: dict[str, Any]) -> list[bytes]:
+    start_response(status, [("Content-Type", "application/json")])
+    return [json.dumps(document).encode()]
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """A thread for each request; those that are under way do not hold up the end."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, app: WSGIApplication) -> None:
+        super().__init__((host, port), _Handler)
+        self.set_app(app)
+
+    def server_bind(self) -> None:
+        """Without asking a name server for our own name, which may take long."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a line for each probe and scrape tells nobody anything."""

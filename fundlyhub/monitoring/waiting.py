@@ -1,0 +1,102 @@
+"""What waits for a processor: wanted, and neither applied nor held as an attempt or a dead letter.
+
+It is computed from the tables alone, outside relay and workers, so that dead ones are seen. What the sweep has
+settled is passed over; of the rest whole ranges of positions are counted, and no list of them is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import psycopg
+
+from fundlyhub.processing.processor import Processor
+from fundlyhub.relay.cursor import NOTHING_SEEN
+from fundlyhub.relay.routing import Router
+
+PAGE = 2_000
+"""Positions among which the oldest one is looked for one by one."""
+
+_SEEN = "SELECT seen::text FROM events.relay_cursors WHERE name = %(cursor)s"
+_START = "SELECT from_position FROM events.processors WHERE name = %(name)s"
+_HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
+# Where begins what a snapshot did not see; OFFSET 0 as in the relay's cursor.
+_FLOOR = """
+    SELECT least(
+        (SELECT min(position) FROM (SELECT position FROM events.events
+         WHERE xid >= pg_snapshot_xmax(%(seen)s::pg_snapshot) OFFSET 0) late),
+        (SELECT min(position) FROM (SELECT position FROM events.events
+         WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(seen)s::pg_snapshot))) OFFSET 0) early)) - 1
+"""
+_RANGE = "position > %(low)s AND position <= %(high)s"
+_TYPES = f"SELECT type, count(*) FROM events.events WHERE {_RANGE} GROUP BY type"  # noqa: S608  # our own constant
+_EVENTS = f"""
+    SELECT position, type, extract(epoch FROM clock_timestamp() - recorded_at)::float8
+    FROM events.events WHERE {_RANGE} ORDER BY position
+"""  # noqa: S608  # the same
+_CLAIMS = f"SELECT position FROM processed_events WHERE processor = %(processor)s AND {_RANGE}"  # noqa: S608  # the same
+_HELD = f"""
+    SELECT position FROM events.attempts WHERE processor = %(processor)s AND {_RANGE}
+    UNION
+    SELECT position FROM events.dead_letters WHERE processor = %(processor)s AND {_RANGE} AND state <> 'resolved'
+"""  # noqa: S608  # the same
+_CLAIMS_COUNTED = f"SELECT count(*) FROM ({_CLAIMS}) c"  # noqa: S608  # the same
+_HELD_COUNTED = f"SELECT count(*) FROM ({_HELD}) h"  # noqa: S608  # the same
+
+
+class Waiting(NamedTuple):
+    """Events that wait, and the seconds since the oldest of them was recorded."""
+
+    events: int
+    oldest: float
+
+
+class Log:
+    """One look at the log and at one database's claims; what several processors ask for is read once."""
+
+    def __init__(self, log: psycopg.Connection[Any], effects: psycopg.Connection[Any]) -> None:
+        self._log, self._effects = log, effects
+        self._head = int(_value(log, _HEAD, {}))
+        self._floors: dict[str, int | None] = {}
+        self._types: dict[tuple[int, int], dict[str, int]] = {}
+
+    def waiting(self, processor: type[Processor]) -> Waiting:
+        """What waits for a processor, and for how long."""
+        seen = str(_value(self._log, _SEEN, {"cursor": f"sweep:{processor.name}"}) or NOTHING_SEEN)
+        if seen not in self._floors:
+            self._floors[seen] = _value(self._log, _FLOOR, {"seen": seen})
+        floor = self._floors[seen]
+        if floor is None:  # there is nothing beyond
+            return Waiting(0, 0.0)
+        low = max(floor, int(_value(self._log, _START, {"name": processor.name}) or 0))
+        events = self._unsettled(processor, low, self._head)
+        return Waiting(events, self._oldest(processor, low, self._head) if events else 0.0)
+
+    def _unsettled(self, processor: type[Processor], low: int, high: int) -> int:
+        """Wanted events in a range that left no trace. Claims that come while this counts make it less, never more."""
+        if (low, high) not in self._types:
+            self._types[low, high] = dict(self._log.execute(_TYPES, {"low": low, "high": high}).fetchall())
+        wanting = Router({processor.name: processor}).wanting
+        wanted = sum(events for kind, events in self._types[low, high].items() if wanting(kind))
+        given = {"processor": processor.name, "low": low, "high": high}
+        claimed = int(_value(self._effects, _CLAIMS_COUNTED, given)) if wanted else 0
+        held = int(_value(self._log, _HELD_COUNTED, given)) if wanted else 0
+        return max(0, wanted - claimed - held)
+
+    def _oldest(self, processor: type[Processor], low: int, high: int) -> float:
+        """Halve the range that has the oldest one in its lower half, or else in its upper; then look one by one."""
+        while high - low > PAGE:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._unsettled(processor, low, middle) else (middle, high)
+        given = {"processor": processor.name, "low": low, "high": high}
+        rows = self._log.execute(_EVENTS, given).fetchall()
+        traces = {row[0] for row in self._effects.execute(_CLAIMS, given)}
+        traces |= {row[0] for row in self._log.execute(_HELD, given)}
+        wanting = Router({processor.name: processor}).wanting
+        ages = (age for position, kind, age in rows if position not in traces and wanting(kind))
+        return max(0.0, next(ages, 0.0))
+
+
+def _value(db: psycopg.Connection[Any], query: Any, values: dict[str, Any]) -> Any:
+    row = db.execute(query, values).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,133 @@
+"""`fundlyhub health`: good while everything is there, bad when a part of it is away, dead or silent."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import psycopg
+import pytest
+
+from fundlyhub import publish_events
+from tests.support.make import completed
+from tests.support.platform import Platform, wait_until
+
+DEAD_END = "127.0.0.1:1"
+SECRET = "s3cret-of-the-test"
+
+
+def health(platform: Platform, *args: str, **variables: str) -> tuple[int, dict[str, Any], str]:
+    """Exit status, what is wrong and why, and all that was printed."""
+    before = dict(platform.environment)
+    platform.environment.update(variables)
+    try:
+        done = platform.run("health", "--json", *args)
+    finally:
+        platform.environment = before
+    document = json.loads(done.stdout)
+    assert document["ok"] == (done.returncode == 0)
+    bad = {one["check"]: one["said"] for one in document["checks"] if not one["ok"]}
+    assert all(len(said.splitlines()) == 1 for said in bad.values())
+    return done.returncode, bad, done.stdout + done.stderr
+
+
+def led(platform: Platform) -> Any:
+    """A relay that leads."""
+    relay = platform.relay()
+    wait_until(lambda: json.loads(platform.run("relay", "status", "--json").stdout)["leader"], what="a leader")
+    return relay
+
+
+@pytest.fixture
+def running(platform: Platform) -> Platform:
+    """A platform with a relay that leads."""
+    led(platform)
+    return platform
+
+
+@pytest.mark.parametrize(
+    "role", [(), ("--role", "relay"), ("--role", "worker"), ("--role", "ingest"), ("--role", "api")]
+)
+def test_good_while_everything_is_there(running: Platform, role: tuple[str, ...]) -> None:
+    assert health(running, *role)[:2] == (0, {})
+
+
+def test_a_dead_relay_is_seen_by_what_it_does_not_do(platform: Platform) -> None:
+    relay = led(platform)
+    publish_events([completed()])
+    wait_until(lambda: health(platform, "--max-lag", "0")[0] == 0, what="the event to be relayed")
+    relay.kill()
+    publish_events([completed()])
+    status, bad, _ = wait_until(
+        lambda: (found := health(platform, "--role", "relay", "--max-lag", "0.1"))[0] and found, what="a bad state"
+    )
+    assert status == 1
+    assert set(bad) == {"relay leads", "relay keeps up"}
+    assert "nobody leads" in bad["relay leads"]
+    assert bad["relay keeps up"].startswith("1 events are not relayed, the oldest for ")
+    assert health(platform, "--role", "worker")[:2] == (0, {}), "workers are not to be restarted for it"
+    led(platform)
+    wait_until(lambda: health(platform)[0] == 0, what="a good state again")
+
+
+def test_a_database_that_is_away_or_has_no_tables(running: Platform, postgres: Any) -> None:
+    away = f"postgresql://ada:{SECRET}@{DEAD_END}/x"
+    status, bad, printed = health(running, FUNDLYHUB_ANALYTICS_DSN=away)
+    assert (status, set(bad)) == (1, {"analytics database"})
+    assert bad["analytics database"].startswith(f"cannot reach the analytics database at {DEAD_END}/x")
+    assert SECRET not in printed
+    assert health(running, "--role", "api", FUNDLYHUB_ANALYTICS_DSN=away)[0] == 0, "publishing needs the log alone"
+
+    running.execute("UPDATE app.alembic_version SET version_num = 'app_0001'")
+    status, bad, _ = health(running)
+    assert (status, set(bad)) == (1, {"app database"})
+    assert "run `fundlyhub migrate`" in bad["app database"]
+
+
+def test_a_broker_or_a_redis_that_is_away(running: Platform) -> None:
+    scheme = running.environment["FUNDLYHUB_BROKER_URL"].partition(":")[0]
+    away = f"{scheme}://ada:{SECRET}@{DEAD_END}/"
+    status, bad, printed = health(
+        running, FUNDLYHUB_BROKER_URL=away, FUNDLYHUB_REDIS_URL=f"redis://:{SECRET}@{DEAD_END}"
+    )
+    assert (status, set(bad)) == (1, {"broker", "redis"})
+    assert bad["broker"].startswith(f"cannot reach the broker at {DEAD_END}")
+    assert bad["redis"].startswith(f"Redis at {DEAD_END} failed")
+    assert SECRET not in printed
+    assert health(running, "--role", "ingest", FUNDLYHUB_STREAMS_URL=f"redis://{DEAD_END}")[1].keys() == {"streams"}
+
+
+def test_a_broker_that_hangs_is_waited_for_in_vain_and_not_for_long(running: Platform) -> None:
+    with running.broker_held():
+        began = time.monotonic()
+        status, bad, _ = health(running, "--role", "worker", FUNDLYHUB_CONNECT_TIMEOUT="2")
+        took = time.monotonic() - began
+    assert status == 1
+    assert "broker" in bad
+    assert took < 12
+
+
+def test_a_database_that_accepts_and_then_says_nothing(running: Platform) -> None:
+    with psycopg.connect(running.dsn) as other:
+        other.execute("LOCK TABLE events.relay_cursors, events.alembic_version")  # whoever looks waits
+        began = time.monotonic()
+        status, bad, _ = health(running, "--role", "relay", FUNDLYHUB_CONNECT_TIMEOUT="2")
+        took = time.monotonic() - began
+        other.rollback()
+    assert status == 1
+    assert set(bad) == {"events database", "relay keeps up"}
+    assert took < 12
+
+
+def test_a_setting_that_is_missing_is_wrong_use(platform: Platform) -> None:
+    del platform.environment["FUNDLYHUB_BROKER_URL"]
+    done = platform.run("health", "--role", "worker")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fundlyhub: FUNDLYHUB_BROKER_URL is not set")
+
+
+def test_a_table_for_people(running: Platform) -> None:
+    done = running.run("health")
+    assert done.returncode == 0
+    assert "relay keeps up" in done.stdout
