@@ -20,7 +20,7 @@ from fundlyhub.settings import Settings, get_settings
 from tests.support.command import dsns
 from tests.support.databases import create_database, drop_database, migrated_template, settings_of
 from tests.support.elasticsearch import Peer, made_for_this_machine
-from tests.support.platform import Platform, database_dsn, fresh_broker_url
+from tests.support.platform import Platform, broker_place, database_dsn
 from tests.support.rabbitmq import RabbitNode, available
 
 _numbers = count(1)
@@ -110,11 +110,11 @@ def analytics(settings: Settings) -> Engine:
 def platform(request: pytest.FixtureRequest, dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
     """A fresh database with a fresh broker, once on Valkey and once on RabbitMQ, for real processes."""
     broker = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else valkey
-    broker_url = fresh_broker_url(broker)
-    servers = {"FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.url}
-    environment = {**dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
-    with settings_of(environment), Platform(environment, dsn, broker, tmp_path) as ready:
-        yield ready
+    with broker_place(broker) as broker_url:
+        servers = {"FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.url}
+        environment = {**dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
+        with settings_of(environment), Platform(environment, dsn, broker, tmp_path) as ready:
+            yield ready
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from tests.containers.composed import NEEDED, composed, ours, seconds
 from tests.containers.test_dockerfile import instructions
 from tests.support.databases import create_database, drop_database, settings_of
 from tests.support.make import completed
-from tests.support.platform import Process, database_dsn, fresh_broker_url, wait_until
+from tests.support.platform import Process, broker_place, database_dsn, wait_until
 from tests.support.rabbitmq import RabbitNode
 
 READY = {
@@ -88,12 +88,13 @@ def machine(postgres: Postgres, rabbitmq: RabbitNode, valkey: Valkey, tmp_path: 
     create_database(postgres, name)
     dsn = database_dsn(postgres.dsn, name)
     servers = {f"FUNDLYHUB_{branch}_DSN": dsn for branch in ("EVENTS", "APP", "ANALYTICS")}
-    servers |= {"FUNDLYHUB_BROKER_URL": fresh_broker_url(rabbitmq), "FUNDLYHUB_REDIS_URL": valkey.database_url(1)}
-    with settings_of(servers):
-        machine = Machine(servers, tmp_path)
-        yield machine
-        for process in machine.processes.values():
-            process.kill()
+    with broker_place(rabbitmq) as broker_url:
+        servers |= {"FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.database_url(1)}
+        with settings_of(servers):
+            machine = Machine(servers, tmp_path)
+            yield machine
+            for process in machine.processes.values():
+                process.kill()
     drop_database(postgres, name)
 
 

@@ -21,7 +21,7 @@ from fundlyhub.relay.routing import Batch
 from fundlyhub.settings import get_settings
 from tests.conftest import environment_of
 from tests.processing.look import ATTEMPTS, CLAIMS, LETTERS, publish
-from tests.support.platform import fresh_broker_url, wait_until
+from tests.support.platform import broker_place, wait_until
 from tests.support.processors import TABLES, TestCountProcessor
 from tests.support.rabbitmq import RabbitNode
 
@@ -79,7 +79,7 @@ class Broker:
 @pytest.fixture
 def broker(dsn: str, valkey: Valkey, rabbitmq: RabbitNode, tmp_path: Path) -> Iterator[Broker]:
     """RabbitMQ with nothing in it."""
-    with environment_of(dsn, valkey, tmp_path, FUNDLYHUB_BROKER_URL=fresh_broker_url(rabbitmq)):
+    with broker_place(rabbitmq) as url, environment_of(dsn, valkey, tmp_path, FUNDLYHUB_BROKER_URL=url):
         ready = Broker(dsn)
         yield ready
         ready.collector.close()
