@@ -12,7 +12,7 @@ from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 from fundlyhub.errors import Unavailable
-from fundlyhub.processing.queues import EXCHANGE, declare, depths, routing_key
+from fundlyhub.processing.queues import EXCHANGE, declare, depths, give_up, routing_key
 from fundlyhub.processing.tasks import describe
 from fundlyhub.relay.routing import Batch
 from fundlyhub.settings import get_settings
@@ -77,11 +77,7 @@ class Publisher:
     def close(self) -> None:
         """Give the connection up; never raises."""
         connection, self._connection, self._producer = self._connection, None, None
-        if connection is not None:
-            try:
-                connection.release()
-            except Exception:  # it is broken, most likely: that is why it is given up
-                connection.collapse()
+        give_up(connection)
 
     def _connect(self) -> Producer:
         self.close()

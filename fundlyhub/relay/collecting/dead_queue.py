@@ -7,7 +7,7 @@ from typing import Any
 from kombu import Connection, Message, Producer, Queue
 
 from fundlyhub.processing import messages
-from fundlyhub.processing.queues import DEAD_QUEUE, declare
+from fundlyhub.processing.queues import DEAD_QUEUE, declare, give_up
 from fundlyhub.settings import Settings
 
 DELIVERY_LIMIT = "delivery_limit"
@@ -37,11 +37,7 @@ class DeadQueue:
     def close(self) -> None:
         """Give the connection up; never raises."""
         connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            try:
-                connection.release()
-            except Exception:  # it is broken, most likely: that is why it is given up
-                connection.collapse()
+        give_up(connection)
 
     def _connect(self) -> Any:
         wait = self._settings.broker_timeout
