@@ -40,7 +40,7 @@ BOUNDARIES = (
     Boundary("cursor advance", "relay", "database", "^COMMIT of .*UPDATE events.relay_cursors SET seen"),
     Boundary("task receipt", "worker", "queue", "^basic.deliver ", nth=2, side="server", brokers=RABBITMQ),
     Boundary("task receipt", "worker", "queue", "^reply to BRPOP ", nth=2, side="server", brokers=VALKEY),
-    Boundary("claim", "worker", "database", "^INSERT INTO processed_events", nth=4),
+    Boundary("claim", "worker", "database", "^WITH fresh AS .*INSERT INTO processed_events", nth=4),
     Boundary("effect", "worker", "database", "^INSERT INTO chaos_effects", nth=4),
     Boundary("commit", "worker", "database", "^COMMIT of .*INSERT INTO chaos_effects", nth=2),
     Boundary("provider call", "worker", "provider", "^POST /v3/mail/send", unknown=("before", "after")),
