@@ -12,6 +12,9 @@ BIN := .venv/bin
 COMPILE := uv --no-config pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	--no-header --no-annotate
 
+# The tests start a thousand processes; without its compiled modules each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +39,8 @@ test: .venv/.installed ## Run the tests, the long ones apart; two at a time, eac
 	$(BIN)/python -m pytest -m "not chaos" -n 2 --dist loadfile $(ARGS)
 
 .PHONY: chaos
-chaos: .venv/.installed ## Run the long tests that kill servers and workers
-	$(BIN)/python -m pytest -m chaos $(ARGS)
+chaos: .venv/.installed ## Run the long tests that kill servers and workers; two at a time, as above
+	$(BIN)/python -m pytest -m chaos -n 2 --dist worksteal $(ARGS)
 
 .PHONY: reliability
 reliability: ## Run the chaos tests and write what they measured into docs/reliability.md

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from benchmarks.rows.row import Peer
 from benchmarks.stage import Stage
-from tests.support.command import ROOT
+from tests.support import ROOT
 
 FOLDER = ROOT / "benchmarks" / "peers" / "node"
 

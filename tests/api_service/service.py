@@ -6,15 +6,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from fundlyhub.embedded.ports import free_port
+from tests.support import ROOT
 from tests.support.platform import Platform, Process, wait_until
-
-ROOT = Path(__file__).parents[2]
 
 
 @contextmanager

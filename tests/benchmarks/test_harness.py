@@ -18,7 +18,8 @@ from benchmarks.rows import ROWS
 from benchmarks.stage import Failed, Place
 from benchmarks.usage import cpu_seconds, memory_mb
 from fundlyhub.settings import Settings
-from tests.support.command import ROOT, environment
+from tests.support import ROOT
+from tests.support.command import environment
 
 
 def test_the_command_line_changes_the_plan() -> None:

@@ -20,7 +20,8 @@ from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Snooze
 from tests.channels.breakers import Clock, failed
 from tests.channels.busy_door import BusyDoor, open_busy_door
-from tests.support.command import ROOT, environment
+from tests.support import ROOT
+from tests.support.command import environment
 from tests.support.platform import Process, wait_until
 
 FAILURES = Rules().failures

@@ -23,21 +23,12 @@ from tests.chaos.arena import QUEUES, Arena
 from tests.support.command import dsns
 from tests.support.databases import create_database, drop_database, migrated_template, settings_of
 from tests.support.nodes import LocalBroker, LocalWorker
-from tests.support.platform import Process, database_dsn, fresh_broker_url
-from tests.support.reliability import Record, put_into, table, write_lines
+from tests.support.platform import Process, broker_place, database_dsn
 
 _numbers = count(1)
 OURS = [pytest.param("rabbitmq", marks=pytest.mark.rabbitmq), "valkey"]
 STOCK = [pytest.param(name, marks=pytest.mark.docker) for name in ("celery_rabbitmq_broker", "celery_redis_broker")]
 HERE = Path(__file__).parent
-MEASURED: list[Record] = []
-"""Of this session, in the order of the tests."""
-
-
-@pytest.fixture
-def measured() -> list[Record]:
-    """Where a test leaves what it has measured."""
-    return MEASURED
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,21 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.chaos)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
-    """What was measured, always; as lines of JSON and in the page on reliability where that is asked for."""
-    if not MEASURED:
-        return
-    terminalreporter.section("measured")
-    terminalreporter.write(table(MEASURED))
-    if folder := os.environ.get("CHAOS_RECORDS"):
-        write_lines(MEASURED, Path(folder) / "chaos.jsonl")
-    if page := os.environ.get("RELIABILITY_PAGE"):
-        if exitstatus == 0:
-            put_into(Path(page), table(MEASURED))
-        else:
-            terminalreporter.write_line(f"{page} stays as it was: a test failed", red=True)
 
 
 def docker_answers() -> bool:
@@ -112,9 +88,9 @@ def celery_broker(request: pytest.FixtureRequest) -> Iterator[CeleryTestBroker]:
         yield request.getfixturevalue(request.param)
         return
     server = request.getfixturevalue(request.param)
-    yield CeleryTestBroker(node := LocalBroker(server, fresh_broker_url(server)))
-    node.up()
-    node.clear()
+    with broker_place(server) as url:
+        yield CeleryTestBroker(node := LocalBroker(server, url))
+        node.up()
 
 
 @pytest.fixture

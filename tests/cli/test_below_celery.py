@@ -7,7 +7,8 @@ import tomllib
 from fundlyhub.cli import celery_plugin
 from fundlyhub.cli.celery_plugin import CELERYS
 from fundlyhub.cli.commands import COMMANDS
-from tests.support.command import ROOT, fundlyhub
+from tests.support import ROOT
+from tests.support.command import fundlyhub
 
 
 def test_each_command_has_its_entry_point() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-DOCKER = Path(__file__).parents[2] / "docker"
+from tests.support import ROOT
+
+DOCKER = ROOT / "docker"
 NEEDED = {
     name: f"{name.lower().replace('_', '-')}-for-tests"
     for name in ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "VALKEY_PASSWORD", "FUNDLYHUB_SECRET_KEY", "FLOWER_PASSWORD")

@@ -12,7 +12,7 @@ import pytest
 from fundlyhub.database import METADATA
 from fundlyhub.database.engines import make_engine
 from fundlyhub.settings import BRANCHES, Settings
-from tests.support.command import ROOT
+from tests.support import ROOT
 
 # Where a schema holds more than tables, it is named here.
 FUNCTIONS = {"events.insert_events", "events.publish_event", "analytics.search_query"}

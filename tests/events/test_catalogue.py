@@ -29,6 +29,7 @@ from fundlyhub.events.payload import Payload, dropped_keys
 from fundlyhub.events.reference import catalogue_markdown
 from fundlyhub.events.schema import all_schemas, json_schema
 from fundlyhub.events.types import EventType
+from tests.support import ROOT
 
 FACTS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("catalogue_facts.json").read_bytes())
 IDS = [f"{fact['type']}-{fact['version']}" for fact in FACTS]
@@ -253,7 +254,7 @@ def test_a_schema_is_found_by_alias_and_by_the_newest_version() -> None:
 
 
 def test_the_page_of_all_events_is_up_to_date() -> None:
-    page = Path(__file__).parents[2] / "docs" / "events.md"
+    page = ROOT / "docs" / "events.md"
     assert page.read_text(encoding="utf-8") == catalogue_markdown(), (
         "run: python -m fundlyhub.events.reference > docs/events.md"
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fundlyhub.monitoring.collector import METRICS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker" / "alerts.yaml"
 PAGE = ROOT / "docs" / "metrics.md"
 NAME = re.compile(r"\bfundlyhub_\w+")

@@ -17,7 +17,7 @@ from fundlyhub.processing.settling import Report
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
 from tests.notifications.post import JOHN, ME, WELLS, Post, registered
 from tests.notifications.test_messages import update
-from tests.support.command import ROOT
+from tests.support import ROOT
 from tests.support.make import completed
 from tests.support.platform import wait_until
 from tests.support.providers import Behaviour, Fcm, SendGrid

@@ -32,7 +32,8 @@ from fundlyhub.processors.notifications.rendering import (
     texts,
 )  # fmt: skip
 from fundlyhub.processors.notifications.texts import cut
-from tests.support.command import ROOT, fundlyhub
+from tests.support import ROOT
+from tests.support.command import fundlyhub
 
 SITE = "https://site.example"
 LEAVE = "https://site.example/unsubscribe/x"

@@ -10,6 +10,7 @@ import pytest
 
 from fundlyhub import publish_events
 from fundlyhub.processing.worker.stopping import GRACE
+from tests.support.command import run
 from tests.support.make import initiated, search
 from tests.support.platform import Platform, Process, wait_until
 from tests.support.processors import TABLES
@@ -38,6 +39,12 @@ def children(process: Process) -> list[str]:
     return found.stdout.split()
 
 
+def at_work(platform: Platform) -> bool:
+    """Whether the worker says that a batch is being worked at: one that is still on its way in is not waited for."""
+    done = run("celery", ["-A", "fundlyhub", "inspect", "active", "--json"], platform.environment)
+    return "projections.test_count" in done.stdout
+
+
 def test_an_idle_worker_stops_at_once(ready: Platform) -> None:
     ready.relay()
     worker = ready.worker(FUNDLYHUB_STOP_LIMIT="60")
@@ -49,7 +56,7 @@ def test_a_worker_that_hangs_gives_its_batch_back_when_its_limit_is_over(ready: 
     publish_events([search("hang")])
     ready.relay()
     worker = ready.worker(FUNDLYHUB_STOP_LIMIT=str(LIMIT))
-    wait_until(lambda: worker.said("projections.test_count"), what="the batch")
+    wait_until(lambda: at_work(ready), what="the batch")
     assert LIMIT <= stop(worker) < LIMIT + GRACE + 10
     wait_until(lambda: not children(worker), what="the end of its children")
     ready.execute('UPDATE events.events SET payload = \'{"query": "fine"}\'')

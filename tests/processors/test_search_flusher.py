@@ -26,7 +26,7 @@ from fundlyhub.processors.projections.search_index.query import Filters, Search
 from fundlyhub.processors.projections.search_index.reading import search
 from fundlyhub.processors.projections.search_index.shapes import SHAPES
 from tests.processors.world import World
-from tests.support.command import ROOT
+from tests.support import ROOT
 from tests.support.elasticsearch import Peer
 from tests.support.make import campaign, completed
 from tests.support.platform import Platform, wait_until

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+from tests.support.nursery import Child, Start
 
 Done = subprocess.CompletedProcess[str]
 
@@ -30,12 +31,20 @@ def dsns(events: str, app: str | None = None, analytics: str | None = None) -> d
 
 def fundlyhub(*args: str, settings: Mapping[str, str], input: bytes | None = None, module: str = "fundlyhub") -> Done:
     """`fundlyhub ARGS` to its end, at most a minute."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *args],
-        env=environment(settings),
-        cwd=ROOT,
-        input=b"" if input is None else input,
-        capture_output=True,
-        timeout=60,
-    )
-    return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return run(module, args, environment(settings), input)
+
+
+def run(module: str, args: Sequence[str], variables: Mapping[str, str], input: bytes | None = None) -> Done:
+    """A module to its end, with these variables and no others.
+
+    Raises subprocess.TimeoutExpired, and ends it, when it takes longer than a minute.
+    """
+    with TemporaryDirectory() as folder:
+        stdin, stdout, stderr = (Path(folder) / name for name in ("stdin", "stdout", "stderr"))
+        stdin.write_bytes(input or b"")
+        child = Child(Start(module, args, variables, ROOT, stdin, stdout, stderr))
+        try:
+            status = child.wait(60)
+        finally:
+            child.kill()
+        return Done(child.args, status, stdout.read_text(), stderr.read_text())

@@ -78,11 +78,6 @@ class LocalBroker(LocalNode):
         if not self.alive():
             self.server.start()
 
-    def clear(self) -> None:
-        """Give up the place in it: a test leaves 31 quorum queues in RabbitMQ, and after forty tests they fill it."""
-        if isinstance(self.server, RabbitNode):
-            self.server.ctl("delete_vhost", self.url.rpartition("/")[2])
-
 
 class LocalWorker(LocalNode):
     """A worker. ``launch`` starts its process."""

@@ -22,7 +22,8 @@ from fundlyhub.verification import Report
 from fundlyhub.verification.findings import Findings
 from fundlyhub.verification.tables.replay import Replay
 from fundlyhub.verification.tables.shadow import Shadow
-from tests.support.command import ROOT, dsns, environment
+from tests.support import ROOT
+from tests.support.command import dsns, environment
 from tests.support.make import completed
 from tests.support.platform import database_dsn, wait_until
 from tests.verification.world import found, sql, verified
