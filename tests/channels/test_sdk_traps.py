@@ -257,6 +257,7 @@ def test_sixteen_threads_send_each_message_once(tmp_path: Path, caplog: pytest.L
             (twilio_at(texts.url, timeout=10), sms, texts),
         ]
         for sender, make, fake in senders:
+            fake.always = Behaviour(slow=0.05)
             references = [f"n-{number}" for number in range(64)]
             with nothing_private(caplog, sender), ThreadPoolExecutor(16) as pool:
                 identities = list(pool.map(lambda one, s=sender, m=make: s.send(m(one)), references))

@@ -112,6 +112,7 @@ def claims(service: Mapping[str, Any]) -> set[str]:
     return {name for (name,) in rows}
 
 
+@pytest.mark.chaos
 @pytest.mark.rabbitmq
 @pytest.mark.timeout(300)
 def test_every_service_starts_works_is_healthy_and_ends_in_time(machine: Machine) -> None:

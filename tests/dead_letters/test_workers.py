@@ -98,6 +98,7 @@ def test_replaying_what_was_applied_changes_nothing_and_says_so(ready: Platform)
     assert ready.value("SELECT state FROM events.dead_letters") == "resolved"
 
 
+@pytest.mark.chaos
 def test_a_kill_between_commit_and_broker_is_healed_by_the_sweep(ready: Platform) -> None:
     ids = dead(ready, "permanent", "permanent")
     ready.execute(MEND, 0)
@@ -111,6 +112,7 @@ def test_a_kill_between_commit_and_broker_is_healed_by_the_sweep(ready: Platform
     assert ready.value("SELECT count(*) FROM events.attempts") == 0
 
 
+@pytest.mark.chaos
 def test_messages_of_a_replay_that_are_lost_are_sent_again(ready: Platform) -> None:
     ids = dead(ready, *["permanent"] * 5)
     ready.execute(MEND, 0)

@@ -85,6 +85,7 @@ def but_zeros(found: Numbers, name: str) -> Numbers:
     return {key: value for key, value in found.items() if key[0] == name and value}
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(240)
 def test_numbers_are_the_tables_own_though_workers_die(ready: Platform) -> None:
     publish_events([*(initiated() for _ in range(EVENTS)), *(completed() for _ in range(20))])

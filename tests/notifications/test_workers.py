@@ -52,6 +52,7 @@ def states(platform: Platform) -> dict[str, int]:
     return dict(platform.value(f"SELECT coalesce(jsonb_object_agg(state, n), '{{}}') FROM ({counted}) AS counted"))
 
 
+@pytest.mark.chaos
 def test_a_worker_that_is_killed_in_the_call_mails_nobody_twice(platform: Platform, provider: SendGrid) -> None:
     provider.always = Behaviour(slow=60)
     worker = platform.worker("notifications", FUNDLYHUB_CALL_TIMEOUT="50")
@@ -106,6 +107,7 @@ def outage(platform: Platform, provider: SendGrid, mails: int, *, probes: int, w
     assert len(copies) == mails
 
 
+@pytest.mark.chaos
 def test_an_outage_with_300_mails_waiting_loses_none_and_is_not_stormed(platform: Platform, provider: SendGrid) -> None:
     outage(platform, provider, 300, probes=2, workers=1)
 

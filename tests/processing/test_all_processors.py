@@ -50,6 +50,7 @@ def kill_in_mid_run(platform: Platform, kills: int, events: int) -> None:
     assert platform.value("SELECT count(*) FROM events.dead_letters") == 0
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_everything_is_right_after_three_kills_in_mid_run(platform: Platform) -> None:
     kill_in_mid_run(platform, kills=3, events=3_000)

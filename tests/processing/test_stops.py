@@ -64,6 +64,7 @@ def test_a_worker_that_hangs_gives_its_batch_back_when_its_limit_is_over(ready: 
     ready.wait_applied("test_count", 1)
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(240)
 def test_a_worker_stops_although_its_broker_is_silent(ready: Platform) -> None:
     """The broker's processes are held, as a machine that hangs holds them: connections stay open, nobody answers."""
@@ -79,6 +80,7 @@ def test_a_worker_stops_although_its_broker_is_silent(ready: Platform) -> None:
     assert ready.value("SELECT count(*) FROM analytics.test_effects WHERE processor = 'test_slow'") == 200
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(240)
 def test_a_worker_stops_although_its_broker_is_gone(ready: Platform) -> None:
     publish_events(initiated() for _ in range(200))

@@ -66,7 +66,14 @@ def test_all_that_a_process_holds_is_done_before_rabbitmq_takes_it_back() -> Non
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("word", ["hang", "hang in sql", "hang in a lock"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        pytest.param("hang", marks=pytest.mark.chaos),
+        "hang in sql",
+        pytest.param("hang in a lock", marks=pytest.mark.chaos),
+    ],
+)
 def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform, word: str) -> None:
     published = publish_events(search(word) for word in ("fine", word, "fine"))
     # As if four of its five attempts had been made: the limits alone take their time.

@@ -68,6 +68,7 @@ def test_totals_are_exact_after_twenty_kills_in_mid_batch(ready: Platform) -> No
     assert ready.value(EFFECTS, "test_count") == 10_000
 
 
+@pytest.mark.chaos
 def test_a_killed_child_loses_and_doubles_nothing(ready: Platform) -> None:
     publish_events(initiated() for _ in range(1_500))
     ready.relay()
@@ -80,6 +81,7 @@ def test_a_killed_child_loses_and_doubles_nothing(ready: Platform) -> None:
     exactly_once(ready, "test_slow", 1_500)
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(240)
 def test_an_event_that_kills_its_worker_is_dead_and_its_batch_is_applied(ready: Platform) -> None:
     words = ["fine"] * 99
@@ -103,6 +105,7 @@ def test_a_retry_comes_back_after_its_wait(ready: Platform) -> None:
     exactly_once(ready, "test_count", 1)
 
 
+@pytest.mark.chaos
 def test_every_queue_purged_in_mid_run_is_healed_by_the_sweep(ready: Platform) -> None:
     ready.relay()
     publish_events(initiated() for _ in range(1_000))
@@ -118,6 +121,7 @@ def test_every_queue_purged_in_mid_run_is_healed_by_the_sweep(ready: Platform) -
     exactly_once(ready, "test_slow", 1_500)
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(240)
 def test_a_broker_replaced_by_an_empty_one_is_healed_by_the_sweep(ready: Platform) -> None:
     ready.relay()

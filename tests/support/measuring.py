@@ -52,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     """What was measured, always; as lines of JSON and in the page on reliability where that is asked for."""
     measured = config.stash[MEASURED]
     records = [record for _, record in sorted(measured, key=lambda pair: pair[0])]
-    if not records:
+    if not records or hasattr(config, "workeroutput"):  # one of several has but a part, and knows of its own failures
         return
     terminalreporter.section("measured")
     terminalreporter.write(table(records))

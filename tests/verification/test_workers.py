@@ -33,6 +33,7 @@ def verify(platform: Platform, *options: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(400)
 def test_nothing_is_found_while_workers_are_at_work_and_nothing_afterwards(ready: Platform) -> None:
     ready.relay()
@@ -89,6 +90,7 @@ def test_a_purge_is_named_and_repaired(ready: Platform) -> None:
     assert claims(get_settings(), list(PROCESSORS), tally.wanted) == tally.effects
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(400)
 def test_positions_that_were_given_out_again_are_repaired_too(ready: Platform) -> None:
     """The log lost its tail, and other events took its place: their claims are those of the events that are gone."""
