@@ -59,7 +59,7 @@ class Place:
 
     def start(self, name: str, argv: list[str], **variables: str) -> Process:
         """A process that works here."""
-        process = Process(name, argv, {**self.environment, **variables}, self.folder)
+        process = Process(name, argv, {**self.environment, **variables}, self.folder, fresh=True)
         self.processes.append(process)
         return process
 

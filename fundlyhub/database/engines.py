@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from fundlyhub.database.faults import parsed_dsn, unavailable
+from fundlyhub.database.pinging import watch
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
 
 WATCH = 2.0
@@ -77,11 +78,12 @@ def make_engine(branch: Branch, settings: Settings, *, pooled: bool = True) -> E
         return psycopg.connect(dsn, **connection_options(settings, branch))
 
     pool: dict[str, Any] = (
-        {"pool_size": 2, "max_overflow": 10, "pool_pre_ping": True, "pool_recycle": 1800}
-        if pooled
-        else {"poolclass": NullPool}
+        {"pool_size": 2, "max_overflow": 10, "pool_recycle": 1800} if pooled else {"poolclass": NullPool}
     )
-    return create_engine("postgresql+psycopg://", creator=creator, hide_parameters=True, **pool)
+    engine = create_engine("postgresql+psycopg://", creator=creator, hide_parameters=True, **pool)
+    if pooled:
+        watch(engine)
+    return engine
 
 
 def dispose_engines(*, close: bool = False) -> None:

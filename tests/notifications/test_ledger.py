@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications import ledger
-from fundlyhub.processors.notifications.ledger import Hold, Key, Planned, Row
+from fundlyhub.processors.notifications.ledger import Hold, Key, Planned, Row, Wanted
 from fundlyhub.settings import Settings
 
 KEY = Key(UUID(int=1), "email", "welcome")
@@ -38,16 +38,16 @@ def now(db: Connection) -> Row:
 def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Hold:
     """The hold of a worker that got it."""
     hold = Hold(row.id, uuid4())
-    assert ledger.take(db, hold, "sendgrid", lease, again=again, replayed_after=after)
+    assert ledger.take(db, [Wanted(hold, again, after)], "sendgrid", lease) == {row.id}
     return hold
 
 
 def refused(db: Connection, row: Row, *, again: bool = True, after: datetime | None = None) -> bool:
-    return not ledger.take(db, Hold(row.id, uuid4()), "sendgrid", 60, again=again, replayed_after=after)
+    return not ledger.take(db, [Wanted(Hold(row.id, uuid4()), again, after)], "sendgrid", 60)
 
 
 def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
-    ledger.sent(db, taken(db, row), "m1")
+    ledger.sent(db, {taken(db, row): "m1"})
     ledger.plan(db, KEY, 1, True, [Planned("ada", None, "opted out", None), Planned("ben", None, "no address", None)])
     assert now(db).state == "sent"
     assert ledger.read(db, KEY, ["ben"])["ben"].state == "skipped"
@@ -67,14 +67,14 @@ def test_who_has_lost_a_message_releases_and_ends_nothing(db: Connection, row: R
     owner = taken(db, row)
     ledger.release(db, lost, "503", 0)
     ledger.end(db, lost, "failed", "late", NOW)
-    ledger.sent(db, lost, "late")
+    ledger.sent(db, {lost: "late"})
     assert now(db).state == "sending"
-    ledger.sent(db, owner, "m1")
+    ledger.sent(db, {owner: "m1"})
     assert now(db).state == "sent"
 
 
 def test_what_is_sent_or_skipped_is_never_taken_again_not_even_by_a_replay(db: Connection, row: Row) -> None:
-    ledger.sent(db, taken(db, row), "m1")
+    ledger.sent(db, {taken(db, row): "m1"})
     assert refused(db, row, after=datetime.max.replace(tzinfo=UTC))
     ledger.plan(db, KEY, 1, True, [Planned("ben", None, "opted out", None)])
     assert refused(db, ledger.read(db, KEY, ["ben"])["ben"], after=datetime.max.replace(tzinfo=UTC))
@@ -99,7 +99,7 @@ def test_a_released_message_waits(db: Connection, row: Row) -> None:
 def test_a_webhook_that_was_quicker_than_the_answer_stays(db: Connection, row: Row) -> None:
     hold = taken(db, row)
     db.exec_driver_sql("UPDATE notifications SET state = 'delivered', provider_message_id = 'm0'")
-    ledger.sent(db, hold, None)
+    ledger.sent(db, {hold: None})
     assert now(db).state == "delivered"
     ledger.release(db, hold, "503", 0)
     assert now(db).state == "delivered"

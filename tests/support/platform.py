@@ -74,13 +74,15 @@ def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str =
 
 
 class Process:
-    """A child in a session of its own, with its log in a file."""
+    """A child in a session of its own, with its log in a file. ``fresh`` is one with an interpreter of its own."""
 
-    def __init__(self, name: str, argv: list[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, name: str, argv: list[str], environment: Mapping[str, str], folder: Path, *, fresh: bool = False
+    ) -> None:
         self.log = folder / f"{name}-{uuid4().hex[:6]}.log"
         self.log.touch()
         self.popen: subprocess.Popen[bytes] | Child
-        if can_bear(argv, environment):
+        if can_bear(argv, environment) and not fresh:
             nothing = Path(os.devnull)
             self.popen = Child(Start(argv[2], argv[3:], environment, Path.cwd(), nothing, self.log, self.log))
             return

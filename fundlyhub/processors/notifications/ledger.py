@@ -1,7 +1,8 @@
 """The ledger: one row per message, written before anything is sent, and how a row changes hands.
 
 A row is taken by a conditional update with a token and a lease, committed before the call; it is settled by that
-token. Times are the server's, so that no worker's clock decides on a lease.
+token. Several rows are taken or settled in the order of their ids: two workers never wait for each other in a ring.
+Times are the server's, so that no worker's clock decides on a lease.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from sqlalchemy import Connection
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
 
-_PLAN = """
+_ROW = """
+    recipient, id, state, sent_at IS NOT NULL, changed_at,
+    extract(epoch FROM not_before - clock_timestamp())::float8,
+    extract(epoch FROM lease_until - clock_timestamp())::float8
+"""
+_PLAN = f"""
     INSERT INTO notifications (event_id, position, channel, recipient, template, user_id, transactional, state, reason,
                                not_before)
     SELECT %(event_id)s, %(position)s, %(channel)s, recipient, %(template)s, user_id, %(transactional)s,
@@ -26,32 +32,45 @@ _PLAN = """
         AS given(recipient, user_id, reason, not_before)
     ORDER BY recipient COLLATE "C"
     ON CONFLICT (event_id, channel, recipient, template) DO NOTHING
-"""
-_READ = """
-    SELECT recipient, id, state, sent_at IS NOT NULL, changed_at,
-           extract(epoch FROM not_before - clock_timestamp())::float8,
-           extract(epoch FROM lease_until - clock_timestamp())::float8
-    FROM notifications
+    RETURNING {_ROW}
+"""  # noqa: S608  # our own text
+_READ = f"""
+    SELECT {_ROW} FROM notifications
     WHERE event_id = %(event_id)s AND channel = %(channel)s AND template = %(template)s
       AND recipient = ANY (%(recipients)s::text[])
-"""
-# Whoever takes a message has it alone: a second worker finds another state, or a lease that still runs.
+"""  # noqa: S608
+# Whoever takes a message has it alone: a second worker finds another state, a lease that still runs, or a locked row.
 _TAKE = """
-    UPDATE notifications
-    SET state = 'sending', token = %(token)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
+    WITH ours AS (
+        SELECT message.id, given.token
+        FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(again)s::boolean[], %(replayed_after)s::timestamptz[])
+             AS given(id, token, again, replayed_after)
+        JOIN notifications AS message USING (id)
+        WHERE message.state = 'queued'
+           OR (message.state = 'sending' AND message.lease_until < clock_timestamp() AND given.again)
+           OR (message.state IN ('failed', 'unknown') AND message.changed_at <= given.replayed_after)
+        ORDER BY message.id FOR UPDATE OF message SKIP LOCKED
+    )
+    UPDATE notifications AS message
+    SET state = 'sending', token = ours.token, lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
         tries = tries + 1, provider = %(provider)s, reason = NULL, changed_at = clock_timestamp()
-    WHERE id = %(id)s AND (state = 'queued'
-        OR (state = 'sending' AND lease_until < clock_timestamp() AND %(again)s)
-        OR (state IN ('failed', 'unknown') AND changed_at <= %(replayed_after)s))
+    FROM ours WHERE message.id = ours.id
+    RETURNING message.id
 """
 # A provider's webhook may have been quicker, and then knows more.
 _SENT = """
-    UPDATE notifications
+    WITH ours AS (
+        SELECT message.id, given.message_id
+        FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(message_ids)s::text[]) AS given(id, token, message_id)
+        JOIN notifications AS message USING (id, token)
+        ORDER BY message.id FOR UPDATE OF message
+    )
+    UPDATE notifications AS message
     SET state = CASE WHEN state IN ('sending', 'unknown') THEN 'sent' ELSE state END, lease_until = NULL,
         reason = CASE WHEN state IN ('sending', 'unknown') THEN NULL ELSE reason END,
-        provider_message_id = coalesce(%(message_id)s, provider_message_id), sent_at = clock_timestamp(),
+        provider_message_id = coalesce(ours.message_id, provider_message_id), sent_at = clock_timestamp(),
         changed_at = clock_timestamp()
-    WHERE id = %(id)s AND token = %(token)s
+    FROM ours WHERE message.id = ours.id
 """
 _RELEASE = """
     UPDATE notifications
@@ -120,8 +139,19 @@ class Hold:
     token: UUID
 
 
-def plan(db: Connection, key: Key, position: int, transactional: bool, planned: Sequence[Planned]) -> None:
-    """Write these messages down; those that are there stay as they are."""
+class Wanted(NamedTuple):
+    """A message that we would send.
+
+    ``again`` allows to take one that a dead worker was sending, ``replayed_after`` one that had failed by then.
+    """
+
+    hold: Hold
+    again: bool
+    replayed_after: datetime | None
+
+
+def plan(db: Connection, key: Key, position: int, transactional: bool, planned: Sequence[Planned]) -> dict[str, Row]:
+    """Write these messages down, and say where each stands: those that were there stay as they are."""
     given = {
         **key._asdict(),
         "position": position,
@@ -131,7 +161,9 @@ def plan(db: Connection, key: Key, position: int, transactional: bool, planned: 
         "reasons": [one.skip for one in planned],
         "not_before": array(one.not_before for one in planned),
     }
-    db.exec_driver_sql(_PLAN, given)
+    rows = {row[0]: Row(*row) for row in db.exec_driver_sql(_PLAN, given)}
+    there = [one.recipient for one in planned if one.recipient not in rows]
+    return rows | read(db, key, there) if there else rows
 
 
 def read(db: Connection, key: Key, recipients: Collection[str]) -> dict[str, Row]:
@@ -140,23 +172,27 @@ def read(db: Connection, key: Key, recipients: Collection[str]) -> dict[str, Row
     return {row[0]: Row(*row) for row in rows}
 
 
-def take(
-    db: Connection, hold: Hold, provider: str, lease: float, *, again: bool, replayed_after: datetime | None
-) -> bool:
-    """Make a message ours for the length of a lease in seconds; False when somebody else was quicker.
-
-    ``again`` allows to take one that a dead worker was sending, ``replayed_after`` one that had failed by then.
-    """
+def take(db: Connection, wanted: Sequence[Wanted], provider: str, lease: float) -> set[UUID]:
+    """Make messages ours for the length of a lease in seconds; the ids of those that nobody was quicker to take."""
     given = {
-        "id": hold.id, "token": hold.token, "lease": lease, "provider": provider, "again": again,
-        "replayed_after": replayed_after,
-    }  # fmt: skip
-    return db.exec_driver_sql(_TAKE, given).rowcount == 1
+        "ids": [one.hold.id for one in wanted],
+        "tokens": [one.hold.token for one in wanted],
+        "again": [one.again for one in wanted],
+        "replayed_after": array(one.replayed_after for one in wanted),
+        "lease": lease,
+        "provider": provider,
+    }
+    return {id for (id,) in db.exec_driver_sql(_TAKE, given)}
 
 
-def sent(db: Connection, hold: Hold, message_id: str | None) -> None:
-    """The provider has accepted it."""
-    db.exec_driver_sql(_SENT, {"id": hold.id, "token": hold.token, "message_id": message_id})
+def sent(db: Connection, accepted: Mapping[Hold, str | None]) -> None:
+    """The provider has accepted them, under the message ids that it has given."""
+    given = {
+        "ids": [hold.id for hold in accepted],
+        "tokens": [hold.token for hold in accepted],
+        "message_ids": list(accepted.values()),
+    }
+    db.exec_driver_sql(_SENT, given)
 
 
 def release(db: Connection, hold: Hold, reason: str, seconds: float) -> None:

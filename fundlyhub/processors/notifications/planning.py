@@ -107,10 +107,10 @@ class Planner:
         self.finished = True
         return []
 
-    def _plan(self, db: Connection, planned: Sequence[Planned]) -> None:
+    def _plan(self, db: Connection, planned: Sequence[Planned]) -> dict[str, Row]:
         position = self._delivery.event.position
         assert position is not None
-        ledger.plan(db, self._key, position, self._notice.transactional, planned)
+        return ledger.plan(db, self._key, position, self._notice.transactional, planned)
 
     def _followers(self, db: Connection, story: Story) -> list[Person]:
         """The next chunk of followers: first those whose messages an earlier run has left open, then new ones."""
@@ -136,7 +136,8 @@ class Planner:
         addresses = [copy.address for copy in copies if copy.address]
         suppressed = people.suppressed(db, self._channel, addresses, self._secret)
         users = [person.user_id for person in persons if person.user_id]
-        recent = ledger.recent(db, self._channel, users, now - timedelta(hours=1))
+        limited = users and not self._notice.transactional
+        recent = ledger.recent(db, self._channel, users, now - timedelta(hours=1)) if limited else {}
         planned = []
         for copy in copies:
             verdict = judge(
@@ -144,8 +145,7 @@ class Planner:
                 recent.get(copy.person.user_id, 0) if copy.person.user_id else 0, now,
             )  # fmt: skip
             planned.append(Planned(copy.recipient, copy.person.user_id, *verdict))
-        self._plan(db, planned)
-        rows = ledger.read(db, self._key, [copy.recipient for copy in copies])
+        rows = self._plan(db, planned)
         return [
             Letter(self._notice, self._channel, self._delivery, rows[copy.recipient], copy.person, copy.address, facts)
             for copy in copies

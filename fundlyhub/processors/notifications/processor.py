@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar
@@ -51,18 +51,10 @@ class _Notifications(NotificationProcessor):
         return [Planner(notice, self.channel, delivery, get_settings()) for notice in notices]
 
     def _send(self, letters: Sequence[Letter]) -> Iterator[tuple[Letter, Exception | None]]:
-        """Send letters side by side, as many at once as the channel's door lets through."""
-        if not letters:
-            return
-        sending = Sending(self.door(), get_engine("app"), get_settings())
-        futures = [_pool(self.channel).submit(_guarded, sending, letter) for letter in letters]
-        try:
-            for letter, future in zip(letters, futures, strict=True):
-                yield letter, future.result()
-        finally:  # a stop or an outage: what has begun comes to its end, what has not stays in the ledger
-            for future in futures:
-                future.cancel()
-            wait(futures)
+        """Send letters, and say what is left of each."""
+        if letters:
+            sending = Sending(self.door(), _pool(self.channel), get_engine("app"), get_settings())
+            yield from sending.send(letters)
 
 
 def _planned(planner: Planner, errors: Mapping[UUID, list[Exception]]) -> list[Letter]:
@@ -75,16 +67,6 @@ def _planned(planner: Planner, errors: Mapping[UUID, list[Exception]]) -> list[L
         planner.finished = True
         errors[planner.event_id].append(error)
         return []
-
-
-def _guarded(sending: Sending, letter: Letter) -> Exception | None:
-    """A letter's own fault stays its own."""
-    try:
-        return sending.send(letter)
-    except Exception as error:
-        if is_outage(error):
-            raise
-        return error
 
 
 @cache

@@ -1,10 +1,12 @@
-"""One message through its door: taken in the ledger, handed to the provider, settled by what it answered."""
+"""Messages through their door: taken in the ledger, handed to the provider, settled by what it answered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -17,7 +19,7 @@ from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, Snooze, Transient, describe
 from fundlyhub.processors.hashing import unsubscribe_url
 from fundlyhub.processors.notifications import ledger, people
-from fundlyhub.processors.notifications.ledger import Hold
+from fundlyhub.processors.notifications.ledger import Hold, Wanted
 from fundlyhub.processors.notifications.planning import Letter
 from fundlyhub.processors.notifications.rendering import Reader, render
 from fundlyhub.processors.notifications.verdict import next_step
@@ -26,15 +28,51 @@ from fundlyhub.settings import Settings
 UNKNOWN = "outcome unknown"
 
 
-class Sending:
-    """Sends letters of one channel. Used by several threads at once."""
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A letter that is written, and the hold on it that we ask for."""
 
-    def __init__(self, door: Door[Message], engine: Engine, settings: Settings) -> None:
-        self._door, self._settings = door, settings
+    letter: Letter
+    message: Message = field(repr=False)
+    wanted: Wanted
+
+
+class Sending:
+    """Sends letters of one channel, as many side by side as its door lets through.
+
+    Those are taken in one statement and settled in one, so that ``pool``'s threads do nothing but call. A worker that
+    is killed leaves no more of them in doubt than were being called.
+    """
+
+    def __init__(self, door: Door[Message], pool: ThreadPoolExecutor, engine: Engine, settings: Settings) -> None:
+        self._door, self._pool, self._settings = door, pool, settings
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def send(self, letter: Letter) -> Exception | None:
-        """What is left to say of a letter: nothing when it is settled, else why not. Raises outages of the database."""
+    def send(self, letters: Sequence[Letter]) -> Iterator[tuple[Letter, Exception | None]]:
+        """What is left to say of each letter: nothing when it is settled, else why not. Raises outages of the database.
+
+        A stop or an outage lets the calls that have begun come to their end; what has not begun stays in the ledger.
+        """
+        for first in range(0, len(letters), self._door.limit):
+            yield from self._send(letters[first : first + self._door.limit])
+
+    def _send(self, letters: Sequence[Letter]) -> Iterator[tuple[Letter, Exception | None]]:
+        ready = []
+        for letter in letters:
+            found = self._prepare(letter)
+            if isinstance(found, _Ready):
+                ready.append(found)
+            else:
+                yield letter, found
+        lease = self._settings.notification_lease
+        taken = self._take([one.wanted for one in ready], lease) if ready else set()
+        for one in ready:
+            if one.wanted.hold.id not in taken:
+                yield one.letter, Snooze(f"{one.letter.notice.template}: another worker has it", seconds=lease)
+        yield from self._hand_over([one for one in ready if one.wanted.hold.id in taken])
+
+    def _prepare(self, letter: Letter) -> _Ready | Exception | None:
+        """What is to be handed over, or what is left to say. A letter's own fault stays its own."""
         again = letter.notice.if_unknown(letter.channel) == "send again"
         replayed_after = letter.delivery.replayed_after
         step = next_step(letter.row, again=again, replayed_after=replayed_after)
@@ -51,36 +89,59 @@ class Sending:
                 return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN}")
         try:
             self._door.check()
-            message = compose(letter, self._settings)
-        except Snooze as error:
+            return _Ready(letter, compose(letter, self._settings), Wanted(hold, again, replayed_after))
+        except Exception as error:
             return error
-        provider, lease = self._door.provider, self._settings.notification_lease
-        with self._engine.connect() as db:
-            taken = ledger.take(db, hold, provider, lease, again=again, replayed_after=replayed_after)
-        if not taken:
-            return Snooze(f"{letter.notice.template}: another worker has it", seconds=lease)
-        return self._hand_over(letter, message, hold)
 
-    def _hand_over(self, letter: Letter, message: Message, hold: Hold) -> Exception | None:
-        """The call, without a transaction, and what the ledger is told of it."""
+    def _take(self, wanted: Sequence[Wanted], lease: float) -> set[UUID]:
+        with self._engine.connect() as db:
+            return ledger.take(db, wanted, self._door.provider, lease)
+
+    def _hand_over(self, ready: Sequence[_Ready]) -> Iterator[tuple[Letter, Exception | None]]:
+        """The calls, without a transaction, and what the ledger is told of them."""
+        calls = [self._pool.submit(self._door.send, one.message) for one in ready]
         try:
-            message_id = self._door.send(message)
-        except AddressGone:
-            self._write(lambda db: people.forget(db, letter.channel, letter.address, self._settings.secret))
-            self._write(lambda db: ledger.end(db, hold, "skipped", "address gone", _now()))
+            wait(calls)
+        finally:
+            for call in calls:
+                call.cancel()
+            wait(calls)
+            errors = self._settle(ready, calls)
+        for one, error in zip(ready, errors, strict=True):
+            yield one.letter, error
+
+    def _settle(self, ready: Sequence[_Ready], calls: Sequence[Future[str | None]]) -> list[Exception | None]:
+        """Those that were accepted together and first; then each of the others, of which there are few."""
+        answered = [(one, call) for one, call in zip(ready, calls, strict=True) if not call.cancelled()]
+        accepted = {one.wanted.hold: call.result() for one, call in answered if call.exception() is None}
+        if accepted:
+            self._write(lambda db: ledger.sent(db, accepted))
+        return [self._settle_one(one, call) for one, call in zip(ready, calls, strict=True)]
+
+    def _settle_one(self, one: _Ready, call: Future[str | None]) -> Exception | None:
+        letter, hold = one.letter, one.wanted.hold
+        if call.cancelled():  # a stop came first
+            self._write(lambda db: ledger.release(db, hold, "stopped before it was sent", 0.0))
             return None
-        except Permanent as error:
-            reason = describe(error)
-            self._write(lambda db: ledger.end(db, hold, "failed", reason, _now()))
-            return error
-        except (Snooze, Transient) as error:
-            seconds, reason = error.seconds if isinstance(error, Snooze) else 0.0, describe(error)
-            self._write(lambda db: ledger.release(db, hold, reason, seconds))
-            return error
-        except Exception as error:  # ours or the SDK's fault: nobody knows how far it came
-            return self._unknown(letter, hold, error)
-        self._write(lambda db: ledger.sent(db, hold, message_id))
-        return None
+        match call.exception():
+            case None:
+                return None
+            case AddressGone():
+                self._write(lambda db: people.forget(db, letter.channel, letter.address, self._settings.secret))
+                self._write(lambda db: ledger.end(db, hold, "skipped", "address gone", _now()))
+                return None
+            case Permanent() as error:
+                reason = describe(error)
+                self._write(lambda db: ledger.end(db, hold, "failed", reason, _now()))
+                return error
+            case Snooze() | Transient() as error:
+                seconds, reason = error.seconds if isinstance(error, Snooze) else 0.0, describe(error)
+                self._write(lambda db: ledger.release(db, hold, reason, seconds))
+                return error
+            case Exception() as error:  # ours or the SDK's fault: nobody knows how far it came
+                return self._unknown(letter, hold, error)
+            case error:
+                raise error
 
     def _unknown(self, letter: Letter, hold: Hold, error: Exception) -> Exception:
         """The template's policy on a message that may have gone out."""
