@@ -125,6 +125,7 @@ async def refund(body: NewRefund, correlation: Correlation = None) -> dict[str, 
         payload = DonationRefunded(
             donation_id=donation.id, original_amount=donation.amount, refund_amount=body.amount, reason=body.reason,
             refund_transaction_id=f"re_{uuid4().hex}", initiated_by=body.initiated_by,
+            campaign_id=donation.campaign_id,  # nobody has to know it; pages that listen do
         )  # fmt: skip
         await publish_event_async(payload, session=session, correlation_id=correlation)
         donation.refunded += body.amount

@@ -9,18 +9,29 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from examples.api_service.database import analytics
+from fundlyhub.settings import get_settings
 
-PAUSE = 0.25
-"""Seconds between two looks at the numbers."""
+CHANNELS = ("events:donation.completed", "events:donation.refunded")
+"""Streams of the relay's mirror: FUNDLYHUB_MIRROR has to choose these types, or numbers move after a SILENCE only."""
 SILENCE = 15.0
-"""Seconds without news after which a reader gets a sign of life: proxies end connections that say nothing."""
+"""Seconds after which a page hears from us whatever happens: proxies end connections that say nothing."""
+PATIENCE = 10.0
+"""Seconds that the projection is waited for: no worker may be up, and an event may be a dead letter."""
+PAUSE = 0.05
+"""Seconds between two looks."""
 
 STATS = text("""
     SELECT currency, total_raised, donation_count, average_donation, unique_donors, largest_donation, refund_count
     FROM campaign_stats_projection WHERE campaign_id = :campaign ORDER BY currency
+""")
+# The claims: each is committed together with what the event did to the numbers.
+APPLIED = text("""
+    SELECT count(*) FROM processed_events WHERE processor = 'campaign_stats' AND position = ANY(:positions)
 """)
 
 
@@ -31,18 +42,53 @@ async def read_stats(campaign: UUID) -> list[dict[str, Any]]:
 
 
 async def changes(campaign: UUID) -> AsyncIterator[list[dict[str, Any]] | None]:
-    """The numbers at once, and again each time that they have changed; None after a long silence.
+    """The numbers at once, and again each time that they have changed; None when there was nothing new to tell."""
+    told = None
+    async for positions in news(campaign):
+        await applied(positions)
+        now = await read_stats(campaign)
+        yield now if now != told else None
+        told = now
 
-    All that a page is told comes from here: another source of news takes the place of this one function.
+
+async def news(campaign: UUID) -> AsyncIterator[set[int]]:
+    """Positions of events that concern a campaign, as the mirror tells of them; none at first and after a SILENCE.
+
+    It ends when Redis does not answer: the browser connects again after a moment, and begins with what is true then.
     """
-    told, spoke = None, time.monotonic()
-    while True:
-        if (now := await read_stats(campaign)) != told:
-            told, spoke = now, time.monotonic()
-            yield now
-        elif time.monotonic() - spoke > SILENCE:
+    yield set()
+    try:
+        async with Redis.from_url(get_settings().streams, decode_responses=True, socket_timeout=2 * SILENCE) as redis:
+            seconds, _ = await redis.time()
+            # From a little earlier on: what was mirrored just now may not have been in the first numbers.
+            seen: dict[Any, Any] = dict.fromkeys(CHANNELS, f"{int(1_000 * (seconds - PATIENCE))}-0")
             spoke = time.monotonic()
-            yield None
+            while True:
+                found: Any = await redis.xread(seen, block=int(1_000 * SILENCE))
+                positions: set[int] = set()
+                for channel, entries in found:
+                    seen[channel] = entries[-1][0]
+                    positions |= {int(event["position"]) for _, event in entries if concerns(event, campaign)}
+                if positions or time.monotonic() - spoke >= SILENCE:
+                    yield positions
+                    spoke = time.monotonic()
+                await asyncio.sleep(PAUSE)
+    except RedisError:
+        return
+
+
+def concerns(event: dict[str, str], campaign: UUID) -> bool:
+    """Whether a mirrored event is about a campaign. The payload holds what the mirror shows of it, ids and amounts."""
+    return bool(json.loads(event["payload"]).get("campaignId") == str(campaign))
+
+
+async def applied(positions: set[int]) -> None:
+    """Wait until the projection has these events: the mirror tells of an event when it is sent to the workers."""
+    end = time.monotonic() + PATIENCE
+    while positions and time.monotonic() < end:
+        async with analytics.connect() as db:
+            if await db.scalar(APPLIED, {"positions": list(positions)}) == len(positions):
+                return
         await asyncio.sleep(PAUSE)
 
 

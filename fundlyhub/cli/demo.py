@@ -54,9 +54,11 @@ def command(
     configure(logging.WARNING)
     settings = get_settings()
     folder = (data_dir or settings.data_dir / "demo").resolve()
-    parts = [part for part in DEFAULT_PARTS if keep or part != "flower"]  # nobody would have the time to look
+    # Nothing comes by streams, and what lies in a given server's is not the demo's; Flower nobody would have time for.
+    parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part != "flower")]
     settings = settings.model_copy(update={"data_dir": folder})
-    stack = Stack(settings, only=parts, variables=FILES, on_death=_tell_of_death)
+    variables = {**FILES, **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {})}
+    stack = Stack(settings, only=parts, variables=variables, on_death=_tell_of_death)
     stack.take_folder()
     _empty(folder)
     with stack, _Display() as display:

@@ -27,7 +27,7 @@ _URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @json_option
 def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: bool) -> None:
-    """Start PostgreSQL, Valkey, relay, worker and Flower, and keep them running until Ctrl-C or SIGTERM.
+    """Start PostgreSQL, Valkey, relay, ingest, worker and Flower, and keep them running until Ctrl-C or SIGTERM.
 
     Servers that FUNDLYHUB_* settings name are used and not started. What dies is started again. Flower needs its
     extra, `fundlyhub[flower]`.
@@ -44,7 +44,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
         if stack.has_databases:
             stack.migrate()
         if not stop.is_set():
-            click.echo("Starting relay and worker ...", err=True)
+            click.echo("Starting relay, ingest and worker ...", err=True)
             stack.start_services()
         found = addresses(stack)
         if as_json:

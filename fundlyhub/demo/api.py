@@ -13,6 +13,8 @@ from fundlyhub.errors import WrongUse
 
 CHECKOUT = Path(__file__).parents[2]
 MODULE = "examples.api_service.app"
+MIRROR = "donation.completed,donation.refunded"
+"""What its page listens to."""
 
 
 def require() -> None:

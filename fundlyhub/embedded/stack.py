@@ -1,4 +1,4 @@
-"""The whole platform on one machine: the servers that no setting names, migrations, relay and worker."""
+"""The whole platform on one machine: the servers that no setting names, migrations, relay, ingest and worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.settings import BRANCHES, Settings
 
-PARTS = ("postgres", "valkey", "relay", "worker", "flower")
+PARTS = ("postgres", "valkey", "relay", "ingest", "worker", "flower")
 """What may be started; servers that the settings name are never started."""
 DEFAULT_PARTS = PARTS if installed() else PARTS[:-1]
 """What is started when nobody says what: Flower where its extra is installed."""
@@ -113,12 +113,11 @@ class Stack:
         )  # fmt: skip
 
     def start_services(self) -> None:
-        """Start the relay, Flower, and a worker for all queues, and wait until they are ready."""
+        """Start relay, ingest, Flower, and a worker for all queues, and wait until they are ready."""
         env = self.environment()
-        if "relay" in self._only:
-            self.supervisor.start(
-                Service("relay", [sys.executable, "-m", "fundlyhub", "relay"], env, ready="connected to the log")
-            )
+        for name, ready in (("relay", "connected to the log"), ("ingest", "connected: reading")):
+            if name in self._only:
+                self.supervisor.start(Service(name, [sys.executable, "-m", "fundlyhub", name], env, ready=ready))
         if "flower" in self._only:  # before the worker: it knows no task that it has not seen
             self.flower = Flower(self.folder / "flower")
             self.supervisor.start(self.flower.service(env))

@@ -110,6 +110,27 @@ def test_the_settings_are_real_ones() -> None:
         assert given <= known, name
 
 
+def test_prometheus_finds_the_metrics_and_its_rules() -> None:
+    services = composed()["services"]
+    mounts = [volume.split(":") for volume in services["prometheus"]["volumes"]]
+    inside = {to: DOCKER / file for file, to, *_ in mounts if file.startswith("./")}
+    (config,) = (word.partition("=")[2] for word in services["prometheus"]["command"] if "config.file" in word)
+    read = yaml.safe_load(inside[config].read_text())
+    assert [inside[f"{config.rpartition('/')[0]}/{name}"].name for name in read["rule_files"]] == ["alerts.yaml"]
+    (target,) = read["scrape_configs"][0]["static_configs"][0]["targets"]
+    command = services["metrics"]["command"]
+    assert target == f"metrics:{command[command.index('--port') + 1]}"
+    assert "ports" not in services["metrics"], "it tells names and counts to whoever asks"
+
+
+def test_prometheus_own_tool_finds_nothing() -> None:
+    if (promtool := shutil.which("promtool")) is None:
+        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
+    argv = [promtool, "check", "config", str(DOCKER / "prometheus.yaml")]  # and the rules that it names
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_elasticsearch_is_not_older_than_its_client() -> None:
     pinned = re.search(r"^elasticsearch==(\d+)\.(\d+)", (DOCKER.parent / "requirements/image.txt").read_text(), re.M)
     image = composed()["services"]["elasticsearch"]["image"]

