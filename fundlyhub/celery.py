@@ -10,12 +10,19 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import click
 from celery import Celery  # after the variable above
-from celery.signals import setup_logging, worker_init, worker_process_init, worker_shutting_down
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
 
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, WrongUse
+from fundlyhub.observability import tracing
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing import queues, registry, tasks
 from fundlyhub.processing.worker.garbage import tune
@@ -73,6 +80,16 @@ def _broker_is_away(error: Exception, seconds: float) -> None:
 @worker_process_init.connect
 def _own_connections(**_: object) -> None:
     dispose_engines()
+
+
+@worker_process_init.connect
+def _start_tracing(**_: object) -> None:
+    tracing.start("fundlyhub-worker")  # its exporter has a thread, which would not outlive the fork
+
+
+@worker_process_shutdown.connect
+def _stop_tracing(**_: object) -> None:
+    tracing.stop()  # billiard's processes end without Python's exit handlers
 
 
 worker_process_init.connect(tune)

@@ -47,6 +47,7 @@ from fundlyhub import (
     WrongUse,
     publish_event_async,
 )
+from fundlyhub.observability.tracing import start, stop
 
 PAGE = Path(__file__).with_name("page")
 """What a browser shows: numbers that move."""
@@ -56,8 +57,10 @@ Correlation = Annotated[UUID | None, Header(alias="X-Correlation-Id")]
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    start("example-api")  # traces, when OTEL_TRACES_EXPORTER asks for them: FastAPI makes a span of each request
     await create_tables()
     yield
+    stop()
     for engine in (own, app_db, analytics):
         await engine.dispose()
 

@@ -10,6 +10,7 @@ from fundlyhub.channels.answers import TIMEOUT
 from fundlyhub.channels.breaker import Breaker, breaker
 from fundlyhub.channels.messages import ChannelName, Mail, Message, Push, Sender, Sms
 from fundlyhub.errors import WrongUse
+from fundlyhub.observability.tracing import calling
 from fundlyhub.settings import Settings, get_settings
 
 LIMITS: Mapping[ChannelName, int] = {"email": 8, "push": 8, "sms": 4}
@@ -36,8 +37,12 @@ class Door(Generic[M]):
     def send(self, message: M) -> str | None:
         """Hand a message over, as ``Sender.send`` does. Raises Snooze, without trying, while the breaker is open."""
         if self._breaker is None:
+            return self._hand_over(message)
+        return self._breaker.call(lambda: self._hand_over(message))
+
+    def _hand_over(self, message: M) -> str | None:
+        with calling(self.provider):
             return self._sender.send(message)
-        return self._breaker.call(lambda: self._sender.send(message))
 
 
 @overload

@@ -12,6 +12,7 @@ from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.observability import tracing
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing.queues import PARKED_QUEUE
 from fundlyhub.relay.collecting.parked import parking_queue
@@ -45,6 +46,7 @@ def run(verbose: bool) -> None:
     from fundlyhub.celery import app
     from fundlyhub.relay.relay import Relay
 
+    tracing.start("fundlyhub-relay")
     relay = Relay(app, settings, processors, stop)
     relay.run()
     done = relay.progress

@@ -22,6 +22,7 @@ from fundlyhub.errors import ConflictingEvent, NotMigrated, WrongUse
 from fundlyhub.events.envelope import Event, dumps
 from fundlyhub.events.payload import Payload
 from fundlyhub.events.sessions import AsyncSessions, Statement, SyncSession, execute, execute_async
+from fundlyhub.events.tracing import publishing
 from fundlyhub.settings import get_settings
 
 CHUNK = 1_000
@@ -78,7 +79,8 @@ def publish_event(
     (then roll the transaction back), NotMigrated, or, without a session, Unavailable.
     """
     event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
-    return insert([event], session=session, notify=notify, timed=timed)[0].event
+    with publishing([event]) as events:
+        return insert(events, session=session, notify=notify, timed=timed)[0].event
 
 
 def publish_events(
@@ -88,8 +90,9 @@ def publish_events(
 
     Raises as ``publish_event`` does.
     """
-    events = [item if isinstance(item, Event) else Event.of(item) for item in payloads_or_events]
-    return [published.event for published in insert(events, session=session, notify=notify)]
+    given = [item if isinstance(item, Event) else Event.of(item) for item in payloads_or_events]
+    with publishing(given) as events:
+        return [published.event for published in insert(events, session=session, notify=notify)]
 
 
 async def publish_event_async(
@@ -105,9 +108,15 @@ async def publish_event_async(
 ) -> Event:
     """``publish_event`` for an AsyncSession, an AsyncConnection or a psycopg AsyncConnection."""
     event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
-    if session is None:
-        published = await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed)
+    with publishing([event]) as (event,):
+        if session is None:
+            published = await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed)
+        else:
+            published = await _insert_async(event, session, notify, timed)
         return published[0].event
+
+
+async def _insert_async(event: Event, session: AsyncSessions, notify: bool, timed: bool) -> list[Published]:
     ((_, batch),) = _batches([event], timed)
     try:
         rows = await execute_async(session, _ONE, _values(event, notify)) or await execute_async(
@@ -115,7 +124,7 @@ async def publish_event_async(
         )
     except (DBAPIError, psycopg.Error) as error:
         raise _explained(error) from None
-    return _settled([event], rows)[0].event
+    return _settled([event], rows)
 
 
 def insert(

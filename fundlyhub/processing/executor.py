@@ -18,8 +18,10 @@ from sqlalchemy import Connection
 from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
 from fundlyhub.errors import Permanent, describe
 from fundlyhub.events import Event
+from fundlyhub.observability.tracing import processing
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
+from fundlyhub.processing.dead_letters import error_class
 from fundlyhub.processing.idempotency import claim, claimed
 from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
 from fundlyhub.processing.processor import NotificationProcessor, Processor
@@ -59,9 +61,10 @@ def execute(
     work = Work()
     try:
         work = load(processor, positions, due=due, careful=careful)
-        if careful:
-            return _run_carefully(processor, work, budget)
-        report = _settled(processor, work, work.refused, _run(processor, work))
+        with processing(processor.name, work.ready, work.attempts_of) as work.spans:
+            if careful:
+                return _run_carefully(processor, work, budget)
+            report = _settled(processor, work, work.refused, _run(processor, work))
         _afterwards(processor)
         return report
     except Exception as error:
@@ -79,6 +82,16 @@ def _afterwards(processor: type[Processor]) -> None:
 
 
 def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
+    report = _written_down(processor, work, refused, runs)
+    if work.spans is not None:
+        for run in runs:
+            outcome = type(run.outcome).__name__.lower() if run.outcome else "not run"
+            error = error_class(run.error) if run.error else None
+            work.spans.end(run.event.position, report.failed.get(run.event.position or 0, outcome), error)
+    return report
+
+
+def _written_down(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
     known = work.attempts or work.replayed
     if not refused and all(run.outcome and not run.counted for run in runs) and not known:
         return report_of(runs)  # nothing to write down: the usual case costs no transaction

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -121,12 +122,14 @@ class Delivery:
     """An event whose messages are to go out. ``waited`` is how long it has been waiting for something.
 
     ``replayed_after`` is set when a person has sent a dead letter again: what had failed until then is to be
-    tried once more.
+    tried once more. ``context`` is the one to make calls for it in, so that they are part of its trace; each thread
+    takes a copy.
     """
 
     event: Event
     waited: timedelta = timedelta()
     replayed_after: datetime | None = None
+    context: Context = field(default_factory=copy_context, repr=False, compare=False)
 
 
 class NotificationProcessor(Processor):

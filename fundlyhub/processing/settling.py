@@ -54,10 +54,12 @@ class Report:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     resend: list[Resend] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+    """The outcome of each event that failed, by its position."""
 
     def __add__(self, other: Report) -> Report:
         """Both together."""
-        return Report(self.outcomes + other.outcomes, self.resend + other.resend)
+        return Report(self.outcomes + other.outcomes, self.resend + other.resend, self.failed | other.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ def settle(
     postponed, letters = [], []
     for failure in _failures(refused, runs):
         outcome, history = _decided(processor, work, failure, now, rng)
-        report.outcomes[type(outcome).__name__.lower()] += 1
+        report.failed[failure.position] = type(outcome).__name__.lower()
+        report.outcomes[report.failed[failure.position]] += 1
         if isinstance(outcome, Dead):
             letters.append(_letter(failure, history, now))
         elif isinstance(outcome, (Retry, Snoozed)):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -18,6 +20,9 @@ from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.processor import Delivery, Processor
+
+if TYPE_CHECKING:  # an extra
+    from fundlyhub.observability.tracing.spans import Spans
 
 log = getLogger(__name__)
 
@@ -50,6 +55,8 @@ class Work:
     """Until when those that have been waiting are ours."""
     replayed: Mapping[int, datetime] = field(default_factory=dict)
     """Dead letters that a person has sent again, and when they had failed last."""
+    spans: Spans | None = None
+    """The spans of its events, where some of them are part of a trace."""
 
     def attempts_of(self, position: int | None) -> int:
         """Failures of this event so far."""
@@ -60,7 +67,8 @@ class Work:
         """What a processor of notifications is told of an event."""
         known = self.attempts.get(event.position or 0)
         waited = self.now - known.first_seen if known else timedelta()
-        return Delivery(event, waited, self.replayed.get(event.position or 0))
+        context = self.spans.within(event.position) if self.spans else copy_context()
+        return Delivery(event, waited, self.replayed.get(event.position or 0), context)
 
 
 def load(processor: type[Processor], positions: Sequence[int], *, due: Due, careful: bool) -> Work:

@@ -25,6 +25,7 @@ from tenacity import (
 
 from fundlyhub.database import connect, is_outage
 from fundlyhub.errors import Unavailable
+from fundlyhub.observability.tracing import relaying
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.collecting.collector import Collector
@@ -172,8 +173,9 @@ class Relay:
         rows = cursor.page(self._settings.relay_page)
         pairs = [(position, kind) for position, kind, _ in rows]
         batches = list(self._router.batches(pairs))
-        if batches and not self._publish(batches):
-            return 0
+        with relaying(cursor.db, (batch.positions for batch in batches)):
+            if batches and not self._publish(batches):
+                return 0
         with cursor.db.transaction():
             for kind, (events, last) in self._router.unrouted(pairs).items():
                 cursor.db.execute(_COUNT_UNROUTED, (kind, events, last))

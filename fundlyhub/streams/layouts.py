@@ -4,6 +4,8 @@
   publishers ``causationId`` and ``metadata``; payload and metadata are JSON text, an empty text is an absent field;
 * a message: ``stream``, ``event``, ``payload``, ``ts``, ``version``; it has no id;
 * one field with either of them as one JSON text.
+
+Beside the first two a publisher may put its trace context, as ``traceparent`` and ``tracestate``.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from fundlyhub.events import Event
 from fundlyhub.events.fields import MomentIso
 from fundlyhub.events.opaque import Opaque
 from fundlyhub.events.rules import MAX_BYTES, parse_json, reasons
+from fundlyhub.events.tracing import TRACEPARENT, carrier_in
 from fundlyhub.streams.entry import Entry
 
 MAX_ENTRY = 4 * MAX_BYTES
@@ -54,9 +57,9 @@ def envelope_of(entry: Entry) -> dict[str, Any]:
         raise InvalidEvent(f"fields: must have at most {MAX_ENTRY} bytes, have {entry.size}")
     given = _texts(entry)
     if "type" in given:
-        envelope = _from_fields(given)
+        envelope = _traced(_from_fields(given), given)
     elif "event" in given and len(given) > 1:
-        envelope = _from_message(_decoded(given))
+        envelope = _traced(_from_message(_decoded(given)), given)
     elif len(given) == 1:
         envelope = _from_text(*given.popitem())
     else:
@@ -109,6 +112,14 @@ def _from_message(message: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError as error:
             raise InvalidEvent(*reasons(error, "ts")) from None
     return envelope
+
+
+def _traced(envelope: dict[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """With a trace context that stands beside the fields, as instrumented publishers put it; metadata's own stays."""
+    carrier, metadata = carrier_in(given), envelope.get("metadata") or {}
+    if not carrier or not isinstance(metadata, dict) or TRACEPARENT in metadata:
+        return envelope
+    return {**envelope, "metadata": {**metadata, **carrier}}
 
 
 def _from_text(name: str, text: str) -> dict[str, Any]:

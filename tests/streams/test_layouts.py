@@ -58,6 +58,18 @@ def test_a_message_without_an_id(said: Said) -> None:
     assert event.id != to_event(entry(said, id="1777888999000-3", stream="other")).id
 
 
+@pytest.mark.parametrize("said", [whole(), short(), message()], ids=["whole", "short", "message"])
+def test_a_trace_context_beside_the_fields_belongs_to_the_event(said: Said) -> None:
+    parent, other = (f"00-{'4bf92f35' * 4}-00f067aa0ba902b{n}-01" for n in (7, 8))
+    alone = {"traceparent": parent}
+    beside = {**alone, "tracestate": "vendor=one"}
+    assert to_event(entry({**said, **beside})).metadata == beside
+    assert to_event(entry({**said, **alone, "tracestate": "no state\0"})).metadata == alone
+    assert to_event(entry({**said, "traceparent": "nonsense\0"})).metadata == {}
+    own = json.dumps({"traceparent": other})
+    assert to_event(entry(whole(metadata=own, **beside))).metadata == {"traceparent": other}
+
+
 def test_an_envelope_as_one_json_text() -> None:
     said = {"id": str(uuid4()), "type": "donation.initiated", "version": "1.0.0", "timestamp": 1777888999000}
     event = to_event(entry({"event": json.dumps({**said, "payload": DONATION})}))

@@ -99,7 +99,11 @@ class Sending:
 
     def _hand_over(self, ready: Sequence[_Ready]) -> Iterator[tuple[Letter, Exception | None]]:
         """The calls, without a transaction, and what the ledger is told of them."""
-        calls = [self._pool.submit(self._door.send, one.message) for one in ready]
+        contexts = [one.letter.delivery.context.copy() for one in ready]  # a context is entered by one thread at a time
+        calls = [
+            self._pool.submit(context.run, self._door.send, one.message)
+            for one, context in zip(ready, contexts, strict=True)
+        ]
         try:
             wait(calls)
         finally:

@@ -1,0 +1,34 @@
+"""Spans of a processor's run: from the check of its events to the outcomes that are written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+
+from opentelemetry.trace import SpanKind
+
+from fundlyhub.events import Event
+from fundlyhub.events.tracing import facts
+from fundlyhub.observability.tracing.spans import ATTEMPT, MOST, PROCESSOR, Spans, Subject, origin
+
+
+@contextmanager
+def spans_of_batch(
+    processor: str, traced: Sequence[Event], events: int, attempts_of: Callable[[int | None], int]
+) -> Iterator[Spans | None]:
+    """Spans for those of ``traced`` that are sampled; ``events`` is how many there are in the batch."""
+    subjects = list(islice(_subjects(traced, attempts_of), MOST))
+    if not subjects:
+        yield None
+        return
+    spans = Spans(f"process {processor}", SpanKind.CONSUMER, subjects, events, **{PROCESSOR: processor})
+    with spans.current():
+        yield spans
+
+
+def _subjects(traced: Sequence[Event], attempts_of: Callable[[int | None], int]) -> Iterator[Subject]:
+    for event in traced:
+        found = origin(event.metadata)
+        if found is not None and event.position is not None:
+            yield Subject(event.position, found, {**facts(event), ATTEMPT: attempts_of(event.position) + 1})
