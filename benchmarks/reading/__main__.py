@@ -96,7 +96,7 @@ def plans(rows: Iterable[Measured]) -> Iterable[str]:
     """The plans that are told."""
     for one in rows:
         if one.plan:
-            yield from (f"### Plan: {one.what}", "", "```", one.plan, "```", "")
+            yield from (f"### Plan: {one.what}", "", "```text", one.plan, "```", "")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,12 @@ def test_the_list_and_its_groups(dlq: Dlq) -> None:
     assert dlq.json("list", "--error", "KeyError") == []
     assert len(dlq.json("list", "--newer", "2h", "--processor", "test_count")) == 3
     assert dlq.json("list", "--older", "2h") == dlq.json("list", "--state", "discarded") == []
+    for grouped in ((), ("--group",)):
+        assert (
+            "no processor is called test_cuont; there are activity_feed"
+            in dlq("list", *grouped, "--processor", "test_cuont").stderr
+        )
+        assert dlq("list", *grouped, "--processor", "campaign_stats").stderr == ""
     discard(ids[0])
     assert len(dlq.json("list")) == 2
     assert len(dlq.json("list", "--state", "all")) == 3

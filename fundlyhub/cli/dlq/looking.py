@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from fundlyhub.cli.dlq.selecting import STATES, events_db, filters, in_state
+from fundlyhub.cli.dlq.selecting import STATES, events_db, filters, in_state, tell_when_unknown
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, Letter, Shown
@@ -31,6 +31,8 @@ def list_(wanted: Filter, state: str, group: bool, limit: int, as_json: bool) ->
     with events_db() as db:
         found = dead_letters.find(db, wanted, limit=limit)
         total = len(found) if len(found) < limit else dead_letters.count(db, wanted)
+    if not found:
+        tell_when_unknown(wanted)
     if as_json:
         print_json([_as_document(letter) for letter in found])
         return
@@ -48,6 +50,8 @@ def list_(wanted: Filter, state: str, group: bool, limit: int, as_json: bool) ->
 def _list_groups(wanted: Filter, limit: int, as_json: bool) -> None:
     with events_db() as db:
         found = dead_letters.groups(db, wanted, limit=limit)
+    if not found:
+        tell_when_unknown(wanted)
     if as_json:
         print_json([asdict(one) for one in found])
         return

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args
 import click
 from sqlalchemy import Connection
 
+from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database import dispose_engines, get_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
@@ -98,6 +99,13 @@ def prepare() -> None:
     """Refuse a database that this code does not fit; leave no connection behind."""
     require_current("events")
     click.get_current_context().call_on_close(partial(dispose_engines, close=True))
+
+
+def tell_when_unknown(wanted: Filter) -> None:
+    """On stderr, that nothing can be found since no processor is called so."""
+    known = known_processors()
+    if wanted.processor is not None and wanted.processor not in known:
+        click.echo(f"no processor is called {wanted.processor}; there are {', '.join(known)}", err=True)
 
 
 def tell_unchanged(unchanged: Mapping[int, str]) -> None:

@@ -1,0 +1,52 @@
+"""One platform for all pages: a relay, a worker for every queue, and the README's first events applied on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
+from tests.conftest import SECRET
+from tests.docs.scenes import FIRST, streams
+from tests.support.command import dsns
+from tests.support.databases import create_database, drop_database
+from tests.support.platform import Platform, broker_place, database_dsn, wait_until
+
+
+@pytest.fixture(scope="session")
+def stage(
+    postgres: Postgres, template: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """The platform, ready."""
+    folder, name = tmp_path_factory.mktemp("docs"), f"docs_{os.getpid()}"
+    create_database(postgres, name, template)
+    dsn = database_dsn(postgres.dsn, name)
+    with broker_place(valkey) as broker:
+        variables = {
+            **dsns(dsn),
+            **SECRET,
+            "FUNDLYHUB_BROKER_URL": broker,
+            "FUNDLYHUB_REDIS_URL": valkey.url,
+            "FUNDLYHUB_DATA_DIR": str(folder),
+            "FUNDLYHUB_PROCESSORS": "",
+            "COLUMNS": "200",
+        }
+        with Platform(variables, dsn, valkey, folder) as platform:
+            yield _ready(platform, folder)
+    drop_database(postgres, name)
+
+
+def _ready(platform: Platform, folder: Path) -> Platform:
+    (folder / "examples").symlink_to(FIRST.parent)
+    platform.relay()
+    platform.worker("writes,projections,notifications")
+    streams(platform.environment["FUNDLYHUB_REDIS_URL"])
+    done = platform.run("events", "publish", str(FIRST))
+    assert done.returncode == 0, done.stderr
+    settled = "SELECT bool_and(state NOT IN ('queued', 'sending')) FROM app.notifications"
+    wait_until(lambda: platform.applied("campaign_stats") >= 4 and platform.value(settled), what="the first events")
+    return platform

@@ -1,0 +1,78 @@
+"""The pages themselves: links lead somewhere, each page is in the index, and the settings are those of the code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from pydantic_core import PydanticUndefined
+
+from fundlyhub.settings import Settings
+from tests.docs.blocks import PAGES
+from tests.support import ROOT
+
+_ROW = re.compile(r"^\| `([A-Z_]+)` \|(.*?)\| .+ \|$", re.MULTILINE)
+ELSEWHERE = {"streams_url": "`REDIS_URL`", "data_dir": "the platform's data folder"}
+"""Defaults that are told in words."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        target, _, anchor = unquote(link).partition("#")
+        found = (page.parent / target).resolve() if target else page
+        assert found.exists(), f"{link} leads nowhere"
+        if anchor and found.suffix == ".md":
+            assert anchor in anchors(found), f"{link}: {found.name} has no such heading"
+
+
+def test_each_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    missing = {page.name for page in PAGES if page.parent == index.parent} - {index.name} - set(links(index))
+    assert not missing, "docs/README.md names every page"
+
+
+def test_the_settings_page_has_each_setting_with_its_default() -> None:
+    rows = {
+        name.lower(): default.strip() for name, default in _ROW.findall((ROOT / "docs" / "settings.md").read_text())
+    }
+    assert rows == {name: default_of(name) for name in Settings.model_fields}
+
+
+def default_of(name: str) -> str:
+    """A setting's default as the page shows it."""
+    if name in ELSEWHERE:
+        return ELSEWHERE[name]
+    default = Settings.model_fields[name].default
+    if default in (None, "", PydanticUndefined):
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    return f"`{shown}`" if "<" in shown else shown
+
+
+def links(page: Path) -> Iterator[str]:
+    """Where a page's links and pictures lead, those to other hosts apart."""
+    for token in tokens(MarkdownIt("commonmark").enable("table").parse(page.read_text())):
+        target = str(token.attrs.get("href") or token.attrs.get("src") or "")
+        if target and "://" not in target and not target.startswith("mailto:"):
+            yield target
+
+
+def tokens(these: list[Token]) -> Iterator[Token]:
+    """All tokens, those inside others too."""
+    for token in these:
+        yield token
+        yield from tokens(token.children or [])
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as GitHub turns them into anchors."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
