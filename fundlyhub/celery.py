@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
+from typing import Any
 
 # Celery's soft shutdown answers SIGTERM only under this variable, which billiard reads when it is imported.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import click
-from celery import Celery  # after the variable above
+from celery import Celery, Task  # after the variable above
 from celery.signals import (
+    celeryd_init,
     setup_logging,
+    task_postrun,
+    task_prerun,
     worker_init,
     worker_process_init,
     worker_process_shutdown,
@@ -23,6 +28,7 @@ from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, WrongUse
 from fundlyhub.observability import tracing
+from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing import queues, registry, tasks
 from fundlyhub.processing.worker.garbage import tune
@@ -99,6 +105,23 @@ worker_shutting_down.connect(bound_the_stop)
 @setup_logging.connect
 def _logs(loglevel: int = logging.WARNING, **_: object) -> None:
     configure(loglevel)
+
+
+@celeryd_init.connect
+def _logs_before_the_first_warning(instance: Any, **_: object) -> None:
+    configure(logging.WARNING)  # Celery gives the level later
+    if get_settings().log_format == "json":
+        instance.quiet = True  # no banner between the entries
+
+
+@task_prerun.connect
+def _tell_of_message(task: Task[Any, Any], task_id: str, args: Sequence[Any], **_: object) -> None:
+    begin_message(task.name.rpartition(".")[2], task_id, args[0] if args and isinstance(args[0], list) else ())
+
+
+@task_postrun.connect
+def _message_is_done(**_: object) -> None:
+    end_message()
 
 
 def _leave(error: FundlyHubError) -> None:

@@ -28,7 +28,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "events": {*BASE, "database"},
     "channels": {*BASE, "database", "events", "observability"},
     "processing": {*BASE, "database", "events", "observability"},
-    "processors": {*BASE, "database", "events", "channels", "processing"},
+    "processors": {*BASE, "database", "events", "channels", "processing", "observability"},
     "relay": {*BASE, "database", "events", "processing", "observability"},
     "verification": {*BASE, "database", "events", "processing", "processors", "relay"},
     "streams": {*BASE, "database", "events", "relay"},

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
 from fundlyhub.errors import Permanent, describe
 from fundlyhub.events import Event
+from fundlyhub.observability.context import at
 from fundlyhub.observability.tracing import processing
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
@@ -181,9 +182,10 @@ def _apply(processor: type[Processor], work: Work, events: Sequence[Event]) -> l
     use any more, and what the driver says of that must not pass for an outage: the event would be run for ever.
     """
     try:
-        if issubclass(processor, NotificationProcessor):
-            return _deliver(processor, work, events)
-        return _transact(processor, events)
+        with at(events, work.attempts_of(events[0].position) + 1):
+            if issubclass(processor, NotificationProcessor):
+                return _deliver(processor, work, events)
+            return _transact(processor, events)
     except Exception as error:
         limit = _time_limit_behind(error)
         if limit is None or limit is error:

@@ -7,13 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from logging import getLogger
+from logging import DEBUG, ERROR, INFO, getLogger
 from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.events import Event
+from fundlyhub.events import Event, StoredEvent
+from fundlyhub.observability.context import facts
 from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Postponed
 from fundlyhub.processing.dead_letters import Action, DeadLetter
@@ -64,9 +64,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
+    event: Event | StoredEvent
     position: int
-    event_id: UUID
-    type: str
     error: BaseException
     counted: bool
 
@@ -85,9 +84,10 @@ def settle(
     report = report_of(runs)
     finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
     unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
-    postponed, letters = [], []
+    postponed, letters, ends = [], [], []
     for failure in _failures(refused, runs):
         outcome, history = _decided(processor, work, failure, now, rng)
+        ends.append((failure, outcome, history))
         report.failed[failure.position] = type(outcome).__name__.lower()
         report.outcomes[report.failed[failure.position]] += 1
         if isinstance(outcome, Dead):
@@ -103,10 +103,20 @@ def settle(
     report.resend = _messages(postponed, now)
     if unrun:
         report.resend.append(Resend(tuple(p for p in unrun if p is not None), 1, careful=True))
-    for letter in letters:
-        log.error("%s: event %s (%s) is dead: %s", processor.name, letter.event_id, letter.type,
-                  dead_letters.describe(letter.error))  # fmt: skip
+    for end in ends:
+        _tell(processor, *end)
     return report
+
+
+def _tell(processor: type[Processor], failure: _Failure, outcome: Outcome, history: History) -> None:
+    """One entry for each event that did not end well. What only waits is told to those who want to know it all."""
+    level, what = ERROR, "is dead"
+    extra = {"processor": processor.name, **facts(failure.event, history.attempts)}
+    if isinstance(outcome, (Retry, Snoozed)):
+        level, what = (INFO, "failed, and is tried again") if isinstance(outcome, Retry) else (DEBUG, "waits")
+        extra["seconds"] = round(outcome.seconds, 1)
+    log.log(level, "%s: event %s (%s) %s: %s", processor.name, failure.event.id, failure.event.type, what,
+            dead_letters.describe(failure.error), extra=extra)  # fmt: skip
 
 
 def report_of(runs: Iterable[Run]) -> Report:
@@ -132,11 +142,11 @@ def _end(outcome: Outcome | None) -> Action | None:
 def _failures(refused: Iterable[Refused], runs: Iterable[Run]) -> Iterable[_Failure]:
     for item in refused:
         row = item.stored
-        yield _Failure(row.position, row.id, row.type, item.error, counted=False)
+        yield _Failure(row, row.position, item.error, counted=False)
     for run in runs:
         if run.error is not None:
             assert run.event.position is not None
-            yield _Failure(run.event.position, run.event.id, run.event.type, run.error, run.counted)
+            yield _Failure(run.event, run.event.position, run.error, run.counted)
 
 
 def _decided(
@@ -150,8 +160,8 @@ def _decided(
 def _letter(failure: _Failure, history: History, now: datetime) -> DeadLetter:
     return DeadLetter(
         position=failure.position,
-        event_id=failure.event_id,
-        type=failure.type,
+        event_id=failure.event.id,
+        type=failure.event.type,
         error=failure.error,
         attempts=history.attempts,
         first_failed_at=history.first_seen or now,
