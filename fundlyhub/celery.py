@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Celery's soft shutdown answers SIGTERM only under this variable, which billiard reads when it is imported.
@@ -27,7 +27,8 @@ import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, WrongUse
-from fundlyhub.observability import tracing
+from fundlyhub.monitoring import prefork
+from fundlyhub.observability import live, tracing
 from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing import queues, registry, tasks
@@ -71,6 +72,15 @@ def _check_before_work(**_: object) -> None:
 
 
 @worker_init.connect
+def _own_numbers(**_: object) -> None:
+    """Before any child is forked."""
+    try:
+        prefork.start(get_settings())
+    except FundlyHubError as error:
+        _leave(error)
+
+
+@worker_init.connect
 def _declare_queues(**_: object) -> None:
     with app.connection_for_write() as connection:
         connection.ensure_connection(errback=_broker_is_away, max_retries=None, interval_step=2, interval_max=15)
@@ -86,6 +96,7 @@ def _broker_is_away(error: Exception, seconds: float) -> None:
 @worker_process_init.connect
 def _own_connections(**_: object) -> None:
     dispose_engines()
+    live.begun()
 
 
 @worker_process_init.connect
@@ -108,8 +119,8 @@ def _logs(loglevel: int = logging.WARNING, **_: object) -> None:
 
 
 @celeryd_init.connect
-def _logs_before_the_first_warning(instance: Any, **_: object) -> None:
-    configure(logging.WARNING)  # Celery gives the level later
+def _logs_from_the_first_word(instance: Any, options: Mapping[str, Any], **_: object) -> None:
+    configure(options.get("loglevel") or logging.WARNING)
     if get_settings().log_format == "json":
         instance.quiet = True  # no banner between the entries
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from logging import DEBUG, ERROR, INFO, getLogger
@@ -122,6 +122,18 @@ def _tell(processor: type[Processor], failure: _Failure, outcome: Outcome, histo
 def report_of(runs: Iterable[Run]) -> Report:
     """The outcomes that are decided already."""
     return Report(Counter(type(run.outcome).__name__.lower() for run in runs if run.outcome))
+
+
+def ended(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:
+    """Type and outcome of each event whose outcome is decided already."""
+    return ((run.event.type, type(run.outcome).__name__.lower()) for run in runs if run.outcome)
+
+
+def failed(refused: Iterable[Refused], runs: Iterable[Run], report: Report) -> Iterator[tuple[str, str]]:
+    """The same of each that failed, by what was decided."""
+    types = {item.stored.position: item.stored.type for item in refused}
+    types |= {run.event.position: run.event.type for run in runs if run.event.position is not None}
+    return ((types[position], outcome) for position, outcome in report.failed.items())
 
 
 def _replayed(work: Work, refused: Iterable[Refused], runs: Iterable[Run]) -> dict[int, Action | None]:
