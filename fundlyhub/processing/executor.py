@@ -86,6 +86,8 @@ def _afterwards(processor: type[Processor]) -> None:
 
 def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
     report = _written_down(processor, work, refused, runs)
+    if report.failed:
+        live.settled(processor.name, failed(refused, runs, report))
     if work.spans is not None:
         for run in runs:
             outcome = type(run.outcome).__name__.lower() if run.outcome else "not run"
@@ -97,13 +99,9 @@ def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused],
 def _written_down(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
     known = work.attempts or work.replayed
     if not refused and all(run.outcome and not run.counted for run in runs) and not known:
-        report = report_of(runs)  # nothing to write down: the usual case costs no transaction
-    else:
-        with get_engine("events").begin() as log:
-            report = settle(log, processor, work, refused, runs, now=attempts.clock(log), rng=random.Random())
-    if report.failed:
-        live.settled(processor.name, failed(refused, runs, report))
-    return report
+        return report_of(runs)  # nothing to write down: the usual case costs no transaction
+    with get_engine("events").begin() as log:
+        return settle(log, processor, work, refused, runs, now=attempts.clock(log), rng=random.Random())
 
 
 def _run(processor: type[Processor], work: Work) -> list[Run]:
