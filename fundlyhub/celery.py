@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # Celery's soft shutdown answers SIGTERM only under this variable, which billiard reads when it is imported.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import click
-from celery import Celery  # after the variable above
+from celery import Celery, Task  # after the variable above
 from celery.signals import (
+    celeryd_init,
     setup_logging,
+    task_postrun,
+    task_prerun,
     worker_init,
     worker_process_init,
     worker_process_shutdown,
@@ -22,7 +27,9 @@ import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, WrongUse
-from fundlyhub.observability import tracing
+from fundlyhub.monitoring import prefork
+from fundlyhub.observability import live, tracing
+from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing import queues, registry, tasks
 from fundlyhub.processing.worker.garbage import tune
@@ -65,6 +72,15 @@ def _check_before_work(**_: object) -> None:
 
 
 @worker_init.connect
+def _own_numbers(**_: object) -> None:
+    """Before any child is forked."""
+    try:
+        prefork.start(get_settings())
+    except FundlyHubError as error:
+        _leave(error)
+
+
+@worker_init.connect
 def _declare_queues(**_: object) -> None:
     with app.connection_for_write() as connection:
         connection.ensure_connection(errback=_broker_is_away, max_retries=None, interval_step=2, interval_max=15)
@@ -80,6 +96,7 @@ def _broker_is_away(error: Exception, seconds: float) -> None:
 @worker_process_init.connect
 def _own_connections(**_: object) -> None:
     dispose_engines()
+    live.begun()
 
 
 @worker_process_init.connect
@@ -99,6 +116,23 @@ worker_shutting_down.connect(bound_the_stop)
 @setup_logging.connect
 def _logs(loglevel: int = logging.WARNING, **_: object) -> None:
     configure(loglevel)
+
+
+@celeryd_init.connect
+def _logs_from_the_first_word(instance: Any, options: Mapping[str, Any], **_: object) -> None:
+    configure(options.get("loglevel") or logging.WARNING)
+    if get_settings().log_format == "json":
+        instance.quiet = True  # no banner between the entries
+
+
+@task_prerun.connect
+def _tell_of_message(task: Task[Any, Any], task_id: str, args: Sequence[Any], **_: object) -> None:
+    begin_message(task.name.rpartition(".")[2], task_id, args[0] if args and isinstance(args[0], list) else ())
+
+
+@task_postrun.connect
+def _message_is_done(**_: object) -> None:
+    end_message()
 
 
 def _leave(error: FundlyHubError) -> None:

@@ -138,6 +138,11 @@ class Settings(BaseSettings):
     ingest_trim: bool = Field(False, description="Whether entries that all groups have acknowledged are dropped")
     mirror: str = Field("", description="Event types, and fields of them, that are mirrored to streams")
     mirror_length: int = Field(10_000, ge=1, description="Entries that each mirrored stream keeps, more or less")
+    log_format: Literal["console", "json"] = Field("console", description="How logs are written: as text, or as JSON")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65_535, description="Port of this process's own numbers and health; none unless it is set"
+    )
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address that it listens at there")
     worker_memory_limit: int = Field(
         512, ge=0, description="Megabytes at which a worker's process is replaced after its batch; 0 is no limit"
     )

@@ -28,11 +28,11 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "events": {*BASE, "database"},
     "channels": {*BASE, "database", "events", "observability"},
     "processing": {*BASE, "database", "events", "observability"},
-    "processors": {*BASE, "database", "events", "channels", "processing"},
+    "processors": {*BASE, "database", "events", "channels", "processing", "observability"},
     "relay": {*BASE, "database", "events", "processing", "observability"},
     "verification": {*BASE, "database", "events", "processing", "processors", "relay"},
-    "streams": {*BASE, "database", "events", "relay"},
-    "monitoring": {*BASE, "database", "channels", "processing", "relay", "streams"},
+    "streams": {*BASE, "database", "events", "relay", "observability"},
+    "monitoring": {*BASE, "database", "channels", "processing", "relay", "streams", "observability"},
     "__init__": {*BASE, "events"},
 }
 WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}

@@ -25,6 +25,7 @@ from fundlyhub.channels.breaker_state import (
     put_off,
 )
 from fundlyhub.errors import Permanent, Snooze, Transient, describe
+from fundlyhub.observability import live
 from fundlyhub.settings import get_settings
 
 log = getLogger(__name__)
@@ -103,6 +104,7 @@ class Breaker:
 
     def _settle(self, let_in: Pass, error: BaseException | None, seconds: float) -> None:
         """Count a result and change the state, unless it has changed since the call was let in."""
+        live.called(self._name, error, seconds)
         state, verdict, now = let_in.state, failed(error, seconds, self._rules), self._clock()
         said = f"a call took {seconds:.1f} s"
         if error is not None and not isinstance(error, Permanent):
@@ -123,6 +125,7 @@ class Breaker:
 
     def _move(self, before: State, to: State | None) -> None:
         if to is not None and self._storage.swap(before, to):
+            live.breaker(self._name, to.label)
             level = WARNING if to.name == OPEN else INFO
             log.log(level, "the breaker of %s is %s: %s", self._name, to.label, to.reason)
 

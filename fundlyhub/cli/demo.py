@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import sys
 from pathlib import Path
@@ -21,7 +20,6 @@ from fundlyhub.demo.report import Result, report
 from fundlyhub.demo.run import Demo, Progress, Stopped
 from fundlyhub.embedded.postgres import forget
 from fundlyhub.embedded.stack import DEFAULT_PARTS, Stack
-from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 
 FILES = {f"FUNDLYHUB_{channel}_BACKEND": "file" for channel in ("EMAIL", "PUSH", "SMS")}
@@ -51,7 +49,6 @@ def command(
     if through_api:
         api.require()
     stop = stop_on_signals()
-    configure(logging.WARNING)
     settings = get_settings()
     folder = (data_dir or settings.data_dir / "demo").resolve()
     # Nothing comes by streams, and what lies in a given server's is not the demo's; Flower nobody would have time for.

@@ -5,9 +5,10 @@ The same commands hang below `celery -A fundlyhub` through Celery's plug-in entr
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -83,6 +84,10 @@ def cli() -> None:
 
     Settings come from the environment, with the prefix FUNDLYHUB_; see docs/settings.md.
     """
+    from fundlyhub.observability.logs import configure  # --help alone needs none of it
+
+    with suppress(WrongUse):  # who needs the settings will say what is wrong with them
+        configure(logging.WARNING)  # commands that run on say more
 
 
 def main() -> None:

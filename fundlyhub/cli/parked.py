@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import logging
 from typing import Any
 
 import click
 
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.observability.logs import configure
 from fundlyhub.relay.collecting.parked import Parked, parking_queue
 from fundlyhub.settings import get_settings
 
@@ -22,7 +20,6 @@ bodies_option = click.option("--bodies", is_flag=True, help="What they hold, too
 @click.group("parked")
 def command() -> None:
     """Messages that are no work, or of no processor of this release: list, release or discard them."""
-    configure(logging.WARNING)
 
 
 @command.command("list")

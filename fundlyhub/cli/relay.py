@@ -12,6 +12,7 @@ from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.monitoring.own import endpoint
 from fundlyhub.observability import tracing
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing.queues import PARKED_QUEUE
@@ -48,7 +49,8 @@ def run(verbose: bool) -> None:
 
     tracing.start("fundlyhub-relay")
     relay = Relay(app, settings, processors, stop)
-    relay.run()
+    with endpoint(settings, "relay"):
+        relay.run()
     done = relay.progress
     logging.getLogger("fundlyhub.relay").info(
         "stopped after %d events in %d messages, %d passed over", done.events, done.messages, done.passed_over

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import shlex
 from pathlib import Path
@@ -15,7 +14,6 @@ from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.embedded.flower import USER
 from fundlyhub.embedded.stack import DEFAULT_PARTS, PARTS, Stack
-from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 
 _URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)?@)?(?P<rest>[^@?#]*)(?:\?[^@]*)?")
@@ -33,7 +31,6 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
     extra, `fundlyhub[flower]`.
     """
     stop = stop_on_signals()
-    configure(logging.WARNING)
     settings = get_settings()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir.resolve()})

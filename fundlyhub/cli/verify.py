@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
-from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 from fundlyhub.verification import Report, Tell, verify
 
@@ -50,7 +48,6 @@ def command(
     workers may go on meanwhile. Exit status 1 when anything is found.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the schema goes, as at Ctrl-C
-    configure(logging.WARNING)
     processors = dict(known_processors())
     if unknown := [name for name in names if name not in processors]:
         raise WrongUse(f"no such processor: {', '.join(unknown)}; there are {', '.join(processors)}")

@@ -139,8 +139,10 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """What child processes need to find the servers."""
+        # One port cannot be the relay's and the worker's; here `fundlyhub metrics` tells the numbers.
+        inherited = {name: value for name, value in os.environ.items() if name != "FUNDLYHUB_METRICS_PORT"}
         # Celery's soft shutdown answers SIGTERM only under this variable.
-        return {**os.environ, **self._named(), **self._variables, "REMAP_SIGTERM": "SIGQUIT"}
+        return {**inherited, **self._named(), **self._variables, "REMAP_SIGTERM": "SIGQUIT"}
 
     def write_environment(self) -> Path:
         """The settings as lines of NAME=VALUE for a shell, in a file that only its owner may read."""

@@ -1,27 +1,33 @@
-"""The pages of `fundlyhub metrics`: /metrics, /healthz and /readyz."""
+"""The pages of `fundlyhub metrics` and of each process that has an endpoint: /metrics, /healthz and /readyz."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from fundlyhub.monitoring.bounded import Bounded
 from fundlyhub.monitoring.health import Role, look
 from fundlyhub.settings import Settings
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 PATIENCE = 10.0
 """Seconds that a caller has for each part of its request."""
 
 
-def make_app(settings: Settings, registry: CollectorRegistry) -> WSGIApplication:
-    """The pages. /healthz says that this process lives, /readyz what `fundlyhub health` does (``?role=relay``)."""
+def make_app(settings: Settings, registry: CollectorRegistry, own: Role | None = None) -> WSGIApplication:
+    """The pages. /healthz says that this process lives, /readyz what `fundlyhub health` does.
+
+    It does so for the process's own role, or all, or for the one that is asked for (``?role=relay``).
+    """
+    from prometheus_client import make_wsgi_app  # an extra
+
     metrics: WSGIApplication = make_wsgi_app(registry)
     bounded = Bounded()
 
@@ -36,7 +42,7 @@ def make_app(settings: Settings, registry: CollectorRegistry) -> WSGIApplication
                 role: Role | None = next((one for one in get_args(Role) if one == asked), None)
                 if asked and role is None:
                     return _json(start_response, "400 Bad Request", {"error": "there is no such role"})
-                health = look(settings, bounded, role)
+                health = look(settings, bounded, role or own)
                 status = "200 OK" if health.ok else "503 Service Unavailable"
                 return _json(start_response, status, health.document())
             case _:
@@ -55,7 +61,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, app: WSGIApplication) -> None:
+    def __init__(self, host: str, port: int, app: WSGIApplication | None = None) -> None:
         super().__init__((host, port), _Handler)
         self.set_app(app)
 

@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
 from fundlyhub.errors import Permanent, describe
 from fundlyhub.events import Event
+from fundlyhub.observability import live
+from fundlyhub.observability.context import at
 from fundlyhub.observability.tracing import processing
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
@@ -25,7 +27,7 @@ from fundlyhub.processing.dead_letters import error_class
 from fundlyhub.processing.idempotency import claim, claimed
 from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
 from fundlyhub.processing.processor import NotificationProcessor, Processor
-from fundlyhub.processing.settling import Report, Run, report_of, settle
+from fundlyhub.processing.settling import Report, Run, ended, failed, report_of, settle
 from fundlyhub.processing.work import Refused, Work, load
 
 log = getLogger(__name__)
@@ -58,6 +60,7 @@ def execute(
 
     Raises Outage when a database fails; what was committed until then is found by the claims.
     """
+    live.batch(processor.name, len(positions))
     work = Work()
     try:
         work = load(processor, positions, due=due, careful=careful)
@@ -83,6 +86,8 @@ def _afterwards(processor: type[Processor]) -> None:
 
 def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
     report = _written_down(processor, work, refused, runs)
+    if report.failed:
+        live.settled(processor.name, failed(refused, runs, report))
     if work.spans is not None:
         for run in runs:
             outcome = type(run.outcome).__name__.lower() if run.outcome else "not run"
@@ -142,6 +147,7 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
             return report + _settled(processor, work, [], rest)
         if event.position is not None and applied.get(event.position) == event.id:
             run = Run(event, None, outcome=SKIPPED)
+            live.settled(processor.name, ended([run]))
         elif work.attempts_of(event.position) >= processor.max_attempts:
             run = Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran"))
         else:
@@ -181,9 +187,13 @@ def _apply(processor: type[Processor], work: Work, events: Sequence[Event]) -> l
     use any more, and what the driver says of that must not pass for an outage: the event would be run for ever.
     """
     try:
-        if issubclass(processor, NotificationProcessor):
-            return _deliver(processor, work, events)
-        return _transact(processor, events)
+        with at(events, work.attempts_of(events[0].position) + 1):
+            if issubclass(processor, NotificationProcessor):
+                runs = _deliver(processor, work, events)
+            else:
+                runs = _transact(processor, events)
+        live.settled(processor.name, ended(runs))
+        return runs
     except Exception as error:
         limit = _time_limit_behind(error)
         if limit is None or limit is error:
@@ -203,9 +213,12 @@ def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
         try:
             with get_engine(processor.database).begin() as db:
                 fresh = claim(db, processor.name, events)
+                began = time.perf_counter()
                 if fresh:
                     processor().handle_batch(fresh, db)
                     _refuse_hidden_failure(db)
+                handled = time.perf_counter()
+            live.ran(processor.name, handled - began, time.perf_counter() - handled)
             return _runs(events, fresh)
         except Exception as error:
             if collision == COLLISIONS or not is_concurrency_fault(error):
@@ -219,11 +232,14 @@ def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequenc
     with get_engine(processor.database).connect() as db:
         applied = claimed(db, processor.name, [event.position for event in events if event.position])
     left = [event for event in events if applied.get(event.position or 0) != event.id]
+    began = time.perf_counter()
     errors = processor().deliver([work.delivery(event) for event in left]) if left else {}
+    handled = time.perf_counter()
     done = [event for event in left if event.id not in errors]
     if done:
         with get_engine(processor.database).begin() as db:
             claim(db, processor.name, done)
+    live.ran(processor.name, handled - began, time.perf_counter() - handled)
     settled = _runs([event for event in events if event.id not in errors], done)
     return settled + [Run(event, errors[event.id]) for event in left if event.id in errors]
 

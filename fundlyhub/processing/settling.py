@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from logging import getLogger
+from logging import DEBUG, ERROR, INFO, getLogger
 from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.events import Event
+from fundlyhub.events import Event, StoredEvent
+from fundlyhub.observability.context import facts
 from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Postponed
 from fundlyhub.processing.dead_letters import Action, DeadLetter
@@ -64,9 +64,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
+    event: Event | StoredEvent
     position: int
-    event_id: UUID
-    type: str
     error: BaseException
     counted: bool
 
@@ -85,9 +84,10 @@ def settle(
     report = report_of(runs)
     finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
     unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
-    postponed, letters = [], []
+    postponed, letters, ends = [], [], []
     for failure in _failures(refused, runs):
         outcome, history = _decided(processor, work, failure, now, rng)
+        ends.append((failure, outcome, history))
         report.failed[failure.position] = type(outcome).__name__.lower()
         report.outcomes[report.failed[failure.position]] += 1
         if isinstance(outcome, Dead):
@@ -103,15 +103,37 @@ def settle(
     report.resend = _messages(postponed, now)
     if unrun:
         report.resend.append(Resend(tuple(p for p in unrun if p is not None), 1, careful=True))
-    for letter in letters:
-        log.error("%s: event %s (%s) is dead: %s", processor.name, letter.event_id, letter.type,
-                  dead_letters.describe(letter.error))  # fmt: skip
+    for end in ends:
+        _tell(processor, *end)
     return report
+
+
+def _tell(processor: type[Processor], failure: _Failure, outcome: Outcome, history: History) -> None:
+    """One entry for each event that did not end well. What only waits is told to those who want to know it all."""
+    level, what = ERROR, "is dead"
+    extra = {"processor": processor.name, **facts(failure.event, history.attempts)}
+    if isinstance(outcome, (Retry, Snoozed)):
+        level, what = (INFO, "failed, and is tried again") if isinstance(outcome, Retry) else (DEBUG, "waits")
+        extra["seconds"] = round(outcome.seconds, 1)
+    log.log(level, "%s: event %s (%s) %s: %s", processor.name, failure.event.id, failure.event.type, what,
+            dead_letters.describe(failure.error), extra=extra)  # fmt: skip
 
 
 def report_of(runs: Iterable[Run]) -> Report:
     """The outcomes that are decided already."""
     return Report(Counter(type(run.outcome).__name__.lower() for run in runs if run.outcome))
+
+
+def ended(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:
+    """Type and outcome of each event whose outcome is decided already."""
+    return ((run.event.type, type(run.outcome).__name__.lower()) for run in runs if run.outcome)
+
+
+def failed(refused: Iterable[Refused], runs: Iterable[Run], report: Report) -> Iterator[tuple[str, str]]:
+    """The same of each that failed, by what was decided."""
+    types = {item.stored.position: item.stored.type for item in refused}
+    types |= {run.event.position: run.event.type for run in runs if run.event.position is not None}
+    return ((types[position], outcome) for position, outcome in report.failed.items())
 
 
 def _replayed(work: Work, refused: Iterable[Refused], runs: Iterable[Run]) -> dict[int, Action | None]:
@@ -132,11 +154,11 @@ def _end(outcome: Outcome | None) -> Action | None:
 def _failures(refused: Iterable[Refused], runs: Iterable[Run]) -> Iterable[_Failure]:
     for item in refused:
         row = item.stored
-        yield _Failure(row.position, row.id, row.type, item.error, counted=False)
+        yield _Failure(row, row.position, item.error, counted=False)
     for run in runs:
         if run.error is not None:
             assert run.event.position is not None
-            yield _Failure(run.event.position, run.event.id, run.event.type, run.error, run.counted)
+            yield _Failure(run.event, run.event.position, run.error, run.counted)
 
 
 def _decided(
@@ -150,8 +172,8 @@ def _decided(
 def _letter(failure: _Failure, history: History, now: datetime) -> DeadLetter:
     return DeadLetter(
         position=failure.position,
-        event_id=failure.event_id,
-        type=failure.type,
+        event_id=failure.event.id,
+        type=failure.event.type,
         error=failure.error,
         attempts=history.attempts,
         first_failed_at=history.first_seen or now,

@@ -25,6 +25,7 @@ from tenacity import (
 
 from fundlyhub.database import connect, is_outage
 from fundlyhub.errors import Unavailable
+from fundlyhub.observability import live
 from fundlyhub.observability.tracing import relaying
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
@@ -183,6 +184,7 @@ class Relay:
             cursor.move(rows[-1][0] if len(rows) == self._settings.relay_page else None)
         self.progress.events += len(rows)
         self.progress.messages += len(batches)
+        live.relayed(len(rows), (batch.processor.name for batch in batches))
         return len(rows)
 
     def _publish(self, batches: list[Batch]) -> bool:

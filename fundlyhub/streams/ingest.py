@@ -23,6 +23,7 @@ import redis
 from fundlyhub.database import connect, is_concurrency_fault, is_outage, sqlstate
 from fundlyhub.errors import Unavailable, WrongUse, describe
 from fundlyhub.events.catalogue import VERSIONS
+from fundlyhub.observability import live
 from fundlyhub.relay.mirrored import CHANNEL
 from fundlyhub.settings import Settings
 from fundlyhub.streams.entry import Entry
@@ -119,6 +120,7 @@ class Ingest:
         self.progress.new += stored.new
         self.progress.known += stored.known
         self.progress.quarantined += stored.quarantined
+        live.ingested(new=stored.new, known=stored.known, quarantined=stored.quarantined)
         if stored.quarantined:
             log.warning("%d entries cannot be events: see `fundlyhub ingest quarantine list`", stored.quarantined)
         self._reader.acknowledge(entries)

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from fundlyhub.monitoring.collector import METRICS
+from fundlyhub.observability import live
 from tests.support import ROOT
 
 FILE = ROOT / "docker" / "alerts.yaml"
@@ -17,7 +18,19 @@ NAME = re.compile(r"\bfundlyhub_\w+")
 
 def exported() -> set[str]:
     """The names as Prometheus sees them."""
-    return {f"{name}_total" if metric.counter else name for name, metric in METRICS.items()}
+    tables = {f"{name}_total" if metric.counter else name for name, metric in METRICS.items()}
+    return tables | {f"{name}_total" if metric.kind == "counter" else name for name, metric in live.METRICS.items()}
+
+
+def labels_of(name: str) -> tuple[str, ...]:
+    """Those of a metric."""
+    name = name.removesuffix("_total")
+    return METRICS[name].labels if name in METRICS else live.METRICS[name].labels
+
+
+def family(name: str) -> str:
+    """The metric that a sample of a histogram belongs to."""
+    return re.sub("_(count|sum|bucket)$", "", name)
 
 
 def rules() -> list[dict[str, Any]]:
@@ -29,10 +42,10 @@ def rules() -> list[dict[str, Any]]:
 
 def test_rules_are_over_metrics_and_labels_that_there_are() -> None:
     for rule in rules():
-        named = NAME.findall(rule["expr"])
+        named = [family(name) for name in NAME.findall(rule["expr"])]
         assert named, rule["alert"]
         assert set(named) <= exported(), rule["alert"]
-        labels = {label for name in named for label in METRICS[name.removesuffix("_total")].labels}
+        labels = {label for name in named for label in labels_of(name)}
         used = re.findall(r"(\w+)=", rule["expr"].replace("==", ""))
         used += re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))
         for by in re.findall(r"by \(([^)]*)\)", rule["expr"]):

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.error
-import urllib.request
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 import redis
-from prometheus_client.parser import text_string_to_metric_families
 
 from fundlyhub import publish_events
 from fundlyhub.channels.breaker import Breaker
 from fundlyhub.channels.breaker_storage import RedisStorage
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.monitoring.collector import METRICS
+from tests.monitoring.pages import Numbers, asked, parsed
 from tests.support.make import completed, initiated, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
 
 EVENTS = 600
-Numbers = dict[tuple[str, ...], float]
 
 MESSAGE = """
     INSERT INTO app.notifications (event_id, position, channel, recipient, template, transactional, state)
@@ -50,12 +47,6 @@ def ready(platform: Platform) -> Platform:
     """A platform with the tables of the test's processors."""
     platform.execute(TABLES)
     return platform
-
-
-def parsed(text: str) -> Numbers:
-    """Each sample by its name and the values of its labels."""
-    families = text_string_to_metric_families(text)
-    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
 
 
 def numbers(platform: Platform, *, status: int = 0) -> Numbers:
@@ -191,16 +182,6 @@ def test_a_source_that_is_away_takes_only_its_own_numbers_away(ready: Platform) 
     assert found["fundlyhub_source_up", "log"] == 1
     assert ("fundlyhub_events_applied_total", "campaign_stats") not in found
     assert found["fundlyhub_events_applied_total", "activity_feed"] == 0
-
-
-def asked(url: str) -> tuple[int, str]:
-    """Status and text of a page."""
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  # our own process
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
 
 
 def test_its_pages(ready: Platform) -> None:

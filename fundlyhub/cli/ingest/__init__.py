@@ -11,6 +11,7 @@ from fundlyhub.cli.ingest.status import status
 from fundlyhub.cli.output import verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.database.migrate import require_current
+from fundlyhub.monitoring.own import endpoint
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 
@@ -37,7 +38,8 @@ def run(verbose: bool) -> None:
     from fundlyhub.streams.ingest import Ingest
 
     ingest = Ingest(settings, stop)
-    ingest.run()
+    with endpoint(settings, "ingest"):
+        ingest.run()
     done = ingest.progress
     logging.getLogger("fundlyhub.ingest").info(
         "stopped after %d new events, %d that were there already, %d entries in quarantine, %d taken over, %d trimmed",

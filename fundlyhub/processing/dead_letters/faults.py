@@ -38,17 +38,6 @@ def describe(error: BaseException) -> str:
     return ": ".join((parts[0], ", ".join(parts[1:])))
 
 
-def trace(error: BaseException) -> str:
-    """The frames that led to the error and to its causes, without the errors' texts."""
-    blocks: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(blocks) < 10:
-        frames = "".join(traceback.format_tb(cause.__traceback__, limit=-20))
-        blocks.append(f"{frames}{type(cause).__module__}.{type(cause).__qualname__}")
-        cause = cause.__cause__
-    return "\n\ncaused by\n\n".join(blocks)
-
-
 def fingerprint(processor: str, error: BaseException, message: str) -> str:
     """The same for faults that look alike: processor, class, our text and the innermost place."""
     frames = traceback.extract_tb(error.__traceback__, limit=-1)

@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
-from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, trace
+from fundlyhub.observability.withheld import trace
+from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint
 from fundlyhub.processing.dead_letters.words import WORKER, Action, State
 
 # Given up again after a replay: the letter is open again, with its newest error and its first time. One that was

@@ -17,6 +17,7 @@ from fundlyhub.channels.doors import Door
 from fundlyhub.channels.messages import Mail, Message, Push, Sms
 from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, Snooze, Transient, describe
+from fundlyhub.observability.context import at
 from fundlyhub.processors.hashing import unsubscribe_url
 from fundlyhub.processors.notifications import ledger, people
 from fundlyhub.processors.notifications.ledger import Hold, Wanted
@@ -100,10 +101,7 @@ class Sending:
     def _hand_over(self, ready: Sequence[_Ready]) -> Iterator[tuple[Letter, Exception | None]]:
         """The calls, without a transaction, and what the ledger is told of them."""
         contexts = [one.letter.delivery.context.copy() for one in ready]  # a context is entered by one thread at a time
-        calls = [
-            self._pool.submit(context.run, self._door.send, one.message)
-            for one, context in zip(ready, contexts, strict=True)
-        ]
+        calls = [self._pool.submit(context.run, self._call, one) for one, context in zip(ready, contexts, strict=True)]
         try:
             wait(calls)
         finally:
@@ -113,6 +111,11 @@ class Sending:
             errors = self._settle(ready, calls)
         for one, error in zip(ready, errors, strict=True):
             yield one.letter, error
+
+    def _call(self, one: _Ready) -> str | None:
+        """In a thread of the pool, whose log entries tell of which event they are."""
+        with at([one.letter.delivery.event]):
+            return self._door.send(one.message)
 
     def _settle(self, ready: Sequence[_Ready], calls: Sequence[Future[str | None]]) -> list[Exception | None]:
         """Those that were accepted together and first; then each of the others, of which there are few."""
