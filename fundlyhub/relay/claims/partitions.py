@@ -20,7 +20,7 @@ STRAYS = 20
 """Partitions that are made in one round for rows of the default partition, at most."""
 PATIENCE = "1s"
 """How long a change waits for a lock. Claims that come meanwhile wait behind it."""
-_LOCK = 0x636C61696D73  # "claims": one change at a time in each database
+_LOCK = 0x636C6D  # "clm": one change at a time in each database
 
 _TREE = """
     SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -113,7 +113,7 @@ def alone(db: psycopg.Connection[Any]) -> bool:
     """Whether this transaction may change partitions: one at a time may. Its locks are waited for a moment only."""
     db.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
     db.execute("SET LOCAL statement_timeout = 0")
-    row = db.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(current_schema()))", (_LOCK % 2**31,)).fetchone()
+    row = db.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(current_schema()))", (_LOCK,)).fetchone()
     return bool(row and row[0])
 
 
