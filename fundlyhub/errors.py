@@ -15,6 +15,7 @@
     └── ProcessingError            what a handler raises to say what became of an event
         ├── Transient              try again, with backoff, a limited number of times
         ├── Permanent              never try again: a dead letter at once
+        │   ├── ClaimsDropped      so old that nobody knows any more whether it was applied
         │   └── AddressGone        nobody is there any more: an address or device to be forgotten
         ├── Snooze                 wait without spending an attempt
         │   └── ServiceRefuses     the service refuses us, whatever we send; counts against the service
@@ -93,6 +94,13 @@ class Transient(ProcessingError):
 
 class Permanent(ProcessingError):
     """A fault that no retry can mend: a dead letter at once."""
+
+
+class ClaimsDropped(Permanent):
+    """The claims at this position have been dropped: nobody knows any more whether the event was applied."""
+
+    def __init__(self) -> None:
+        super().__init__("too old: its claims have been dropped, so that it may have been applied before")
 
 
 class AddressGone(Permanent):

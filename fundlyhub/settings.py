@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     sweep_patience: float = Field(
         3_600.0, ge=0, description="Age at which it is sent again even though its queue is not empty"
     )
+    claims_retention: float = Field(0.0, ge=0, description="Days after which claims are dropped; 0 keeps them all")
+    claims_partition: int = Field(10_000_000, ge=1_000, description="Positions in a partition of the claims")
     writes_soft_time_limit: float = _soft_limit("writes")
     writes_time_limit: float = _hard_limit("writes")
     projections_soft_time_limit: float = _soft_limit("projections")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 COMMANDS = {
     "breakers": "Which outside services are called; open and close their circuit breakers.",
+    "claims": "The claims' partitions: which there are, what keeps them, and dropping old ones.",
     "demo": "Bring all up, publish a stream of events, and verify every number.",
     "dlq": "Dead letters: look at them, correct, replay, discard, restore and move them.",
     "events": "Publish events from files; export schemas and docs.",

@@ -16,11 +16,13 @@ from fundlyhub.monitoring.own import endpoint
 from fundlyhub.observability import tracing
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing.queues import PARKED_QUEUE
+from fundlyhub.relay.claims.asking import last_dropped_of
+from fundlyhub.relay.claims.horizon import retention_of
 from fundlyhub.relay.collecting.parked import parking_queue
 from fundlyhub.relay.mirrored import Mirrored
 from fundlyhub.relay.rebase import rebase
 from fundlyhub.relay.status import relay_status
-from fundlyhub.settings import get_settings
+from fundlyhub.settings import BRANCHES, get_settings
 
 
 @click.group("relay", invoke_without_command=True)
@@ -44,6 +46,7 @@ def run(verbose: bool) -> None:
     processors = known_processors()
     require_current("events", "app", "analytics")
     Mirrored(settings.mirror)  # a mistake in it is better said before anybody leads
+    retention_of(settings, processors)  # the same
     from fundlyhub.celery import app
     from fundlyhub.relay.relay import Relay
 
@@ -107,9 +110,9 @@ def move(floor: int | None, same_xids: bool, as_json: bool) -> None:
     """Tie the cursors to this database cluster after the log was migrated to it. Stop all relays first."""
     if (floor is None) != same_xids:
         raise WrongUse("give either --floor POSITION or --same-xids")
-    require_current("events")
+    require_current("events", "app", "analytics")
     with connect("events", autocommit=True) as db:
-        again = rebase(db, floor=floor, same_xids=same_xids)
+        again = rebase(db, floor=floor, same_xids=same_xids, settled=last_dropped_of(BRANCHES))
     if as_json:
         print_json({"handed_over_again": again})
     else:

@@ -16,6 +16,7 @@ from fundlyhub.settings import Branch
 # connections, 57P0x shutting down, starting up or gone, 58 the server's own files; 25006 read only.
 _OUTAGE = ("08", "53", "57P", "58", "25006", "XX001")
 _CONCURRENCY = ("40001", "40P01")  # serialization failure, deadlock
+_CHECK = "23514"
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -40,7 +41,16 @@ def is_outage(error: BaseException) -> bool:
 
 def is_concurrency_fault(error: BaseException) -> bool:
     """Whether the same transaction, run again, may simply pass."""
-    return sqlstate(error) in _CONCURRENCY
+    # A row on its way into the default partition, while a partition for it was attached: that breaks no constraint
+    # that has a name.
+    return sqlstate(error) in _CONCURRENCY or (sqlstate(error) == _CHECK and violated(error) is None)
+
+
+def violated(error: BaseException) -> str | None:
+    """The name of the constraint that a row violated."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    name = getattr(getattr(original, "diag", None), "constraint_name", None)
+    return name if isinstance(name, str) else None
 
 
 def unavailable(branch: Branch, dsn: str, error: BaseException | None) -> Unavailable:

@@ -2,8 +2,8 @@
 
 A count over the whole table reads all of its index, at each scrape, and the table only grows. So the log is cut into
 slices of positions. Each reading counts the newest slices anew and, for as long as it has time, the ones that were
-counted the longest ago: late claims (retries, replayed dead letters) are found on the next turn. Claims are never
-deleted, so the sum only grows, and no worker's death or restart changes it.
+counted the longest ago: late claims (retries, replayed dead letters) are found on the next turn. What old partitions
+held was counted when they were dropped, so that the sum only grows, and no worker's death or restart changes it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _SLICE = """
                   WHERE processor = name AND position >= %(low)s AND position < %(high)s)
     FROM unnest(%(names)s::text[]) AS given(name)
 """
+_DROPPED = """
+    SELECT name, coalesce(max(high), 0), coalesce(sum((claims ->> name)::bigint), 0)::bigint
+    FROM unnest(%(names)s::text[]) AS given(name) LEFT JOIN dropped_claims ON true GROUP BY name
+"""
 
 
 class Claims:
@@ -36,6 +40,7 @@ class Claims:
     def __init__(self, names: Sequence[str], slice: int = SLICE) -> None:
         self._names, self._slice = list(names), slice
         self._counted: dict[int, dict[str, int]] = {}  # what was counted the longest ago comes first
+        self._dropped: dict[str, tuple[int, int]] = {}
 
     def read(self, db: psycopg.Connection[Any], seconds: float) -> dict[str, int] | None:
         """Events applied by each processor; None until every slice has been counted once.
@@ -43,6 +48,7 @@ class Claims:
         ``db`` is a connection to the processors' own database; ``seconds`` is the time for the older slices,
         of which one is counted in any case.
         """
+        self._read_dropped(db)
         (last,) = db.execute(_LAST, {"names": self._names}).fetchone() or (0,)
         slices = last // self._slice + 1
         end = time.monotonic() + seconds
@@ -53,7 +59,17 @@ class Claims:
             self._counted[number] = self._count(db, number)
         if any(number not in self._counted for number in range(slices)):
             return None
-        return {name: sum(counts[name] for counts in self._counted.values()) for name in self._names}
+        dropped = {name: count for name, (_, count) in self._dropped.items()}
+        return {name: dropped[name] + sum(counts[name] for counts in self._counted.values()) for name in self._names}
+
+    def _read_dropped(self, db: psycopg.Connection[Any]) -> None:
+        """What partitions held that are gone; slices that reach into one which went just now are counted anew."""
+        rows = db.execute(_DROPPED, {"names": self._names}).fetchall()
+        found = {name: (high, count) for name, high, count in rows}
+        if found != self._dropped:
+            last = max((high for high, _ in found.values()), default=0)
+            self._counted = {number: of for number, of in self._counted.items() if number * self._slice > last}
+            self._dropped = found
 
     def _count(self, db: psycopg.Connection[Any], number: int) -> dict[str, int]:
         low = number * self._slice

@@ -10,13 +10,14 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from logging import getLogger
+from uuid import UUID
 
 import psycopg
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
-from fundlyhub.errors import Permanent, describe
+from fundlyhub.errors import ClaimsDropped, Permanent, describe
 from fundlyhub.events import Event
 from fundlyhub.observability import live
 from fundlyhub.observability.context import at
@@ -24,7 +25,7 @@ from fundlyhub.observability.tracing import processing
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.dead_letters import error_class
-from fundlyhub.processing.idempotency import claim, claimed
+from fundlyhub.processing.idempotency import claim, claimed, dropped
 from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.processing.settling import Report, Run, ended, failed, report_of, settle
@@ -229,11 +230,16 @@ def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
 
 def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequence[Event]) -> list[Run]:
     """The calls first, without a transaction; then the claims of those events that are done with."""
+    positions = [event.position for event in events if event.position]
     with get_engine(processor.database).connect() as db:
-        applied = claimed(db, processor.name, [event.position for event in events if event.position])
+        applied = claimed(db, processor.name, positions)
+        gone = dropped(db, positions)
     left = [event for event in events if applied.get(event.position or 0) != event.id]
+    errors: dict[UUID, Exception] = {event.id: ClaimsDropped() for event in left if event.position in gone}
+    fresh = [event for event in left if event.id not in errors]
     began = time.perf_counter()
-    errors = processor().deliver([work.delivery(event) for event in left]) if left else {}
+    if fresh:
+        errors |= processor().deliver([work.delivery(event) for event in fresh])
     handled = time.perf_counter()
     done = [event for event in left if event.id not in errors]
     if done:

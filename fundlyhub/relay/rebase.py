@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg
 
-from fundlyhub.errors import Unavailable
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.relay.claims import marks
 from fundlyhub.relay.leader import try_to_lead
 
 _RESTAMP = """
@@ -26,15 +27,17 @@ _FREEZE = """
 _MOVE = "UPDATE events.relay_cursors SET seen = %(seen)s, target = NULL, after = 0, moved_at = clock_timestamp()"
 
 
-def rebase(db: psycopg.Connection[Any], *, floor: int | None, same_xids: bool = False) -> int:
+def rebase(db: psycopg.Connection[Any], *, floor: int | None, same_xids: bool = False, settled: int = 0) -> int:
     """Tie the cursors to this cluster; the number of events that will be handed over again.
 
     ``floor`` is the last position that is surely settled: everything above it is relayed once more, and the
     claims skip what was applied, so that 0 is always right and only costs time. The sweep looks at everything
-    above the floor too.
+    above the floor too. Where claims have been dropped nothing would be skipped: ``settled`` is the last such position.
 
-    Raises Unavailable when a relay is running: stop it first.
+    Raises Unavailable when a relay is running: stop it first; WrongUse when the floor is below ``settled``.
     """
+    if floor is not None and floor < settled:
+        raise WrongUse(f"claims up to position {settled} have been dropped: the floor must be at least {settled}")
     if not try_to_lead(db, "main"):
         raise Unavailable("a relay is running: stop all relays, then run `fundlyhub relay rebase` again")
     with db.transaction():
@@ -49,5 +52,6 @@ def rebase(db: psycopg.Connection[Any], *, floor: int | None, same_xids: bool = 
         db.execute(_FREEZE, {"floor": floor})
         db.execute(_RESTAMP)
         db.execute(_MOVE, {"seen": seen})
+        marks.restamp(db)
         above = db.execute("SELECT count(*) FROM events.events WHERE position > %s", (floor,)).fetchone()
     return int(above[0]) if above else 0

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from logging import getLogger
 from typing import Any
 
 import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.processing.processor import Processor
+from fundlyhub.relay.claims.asking import last_dropped_of
+
+log = getLogger(__name__)
 
 # The first processors of a log get all of it. Later ones get what was published before them too, by way of
-# the sweep, unless they say no: old news must not be mailed.
+# the sweep, unless they say no: old news must not be mailed. Where claims have been dropped nobody can be given
+# anything: there could be no claim of it.
 _REGISTER = """
     INSERT INTO events.processors AS known (name, patterns, from_position)
-    VALUES (%(name)s, %(patterns)s, CASE WHEN %(history)s THEN 0
+    VALUES (%(name)s, %(patterns)s, CASE WHEN %(history)s THEN %(dropped)s
             ELSE (SELECT coalesce(max(position), 0) FROM events.events) END)
     ON CONFLICT (name) DO UPDATE SET patterns = excluded.patterns WHERE known.patterns <> excluded.patterns
 """
@@ -24,12 +30,25 @@ def register(db: psycopg.Connection[Any], processors: Mapping[str, type[Processo
     """Enter the processors that this code has; one that it has no more stays, and is left alone."""
     with db.transaction():
         db.execute("LOCK TABLE events.processors IN SHARE ROW EXCLUSIVE MODE")
-        first = not db.execute("SELECT 1 FROM events.processors LIMIT 1").fetchone()
+        known = starts(db)
         for name, processor in processors.items():
+            history = not known or processor.history
+            dropped = _dropped(processor) if history and name not in known else 0
             db.execute(
                 _REGISTER,
-                {"name": name, "patterns": list(processor.patterns()), "history": first or processor.history},
+                {"name": name, "patterns": list(processor.patterns()), "history": history, "dropped": dropped},
             )
+
+
+def _dropped(processor: type[Processor]) -> int:
+    """Where a new processor must begin."""
+    try:
+        position = last_dropped_of([processor.database])
+    except DBAPIError as error:  # the relay waits for a database that is away, and knows the driver's own errors
+        raise error.orig if isinstance(error.orig, psycopg.Error) else error from None
+    if position:
+        log.warning("%s begins after position %d: up to there claims have been dropped", processor.name, position)
+    return position
 
 
 def starts(db: psycopg.Connection[Any]) -> dict[str, int]:

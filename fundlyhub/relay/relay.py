@@ -29,6 +29,7 @@ from fundlyhub.observability import live
 from fundlyhub.observability.tracing import relaying
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.claims.keeper import Keeper
 from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
 from fundlyhub.relay.leader import Wake, try_to_lead
@@ -120,6 +121,7 @@ class Relay:
             Sweeper(self._app, self._settings, self._processors, cursor.epoch),
             Collector(self._app, self._settings, self._processors),
             Mirror(self._settings),
+            Keeper(self._settings, self._processors),
         ):
             try:
                 self._relay(cursor, wake)

@@ -44,7 +44,10 @@ _OTHERS = """
            (SELECT count(*) FROM events.dead_letters d WHERE d.processor = p.name AND d.state = 'open')
     FROM events.processors p WHERE p.name <> ALL (%s::text[]) ORDER BY p.name
 """
-_APPLIED = "SELECT count(*) FROM processed_events WHERE processor = %(processor)s"
+_APPLIED = """
+    SELECT (SELECT count(*) FROM processed_events WHERE processor = %(processor)s)
+         + (SELECT coalesce(sum((claims ->> %(processor)s)::bigint), 0)::bigint FROM dropped_claims)
+"""
 
 
 def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Which events of a processor left a trace: a claim, a dead letter, or a row of attempts."""
+"""Which events of a processor left a trace: a claim, a dead letter, or a row of attempts.
+
+Where claims have been dropped all was settled before.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import psycopg
 
 from fundlyhub.database import get_engine
-from fundlyhub.processing.idempotency import claimed
+from fundlyhub.processing.idempotency import claimed, dropped
 from fundlyhub.processing.processor import Processor
 
 # A resolved letter is no trace: what it stood for is applied, and has a claim, or else is missing.
@@ -29,7 +32,9 @@ def unsettled(db: psycopg.Connection[Any], processor: type[Processor], positions
         return []
     with get_engine(processor.database).connect() as effects:
         traces = claimed(effects, processor.name, positions)
-    rest = [position for position in positions if position not in traces]
+        rest = [position for position in positions if position not in traces]
+        gone = dropped(effects, rest) if rest else set()
+    rest = [position for position in rest if position not in gone]
     if not rest:
         return []
     held = {row[0] for row in db.execute(_HELD, {"processor": processor.name, "positions": rest})}

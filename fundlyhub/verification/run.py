@@ -12,6 +12,7 @@ from celery import Celery
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.relay.broker import Publisher
+from fundlyhub.relay.claims.asking import last_dropped_of
 from fundlyhub.relay.registration import starts
 from fundlyhub.settings import Branch, Settings
 from fundlyhub.verification import log
@@ -88,6 +89,8 @@ def verify(
 
 def _verify(scope: Scope, tables: bool, tell: Tell) -> tuple[Report, _Repairs]:
     report, repairs = Report(), _Repairs()
+    dropped = last_dropped_of(cls.database for cls in scope.processors.values())
+    scope = replace(scope, dropped=dropped, since=max(scope.since, dropped))
     with places(scope) as db:
         report.head = log.head(db.events)
         tracers = _trace(scope, db, report, tell)
@@ -132,7 +135,9 @@ def _trace(scope: Scope, db: Places, report: Report, tell: Tell) -> dict[str, Tr
 def _compare_tables(scope: Scope, db: Places, report: Report, tables: bool, tell: Tell) -> None:
     for name, reason in _left_out(scope, tables).items():
         report.left_out[name] = reason
-    if not tables or (scope.since and scope.sample is None):
+    if scope.dropped:
+        report.left_out[f"events up to position {scope.dropped}"] = "their claims have been dropped"
+    if not tables or scope.dropped or (scope.since and scope.sample is None):
         return
     sample: Sample | None = None
     if scope.sample is not None:
@@ -159,6 +164,8 @@ def _left_out(scope: Scope, tables: bool) -> dict[str, str]:
             found[name] = "its tables: it is not known which of them follow from the events alone"
         elif not tables:
             found[name] = "its tables: --no-tables"
+        elif scope.dropped:
+            found[name] = "its tables: they follow from all events, and the claims of old ones have been dropped"
         elif scope.sample is not None and not known[name].sampled:
             found[name] = "its tables: their rows depend on many aggregates, which no sample holds"
         elif scope.since and scope.sample is None:

@@ -20,6 +20,7 @@ Db = psycopg.Connection[Any]
 class Scope:
     """What is compared. ``since`` is a position; ``grace`` and ``wait`` are seconds.
 
+    ``dropped`` is the last position at which claims have been dropped: nothing is known of what lies before it.
     ``depths`` is how many messages wait in each queue, where that is known.
     """
 
@@ -30,6 +31,7 @@ class Scope:
     since: int = 0
     wait: float = 0.0
     depths: Mapping[str, int] | None = None
+    dropped: int = 0
 
     def patience(self, processor: type[Processor]) -> float:
         """The age in seconds at which an event of a processor is late: its queue is an excuse, but not for ever."""

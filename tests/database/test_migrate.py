@@ -10,11 +10,12 @@ from collections.abc import Callable
 import psycopg
 import pytest
 from alembic import command
+from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import _config, check, migrate, require_current
 from fundlyhub.errors import NewerDatabase, NotMigrated
-from fundlyhub.settings import Settings
+from fundlyhub.settings import Branch, Settings
 from tests.support.command import dsns, environment, fundlyhub
 
 Make = Callable[[], str]
@@ -123,6 +124,44 @@ def test_letters_of_the_first_release_keep_what_they_were_and_are_in_the_audit(e
         assert db.execute(letters).fetchall() == [("open", "search", "x", True)]
         audit = "SELECT who, action, details FROM events.dead_letter_audit"
         assert db.execute(audit).fetchall() == [("worker", "failed", "never")]
+
+
+PARTS = """
+    SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'app.processed_events'::regclass ORDER BY 1
+"""
+
+
+def to(settings: Settings, branch: Branch, revision: str) -> None:
+    """Bring one branch of a migrated database up or down to a revision."""
+    with make_engine(branch, settings, pooled=False).begin() as connection:
+        step = command.upgrade if revision == "head" else command.downgrade
+        step(_config(branch, connection), revision)
+
+
+def test_claims_are_partitioned_where_they_are_and_put_together_again(empty_database: Make) -> None:
+    dsn = empty_database()
+    migrate(in_one(dsn))
+    settings, claims = in_one(dsn), "SELECT processor, position, event_id, processed_at FROM app.processed_events"
+    to(settings, "app", "app_0003")
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("""INSERT INTO app.processed_events SELECT 'one', 9999990 + n, gen_random_uuid(), now()
+                      FROM generate_series(1, 20) n; GRANT SELECT ON app.processed_events TO pg_monitor""")
+        before = db.execute(claims).fetchall()
+        to(settings, "app", "head")
+        assert db.execute(claims).fetchall() == before
+        assert db.execute(PARTS).fetchall() == [
+            ("processed_events_0", "FOR VALUES FROM (MINVALUE) TO ('20000000')"),
+            ("processed_events_default", "DEFAULT"),
+        ]
+        rights = "SELECT has_table_privilege('pg_monitor', 'app.processed_events', 'SELECT')"
+        assert db.execute(rights).fetchone() == (True,)
+        to(settings, "app", "app_0003")
+        assert db.execute(claims).fetchall() == before
+        to(settings, "app", "head")
+        db.execute("INSERT INTO app.dropped_claims VALUES (0, 9, '{}', 'ann')")
+        with pytest.raises(DBAPIError, match="could not refuse"):
+            to(settings, "app", "app_0003")
 
 
 def test_a_failure_half_way_leaves_nothing_of_its_branch(empty_database: Make) -> None:

@@ -25,17 +25,19 @@ COLUMNS = """
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname = %s AND c.relname <> 'alembic_version'
+      AND NOT c.relispartition
     ORDER BY 1, 2
 """
 INDEXES = """
     SELECT pg_get_indexdef(i.indexrelid)
     FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = %s AND c.relname <> 'alembic_version' ORDER BY 1
+    WHERE n.nspname = %s AND c.relname <> 'alembic_version' AND NOT c.relispartition ORDER BY 1
 """
 CONSTRAINTS = """
     SELECT k.conrelid::regclass::text, k.conname, pg_get_constraintdef(k.oid)
-    FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
-    WHERE n.nspname = %s AND k.contype <> 'n' AND k.conname NOT LIKE 'alembic_version%%' ORDER BY 1, 2
+    FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace JOIN pg_class c ON c.oid = k.conrelid
+    WHERE n.nspname = %s AND NOT c.relispartition AND k.contype <> 'n' AND k.conname NOT LIKE 'alembic_version%%'
+    ORDER BY 1, 2
 """  # not null is a property of the columns, and on new servers a constraint as well
 NAMES = {
     "functions": """SELECT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

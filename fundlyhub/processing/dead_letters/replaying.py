@@ -17,8 +17,9 @@ from fundlyhub.database.audited import named, reasoned
 from fundlyhub.errors import Unavailable
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
 from fundlyhub.processing.dead_letters.deciding import unchanged
+from fundlyhub.processing.idempotency import dropped
 from fundlyhub.processing.registry import processors
-from fundlyhub.settings import get_settings
+from fundlyhub.settings import Branch, get_settings
 
 Send = Callable[[str, Sequence[int]], None]
 """Hands positions to the queue of the processor of this name, to be run although they wait for a retry.
@@ -29,7 +30,7 @@ POLL = 0.2
 """Seconds between two looks at the results."""
 
 _CHOOSE = """
-    SELECT id FROM events.dead_letters
+    SELECT id, processor, position FROM events.dead_letters
     WHERE id = ANY (%(ids)s::bigint[]) AND state = 'open' AND processor = ANY (%(processors)s)
     ORDER BY position, processor
 """
@@ -82,9 +83,22 @@ class Replayed:
 
 def choose(db: Connection, ids: Sequence[int]) -> tuple[list[int], dict[int, str]]:
     """Which of these letters can be replayed, in the order of their events, and why the others cannot: a dry run."""
-    names = list(processors())
-    able = list(db.exec_driver_sql(_CHOOSE, {"ids": list(ids), "processors": names}).scalars())
-    return able, _unable(db, ids, able)
+    rows = db.exec_driver_sql(_CHOOSE, {"ids": list(ids), "processors": list(processors())}).all()
+    old = _too_old([(id, processor, position) for id, processor, position in rows])
+    able = [id for id, _, _ in rows if id not in old]
+    return able, _unable(db, ids, able) | dict.fromkeys(old, "older than the claims that are kept")
+
+
+def _too_old(letters: Sequence[tuple[int, str, int]]) -> set[int]:
+    """Letters whose events may have been applied: nobody could tell any more."""
+    positions: dict[Branch, list[int]] = {}
+    for _, processor, position in letters:
+        positions.setdefault(processors()[processor].database, []).append(position)
+    gone = set()
+    for branch, some in positions.items():
+        with get_engine(branch).connect() as db:
+            gone |= {(branch, position) for position in dropped(db, some)}
+    return {id for id, processor, position in letters if (processors()[processor].database, position) in gone}
 
 
 def replay(

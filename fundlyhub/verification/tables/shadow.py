@@ -104,8 +104,8 @@ class Shadow:
 
 
 def _create(db: Connection, table: Table) -> None:
-    """A table without a log of its writes, and without the indexes that only searches need."""
-    made = str(CreateTable(table).compile(dialect=_POSTGRES))
+    """A table in one piece, without a log of its writes, and without the indexes that only searches need."""
+    made = str(CreateTable(table).compile(dialect=_POSTGRES)).partition("PARTITION BY")[0]
     db.exec_driver_sql(made.replace("CREATE TABLE", "CREATE UNLOGGED TABLE", 1))
     for index in table.indexes:
         if index.dialect_options["postgresql"]["using"] != "gin":

@@ -122,6 +122,7 @@ KEPT: Mapping[Branch, tuple[Kept, ...]] = {
 
 NOT_KEPT: Mapping[str, str] = {
     "processed_events": "the claims: compared with the log, event by event",
+    "dropped_claims": "what is known of claims that were dropped",
     "notifications": "the ledger: compared with the claims, event by event",
     "devices": "the API's, and marked by push providers",
     "preferences": "the API's, and the unsubscribe page's",

@@ -1,0 +1,109 @@
+"""`fundlyhub claims`: the partitions of the claims, what keeps each, and dropping those that are old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+import psycopg
+
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.who import by_option
+from fundlyhub.cli.wiring import known_processors
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.processing.processor import Processor
+from fundlyhub.relay.claims.dropping import Verdict
+from fundlyhub.relay.claims.horizon import retention_of
+from fundlyhub.relay.claims.keeper import branches, judge, places, prune
+from fundlyhub.settings import Branch, get_settings
+
+_DROPPED = "SELECT low, high, claims, who, dropped_at FROM dropped_claims ORDER BY low"
+_IN_DEFAULT = "SELECT count(*) FROM processed_events_default"
+
+
+@click.group("claims")
+def command() -> None:
+    """See the partitions of the claims and what keeps each; drop those that nothing asks for any more."""
+
+
+@command.command("status")
+@json_option
+def show(as_json: bool) -> None:
+    """All partitions, what keeps each of them, and what was dropped, when and by whom."""
+    processors = known_processors()
+    require_current("events", "app", "analytics")
+    found = {branch: _of(branch, processors) for branch in branches(processors)}
+    if as_json:
+        print_json({"retention_days": get_settings().claims_retention or None, "databases": found})
+        return
+    for branch, one in found.items():
+        rows = [(part["name"], part["low"], part["high"], "; ".join(part["kept_by"])) for part in one["partitions"]]
+        print_table(f"Claims in the {branch} database", ("partition", "from", "to", "kept, since it is"), rows)
+        for gone in one["dropped"]:
+            click.echo(
+                f"{gone['low']:,} to {gone['high']:,}: {sum(gone['claims'].values()):,} claims dropped "
+                f"by {gone['who']} at {gone['dropped_at']}"
+            )
+        if one["in_default"]:
+            click.echo(f"{one['in_default']:,} claims wait in the default partition for one of their own")
+
+
+def _of(branch: Branch, processors: Mapping[str, type[Processor]]) -> dict[str, Any]:
+    settings = get_settings()
+    with places(settings, branch) as (events, db):
+        judged = judge(events, db, branch, processors, retention_of(settings, processors))
+        (waiting,) = db.execute(_IN_DEFAULT).fetchone() or (0,)
+        dropped = [
+            {"low": low, "high": high, "claims": claims, "who": who, "dropped_at": at.isoformat()}
+            for low, high, claims, who, at in db.execute(_DROPPED)
+        ]
+    return {"partitions": [_as_dict(one) for one in judged], "dropped": dropped, "in_default": waiting}
+
+
+def _as_dict(one: Verdict) -> dict[str, Any]:
+    return {"name": one.partition.name, **one.partition.range._asdict(), "kept_by": list(one.kept_by)}
+
+
+@command.command("prune")
+@click.option("--dry-run", is_flag=True, help="Say what would be dropped, and drop nothing.")
+@by_option
+@json_option
+def drop(dry_run: bool, who: str, as_json: bool) -> None:
+    """Drop the partitions that may go, as the relay does by itself. There is no way back.
+
+    What may go is older than FUNDLYHUB_CLAIMS_RETENTION, passed by every processor, and without open dead letters
+    and attempts. Events in there are refused from then on, whoever sends them.
+    """
+    processors = known_processors()
+    if not get_settings().claims_retention:
+        raise WrongUse("FUNDLYHUB_CLAIMS_RETENTION is 0: all claims are kept")
+    require_current("events", "app", "analytics")
+    gone = list(_drop(processors, who, dry_run))
+    if as_json:
+        print_json({"dry_run": dry_run, "dropped": gone})
+        return
+    done = "would be dropped" if dry_run else "dropped"
+    for one in gone:
+        click.echo(f"{one['database']}: {one['name']}, positions {one['low']:,} to {one['high']:,}, {done}")
+    click.echo(f"{len(gone)} partitions {done}")
+
+
+def _drop(processors: Mapping[str, type[Processor]], who: str, dry_run: bool) -> Iterator[dict[str, Any]]:
+    settings = get_settings()
+    retention = retention_of(settings, processors)
+    assert retention is not None
+    for branch in branches(processors):
+        with places(settings, branch) as (events, db):
+            if dry_run:
+                for one in judge(events, db, branch, processors, retention):
+                    if not one.kept_by:
+                        yield {"database": branch, **{k: v for k, v in _as_dict(one).items() if k != "kept_by"}}
+                continue
+            try:
+                for gone in prune(events, db, branch, processors, retention, who=who):
+                    yield {"database": branch, "name": gone.name, "low": gone.low, "high": gone.high,
+                           "claims": dict(gone.claims)}  # fmt: skip
+            except psycopg.errors.LockNotAvailable:
+                raise Unavailable(f"the claims of the {branch} database are in use: try again in a moment") from None

@@ -1,0 +1,18 @@
+"""Claims in partitions by position, and what is known of dropped ones."""
+
+from alembic import op
+
+from fundlyhub.database.partitioned import join, partition
+
+revision = "analytics_0004"
+down_revision = "analytics_0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(partition("analytics"))
+
+
+def downgrade() -> None:
+    op.get_bind().exec_driver_sql(join("analytics"))

@@ -1,0 +1,1 @@
+"""The claims' partitions: made ahead of need, and dropped when nothing can ask for them any more."""
