@@ -124,7 +124,7 @@ def test_a_database_connection_that_is_cut_is_made_anew(ready: Platform) -> None
     publish_event(initiated())
     wait_until(lambda: ready.relayed() == 1)
     ready.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE application_name = 'fundlyhub-events' AND datname = current_database() AND pid <> pg_backend_pid()"
     )
     publish_events(initiated() for _ in range(20))
