@@ -1,4 +1,4 @@
-"""One platform for all pages: a relay, a worker for every queue, and the README's first events applied on them."""
+"""One platform for all pages, gone when they are run: a relay, a worker for every queue, and the README's first events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.databases import create_database, drop_database
 from tests.support.platform import Platform, broker_place, database_dsn, wait_until
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(
     postgres: Postgres, template: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
