@@ -1,4 +1,4 @@
-"""One platform for all pages, gone when they are run: a relay, a worker for every queue, and the README's first events."""
+"""One platform for all pages, which ends with them: relay, a worker for all queues, the README's first events."""
 
 from __future__ import annotations
 
