@@ -69,7 +69,8 @@ def test_it_shows_tasks_by_processor_retries_and_failures_and_no_payload(
         lambda: platform.value("SELECT count(*) FROM events.attempts WHERE error_class = 'KeyError'"), what="the bug"
     )
 
-    (worker,) = flower.get("/api/workers", params={"refresh": "true"}).json()
+    wait_until(lambda: flower.get("/api/workers", params={"refresh": "true"}).json(), what="the worker's answer")
+    (worker,) = flower.get("/api/workers").json()
     pages = ["/", "/tasks", "/broker", f"/worker/{worker}", "/api/tasks", "/api/workers", "/metrics"]
     pages += [f"/{what}/{task}" for task in tasks(flower) for what in ("task", "api/task/info")]
     secrets = ["example.org", "pi_secret", "permanent", "transient", *platform.environment_secrets()]
