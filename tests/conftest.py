@@ -40,8 +40,14 @@ def server_root() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(server_root: Path) -> Iterator[Postgres]:
-    """A PostgreSQL server without fsync: no test here pulls the plug of the machine."""
-    options = {"fsync": "off", "synchronous_commit": "off", "max_prepared_transactions": "5"}
+    """A PostgreSQL server that writes no more than it must: no test here pulls the plug of the machine."""
+    options = {
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "autovacuum": "off",
+        "max_prepared_transactions": "5",
+    }
     server = Postgres(server_root / "postgres", options=options)
     server.start()
     yield server
