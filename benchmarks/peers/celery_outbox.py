@@ -22,10 +22,15 @@ _NEXT = """
 _SENT = "UPDATE bench.outbox SET sent_at = now() WHERE id = ANY ($1)"
 _PUT = "INSERT INTO bench.outbox (event) VALUES ($1)"
 
+SETTINGS = {
+    "task_acks_late": True,
+    "task_ignore_result": True,
+    "task_default_queue": "events",
+    "broker_connection_retry_on_startup": True,
+}
+
 app = Celery("average", broker=work.REDIS)
-app.conf.update(
-    task_acks_late=True, task_ignore_result=True, task_default_queue="events", broker_connection_retry_on_startup=True
-)
+app.conf.update(SETTINGS)
 
 
 @app.task(name="apply")
