@@ -16,6 +16,7 @@ from tests.support.platform import Platform, wait_until
 from tests.support.traffic import published
 
 QUEUES = "writes,projections"
+KILLS, EVENTS = 20, 20_000
 
 
 def made(tally: Tally) -> int:
@@ -28,15 +29,17 @@ def wait_made(tally: Tally, effects: int) -> None:
     wait_until(lambda: made(tally) >= effects, timeout=120, what=f"{effects} effects")
 
 
-def kill_in_mid_run(platform: Platform, kills: int, events: int) -> None:
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_everything_is_right_after_twenty_kills_in_mid_run(platform: Platform) -> None:
     """Kill whole workers while they are at work on every queue; then check all that every processor keeps."""
-    run, tally = published(events)
+    run, tally = published(EVENTS)
     platform.relay(FUNDLYHUB_PROCESSORS="")
-    rng = random.Random(kills)
-    for kill in range(kills):
+    rng = random.Random(KILLS)
+    for kill in range(KILLS):
         worker = platform.worker(QUEUES, FUNDLYHUB_PROCESSORS="")
         before = made(tally)
-        target = before + rng.randrange(1, max(2, (tally.effects - before) // (kills - kill + 1)))
+        target = before + rng.randrange(1, max(2, (tally.effects - before) // (KILLS - kill + 1)))
         wait_made(tally, target)
         time.sleep(rng.uniform(0, 0.05))  # not a wait for anything: it moves the kill within a batch
         worker.kill()
@@ -48,15 +51,3 @@ def kill_in_mid_run(platform: Platform, kills: int, events: int) -> None:
     assert min(checked.checked.values()) > 20
     assert made(tally) == tally.effects
     assert platform.value("SELECT count(*) FROM events.dead_letters") == 0
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(300)
-def test_everything_is_right_after_three_kills_in_mid_run(platform: Platform) -> None:
-    kill_in_mid_run(platform, kills=3, events=3_000)
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(900)
-def test_everything_is_right_after_twenty_kills_in_mid_run(platform: Platform) -> None:
-    kill_in_mid_run(platform, kills=20, events=20_000)
