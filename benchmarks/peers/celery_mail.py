@@ -16,7 +16,7 @@ from sendgrid.helpers.mail import CustomArg, Mail, Personalization, To
 from benchmarks.peers import celery_outbox, work
 from benchmarks.peers.work import Event
 
-app = Celery("average", broker=work.REDIS)  # one of its own, since the outbox's has a task of this name
+app = Celery("average", broker=work.REDIS)
 app.conf.update(celery_outbox.SETTINGS)
 
 _USER = "SELECT name, email FROM bench.users WHERE id = $1"
@@ -36,7 +36,7 @@ def client() -> sendgrid.SendGridAPIClient:
     return made
 
 
-@app.task(name="apply")
+@app.task(name="apply", shared=False)
 def send(event: Event) -> None:
     """One mail."""
     name, email = work.connection().execute(_USER, (event["user"],)).fetchone() or ("", "")

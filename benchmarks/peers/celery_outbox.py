@@ -33,7 +33,7 @@ app = Celery("average", broker=work.REDIS)
 app.conf.update(SETTINGS)
 
 
-@app.task(name="apply")
+@app.task(name="apply", shared=False)  # else it would be a task of every app
 def apply(event: Event) -> None:
     """One event's effect."""
     work.apply(event)
