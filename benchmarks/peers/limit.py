@@ -24,11 +24,16 @@ _READ = """
     ORDER BY position
 """
 _CLAIM = """
-    INSERT INTO processed_events AS claimed (processor, position, event_id)
-    SELECT 'campaign_stats', * FROM unnest(%s::bigint[], %s::uuid[]) AS given(position, id) ORDER BY 2
-    ON CONFLICT (processor, position) DO UPDATE SET event_id = excluded.event_id, processed_at = now()
-        WHERE claimed.event_id <> excluded.event_id
-    RETURNING position, xmax::text <> '0'
+    WITH fresh AS (
+        INSERT INTO processed_events AS claimed (processor, position, event_id)
+        SELECT 'campaign_stats', * FROM unnest(%s::bigint[], %s::uuid[]) AS given(position, id) ORDER BY 2
+        ON CONFLICT (processor, position) DO UPDATE
+            SET event_id = excluded.event_id, processed_at = clock_timestamp() + interval '1 microsecond'
+            WHERE claimed.event_id <> excluded.event_id
+        RETURNING position, processed_at <> now() AS overwritten
+    )
+    SELECT count(*), CASE WHEN count(*) <> %s THEN array_agg(position) END, count(*) FILTER (WHERE overwritten)
+    FROM fresh
 """
 _FACTS = """
     INSERT INTO donation_facts
@@ -95,7 +100,9 @@ def batch(db: psycopg.Connection[Any], first: int, last: int) -> None:
     """One batch from the log into the tables."""
     rows = db.execute(_READ, (first, last)).fetchall()
     events = [(position, id, orjson.loads(payload), at) for position, id, payload, at in rows]
-    fresh = dict(db.execute(_CLAIM, (array(e[0] for e in events), array(e[1] for e in events))).fetchall())
+    given = [e[0] for e in events]
+    row = db.execute(_CLAIM, (array(given), array(e[1] for e in events), len(given))).fetchone()
+    fresh = set(given if row is None or row[0] == len(given) else row[1] or ())
     facts: dict[str, tuple[Any, ...]] = {}
     for position, _, paid, at in events:
         if position in fresh:
