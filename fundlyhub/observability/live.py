@@ -42,7 +42,7 @@ METRICS: Mapping[str, Number] = {
     "fundlyhub_worker_commit_seconds": Number("worker", "histogram", "Time of a commit.", ("processor",), _TIMES),
     "fundlyhub_provider_call_seconds": Number("worker", "histogram", "Time of a call.", ("service", "result"), _TIMES),
     "fundlyhub_breaker_changes": Number("worker", "counter", "Changes that it made.", ("service", "state")),
-    "fundlyhub_relayed_events": Number("relay", "counter", "Events that were relayed, wanted or not."),
+    "fundlyhub_relayed_events": Number("relay", "counter", "Events that were relayed, wanted or not.", ("type",)),
     "fundlyhub_relayed_messages": Number("relay", "counter", "Messages that were published.", ("processor",)),
     "fundlyhub_ingested_entries": Number("ingest", "counter", "Entries by what became of them.", ("result",)),
 }  # fmt: skip
@@ -97,8 +97,12 @@ def settled(processor: str, ends: Iterable[tuple[str, str]]) -> None:
     """Runs of events have ended, and all of it is committed; type and outcome of each."""
     if number := _made.get("fundlyhub_worker_events"):
         for (kind, outcome), events in Counter(ends).items():
-            kind = kind if kind in VERSIONS else "other"  # the log may hold types that nobody foresaw
-            number.labels(processor, kind, outcome).inc(events)
+            number.labels(processor, _known(kind), outcome).inc(events)
+
+
+def _known(kind: str) -> str:
+    """A type for a label: the log may hold types that nobody foresaw."""
+    return kind if kind in VERSIONS else "other"
 
 
 def called(service: str, error: BaseException | None, seconds: float) -> None:
@@ -122,10 +126,11 @@ def breaker(service: str, state: str) -> None:
         number.labels(service, state).inc()
 
 
-def relayed(events: int, processors: Iterable[str]) -> None:
-    """Events were handed over; the processor of each message."""
+def relayed(kinds: Iterable[str], processors: Iterable[str]) -> None:
+    """Events were handed over; the type of each, and the processor of each message."""
     if number := _made.get("fundlyhub_relayed_events"):
-        number.inc(events)
+        for kind, events in Counter(map(_known, kinds)).items():
+            number.labels(kind).inc(events)
         for processor, messages in Counter(processors).items():
             _made["fundlyhub_relayed_messages"].labels(processor).inc(messages)
 

@@ -186,7 +186,7 @@ class Relay:
             cursor.move(rows[-1][0] if len(rows) == self._settings.relay_page else None)
         self.progress.events += len(rows)
         self.progress.messages += len(batches)
-        live.relayed(len(rows), (batch.processor.name for batch in batches))
+        live.relayed((kind for _, kind in pairs), (batch.processor.name for batch in batches))
         return len(rows)
 
     def _publish(self, batches: list[Batch]) -> bool:

@@ -67,10 +67,11 @@ class Sending:
                 yield letter, found
         lease = self._settings.notification_lease
         taken = self._take([one.wanted for one in ready], lease) if ready else set()
+        # Nothing may come between taking and calling: what is taken and never called would be in doubt.
+        yield from self._hand_over([one for one in ready if one.wanted.hold.id in taken])
         for one in ready:
             if one.wanted.hold.id not in taken:
                 yield one.letter, Snooze(f"{one.letter.notice.template}: another worker has it", seconds=lease)
-        yield from self._hand_over([one for one in ready if one.wanted.hold.id in taken])
 
     def _prepare(self, letter: Letter) -> _Ready | Exception | None:
         """What is to be handed over, or what is left to say. A letter's own fault stays its own."""
