@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from fundlyhub import UserFollowedUser
 from fundlyhub.processing.settling import Report
@@ -188,6 +189,34 @@ def test_a_redelivery_while_the_first_worker_still_sends_sends_nothing(post: Pos
         assert first.result(30).outcomes == {"done": 1}
     assert len(mailer.accepted) == 1
     assert mailed(post, positions).outcomes in ({"skipped": 1}, {})
+
+
+def test_a_time_limit_in_mid_call_lets_the_call_end_and_writes_down_what_came_of_it(
+    post: Post, mailer: SendGrid
+) -> None:
+    def strike(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    before = signal.signal(signal.SIGUSR1, strike)
+    mailer.behave(Behaviour(slow=0.8))
+    positions = receipt(post)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            struck = pool.submit(_strike_in_the_call, mailer)
+            mailed(post, positions)
+            struck.result(30)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert post.states("donation_receipt") == {"email": "sent"}
+    assert post.claims(EmailNotificationProcessor) == []
+    assert mailed(post, positions).outcomes == {"done": 1}
+    assert len(mailer.accepted) == 1
+
+
+def _strike_in_the_call(mailer: SendGrid) -> None:
+    """As Celery's soft time limit does: a signal to the main thread."""
+    wait_until(lambda: mailer.concurrent == 1, what="the call")
+    os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def test_eight_workers_with_the_same_batch_send_each_mail_once(post: Post, mailer: SendGrid) -> None:
