@@ -21,7 +21,9 @@ from pydantic import (
     GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -172,6 +174,17 @@ def _text(longest: int, shortest: int | None = None) -> StringConstraints:
     return StringConstraints(strict=True, min_length=shortest, max_length=longest)
 
 
+def _at_once_between(low: Decimal, high: Decimal) -> WrapValidator:
+    """Lets a Decimal that lies between these pass; anything else goes through the checks, which cost thrice as much."""
+
+    def validate(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        if type(value) is Decimal and value.is_finite() and low < value < high:
+            return value
+        return check(value)
+
+    return WrapValidator(validate)
+
+
 class _SchemaWithoutNull:
     """JSON Schema sees the type as if it took no null."""
 
@@ -201,6 +214,7 @@ Amount = Annotated[
     Decimal,
     BeforeValidator(_number),
     Field(gt=0, le=MAX_AMOUNT),
+    _at_once_between(Decimal(0), MAX_AMOUNT),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": _LARGEST, "description": _MONEY}),
 ]
 """Money above 0, in major units."""
@@ -208,6 +222,7 @@ SignedAmount = Annotated[
     Decimal,
     BeforeValidator(_number),
     Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT),
+    _at_once_between(-MAX_AMOUNT, MAX_AMOUNT),
     WithJsonSchema({"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST, "description": _MONEY}),
 ]
 """Money of any sign, in major units: fees, totals."""
