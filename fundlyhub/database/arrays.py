@@ -1,6 +1,7 @@
-"""Columns as PostgreSQL array literals.
+"""Columns as PostgreSQL arrays: each kind of value in the form that costs both sides least.
 
-psycopg's own looks for signs to quote in every element: a third of the time of a batch.
+UUIDs and times go in binary form: as text, either side needs three to five times as long for them. Numbers go as text,
+which is the other way round. psycopg's own text of an array looks for signs to quote in every element.
 """
 
 from __future__ import annotations
@@ -10,15 +11,33 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+import psycopg
+from psycopg.types.array import ListBinaryDumper
+
 Plain = UUID | Decimal | datetime | int | str | None
 """What stands in an array without quotes; of texts only codes of letters, such as currencies."""
 
-
-def array(values: Iterable[Plain]) -> str:
-    """The literal of an array, to be bound as a parameter that the statement casts."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+_BINARY = {UUID, datetime}
 
 
-def arrays(names: Iterable[str], rows: Iterable[Iterable[Plain]]) -> dict[str, str]:
+class BinaryArray(list[Plain]):
+    """Values that psycopg sends in binary form."""
+
+
+Array = BinaryArray | str
+"""A parameter."""
+
+psycopg.adapters.register_dumper(BinaryArray, ListBinaryDumper)
+
+
+def array(values: Iterable[Plain]) -> Array:
+    """An array of values of one type, to be bound as a parameter that the statement casts."""
+    column = BinaryArray(values)
+    if not _BINARY.isdisjoint(map(type, column)):
+        return column
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in column]) + "}"
+
+
+def arrays(names: Iterable[str], rows: Iterable[Iterable[Plain]]) -> dict[str, Array]:
     """Rows as one array per column, by the columns' names; for unnest."""
     return {name: array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}

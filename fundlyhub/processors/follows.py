@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Array, array
 from fundlyhub.events import Event, Payload
 from fundlyhub.events.catalogue.user import (
     UserFollowedCampaign,
@@ -158,7 +158,7 @@ class LastWords:
         return changes
 
 
-def _arrays(words: Mapping[Pair, Word]) -> dict[str, str]:
+def _arrays(words: Mapping[Pair, Word]) -> dict[str, Array]:
     return {
         "followers": array(pair.follower_id for pair in words),
         "kinds": array(pair.kind for pair in words),

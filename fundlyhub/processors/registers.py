@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Array, array
 from fundlyhub.events import Event
 
 
@@ -84,7 +84,7 @@ _READ = """
 """
 
 
-def keys(entities: Collection[Entity]) -> dict[str, str]:
+def keys(entities: Collection[Entity]) -> dict[str, Array]:
     """Entities as the arrays ``kinds`` and ``ids``, for unnest."""
     return {"kinds": array(entity.kind for entity in entities), "ids": array(entity.id for entity in entities)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +12,6 @@ from fundlyhub.processors.projections.campaign_stats.fold import NOTHING, Fact, 
 
 Key = tuple[UUID, str]
 """A row of the statistics: campaign and currency."""
-DonorKey = tuple[UUID, str, UUID]
-"""A donor of a campaign in a currency."""
 
 
 @dataclass(slots=True)
@@ -33,17 +30,25 @@ class Delta:
     donors: int = 0
     refunds: int = 0
     refunded: Decimal = NOTHING
+    by_donor: dict[UUID, int] = field(default_factory=dict)
+    """Donations more or less of each donor."""
 
     def add(self, fact: Fact, gift: Gift, sign: int) -> None:
         """Count a donation in (``sign`` 1) or out (-1)."""
-        returned = fact.returned
-        self.raised += sign * (gift.amount - returned)
+        self.raised += sign * gift.amount
         self.donations += sign
-        self.refunds += sign * fact.refund_count
-        self.refunded += sign * returned
-        self.largest = max(self.largest, gift.amount)
-        self.first = min(self.first, gift.donated_at)
-        self.last = max(self.last, gift.donated_at)
+        if fact.refund_count:
+            self.raised -= sign * fact.returned
+            self.refunds += sign * fact.refund_count
+            self.refunded += sign * fact.returned
+        if gift.amount > self.largest:
+            self.largest = gift.amount
+        if gift.donated_at < self.first:
+            self.first = gift.donated_at
+        elif gift.donated_at > self.last:
+            self.last = gift.donated_at
+        if gift.donor_id is not None:
+            self.by_donor[gift.donor_id] = self.by_donor.get(gift.donor_id, 0) + sign
 
 
 @dataclass(slots=True)
@@ -51,7 +56,6 @@ class Deltas:
     """All differences of a batch; ``left`` holds the rows that a donation has left."""
 
     stats: dict[Key, Delta] = field(default_factory=dict)
-    donors: Counter[DonorKey] = field(default_factory=Counter)
     left: set[Key] = field(default_factory=set)
 
     def count(self, fact: Fact, sign: int) -> None:
@@ -64,8 +68,6 @@ class Deltas:
         if delta is None:
             delta = self.stats[key] = Delta(gift.amount, gift.donated_at, gift.donated_at)
         delta.add(fact, gift, sign)
-        if gift.donor_id is not None:
-            self.donors[(*key, gift.donor_id)] += sign
 
 
 def differences(changes: Iterable[tuple[Fact, Fact]]) -> Deltas:

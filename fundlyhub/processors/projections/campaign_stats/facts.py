@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array, arrays
+from fundlyhub.database.arrays import Array, array, arrays
 from fundlyhub.processors.projections.campaign_stats.fold import Fact, Gift, Refund
 
 Anomaly = tuple[UUID, str, int]
@@ -91,9 +91,9 @@ _REMOVE_ANOMALIES = """
 
 
 def insert(db: Connection, facts: Mapping[UUID, Fact]) -> set[UUID]:
-    """Insert the donations that are not there yet, and say which these were."""
+    """Insert the donations that are not there yet, and say which were there."""
     some = db.exec_driver_sql(_INSERT, {**_arrays(facts), "given": len(facts)}).scalar_one()
-    return set(facts) if some is None else set(some)
+    return set() if some is None else facts.keys() - set(some)
 
 
 def lock(db: Connection, ids: Collection[UUID]) -> dict[UUID, Fact]:
@@ -143,6 +143,6 @@ def remove_anomalies(db: Connection, anomalies: Collection[Anomaly]) -> None:
         db.exec_driver_sql(_REMOVE_ANOMALIES, arrays(("ids", "kinds", "positions"), anomalies))
 
 
-def _arrays(facts: Mapping[UUID, Fact]) -> dict[str, str]:
+def _arrays(facts: Mapping[UUID, Fact]) -> dict[str, Array]:
     rows = [(key, *(fact.gift or _NO_GIFT), fact.refunded, fact.refund_count) for key, fact in facts.items()]
     return arrays(_NAMES, rows)

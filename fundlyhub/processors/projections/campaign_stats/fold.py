@@ -69,6 +69,11 @@ class News:
     repeats: set[int] = field(default_factory=set)
     refunds: dict[str, Refund] = field(default_factory=dict)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it tells of one completion, and of nothing else."""
+        return not self.refunds and not self.repeats
+
     def add_gift(self, gift: Gift) -> None:
         """Take in a completion; of two at different positions the later is a repeat."""
         if self.gift and self.gift.position != gift.position:
@@ -105,9 +110,10 @@ def fold(events: Iterable[Event]) -> dict[UUID, News]:
     for event in events:
         payload = event.payload
         if isinstance(payload, DonationCompleted):
-            _of(found, payload.donation_id).add_gift(_gift(event, payload))
+            found.setdefault(payload.donation_id, News()).add_gift(_gift(event, payload))
         elif isinstance(payload, DonationRefunded):
-            _of(found, payload.donation_id).add_refund(payload.refund_transaction_id, _refund(event, payload))
+            refund = _refund(event, payload)
+            found.setdefault(payload.donation_id, News()).add_refund(payload.refund_transaction_id, refund)
     return found
 
 
@@ -132,13 +138,6 @@ def refunded(refunds: Mapping[str, Refund]) -> Decimal:
     totals = [refund.highest for refund in refunds.values() if refund.cumulative and refund.highest is not None]
     others = (refund.amount for refund in refunds.values() if not refund.cumulative)
     return sum(others, max(totals, default=NOTHING))
-
-
-def _of(found: dict[UUID, News], donation_id: UUID) -> News:
-    news = found.get(donation_id)
-    if news is None:
-        news = found[donation_id] = News()
-    return news
 
 
 def _gift(event: Event, paid: DonationCompleted) -> Gift:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import localcontext
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -16,8 +17,15 @@ from fundlyhub.processors.projections.campaign_stats.deltas import differences
 from fundlyhub.processors.projections.campaign_stats.fold import EXACT, Fact, News, Refund, fold
 
 _UNKNOWN = Fact(None)
-Change = tuple[Fact, Fact]
-"""A donation before and after a batch."""
+
+
+class Change(NamedTuple):
+    """What a batch says of one donation, and the donation before and after it."""
+
+    donation_id: UUID
+    said: News
+    before: Fact
+    after: Fact
 
 
 class CampaignStatsProcessor(ProjectionProcessor):
@@ -37,28 +45,36 @@ class CampaignStatsProcessor(ProjectionProcessor):
             if not news:
                 return
             changes = _apply_facts(db, news)
-            _apply_anomalies(db, news, changes)
-            stats.apply(db, differences(changes.values()))
+            # Nearly all are plain new gifts, of which there is nothing more to say.
+            _apply_anomalies(db, [one for one in changes if one.before is not _UNKNOWN or not one.said.is_plain])
+            stats.apply(db, differences((one.before, one.after) for one in changes))
 
 
-def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> dict[UUID, Change]:
+def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> list[Change]:
     """Bring the donations up to date, and say what each was and is."""
     proposed = {donation_id: said.applied(_UNKNOWN, {}) for donation_id, said in news.items()}
-    inserted = facts.insert(db, proposed)
-    known = facts.lock(db, news.keys() - inserted)
+    known = facts.lock(db, facts.insert(db, proposed))
     refunds = facts.read_refunds(db, [donation_id for donation_id in known if news[donation_id].refunds])
-    changes = {donation_id: (_UNKNOWN, proposed[donation_id]) for donation_id in inserted}
-    for donation_id, before in known.items():
-        changes[donation_id] = before, news[donation_id].applied(before, refunds.get(donation_id, {}))
-    facts.update(db, {key: changes[key][1] for key in known if changes[key][0] != changes[key][1]})
+    new = [
+        Change(donation_id, said, _UNKNOWN, fact)
+        for (donation_id, said), fact in zip(news.items(), proposed.values(), strict=True)
+        if donation_id not in known
+    ]
+    old = [
+        Change(donation_id, news[donation_id], before, news[donation_id].applied(before, refunds.get(donation_id, {})))
+        for donation_id, before in known.items()
+    ]
+    facts.update(db, {one.donation_id: one.after for one in old if one.before != one.after})
     _write_refunds(db, news, refunds)
-    return changes
+    return new + old
 
 
 def _write_refunds(db: Connection, news: Mapping[UUID, News], stored: Mapping[UUID, Mapping[str, Refund]]) -> None:
     """Write the refunds that are new or have changed."""
     changed = {}
     for donation_id, said in news.items():
+        if not said.refunds:
+            continue
         before = stored.get(donation_id, {})
         for name, refund in said.joined(before).items():
             if before.get(name) != refund:
@@ -66,13 +82,12 @@ def _write_refunds(db: Connection, news: Mapping[UUID, News], stored: Mapping[UU
     facts.write_refunds(db, changed)
 
 
-def _apply_anomalies(db: Connection, news: Mapping[UUID, News], changes: Mapping[UUID, Change]) -> None:
+def _apply_anomalies(db: Connection, changes: Iterable[Change]) -> None:
     """Note completions that came twice and refunds beyond the gift; forget what is in order by now."""
     found: set[facts.Anomaly] = set()
     gone: set[facts.Anomaly] = set()
-    for donation_id, (before, after) in changes.items():
-        repeats = news[donation_id].lost(before)
-        found.update((donation_id, "completed_twice", position) for position in repeats)
+    for donation_id, said, before, after in changes:
+        found.update((donation_id, "completed_twice", position) for position in said.lost(before))
         if before.exceeded_at != after.exceeded_at:
             for where, position in ((gone, before.exceeded_at), (found, after.exceeded_at)):
                 if position is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array, arrays
+from fundlyhub.database.arrays import Array, array, arrays
 from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Deltas, Key
 
 # Returns how many donors each campaign has more or less than before. The sorted upsert locks each donor's
@@ -83,6 +83,9 @@ _FORGET = """
 """
 
 
+_NUMBERS = ("largest", "first", "last", "raised", "donations", "donors", "refunds", "refunded")
+
+
 def apply(db: Connection, deltas: Deltas) -> None:
     """Add the differences of a batch to the statistics."""
     _count_donors(db, deltas)
@@ -95,7 +98,12 @@ def apply(db: Connection, deltas: Deltas) -> None:
 
 
 def _count_donors(db: Connection, deltas: Deltas) -> None:
-    changes = [(*key, change) for key, change in deltas.donors.items() if change]
+    changes = [
+        (*key, donor, change)
+        for key, delta in deltas.stats.items()
+        for donor, change in delta.by_donor.items()
+        if change
+    ]
     if not changes:
         return
     given = arrays(("campaigns", "currencies", "donors", "counts"), changes)
@@ -105,6 +113,6 @@ def _count_donors(db: Connection, deltas: Deltas) -> None:
         db.exec_driver_sql(_FORGET_DONORS, given)
 
 
-def _arrays(stats: Mapping[Key, Delta]) -> dict[str, str]:
-    numbers = {name: array([getattr(delta, name) for delta in stats.values()]) for name in Delta.__slots__}
+def _arrays(stats: Mapping[Key, Delta]) -> dict[str, Array]:
+    numbers = {name: array([getattr(delta, name) for delta in stats.values()]) for name in _NUMBERS}
     return {**arrays(("campaigns", "currencies"), stats), **numbers}

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array, arrays
+from fundlyhub.database.arrays import Array, array, arrays
 from fundlyhub.processors.writes.activity_feed.activities import Activity
 
 _ENTRIES = """
@@ -71,6 +71,6 @@ def _row(activity: Activity) -> Iterable[Any]:
     )  # fmt: skip
 
 
-def _entries(found: Iterable[Activity]) -> dict[str, str]:
+def _entries(found: Iterable[Activity]) -> dict[str, Array]:
     rows = [(*line, activity.occurred_at, activity.position) for activity in found for line in activity.timelines]
     return arrays(("kinds", "ids", "times", "positions"), rows)
