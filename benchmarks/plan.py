@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MEASURES = ("drain", "latency", "publishing", "relay", "mail", "batches", "idle", "held", "growth")
+MEASURES = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "held", "growth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Plan:
     events: int = 100_000
     """Of a drain; a peer gets a share of them, see ``Row.scale``."""
     rounds: int = 1
-    measures: tuple[str, ...] = ("drain", "latency", "publishing", "relay", "mail", "batches", "idle")
+    measures: tuple[str, ...] = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle")
     rows: tuple[str, ...] = ()
     """Keys of rows; none is all of them."""
     rates: tuple[int, ...] = (50, 5_000)

@@ -107,6 +107,14 @@ def _latency(results: Results) -> str:
     return _table(("rate", "row", "p50 ms", "p95 ms", "p99 ms"), rows)
 
 
+def _hop(results: Results) -> str:
+    rows = [
+        (row, *(_spread(results.number("hop", row, name)) for name in ("p50", "p95", "p99")))
+        for row in results.rows("hop")
+    ]
+    return _table(("a task that does nothing", "p50 ms", "p95 ms", "p99 ms"), rows)
+
+
 def _publishing(results: Results) -> str:
     rows = [
         (
@@ -164,6 +172,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "targets": _targets,
     "drain": _drain,
     "latency": _latency,
+    "hop": _hop,
     "publishing": _publishing,
     "relay": _relay,
     "mail": _mail,

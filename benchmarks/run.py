@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.data import gifts, totals, write
-from benchmarks.measures import batches, drain, growth, held, idle, latency, mail, publishing, relaying
+from benchmarks.measures import batches, drain, growth, held, hop, idle, latency, mail, publishing, relaying
 from benchmarks.plan import Plan
 from benchmarks.results import Results
 from benchmarks.rows import ROWS, Row
@@ -63,6 +63,9 @@ class Run:
             for row in self.rows:
                 if row.kind != "limit" and (rate <= self.plan.slowest or (row.kind == "ours" and row.effects == 1)):
                     self._one(f"latency at {rate:,}/s", row, latency.measure, row, file, rate, seconds)
+
+    def _hop(self) -> None:
+        self._many("hop", hop.measure, min(self.plan.rates), self.plan.latency_seconds)
 
     def _publishing(self) -> None:
         self._many("publishing", publishing.measure, self.plan.publishing)

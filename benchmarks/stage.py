@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 import psycopg
 import redis
 
@@ -28,8 +29,13 @@ from tests.support.rabbitmq import RabbitNode, available
 PYTHON = sys.executable
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PEERS_SCHEMA = ROOT / "benchmarks" / "peers" / "schema.sql"
-POSTGRES_OPTIONS = {"max_wal_size": "4GB", "checkpoint_timeout": "15min"}
-"""As any server under load has them: no checkpoint falls into one run and not into another. fsync is on."""
+POSTGRES_OPTIONS = {
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "shared_buffers": f"{psutil.virtual_memory().total // 4 // 2**20}MB",
+}
+"""As any server under load has them: no checkpoint falls into one run and not into another, and its buffers are a
+quarter of the memory. fsync is on."""
 
 
 class Failed(Exception):

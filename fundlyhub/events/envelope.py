@@ -223,7 +223,7 @@ def _checked_payload(kind: str, version: str, payload: Any) -> Payload:
 
 def _validated(expected: type[Payload], payload: Any) -> Payload:
     try:
-        return expected.model_validate(payload)
+        return expected.__pydantic_validator__.validate_python(payload)  # type: ignore[no-any-return]
     except ValidationError as error:
         raise InvalidEvent(*reasons(error, "payload")) from None
 

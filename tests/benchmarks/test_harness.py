@@ -77,5 +77,5 @@ def test_a_very_small_run_gives_numbers_of_every_measure(tmp_path: Path) -> None
     assert results.failures == []
     assert results.rows("drain") == rows
     names = ("latency at 50/s", "relay", "mail", "idle", "held")
-    assert all(results.rows(name) for name in ("publishing", "batches", "growth"))
+    assert all(results.rows(name) for name in ("hop", "publishing", "batches", "growth"))
     assert all("ours" in results.rows(name) for name in names)
