@@ -49,7 +49,8 @@ def options() -> argparse.ArgumentParser:
         "publishing": "events that are published one by one",
         "mails": "mails",
         "batches": "events for each size of batch",
-        "held-events": "events of a round while a transaction is held open",
+        "held-events": "events of a drain before and behind a transaction that is held open",
+        "held-rate": "events a second while it is held open",
         "growth-small": "events in the small log",
         "growth-large": "events in the large log",
     }

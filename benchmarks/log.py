@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -18,21 +19,21 @@ _COPY = """
 
 def fill_log(dsn: str, file: Path) -> None:
     """The events of a file, in their order."""
-    with file.open() as lines:
-        fill_from(dsn, lines)
+    with file.open() as lines, psycopg.connect(dsn) as db:
+        copy(db, lines)
 
 
-def fill_from(dsn: str, lines: Iterator[str]) -> None:
-    """The events of some lines."""
-    with psycopg.connect(dsn) as db:
-        while chunk := list(islice(lines, CHUNK)):
-            with db.cursor() as cursor, cursor.copy(_COPY) as copy:
-                for line in chunk:
-                    event = json.loads(line)
-                    copy.write_row(
-                        (
-                            event["id"], "donation.completed", "2.0.0", "donation", event["payload"]["donationId"],
-                            json.dumps(event["payload"]), event["at"],
-                        )
-                    )  # fmt: skip
-            db.commit()
+def copy(db: psycopg.Connection[Any], lines: Iterator[str]) -> None:
+    """The events of some lines, committed, and the relay is told of them."""
+    while chunk := list(islice(lines, CHUNK)):
+        with db.cursor() as cursor, cursor.copy(_COPY) as rows:
+            for line in chunk:
+                event = json.loads(line)
+                rows.write_row(
+                    (
+                        event["id"], "donation.completed", "2.0.0", "donation", event["payload"]["donationId"],
+                        json.dumps(event["payload"]), event["at"],
+                    )
+                )  # fmt: skip
+        db.execute("NOTIFY fundlyhub_relay")
+        db.commit()

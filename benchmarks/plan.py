@@ -27,6 +27,7 @@ class Plan:
     batches: int = 20_000
     idle_seconds: float = 15.0
     held_seconds: float = 20.0
+    held_rate: int = 5_000
     held_events: int = 20_000
     growth_small: int = 100_000
     growth_large: int = 500_000

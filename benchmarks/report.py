@@ -163,7 +163,10 @@ def _grown(results: Results) -> str:
 
 
 def _held(results: Results) -> str:
-    columns = {"events/s before": "before_per_s", "events/s at its end": "held_per_s", "held s": "held_s"}
+    columns = {
+        "published/s": "offered_per_s", "applied/s": "kept_per_s", "p99 ms": "kept_p99",
+        "drain before, events/s": "before_per_s", "drain at its end": "held_per_s", "held s": "held_s",
+    }  # fmt: skip
     return _simple(results, "held", columns)
 
 

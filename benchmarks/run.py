@@ -88,7 +88,8 @@ class Run:
 
     def _held(self) -> None:
         for row in self._ours("ours"):
-            self._one("held", row, held.measure, row, self.plan.held_events, self.plan.held_seconds)
+            plan = self.plan
+            self._one("held", row, held.measure, row, plan.held_events, plan.held_rate, plan.held_seconds)
 
     def _growth(self) -> None:
         self._many("growth", growth.measure, self.plan.growth_small, self.plan.growth_large)

@@ -61,7 +61,9 @@ def _growth(results: Results) -> Iterator[Target]:
     for step in results.rows("growth"):
         lost = _percent(_median(results, "growth", step, "lost"))
         yield _at_most(f"a large log, {step}: rate lost", lost, 20, "%")
-    yield _at_most("a transaction held open: rate lost", _percent(_median(results, "held", "ours", "lost")), 10, "%")
+    for what, quantity in (("a steady rate", "kept_lost"), ("a drain", "lost")):
+        lost = _percent(_median(results, "held", "ours", quantity))
+        yield _at_most(f"a transaction held open, {what}: rate lost", lost, 10, "%")
 
 
 def _median(results: Results, measure: str, row: str, quantity: str) -> float | None:

@@ -1,68 +1,121 @@
-"""A transaction that is held open: whether the throughput stays flat while nothing can be vacuumed behind it."""
+"""A transaction that is held open: whether all goes on as fast while nothing can be vacuumed behind it.
+
+Two things are asked. While it is open, events come at a steady rate: are they applied at that rate, and how late? And
+what can be drained before it, and at its end?
+"""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
-from itertools import count, islice
+from itertools import islice
 
 import psycopg
 
 from benchmarks.data import gifts, totals
-from benchmarks.log import fill_from
+from benchmarks.log import copy
 from benchmarks.measures.drain import wait
+from benchmarks.results import percentiles
 from benchmarks.rows.ours import Ours
 from benchmarks.stage import Place, Stage
 
 ENDLESS = 10**12
-BEFORE = 3
-"""Rounds without it, after one that warms up; and the least number of those that count while it is held."""
+ROUNDS = 3
+"""Drains before it, after one that warms up, and at its end."""
+TICK = 0.05
+"""Seconds between two transactions of the steady publisher."""
 
-_SPAN = """
+_DRAINED = """
     WITH claims AS (
         SELECT pg_xact_commit_timestamp(xmin) AS at FROM analytics.processed_events WHERE position > %s
     ), first AS (SELECT min(at) AS at FROM claims)
     SELECT count(*) FILTER (WHERE claims.at > first.at) / extract(epoch FROM max(claims.at) - min(claims.at))::float8
     FROM claims, first
 """
+# Of the events after ``mark``: how many were published a second, and how many claims were committed a second meanwhile.
+_KEPT = """
+    WITH published AS (
+        SELECT pg_xact_commit_timestamp(xid::xid) AS at FROM events.events WHERE position > %(mark)s
+    ), span AS (
+        SELECT min(at) AS first, max(at) AS last, extract(epoch FROM max(at) - min(at))::float8 AS seconds
+        FROM published
+    ), applied AS (
+        SELECT pg_xact_commit_timestamp(xmin) AS at FROM analytics.processed_events WHERE position > %(start)s
+    )
+    SELECT (SELECT count(*) FROM published) / seconds,
+           (SELECT count(*) FROM applied WHERE at BETWEEN first AND last) / seconds
+    FROM span
+"""
+_LATENCIES = """
+    SELECT 1000 * extract(
+        epoch FROM pg_xact_commit_timestamp(claim.xmin) - pg_xact_commit_timestamp(event.xid::xid)
+    )::float8
+    FROM events.events event JOIN analytics.processed_events claim USING (position) WHERE position > %s
+"""
 # A writer with a snapshot: it holds back vacuum, and its xid stays in every window of the relay.
 _HOLD = "INSERT INTO bench.users (id, name, email) VALUES (gen_random_uuid(), 'held', 'held')"
 
 
-def _rounds(place: Place, row: Ours, per_round: int) -> Iterator[float]:
-    """Publish so many events and wait for their effects, again and again; events a second of each round."""
-    lines = (gift.line() for gift in gifts(ENDLESS))
-    for done in count(per_round, per_round):
-        fill_from(place.dsn, islice(lines, per_round))
-        wait(place, row, done)
-        yield float(place.value(_SPAN, done - per_round))
+class Flow:
+    """Events that go into the log, and their effects."""
+
+    def __init__(self, place: Place, row: Ours, publisher: psycopg.Connection) -> None:
+        self._place, self._row, self._publisher = place, row, publisher
+        self._lines = (gift.line() for gift in gifts(ENDLESS))
+        self.published = 0
+
+    def drain(self, count: int) -> float:
+        """So many at once; how many of them are applied a second."""
+        start = self.published
+        self._publish(count)
+        wait(self._place, self._row, self.published)
+        return float(self._place.value(_DRAINED, start))
+
+    def keep(self, rate: float, seconds: float) -> dict[str, float]:
+        """A steady rate for so long; of its last third, what was published and applied a second, and how late."""
+        start, began, ticks = self.published, time.monotonic(), int(seconds / TICK)
+        mark = start
+        for tick in range(ticks):
+            time.sleep(max(0.0, began + tick * TICK - time.monotonic()))
+            if tick == ticks * 2 // 3:
+                mark = self.published
+            self._publish(max(1, round(rate * TICK)))
+        wait(self._place, self._row, self.published)
+        (row,) = self._place.db.execute(_KEPT, {"start": start, "mark": mark})
+        latencies = [value for (value,) in self._place.db.execute(_LATENCIES, (mark,))]
+        return {"offered_per_s": row[0], "kept_per_s": row[1], "kept_p99": percentiles(latencies)["p99"]}
+
+    def _publish(self, count: int) -> None:
+        copy(self._publisher, islice(self._lines, count))
+        self.published += count
 
 
-def measure(stage: Stage, row: Ours, per_round: int, seconds: float) -> dict[str, float]:
-    """Drain rates before it and at its end, and the share that is lost."""
-    with stage.place(row.broker) as place, psycopg.connect(place.dsn) as held:
-        rounds = _rounds(place, row, per_round)
+def measure(stage: Stage, row: Ours, per_round: int, rate: float, seconds: float) -> dict[str, float]:
+    """Drains before it and at its end, the steady rate in between, and the shares that are lost."""
+    with (
+        stage.place(row.broker) as place,
+        psycopg.connect(place.dsn) as held,
+        psycopg.connect(place.dsn) as publisher,
+    ):
+        flow = Flow(place, row, publisher)
         row.start(place)
-        next(rounds)
+        flow.drain(per_round)
         # Plans that were made for empty tables are made anew: else every round reads more, with or without the hold.
         place.db.execute("VACUUM ANALYZE")
-        before = [next(rounds) for _ in range(BEFORE)]
+        before = statistics.median(flow.drain(per_round) for _ in range(ROUNDS))
         held.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         held.execute(_HOLD)
         began = time.monotonic()
-        during: list[float] = []
-        while time.monotonic() - began < seconds or len(during) < BEFORE:
-            during.append(next(rounds))
-        late = during[-max(BEFORE, len(during) // 3) :]
+        kept = flow.keep(rate, seconds)
+        at_its_end = statistics.median(flow.drain(per_round) for _ in range(ROUNDS))
         held_for = time.monotonic() - began
         held.rollback()
-        published = int(place.value("SELECT count(*) FROM events.events"))
-        row.verify(place, totals(gifts(published)))
-    before_rate, late_rate = statistics.median(before), statistics.median(late)
+        row.verify(place, totals(gifts(flow.published)))
     return {
-        "before_per_s": before_rate,
-        "held_per_s": late_rate,
-        "lost": 1 - late_rate / before_rate,
+        **kept,
+        "kept_lost": 1 - kept["kept_per_s"] / kept["offered_per_s"],
+        "before_per_s": before,
+        "held_per_s": at_its_end,
+        "lost": 1 - at_its_end / before,
         "held_s": held_for,
     }
