@@ -11,22 +11,11 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Connection, Identity, Index, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.types import UserDefinedType
 
 from fundlyhub.database.arrays import array
 from fundlyhub.database.metadata import events_metadata
+from fundlyhub.database.types import Xid8
 from fundlyhub.events.rules import MAX_BYTES
-
-
-class Xid8(UserDefinedType[str]):
-    """PostgreSQL's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The type's name in DDL."""
-        return "xid8"
-
 
 events = Table(
     "events",

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import BigInteger, Column, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
-from sqlalchemy.types import UserDefinedType
 
 from fundlyhub.database import events_metadata
-
-
-class PgSnapshot(UserDefinedType[str]):
-    """PostgreSQL's ``pg_snapshot``: which transactions had ended at a moment."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The type's name in DDL."""
-        return "pg_snapshot"
-
+from fundlyhub.database.types import PgSnapshot
 
 relay_cursors = Table(
     "relay_cursors",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from fundlyhub.database import get_engine
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.projections import CampaignStatsProcessor
 from fundlyhub.settings import Branch, Settings
@@ -113,6 +114,21 @@ def test_a_view_that_shows_other_rows_is_found(at_rest: Settings) -> None:
         sql(f"SET search_path = app; CREATE OR REPLACE VIEW {view} AS {definition.rstrip(';')} LIMIT 3")
     findings = found("subscription_write", "activity_feed", "reference_write")
     assert {(one.kind, one.table) for one in findings} == {("missing", "subscriptions"), ("missing", "user_activities")}
+
+
+def test_what_waits_to_be_added_to_the_statistics_counts_with_them(at_rest: Settings) -> None:
+    with get_engine("analytics").begin() as db:
+        db.exec_driver_sql("""
+            WITH gone AS (DELETE FROM campaign_stats_projection RETURNING *)
+            INSERT INTO campaign_stats_waiting (campaign_id, currency, total_raised, donation_count, unique_donors,
+                largest_donation, first_donation_at, last_donation_at, refund_count, total_refunded)
+            SELECT campaign_id, currency, total_raised, donation_count, unique_donors, largest_donation,
+                first_donation_at, last_donation_at, refund_count, total_refunded FROM gone
+        """)
+    assert found("campaign_stats") == []
+    sql("UPDATE analytics.campaign_stats_waiting SET unique_donors = unique_donors + 1 WHERE campaign_id = %s", WELLS)
+    (one,) = found("campaign_stats")
+    assert (one.table, one.columns) == ("campaign_stats_projection", ("unique_donors",))
 
 
 def test_no_text_of_anybody_is_in_a_finding(at_rest: Settings) -> None:

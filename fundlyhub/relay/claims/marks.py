@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Column, Table, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import events_metadata
-from fundlyhub.events.log import Xid8
+from fundlyhub.database.types import Xid8
 
 EVERY = 3_600.0
 """Seconds between two marks, where anything has been published."""

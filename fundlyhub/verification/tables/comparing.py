@@ -14,8 +14,8 @@ from fundlyhub.verification.tables.truth import Kept
 _COMPARE = """
     SELECT count(*) OVER (), {keys}, expected.key_there IS NULL, found.key_there IS NULL,
            array_remove(ARRAY[{differing}]::text[], NULL), {shown}
-    FROM (SELECT true AS key_there, {made} FROM {shadow}.{name} AS one WHERE {where}) AS expected
-    {join} JOIN (SELECT true AS key_there, {live_made} FROM {live}.{name} AS one WHERE {where}) AS found
+    FROM (SELECT true AS key_there, {made} FROM {shadow}.{source} AS one WHERE {where}) AS expected
+    {join} JOIN (SELECT true AS key_there, {live_made} FROM {live}.{source} AS one WHERE {where}) AS found
         ON {same_key}
     WHERE expected.key_there IS NULL OR found.key_there IS NULL OR {different}
     ORDER BY {keys} LIMIT %(limit)s
@@ -74,7 +74,7 @@ def _statement(kept: Kept, numbers: list[str], shadow: str, live: str, *, restri
         live_made=_columns(kept, live),
         shadow=shadow,
         live=live,
-        name=kept.name,
+        source=kept.source,
         where=where,
         join="LEFT" if kept.others_add else "FULL",
         same_key=" AND ".join(f"expected.{column} = found.{column}" for column in kept.key),

@@ -93,8 +93,8 @@ class Shadow:
             for table in METADATA[self.branch].tables.values():
                 _create(self.db, table)
             for kept in KEPT[self.branch]:
-                if kept.view:
-                    self.db.exec_driver_sql(kept.view)
+                for ddl in filter(None, (kept.view, kept.told_by and kept.told_by.ddl)):
+                    self.db.exec_driver_sql(ddl)
 
     def analyze(self) -> None:
         """Tell the planner how large the tables have become."""

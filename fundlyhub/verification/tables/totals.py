@@ -36,7 +36,7 @@ _COMPARE = """
         GROUP BY 1, 2
     ), kept AS (
         SELECT campaign_id, currency, donation_count AS gifts, total_raised + total_refunded AS given
-        FROM {live}.campaign_stats_projection
+        FROM {live}.campaign_stats_now
     )
     SELECT count(*) OVER (), campaign_id, currency, counted.gifts, kept.gifts,
            trim_scale(counted.given)::text, trim_scale(kept.given)::text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Integer, SmallInteger, Table
 
@@ -20,6 +21,13 @@ from fundlyhub.processors.writes.subscriptions import tables as subscriptions
 from fundlyhub.settings import Branch
 
 METADATA = {"app": app_metadata, "analytics": analytics_metadata}
+
+
+class View(NamedTuple):
+    """A view, and its DDL."""
+
+    name: str
+    ddl: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,13 @@ class Kept:
     sampled: str | None = None
     view: str | None = None
     """Its DDL, when it is a view."""
+    told_by: View | None = None
+    """Where its rows are read, when the table lacks some of what is done."""
+
+    @property
+    def source(self) -> str:
+        """What is read."""
+        return self.told_by.name if self.told_by else self.name
 
 
 def _table(table: Table, processor: str, *, ignored: Mapping[str, str] | None = None, **more: object) -> Kept:
@@ -102,7 +117,9 @@ KEPT: Mapping[Branch, tuple[Kept, ...]] = {
         _table(stats.donation_refunds, "campaign_stats", sampled=_DONATIONS),
         _table(stats.donation_anomalies, "campaign_stats", sampled=_DONATIONS),
         _table(stats.campaign_donors, "campaign_stats", sampled=_CAMPAIGNS),
-        _table(stats.campaign_stats_projection, "campaign_stats", sampled=_CAMPAIGNS, numbers=_TOTALS),
+        _table(stats.campaign_stats_projection, "campaign_stats", sampled=_CAMPAIGNS, numbers=_TOTALS,
+            told_by=View("campaign_stats_now", stats.CAMPAIGN_STATS_NOW),
+        ),
         _table(search.entity_fields, "search_index"),
         _table(search.search_follows, "search_index"),
         _table(search.search_gifts, "search_index"),
@@ -128,6 +145,8 @@ NOT_KEPT: Mapping[str, str] = {
     "preferences": "the API's, and the unsubscribe page's",
     "suppressions": "what mail providers and operators tell",
     "search_indices": "what the outside search engine has",
+    "campaign_stats_waiting": "differences that are read with the statistics",
+    "campaign_stats_added": "how far these have been added",
 }
 """Tables that do not follow from the events, and whose they are."""
 

@@ -9,11 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from fundlyhub.database import get_engine
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefunded
 from fundlyhub.processing import ProjectionProcessor
-from fundlyhub.processors.projections.campaign_stats import facts, stats
-from fundlyhub.processors.projections.campaign_stats.deltas import differences
+from fundlyhub.processors.projections.campaign_stats import facts, stats, waiting
+from fundlyhub.processors.projections.campaign_stats.deltas import Deltas, differences
 from fundlyhub.processors.projections.campaign_stats.fold import EXACT, Fact, News, Refund, fold
 
 _UNKNOWN = Fact(None)
@@ -47,7 +48,16 @@ class CampaignStatsProcessor(ProjectionProcessor):
             changes = _apply_facts(db, news)
             # Nearly all are plain new gifts, of which there is nothing more to say.
             _apply_anomalies(db, [one for one in changes if one.before is not _UNKNOWN or not one.said.is_plain])
-            stats.apply(db, differences((one.before, one.after) for one in changes))
+            _apply_differences(db, differences((one.before, one.after) for one in changes))
+
+    def afterwards(self) -> None:
+        """Add what waits to the statistics."""
+        waiting.add_now_and_then(get_engine(self.database))
+
+    @classmethod
+    def has_more(cls) -> bool:
+        """Whether something waits to be added."""
+        return waiting.has_some(get_engine(cls.database))
 
 
 def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> list[Change]:
@@ -94,3 +104,18 @@ def _apply_anomalies(db: Connection, changes: Iterable[Change]) -> None:
                     where.add((donation_id, "refunded_beyond_gift", position))
     facts.remove_anomalies(db, gone)
     facts.add_anomalies(db, found)
+
+
+def _apply_differences(db: Connection, deltas: Deltas) -> None:
+    """Add the differences of a batch to the statistics, at once or in a moment."""
+    stats.count_donors(db, deltas)
+    if not deltas.stats:
+        return
+    if deltas.left:
+        waiting.add(db)  # before rows are measured: what waits may still tell of a donation that has left
+        stats.add(db, deltas.stats)
+        stats.measure(db, deltas.left)
+    elif waiting.must_wait(db):
+        waiting.put(db, deltas.stats)
+    else:
+        stats.add(db, deltas.stats)

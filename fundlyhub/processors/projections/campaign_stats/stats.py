@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection
 
@@ -38,16 +38,19 @@ _FORGET_DONORS = """
       AND known.donor_id = given.donor_id AND known.donation_count = 0
 """
 
-_ADD = """
-    INSERT INTO campaign_stats_projection AS stats
-        (campaign_id, currency, largest_donation, first_donation_at, last_donation_at,
-         total_raised, donation_count, unique_donors, refund_count, total_refunded)
-    SELECT * FROM unnest(
+NUMBERS = """
+    largest_donation, first_donation_at, last_donation_at, total_raised, donation_count, unique_donors, refund_count,
+    total_refunded
+"""
+"""The columns of differences, in the order in which they are given."""
+GIVEN = """
+    unnest(
         %(campaigns)s::uuid[], %(currencies)s::text[], %(largest)s::numeric[], %(first)s::timestamptz[],
         %(last)s::timestamptz[], %(raised)s::numeric[], %(donations)s::bigint[], %(donors)s::bigint[],
         %(refunds)s::bigint[], %(refunded)s::numeric[]
     ) AS given(campaign_id, currency)
-    ORDER BY campaign_id, currency
+"""
+MERGE = """
     ON CONFLICT (campaign_id, currency) DO UPDATE
     SET total_raised      = stats.total_raised + excluded.total_raised,
         donation_count    = stats.donation_count + excluded.donation_count,
@@ -58,6 +61,13 @@ _ADD = """
         first_donation_at = least(stats.first_donation_at, excluded.first_donation_at),
         last_donation_at  = greatest(stats.last_donation_at, excluded.last_donation_at)
 """
+"""What adds differences to a row of the statistics."""
+
+_ADD = f"""
+    INSERT INTO campaign_stats_projection AS stats (campaign_id, currency, {NUMBERS})
+    SELECT * FROM {GIVEN} ORDER BY campaign_id, currency
+    {MERGE}
+"""  # noqa: S608 - put together from constants
 
 # For rows that a donation has left: an extreme cannot be taken back by a difference. The rows are locked, by
 # _ADD: what a neighbour has committed is seen here, and what he has not is still to be added by him.
@@ -83,21 +93,11 @@ _FORGET = """
 """
 
 
-_NUMBERS = ("largest", "first", "last", "raised", "donations", "donors", "refunds", "refunded")
+_FIELDS = ("largest", "first", "last", "raised", "donations", "donors", "refunds", "refunded")
 
 
-def apply(db: Connection, deltas: Deltas) -> None:
-    """Add the differences of a batch to the statistics."""
-    _count_donors(db, deltas)
-    if deltas.stats:
-        db.exec_driver_sql(_ADD, _arrays(deltas.stats))
-    if deltas.left:
-        left = arrays(("campaigns", "currencies"), deltas.left)
-        db.exec_driver_sql(_MEASURE, left)
-        db.exec_driver_sql(_FORGET, left)
-
-
-def _count_donors(db: Connection, deltas: Deltas) -> None:
+def count_donors(db: Connection, deltas: Deltas) -> None:
+    """Count who gave, and note in the differences how many donors each row has more or less."""
     changes = [
         (*key, donor, change)
         for key, delta in deltas.stats.items()
@@ -106,13 +106,26 @@ def _count_donors(db: Connection, deltas: Deltas) -> None:
     ]
     if not changes:
         return
-    given = arrays(("campaigns", "currencies", "donors", "counts"), changes)
-    for campaign_id, currency, change in db.exec_driver_sql(_COUNT_DONORS, given).all():
+    columns = arrays(("campaigns", "currencies", "donors", "counts"), changes)
+    for campaign_id, currency, change in db.exec_driver_sql(_COUNT_DONORS, columns).all():
         deltas.stats[campaign_id, currency].donors += int(change)
     if deltas.left:
-        db.exec_driver_sql(_FORGET_DONORS, given)
+        db.exec_driver_sql(_FORGET_DONORS, columns)
 
 
-def _arrays(stats: Mapping[Key, Delta]) -> dict[str, Array]:
-    numbers = {name: array([getattr(delta, name) for delta in stats.values()]) for name in _NUMBERS}
-    return {**arrays(("campaigns", "currencies"), stats), **numbers}
+def add(db: Connection, differences: Mapping[Key, Delta]) -> None:
+    """Add differences to the statistics."""
+    db.exec_driver_sql(_ADD, given(differences))
+
+
+def measure(db: Connection, left: Collection[Key]) -> None:
+    """Measure again the rows that a donation has left, and forget those that have none any more."""
+    columns = arrays(("campaigns", "currencies"), left)
+    db.exec_driver_sql(_MEASURE, columns)
+    db.exec_driver_sql(_FORGET, columns)
+
+
+def given(differences: Mapping[Key, Delta]) -> dict[str, Array]:
+    """Differences as the parameters of ``GIVEN``."""
+    numbers = {name: array([getattr(delta, name) for delta in differences.values()]) for name in _FIELDS}
+    return {**arrays(("campaigns", "currencies"), differences), **numbers}

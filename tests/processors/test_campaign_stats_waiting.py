@@ -1,0 +1,168 @@
+"""Differences that wait behind a transaction that is held open: each is added once, whatever comes between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+from fundlyhub import Event
+from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor, waiting
+from tests.processors.campaign_stats_oracle import TABLES, expected
+from tests.processors.convergence import Subject, logged
+from tests.support.make import completed, refunded
+from tests.support.platform import wait_until
+
+CAMPAIGNS, DONATIONS, DONORS = ([UUID(int=100 * kind + n) for n in range(6)] for kind in range(1, 4))
+OTHERS = 1_000
+"""Rows of other campaigns, which are updated again and again."""
+
+_OTHERS = """
+    INSERT INTO campaign_stats_projection
+        (campaign_id, currency, total_raised, donation_count, unique_donors, largest_donation, first_donation_at,
+         last_donation_at, refund_count, total_refunded)
+    SELECT gen_random_uuid(), 'XTS', 1, 1, 1, 1, now(), now(), 0, 0 FROM generate_series(1, %(rows)s)
+"""
+_TOLD = "SELECT * FROM {} AS told WHERE currency <> 'XTS' ORDER BY told"
+
+
+@pytest.fixture
+def held(analytics: Engine) -> Iterator[Connection]:
+    """A transaction that is held open, behind which so many versions cannot be cleared away that differences wait."""
+    with analytics.connect() as holder, analytics.connect() as writer:
+        holder.execution_options(isolation_level="REPEATABLE READ").exec_driver_sql("SELECT pg_current_xact_id()")
+        writer.exec_driver_sql(_OTHERS, {"rows": OTHERS})
+        writer.commit()
+        for _ in range(1 + waiting.MOST_DEAD // OTHERS):
+            writer.exec_driver_sql("UPDATE campaign_stats_projection SET total_raised = total_raised + 1")
+            writer.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+            writer.commit()
+
+        def differences_wait() -> bool:
+            with analytics.connect() as db:
+                return waiting.must_wait(db)
+
+        wait_until(differences_wait, what="differences that have to wait")
+        yield holder
+
+
+@pytest.fixture
+def stats(analytics: Engine) -> Subject:
+    """The processor with its tables."""
+    return Subject(CampaignStatsProcessor, TABLES, analytics)
+
+
+def gifts(random: Random, count: int = 60) -> list[Event]:
+    """Gifts and refunds of few donations, so that completions come twice and move between campaigns."""
+    given = [
+        completed(
+            random.choice(CAMPAIGNS[:3]), donation_id=random.choice(DONATIONS), donor_id=random.choice(DONORS),
+            amount=Decimal(n + 1),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    back = [refunded(random.choice(DONATIONS), str(n + 1), refund_transaction_id=f"re_{n % 5}") for n in range(20)]
+    return logged(random.sample([*given, *back], count + 20), random)
+
+
+def told(engine: Engine, relation: str = "campaign_stats_projection") -> list[tuple[Any, ...]]:
+    """The statistics of our campaigns."""
+    with engine.connect() as db:
+        return [tuple(row) for row in db.exec_driver_sql(_TOLD.format(relation))]
+
+
+def add(engine: Engine) -> None:
+    """Add all that waits."""
+    with engine.begin() as db:
+        waiting.add(db)
+
+
+def one_gift(position: int = 1) -> Event:
+    """A gift of ten dollars to the first campaign."""
+    (event,) = logged([completed(CAMPAIGNS[0], amount=Decimal(10))], Random(1))
+    return event.model_copy(update={"position": position})
+
+
+@pytest.mark.usefixtures("held")
+def test_what_waits_is_told_by_the_view_and_added_afterwards(stats: Subject) -> None:
+    assert not CampaignStatsProcessor.has_more()
+    stats.apply([one_gift()])
+    assert told(stats.engine) == []
+    (now,) = told(stats.engine, "campaign_stats_now")
+    assert now[:5] == (CAMPAIGNS[0], "USD", Decimal(10), 1, Decimal(10))
+    assert CampaignStatsProcessor.has_more()
+    CampaignStatsProcessor().afterwards()
+    assert told(stats.engine) == [now] == told(stats.engine, "campaign_stats_now")
+    assert not CampaignStatsProcessor.has_more()
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("seed", range(6))
+def test_any_order_ends_in_the_rows_of_the_oracle(stats: Subject, seed: int) -> None:
+    random = Random(seed)
+    log = gifts(random)
+    order = random.sample([*log, *log[:20]], len(log) + 20)
+    while order:
+        batch, order = order[:7], order[7:]
+        stats.apply(batch)
+        if random.random() < 0.3:
+            add(stats.engine)
+    now = told(stats.engine, "campaign_stats_now")
+    add(stats.engine)
+    assert told(stats.engine) == now == expected(log)["campaign_stats_projection"]
+
+
+@pytest.mark.usefixtures("held")
+def test_many_that_add_at_once_add_each_once(stats: Subject) -> None:
+    log = gifts(Random(7), 200)
+
+    def deliver(events: list[Event]) -> None:
+        for start in range(0, len(events), 5):
+            stats.apply(events[start : start + 5])
+            add(stats.engine)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(deliver, [log[n::4] for n in range(4)]))
+    add(stats.engine)
+    assert told(stats.engine) == expected(log)["campaign_stats_projection"]
+
+
+def test_what_commits_late_is_added_by_a_later_one(stats: Subject, held: Connection) -> None:
+    with stats.engine.connect() as late:
+        CampaignStatsProcessor().handle_batch([one_gift(1)], late)
+        stats.apply([one_gift(2)])
+        add(stats.engine)
+        assert [row[3] for row in told(stats.engine)] == [1]
+        stats.apply([one_gift(3)])
+        add(stats.engine)
+        late.commit()
+    add(stats.engine)
+    add(stats.engine)
+    assert [row[3] for row in told(stats.engine)] == [3]
+
+
+@pytest.mark.usefixtures("held")
+def test_a_database_from_a_server_that_had_counted_further_loses_nothing(stats: Subject) -> None:
+    with stats.engine.begin() as db:
+        waiting.add(db)
+        db.exec_driver_sql("UPDATE campaign_stats_added SET seen = '4000000000:4000000000:'")
+    stats.apply([one_gift()])
+    assert CampaignStatsProcessor.has_more()
+    add(stats.engine)
+    add(stats.engine)
+    assert [row[3] for row in told(stats.engine)] == [1]
+
+
+@pytest.mark.usefixtures("held")
+def test_what_fails_waits_no_more_than_it_happened(stats: Subject) -> None:
+    with stats.engine.connect() as db:
+        CampaignStatsProcessor().handle_batch([one_gift()], db)
+        db.rollback()
+    assert not CampaignStatsProcessor.has_more()
+    assert told(stats.engine, "campaign_stats_now") == []
