@@ -29,6 +29,7 @@ _OTHERS = """
          last_donation_at, refund_count, total_refunded)
     SELECT gen_random_uuid(), 'XTS', 1, 1, 1, 1, now(), now(), 0, 0 FROM generate_series(1, %(rows)s)
 """
+_SEEN = "SELECT pg_snapshot_xmax(seen)::text::bigint FROM campaign_stats_added"
 _TOLD = "SELECT * FROM {} AS told WHERE currency <> 'XTS' ORDER BY told"
 
 
@@ -145,6 +146,18 @@ def test_what_commits_late_is_added_by_a_later_one(stats: Subject, held: Connect
     add(stats.engine)
     add(stats.engine)
     assert [row[3] for row in told(stats.engine)] == [3]
+
+
+@pytest.mark.usefixtures("held")
+def test_each_time_begins_behind_the_last_one(stats: Subject) -> None:
+    """Deleted rows cannot be cleared away: whoever passed them all would become slower and slower."""
+    ends: list[int] = []
+    for position in (1, 2):
+        stats.apply([one_gift(position)])
+        add(stats.engine)
+        with stats.engine.connect() as db:
+            ends += db.exec_driver_sql(_SEEN).scalars()
+    assert ends[0] < ends[1]
 
 
 @pytest.mark.usefixtures("held")

@@ -51,7 +51,8 @@ _HAS_SOME = f"""
         OR EXISTS (SELECT FROM campaign_stats_waiting WHERE {_OPEN_THEN})
 """  # noqa: S608 - put together from constants
 
-# One statement, so that what is deleted and what is called seen belong to one snapshot. Whoever runs it holds the lock.
+# One statement, so that what is deleted and what is called seen belong to one snapshot. Of two at once one waits at the
+# first row that the other deletes, and has nothing left to add.
 _ADD = f"""
     WITH {_BOUND}, new AS (
         DELETE FROM campaign_stats_waiting WHERE {_NEW} RETURNING campaign_id, currency, {stats.NUMBERS}
@@ -69,7 +70,6 @@ _ADD = f"""
     {stats.MERGE}
 """  # noqa: S608 - put together from constants
 _LOCK_KEY = 0x66686373  # "fhcs"
-_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_KEY}, hashtext(current_schema()))"
 _TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({_LOCK_KEY}, hashtext(current_schema()))"
 
 _remembered: WeakKeyDictionary[Engine, tuple[float, bool]] = WeakKeyDictionary()
@@ -93,7 +93,6 @@ def put(db: Connection, differences: Mapping[Key, Delta]) -> None:
 
 def add(db: Connection) -> None:
     """Add all that waits, in the caller's transaction; waits for a neighbour who is at it."""
-    db.exec_driver_sql(_LOCK)
     db.exec_driver_sql(_ADD)
 
 
@@ -106,7 +105,7 @@ def add_now_and_then(engine: Engine) -> None:
     if has_some(engine):
         with engine.begin() as db:
             if db.exec_driver_sql(_TRY_LOCK).scalar_one():
-                db.exec_driver_sql(_ADD)
+                add(db)
 
 
 def has_some(engine: Engine) -> bool:
