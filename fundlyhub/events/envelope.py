@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from fundlyhub.errors import InvalidEvent
-from fundlyhub.events.catalogue import CURRENT, canonical_type, canonical_version, payload_class
+from fundlyhub.events.catalogue import CURRENT, PAYLOADS, canonical_type, canonical_version, payload_class
+from fundlyhub.events.encoding import checked_json, dumps
 from fundlyhub.events.log import StoredEvent, decode
 from fundlyhub.events.opaque import Opaque
 from fundlyhub.events.payload import MomentMs, Payload
@@ -25,6 +25,10 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing happened before: an earlier time is a mistake."""
 MAX_AHEAD = timedelta(minutes=5)
 """How far a producer's clock may be ahead of ours."""
+_ID = frozenset({UUID, type(None)})
+_WRITTEN = "_written"
+"""Where an event keeps a payload and its JSON, which its check has made and publishing wants next."""
+_NOTHING = (None, b"")
 
 
 class Event(BaseModel):
@@ -60,25 +64,51 @@ class Event(BaseModel):
             event: Self = handler(_prepared(data))
         except ValidationError as error:
             raise InvalidEvent(*reasons(error)) from None
-        _check_time(event.timestamp, now=datetime.now(UTC))
-        size = len(event.payload_json) + len(dumps(event.metadata))
+        return event._within_limits(datetime.now(UTC), event.payload_json)
+
+    def _within_limits(self, now: datetime, payload_json: bytes) -> Self:
+        """The event itself, which keeps the JSON that was made for this. Raises InvalidEvent."""
+        _check_time(self.timestamp, now=now)
+        size = len(payload_json) + len(self.metadata_json)
         if size > MAX_BYTES:
             raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {size}")
-        return event
+        self.__dict__[_WRITTEN] = (self.payload, payload_json)
+        return self
 
     @classmethod
-    def of(cls, payload: Payload, **envelope: Any) -> Self:
-        """An event of this payload.
+    def of(
+        cls,
+        payload: Payload,
+        *,
+        id: UUID | None = None,
+        timestamp: datetime | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Self:
+        """An event of this payload, with a new id and the time of now where none are given.
 
-        ``envelope`` may give id, timestamp, correlation_id, causation_id and metadata.
+        Raises InvalidEvent.
         """
-        given = {key: value for key, value in envelope.items() if value is not None}
-        return cls(
-            type=payload.event_type,
-            version=payload.event_version,
-            payload=payload,
-            **{"id": uuid4(), "timestamp": datetime.now(UTC), **given},
-        )
+        now = datetime.now(UTC)
+        values = {
+            "id": uuid4() if id is None else id,
+            "type": payload.event_type,
+            "version": payload.event_version,
+            "timestamp": now if timestamp is None else timestamp,
+            "payload": payload,
+            "correlation_id": correlation_id,
+            "causation_id": causation_id,
+            "metadata": {} if metadata is None else metadata,
+            "position": None,
+        }
+        if not _has_exact_types(values):
+            return cls(**values)
+        # Validation would find nothing to change but in the metadata, and cost three times as much as all of this.
+        text = checked_json(payload)
+        if metadata is not None:
+            values["metadata"] = _checked_metadata(metadata)
+        return cls._made(values)._within_limits(now, text)
 
     @classmethod
     def stored(cls, row: StoredEvent) -> Event:
@@ -109,7 +139,7 @@ class Event(BaseModel):
         })  # fmt: skip
 
     @classmethod
-    def _made(cls, values: dict[str, Any]) -> Event:
+    def _made(cls, values: dict[str, Any]) -> Self:
         """All fields as they are: pydantic's ``model_construct``, without its look-up of aliases and defaults."""
         event = cls.__new__(cls)
         _put(event, "__dict__", values)
@@ -118,10 +148,25 @@ class Event(BaseModel):
         _put(event, "__pydantic_private__", None)
         return event
 
-    @property  # not cached: a cache would go over into a copy that has another payload
+    def placed(self, position: int, timestamp: datetime | None = None) -> Self:
+        """The same event at its place in the log, with the time that it has there."""
+        values = {**self.__dict__, "position": position}
+        values.pop(_WRITTEN, None)  # it has been written
+        if timestamp is not None:
+            values["timestamp"] = timestamp
+        return self._made(values)
+
+    @property
     def payload_json(self) -> bytes:
         """The payload as it stands in the log: UTF-8 JSON, money as numbers."""
-        return dumps(self.payload.to_wire())
+        payload, text = self.__dict__.get(_WRITTEN, _NOTHING)
+        # A copy has what was kept, but may have another payload.
+        return text if payload is self.payload else dumps(self.payload.to_wire())
+
+    @property
+    def metadata_json(self) -> bytes:
+        """The metadata as it stands in the log: UTF-8 JSON."""
+        return dumps(self.metadata) if self.metadata else b"{}"
 
     @property
     def aggregate_type(self) -> str | None:
@@ -154,17 +199,6 @@ def _reading(type: str, version: str) -> tuple[str, str, type[Payload]]:
     return kind, version, CURRENT[kind]
 
 
-def dumps(value: Any, *, pretty: bool = False) -> bytes:
-    """JSON with Decimals as numbers, exactly; ``pretty`` is for people.
-
-    Raises InvalidEvent for what JSON cannot say.
-    """
-    try:
-        return orjson.dumps(value, default=_exact, option=orjson.OPT_INDENT_2 if pretty else None)
-    except TypeError as error:  # orjson's JSONEncodeError
-        raise InvalidEvent(f"payload: cannot be JSON: {error}") from None
-
-
 def _decoded(field: str, stored: str) -> Any:
     try:
         return decode(stored)
@@ -172,12 +206,6 @@ def _decoded(field: str, stored: str) -> Any:
         raise InvalidEvent(f"{field}: must not be nested deeper than {MAX_DEPTH} levels") from None
     except ValueError:  # a whole number of thousands of digits, which jsonb can hold
         raise InvalidEvent(f"{field}: must not hold such large numbers") from None
-
-
-def _exact(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f"))
-    raise TypeError(f"{type(value).__name__} is no JSON type")
 
 
 def _prepared(data: Any) -> Any:
@@ -196,6 +224,17 @@ def _prepared(data: Any) -> Any:
         "payload": _checked_payload(kind, version, data["payload"]),
         "metadata": _checked_metadata(data.get("metadata")),
     }
+
+
+def _has_exact_types(values: Mapping[str, Any]) -> bool:
+    """Whether the envelope's values are already what validation would make of them, the metadata apart."""
+    timestamp = values["timestamp"]
+    return (
+        PAYLOADS.get((values["type"], values["version"])) is type(values["payload"])
+        and type(timestamp) is datetime
+        and timestamp.tzinfo is UTC
+        and _ID.issuperset(map(type, (values["id"], values["correlation_id"], values["causation_id"])))
+    )
 
 
 def _checked_metadata(metadata: Any) -> dict[str, Any]:

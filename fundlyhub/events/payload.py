@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -52,6 +54,11 @@ dropped_keys: Counter[str] = Counter()
 """Names of the unknown keys that this process dropped, as ``type.key``; never their values."""
 
 
+_NONE = type(None)
+_PLAIN = frozenset({str, int, bool, UUID, Decimal, date, _NONE})
+"""Types of values that a payload hands to the encoder as they are."""
+
+
 class WireModel(BaseModel):
     """Anything inside a payload: camelCase outside, null is absent, unknown keys are dropped."""
 
@@ -71,7 +78,8 @@ class WireModel(BaseModel):
         if not isinstance(data, dict):
             return data
         known = cls._wire_names()
-        if data.keys() <= known.keys() and None not in data.values():
+        # By type, since to compare a UUID with None is work.
+        if data.keys() <= known.keys() and _NONE not in map(type, data.values()):
             return data
         kept = {}
         for key, value in data.items():
@@ -165,6 +173,21 @@ class Payload(WireModel):
     def to_wire(self) -> dict[str, Any]:
         """The payload as it goes to the log: camelCase; UUIDs, dates and Decimals are left to the encoder."""
         return self.model_dump(mode="python")
+
+    def plain_wire(self) -> dict[str, Any] | None:
+        """The same of a payload whose values have nothing inside them, for a third of the cost; None of any other."""
+        keys, required = _wire_keys(type(self))
+        values = self.__dict__
+        if len(values) != len(keys) or not _PLAIN.issuperset(map(type, values.values())):
+            return None
+        return {keys[name]: value for name, value in values.items() if value is not None or required[name]}
+
+
+@cache
+def _wire_keys(of: type[Payload]) -> tuple[dict[str, str], dict[str, bool]]:
+    """Each field's key on the wire, and whether it is required."""
+    fields = of.model_fields.items()
+    return {name: field.alias or name for name, field in fields}, {name: field.is_required() for name, field in fields}
 
 
 class MoneyPayload(Payload):

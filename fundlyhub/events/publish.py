@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database.engines import get_engine
 from fundlyhub.database.faults import is_outage, sqlstate, unavailable
 from fundlyhub.errors import ConflictingEvent, NotMigrated, WrongUse
-from fundlyhub.events.envelope import Event, dumps
+from fundlyhub.events.encoding import dumps
+from fundlyhub.events.envelope import Event
 from fundlyhub.events.payload import Payload
 from fundlyhub.events.sessions import AsyncSessions, Statement, SyncSession, execute, execute_async
 from fundlyhub.events.tracing import publishing
@@ -34,8 +35,9 @@ _MANY = Statement("""
     SELECT n, stored_position, stored_at, outcome
     FROM events.insert_events(CAST(CAST(%(batch)s AS text) AS jsonb), CAST(%(wake)s AS boolean))
 """)
-# The usual case costs no more than an INSERT by hand. No row comes back when the id is there already: then the
-# function compares.
+# The usual case costs little more than an INSERT by hand. No row comes back when the id is there already: then the
+# function compares. What the relay says is read by the function that pg_sequences reads it by: to scan the sequence
+# took longer than to insert the row. It is null while no relay has ever slept.
 _ONE = Statement("""
     INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, metadata,
                                correlation_id, causation_id, occurred_at)
@@ -43,14 +45,13 @@ _ONE = Statement("""
             CAST(%(payload)s AS jsonb), CAST(%(metadata)s AS jsonb),
             CAST(%(correlation_id)s AS uuid), CAST(%(causation_id)s AS uuid), CAST(%(occurred_at)s AS timestamptz))
     ON CONFLICT (id) DO NOTHING
-    RETURNING 1, position, CAST(NULL AS timestamptz), 'new',
-        CASE WHEN CAST(%(wake)s AS boolean) AND (SELECT last_value FROM events.relay_sleep) = 2
+    RETURNING position,
+        CASE WHEN CAST(%(wake)s AS boolean) AND pg_sequence_last_value('events.relay_sleep') = 2
              THEN CAST(pg_notify('fundlyhub_relay', '') AS text) END
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """What became of one event: ``event`` as it stands in the log, and whether it is new there."""
 
     event: Event
@@ -79,7 +80,7 @@ def publish_event(
     (then roll the transaction back), NotMigrated, or, without a session, Unavailable.
     """
     event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
-    with publishing([event]) as events:
+    with publishing((event,)) as events:
         return insert(events, session=session, notify=notify, timed=timed)[0].event
 
 
@@ -110,21 +111,19 @@ async def publish_event_async(
     event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
     with publishing([event]) as (event,):
         if session is None:
-            published = await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed)
-        else:
-            published = await _insert_async(event, session, notify, timed)
-        return published[0].event
+            return (await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed))[0].event
+        return await _insert_async(event, session, notify, timed)
 
 
-async def _insert_async(event: Event, session: AsyncSessions, notify: bool, timed: bool) -> list[Published]:
-    ((_, batch),) = _batches([event], timed)
+async def _insert_async(event: Event, session: AsyncSessions, notify: bool, timed: bool) -> Event:
     try:
-        rows = await execute_async(session, _ONE, _values(event, notify)) or await execute_async(
-            session, _MANY, {"batch": batch, "wake": notify}
-        )
+        if rows := await execute_async(session, _ONE, _values(event, notify)):
+            return event.placed(rows[0][0])
+        ((events, batch),) = _batches([event], timed)
+        rows = await execute_async(session, _MANY, {"batch": batch, "wake": notify})
     except (DBAPIError, psycopg.Error) as error:
         raise _explained(error) from None
-    return _settled([event], rows)
+    return _settled(events, rows)[0].event
 
 
 def insert(
@@ -136,9 +135,9 @@ def insert(
     """
     if session is None:
         return _in_own_transaction(events, notify, timed)
-    published: list[Published] = []
     if len(events) == 1 and (rows := _execute(session, _ONE, _values(events[0], notify))):
-        return _settled(events, rows)
+        return [Published(events[0].placed(rows[0][0]), is_new=True)]
+    published: list[Published] = []
     for chunk, batch in _batches(events, timed):
         rows = _execute(session, _MANY, {"batch": batch, "wake": notify})
         published += _settled(chunk, rows)
@@ -172,18 +171,19 @@ def _event(
     metadata: dict[str, Any] | None,
 ) -> tuple[Event, bool]:
     """The event to insert, and whether its time was given."""
-    envelope = {
-        "id": id,
-        "timestamp": timestamp,
-        "correlation_id": correlation_id,
-        "causation_id": causation_id,
-        "metadata": metadata,
-    }
     if isinstance(given, Payload):
-        return Event.of(given, **envelope), timestamp is not None
+        event = Event.of(
+            given,
+            id=id,
+            timestamp=timestamp,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            metadata=metadata,
+        )
+        return event, timestamp is not None
     if not isinstance(given, Event):
         raise WrongUse(f"publish_event takes a payload or an Event, not {type(given).__name__}")
-    if any(value is not None for value in envelope.values()):
+    if any(value is not None for value in (id, timestamp, correlation_id, causation_id, metadata)):
         raise WrongUse("an Event has its own id, timestamp and metadata: give them there")
     return given, True
 
@@ -201,14 +201,15 @@ def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Ev
 
 
 def _values(event: Event, notify: bool) -> dict[str, Any]:
+    payload = event.payload
     return {
         "id": event.id,
         "type": event.type,
         "version": event.version,
-        "aggregate_type": event.aggregate_type,
-        "aggregate_id": event.aggregate_id,
+        "aggregate_type": payload.aggregate_kind,
+        "aggregate_id": payload.aggregate_id,
         "payload": event.payload_json.decode(),
-        "metadata": dumps(event.metadata).decode(),
+        "metadata": event.metadata_json.decode(),
         "correlation_id": event.correlation_id,
         "causation_id": event.causation_id,
         "occurred_at": event.timestamp,
@@ -224,7 +225,7 @@ def _row(n: int, event: Event, timed: bool) -> dict[str, Any]:
         "version": event.version,
         "aggregate_type": event.aggregate_type,
         "aggregate_id": event.aggregate_id,
-        "payload": event.payload.to_wire(),
+        "payload": orjson.Fragment(event.payload_json),
         "metadata": event.metadata,
         "correlation_id": event.correlation_id,
         "causation_id": event.causation_id,
@@ -239,8 +240,7 @@ def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
         event = events[n - 1]
         if outcome == "different":
             raise ConflictingEvent(f"id: event {event.id} is in the log already, with other content")
-        update = {"position": position} if stored_at is None else {"position": position, "timestamp": stored_at}
-        published.append(Published(event.model_copy(update=update), outcome == "new"))
+        published.append(Published(event.placed(position, stored_at), outcome == "new"))
     return published
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import psycopg
@@ -26,34 +26,43 @@ class Statement:
     """SQL with psycopg's named parameters, ready for SQLAlchemy too. Casts are written ``CAST(… AS …)``."""
 
     def __init__(self, sql: str) -> None:
-        self.sql = sql
+        self.sql, self.encoded = sql, sql.encode()
         self.text = text(re.sub(r"%\((\w+)\)s", r":\1", sql))
 
 
-def execute(session: SyncSession, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
+def execute(session: SyncSession, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
     """All rows. Raises WrongUse for anything that is no session."""
     if isinstance(session, psycopg.Connection):
         cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
-        return cursor.execute(statement.sql.encode(), values).fetchall()
+        return cursor.execute(statement.encoded, values).fetchall()
     if isinstance(session, (Session, Connection)):
-        return session.execute(statement.text, values).fetchall()
+        return _by_sqlalchemy(session, statement, values)
     raise WrongUse(
         "session must be a SQLAlchemy Session or Connection or a psycopg Connection, "
         f"not {type(session).__name__}; for asynchronous ones there is publish_event_async"
     )
 
 
-async def execute_async(session: AsyncSessions, statement: Statement, values: Mapping[str, Any]) -> Sequence[Any]:
+async def execute_async(session: AsyncSessions, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
     """The same for asynchronous ones."""
     if isinstance(session, psycopg.AsyncConnection):
         cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
-        return await (await cursor.execute(statement.sql.encode(), values)).fetchall()
+        return await (await cursor.execute(statement.encoded, values)).fetchall()
     if _is_sqlalchemys(session):
-        return (await session.execute(statement.text, values)).fetchall()
+        return await session.run_sync(_by_sqlalchemy, statement, values)
     raise WrongUse(
         "session must be an AsyncSession, an AsyncConnection or a psycopg AsyncConnection, "
         f"not {type(session).__name__}; for synchronous ones there is publish_event"
     )
+
+
+def _by_sqlalchemy(session: Session | Connection, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
+    if isinstance(session, Session):
+        # The connection that the session would choose for this statement, with its transaction begun.
+        session = session.connection(bind_arguments={"clause": statement.text})
+    if session.dialect.driver == "psycopg":  # its SQL is ours: nothing has to be compiled
+        return session.exec_driver_sql(statement.sql, values).fetchall()
+    return session.execute(statement.text, values).fetchall()
 
 
 def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:

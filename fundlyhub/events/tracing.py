@@ -10,6 +10,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fundlyhub.events.envelope import Event
@@ -31,13 +33,19 @@ _STATE = re.compile(rf"{_MEMBER}(?: ?, ?{_MEMBER}){{0,31}}")
 
 def publishing(events: Sequence[Event]) -> AbstractContextManager[Sequence[Event]]:
     """The events as they are to be stored: within the caller's trace, when there is one. A context of theirs stays."""
-    if "opentelemetry.trace" not in sys.modules or not events:
-        return nullcontext(events)
+    return _published(events) if events and _is_traced() else nullcontext(events)
+
+
+def _is_traced() -> bool:
+    return "opentelemetry.trace" in sys.modules and _api().get_current_span().get_span_context().is_valid
+
+
+@cache
+def _api() -> ModuleType:
+    """OpenTelemetry's, once it is there: importing what is loaded still costs as much as asking for the span."""
     from opentelemetry import trace
 
-    if not trace.get_current_span().get_span_context().is_valid:
-        return nullcontext(events)
-    return _published(events)
+    return trace
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from fundlyhub.errors import WrongUse
 from fundlyhub.events import Event, canonical_type
 from fundlyhub.events.catalogue import CURRENT, VERSIONS
-from fundlyhub.events.envelope import dumps
+from fundlyhub.events.encoding import dumps
 from fundlyhub.events.fields import ms_from_datetime
 from fundlyhub.relay.routing import pattern_regex
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fundlyhub.events import Event
-from fundlyhub.events.envelope import dumps
+from fundlyhub.events.encoding import dumps
 from tests.chaos.arena import Arena
 from tests.chaos.boundaries import BOUNDARIES, Boundary
 from tests.chaos.load import Load, mixed

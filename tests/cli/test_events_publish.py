@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 
 from fundlyhub import Event
-from fundlyhub.events.envelope import dumps
+from fundlyhub.events.encoding import dumps
 from tests.support.command import dsns, environment, fundlyhub
 from tests.support.make import initiated
 

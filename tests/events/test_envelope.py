@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fundlyhub import Event, EventType, InvalidEvent, UnknownEventType, UnknownVersion
-from fundlyhub.events.envelope import dumps
+from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import StoredEvent
 from fundlyhub.events.rules import MAX_BYTES
 from tests.support.make import completed, initiated

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from fundlyhub import Event, publish_event
-from fundlyhub.events.envelope import dumps
+from fundlyhub.events.encoding import dumps
 from fundlyhub.events.lines import CHUNK, MAX_LINE, LineReport, publish_lines
 from fundlyhub.settings import Settings
 from tests.support.make import initiated

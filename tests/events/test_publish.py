@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -26,6 +29,7 @@ from fundlyhub import (
     publish_events,
 )
 from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.events import read
 from fundlyhub.settings import Settings
 from tests.support.log import rows, sqlalchemy_url
 from tests.support.make import completed, initiated
@@ -85,6 +89,36 @@ async def an_async_psycopg_connection(dsn: str) -> AsyncIterator[Any]:
     await connection.close()
 
 
+class Ordered(PGDialect_psycopg):
+    """psycopg, as a driver that is not known here: parameters are written ``%s`` and given in their order."""
+
+    driver = "ordered"
+    supports_statement_cache = True
+
+    def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        """It takes no names."""
+        assert not parameters or not isinstance(parameters, Mapping)
+        cursor.execute(statement, parameters)
+
+
+EVERYTHING: dict[str, Any] = {
+    "id": uuid4(),
+    "timestamp": datetime(2026, 1, 31, 12, 0, 0, 123_456, UTC),
+    "correlation_id": uuid4(),
+    "causation_id": uuid4(),
+    "metadata": {"source": "web", "rate": Decimal("0.10")},
+}
+
+
+def the_only_event(dsn: str) -> Event:
+    """As a processor gets it."""
+    engine = create_engine(sqlalchemy_url(dsn))
+    with engine.connect() as db:
+        (stored,) = read(db, rows(dsn))
+    engine.dispose()
+    return Event.stored(stored)
+
+
 SYNC = [a_session, a_connection, a_psycopg_connection]
 ASYNC = [an_async_session, an_async_connection, an_async_psycopg_connection]
 
@@ -131,6 +165,55 @@ class TestTransactions:
 
         published = asyncio.run(act())
         assert rows(gifts) == ([published.position] if ending == "commit" else [])
+
+    @pytest.mark.parametrize("door", SYNC)
+    def test_all_of_the_event_is_stored(self, gifts: str, door: Any) -> None:
+        with door(gifts) as db:
+            published = publish_event(completed(), session=db, **EVERYTHING)
+            again = publish_event(published.payload, session=db, **EVERYTHING)
+            db.commit()
+        assert again == published
+        assert the_only_event(gifts) == published
+
+    @pytest.mark.parametrize("door", ASYNC)
+    def test_all_of_it_by_asynchronous_callers_too(self, gifts: str, door: Any) -> None:
+        async def act() -> tuple[Event, Event]:
+            async with door(gifts) as db:
+                published = await publish_event_async(completed(), session=db, **EVERYTHING)
+                again = await publish_event_async(published.payload, session=db, **EVERYTHING)
+                await db.commit()
+                return published, again
+
+        published, again = asyncio.run(act())
+        assert again == published
+        assert the_only_event(gifts) == published
+
+    def test_a_session_chooses_its_connection_as_it_would_for_any_statement(self, gifts: str) -> None:
+        """Sessions that know several databases choose by the statement."""
+        engine = create_engine(sqlalchemy_url(gifts))
+
+        class Choosing(Session):
+            def get_bind(self, mapper: Any = None, *, clause: Any = None, **_: Any) -> Engine:
+                assert "INSERT INTO events.events" in str(clause)
+                return engine
+
+        with Choosing() as session:
+            publish_event(completed(), session=session)
+            assert session.in_transaction()
+            session.commit()
+        engine.dispose()
+        assert what_is_there(gifts) == (0, 1)
+
+    def test_a_driver_that_writes_parameters_in_another_way_publishes_too(self, gifts: str) -> None:
+        registry.register("postgresql.ordered", __name__, "Ordered")
+        engine = create_engine(gifts.replace("postgresql://", "postgresql+ordered://", 1), paramstyle="format")
+        with engine.connect() as connection:
+            published = publish_event(completed(), session=connection, **EVERYTHING)
+            again = publish_event(published.payload, session=connection, **EVERYTHING)
+            connection.commit()
+        engine.dispose()
+        assert again == published
+        assert the_only_event(gifts) == published
 
     def test_without_a_session_the_event_is_committed_at_once(self, settings: Settings) -> None:
         published = publish_event(completed())

@@ -137,6 +137,11 @@ class TestWaking:
             db.commit()
         assert heard() == expected
 
+    def test_before_any_relay_has_ever_slept_nobody_is_notified(self, dsn: str, heard: Callable[[], list[str]]) -> None:
+        with psycopg.connect(dsn) as db:
+            publish_event(completed(), session=db)
+        assert heard() == []
+
     def test_what_is_in_the_log_already_wakes_nobody(self, dsn: str, heard: Callable[[], list[str]]) -> None:
         one = Event.of(completed())
         with psycopg.connect(dsn, autocommit=True) as db:

@@ -20,7 +20,7 @@ SECRET = "s3cret"
 def test_all_bytes_come_back(fields: list[tuple[bytes, bytes]]) -> None:
     kept = to_json(Entry("events", "1-0", tuple(fields)))
     assert from_json(json.loads(json.dumps(kept))) == tuple(fields)
-    assert "\\u0000" not in json.dumps(kept)
+    assert not any("\0" in said for pair in kept for said in pair)
 
 
 def test_what_has_no_secret_stays_to_the_letter() -> None:

@@ -12,7 +12,7 @@ from fundlyhub.cli.dlq.selecting import events_db
 from fundlyhub.cli.output import json_option, print_json
 from fundlyhub.cli.who import by_option
 from fundlyhub.errors import FundlyHubError, InvalidEvent, WrongState, WrongUse
-from fundlyhub.events.envelope import dumps
+from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode
 from fundlyhub.events.rules import parse_json
 from fundlyhub.processing import dead_letters

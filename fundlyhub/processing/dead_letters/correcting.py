@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import InvalidEvent, WrongState
 from fundlyhub.events import Event, StoredEvent, read
-from fundlyhub.events.envelope import dumps
+from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode
 from fundlyhub.events.rules import MAX_BYTES, check_json
 from fundlyhub.processing.dead_letters.audit import note
