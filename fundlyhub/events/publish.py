@@ -34,14 +34,15 @@ _MANY = Statement("""
     SELECT n, stored_position, stored_at, outcome
     FROM events.insert_events(CAST(CAST(%(batch)s AS text) AS jsonb), CAST(%(wake)s AS boolean))
 """)
-# The usual case costs no more than an INSERT by hand. No row comes back when the id is there already: then the
-# function compares.
+# The usual case costs little more than an INSERT by hand. No row comes back when the id is there already, or was
+# archived: then the function compares.
 _ONE = Statement("""
     INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, metadata,
                                correlation_id, causation_id, occurred_at)
-    VALUES (CAST(%(id)s AS uuid), %(type)s, %(version)s, %(aggregate_type)s, %(aggregate_id)s,
-            CAST(%(payload)s AS jsonb), CAST(%(metadata)s AS jsonb),
-            CAST(%(correlation_id)s AS uuid), CAST(%(causation_id)s AS uuid), CAST(%(occurred_at)s AS timestamptz))
+    SELECT CAST(%(id)s AS uuid), %(type)s, %(version)s, %(aggregate_type)s, %(aggregate_id)s,
+           CAST(%(payload)s AS jsonb), CAST(%(metadata)s AS jsonb),
+           CAST(%(correlation_id)s AS uuid), CAST(%(causation_id)s AS uuid), CAST(%(occurred_at)s AS timestamptz)
+    WHERE NOT EXISTS (SELECT FROM events.event_ids WHERE id = CAST(%(id)s AS uuid))
     ON CONFLICT (id) DO NOTHING
     RETURNING 1, position, CAST(NULL AS timestamptz), 'new',
         CASE WHEN CAST(%(wake)s AS boolean) AND (SELECT last_value FROM events.relay_sleep) = 2
