@@ -145,8 +145,10 @@ def _print(done: Archived, dry_run: bool) -> None:
         click.echo(f"{done.written.events:,} events, {_range(done.decision)}, are in {done.written.file}")
     elif dry_run and done.decision.low <= done.decision.high:
         click.echo(f"{_range(done.decision)} would be archived")
+    elif done.decision.kept_by:
+        click.echo(f"Nothing {'would be' if dry_run else 'was'} archived")
     else:
-        click.echo("Nothing was archived" if not dry_run else "Nothing would be archived")
+        click.echo("Nothing to archive: the log has no such event")
     for limit in done.decision.kept_by:
         click.echo(str(limit), err=True)
 

@@ -51,6 +51,8 @@ def test_try_archive_list_and_restore(old: Old, variables: dict[str, str]) -> No
     assert done.stderr == f"what is above position 2 stays: {kept}\n"
     again = fundlyhub(*words, settings=variables)
     assert (again.returncode, again.stdout, kept in again.stderr) == (0, "Nothing was archived\n", True)
+    ancient = fundlyhub("events", "archive", "--older-than", "900", "--dry-run", settings=variables)
+    assert (ancient.returncode, ancient.stdout) == (0, "Nothing to archive: the log has no such event\n")
 
     (listed,) = document(fundlyhub("events", "archives", "--json", settings=variables))
     del listed["archived_at"]
