@@ -147,7 +147,8 @@ def _send_wave(
         began = time.monotonic()
         with get_engine("events").begin() as db:
             rows = _commit(db, portion, who, reason)
-            report.unchanged |= _unable(db, portion, [id for id, _, _ in rows])
+            if rest := set(portion) - {id for id, _, _ in rows}:  # somebody has changed or archived them meanwhile
+                report.unchanged |= choose(db, sorted(rest))[1]
         report.ends |= dict.fromkeys((id for id, _, _ in rows), "pending")
         taken += [id for id, _, _ in rows]
         report.stopped = _publish(rows, send)

@@ -151,6 +151,18 @@ def test_rows_go_when_every_transaction_that_may_not_see_their_ids_has_ended(old
     assert old.positions() == [4]
 
 
+def test_a_row_whose_id_is_not_kept_is_not_deleted(old: Old) -> None:
+    """As nothing of ours does it."""
+    old.settled("fine", "fine", "fine")
+    forget = "DELETE FROM events.event_ids WHERE position = 2"
+    still_there = pytest.raises(WrongState, match="1 events are still in the log")
+    with connect("events", autocommit=True) as person, still_there:
+        old.archive(3, during("keeping ids", lambda: person.execute(forget)))
+    assert (old.positions(), old.ids()) == ([2, 4], [1, 3])
+    assert [one.high for one in old.archive(3).resumed] == [3]
+    assert (old.positions(), old.ids()) == ([4], [1, 2, 3])
+
+
 def test_a_stop_is_heard_between_steps_and_the_next_run_goes_on(old: Old) -> None:
     def stop() -> None:
         raise moving.stopped()

@@ -15,11 +15,12 @@ from fundlyhub.processing.dead_letters.replaying import choose
 from fundlyhub.processing.executor import execute
 from fundlyhub.relay.archiving.asking import missing
 from fundlyhub.relay.cursor import SnapshotCursor
+from fundlyhub.relay.leader import try_to_lead
 from fundlyhub.relay.registration import register, starts
 from fundlyhub.relay.sweep import Sweeper
 from fundlyhub.settings import Settings
 from fundlyhub.verification.run import verify
-from tests.dead_letters.letters import run
+from tests.dead_letters.letters import dead, run
 from tests.relay.archiving.old import PROCESSORS, Old
 from tests.support.command import dsns, fundlyhub
 from tests.support.processors import TestCountProcessor
@@ -100,6 +101,7 @@ def test_so_is_a_relay_before_it_stands_by(old: Old, settings: Settings) -> None
         **dsns(settings.dsn("events")), "FUNDLYHUB_BROKER_URL": "redis://localhost:1",
         "FUNDLYHUB_PROCESSORS": "tests.support.processors",
     }  # fmt: skip
+    assert try_to_lead(old.events, "main")  # it would stand by
     done = fundlyhub("relay", settings=environment)
     said = f"some of them, up to position 2, are archived: run `fundlyhub events restore {file}` first"
     assert done.returncode == 1
@@ -151,6 +153,22 @@ def test_a_letter_of_an_archived_event_is_not_replayed_until_it_is_back(old: Old
     assert dead_letters.replay([letter], run, who="ann").ends == {letter: "failed"}
 
 
+def test_nor_one_whose_archive_is_announced_while_others_are_replayed(old: Old) -> None:
+    first, second = dead("fine", "too")
+    announce = """INSERT INTO events.archives (low, high, events, types, file, sha256, system_identifier, who)
+                  SELECT position, position, 1, '{}', 'f', '', 0, 'ann' FROM events.dead_letters WHERE id = %s"""
+    announced: list[int] = []
+
+    def progress(report: dead_letters.Replayed) -> None:
+        if not announced:
+            announced.append(second)
+            old.events.execute(announce, (second,))
+
+    report = dead_letters.replay([first, second], run, who="ann", progress=progress)
+    assert report.ends == {first: "applied"}
+    assert report.unchanged == {second: "its event is archived: `fundlyhub events restore f` brings it back"}
+
+
 def test_a_letter_of_an_archived_event_says_where_it_is(old: Old) -> None:
     letter = letter_of(old)
     with get_engine("events").begin() as db:
@@ -161,13 +179,16 @@ def test_a_letter_of_an_archived_event_says_where_it_is(old: Old) -> None:
 
 
 def test_a_letter_that_is_imported_is_refused_while_its_event_is_away(old: Old) -> None:
-    letter = letter_of(old)
+    letter_of(old)
     with get_engine("events").connect() as db:
         exported = b"".join(dead_letters.export_lines(db, dead_letters.Filter()))
-    (report,) = dead_letters.import_lines(io.BytesIO(exported), who="ann")
-    ((_, reason),) = report.refused
-    assert "at position 1 is archived: `fundlyhub events restore" in reason
-    assert letter
+    for announced in (False, True):
+        if announced:  # and not deleted
+            old.restore(next(old.folder.iterdir()))
+            old.events.execute("UPDATE events.archives SET restored_at = NULL")
+        (report,) = dead_letters.import_lines(io.BytesIO(exported), who="ann")
+        ((_, reason),) = report.refused
+        assert "at position 1 is archived: `fundlyhub events restore" in reason
 
 
 def test_a_message_that_comes_late_finds_its_claim_or_nothing_and_says_so(
