@@ -23,8 +23,8 @@ from fundlyhub.settings import Settings
 from tests.support.make import completed
 from tests.support.platform import database_dsn
 
-ARCHIVED = (0, 2_000_000)
-ROUNDS, BATCH = 60, 1_000
+ARCHIVED = (0, 1_000_000)
+ROUNDS, BATCH = 40, 1_000
 ONE_BY_ONE, WARM = 200, 30
 WAYS = ("nobody looks", "statement", "trigger")
 """Each in a database of its own."""
