@@ -1,4 +1,7 @@
-"""A process that is killed at any step of archiving or restoring has lost nothing, and the next one goes on."""
+"""A process that is killed at any step of archiving or restoring has lost nothing, and the next one goes on.
+
+Three of the steps here; the others are among the chaos tests.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,32 +27,38 @@ EVENTS = 12_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``pattern`` is the statement there; ``gone`` tells whether the archive is known afterwards."""
+    """``pattern`` is the statement there; a step of ``every`` run of the tests is not among the long ones."""
 
     name: str
     pattern: str
     when: When
     nth: int = 1
+    every: bool = False
 
 
 ARCHIVING = (
     Step("in the middle of the file", "^SELECT position, type, jsonb_build_object", "after", nth=5),
     Step("when the file is whole", "^LOCK TABLE events.processors", "before"),
     Step("before it is announced for good", "^COMMIT of .*INSERT INTO events.archives", "before"),
-    Step("when it is announced", "^COMMIT of .*INSERT INTO events.archives", "after"),
+    Step("when it is announced", "^COMMIT of .*INSERT INTO events.archives", "after", every=True),
     Step("while ids are kept", "INSERT INTO events.event_ids", "after", nth=2),
     Step("while it waits", "FROM pg_stat_activity", "before"),
     Step("before the first row goes", "DELETE FROM events.events", "before"),
-    Step("after the first rows went", "DELETE FROM events.events", "after"),
+    Step("after the first rows went", "DELETE FROM events.events", "after", every=True),
     Step("before it is finished", "^UPDATE events.archives SET finished_at", "before"),
     Step("after it was finished", "^UPDATE events.archives SET finished_at", "after"),
 )
 RESTORING = (
     Step("before it is begun", "^UPDATE events.archives SET restoring_at", "before"),
     Step("before rows are back for good", "^COMMIT of .*OVERRIDING SYSTEM VALUE", "before", nth=3),
-    Step("when some rows are back", "^COMMIT of .*OVERRIDING SYSTEM VALUE", "after", nth=3),
+    Step("when some rows are back", "^COMMIT of .*OVERRIDING SYSTEM VALUE", "after", nth=3, every=True),
     Step("before its end", "^UPDATE events.archives SET restored_at", "before"),
 )
+
+
+def each(steps: tuple[Step, ...]) -> list[Any]:
+    """The steps with their names and marks."""
+    return [pytest.param(one, id=one.name, marks=() if one.every else pytest.mark.chaos) for one in steps]
 
 
 class Commands:
@@ -86,7 +96,7 @@ def commands(old: Old, settings: Settings, tmp_path: Path) -> Iterator[Commands]
             yield Commands(old, platform, proxy)
 
 
-@pytest.mark.parametrize("step", ARCHIVING, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", each(ARCHIVING))
 def test_an_archive_that_is_killed_loses_nothing_and_goes_on(commands: Commands, step: Step) -> None:
     old = commands.old
     before, known = old.whole(), old.known()
@@ -101,7 +111,7 @@ def test_an_archive_that_is_killed_loses_nothing_and_goes_on(commands: Commands,
     assert (old.whole(), old.ids()) == (before, [])
 
 
-@pytest.mark.parametrize("step", RESTORING, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", each(RESTORING))
 def test_a_restoration_that_is_killed_loses_nothing_and_goes_on(commands: Commands, step: Step) -> None:
     old = commands.old
     before, known = old.whole(), old.known()
