@@ -75,13 +75,13 @@ def measure(sessions: Mapping[str, psycopg.Connection], size: int, start: int) -
             "ids": array(uuid4() for _ in range(size)),
         }
         for name in TABLES if number % 2 else reversed(TABLES):
-            began = _on_core(sessions[name])
+            began = on_core(sessions[name])
             sessions[name].execute(_CLAIM, given).fetchone()
-            times[name].append((_on_core(sessions[name]) - began) / 1e6)
+            times[name].append((on_core(sessions[name]) - began) / 1e6)
     return statistics.median(times["plain"]), statistics.median(times["partitioned"])
 
 
-def _on_core(session: psycopg.Connection) -> int:
+def on_core(session: psycopg.Connection) -> int:
     """Nanoseconds that a session's server process has had a core."""
     return int(Path(f"/proc/{session.info.backend_pid}/schedstat").read_text().split()[0])
 

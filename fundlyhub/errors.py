@@ -8,6 +8,7 @@
     │   ├── NotMigrated            a database is older than the code
     │   └── NewerDatabase          a database is newer than the code
     ├── WrongState                 what is asked of a thing does not fit the state that it is in
+    │   └── EventsArchived         events that are needed were taken out of the log: restore them first
     ├── InvalidEvent               an event was refused at the door
     │   ├── UnknownEventType       no such type: a typo, most likely
     │   ├── UnknownVersion         the type is known, this version of it is not
@@ -50,6 +51,10 @@ class NewerDatabase(Unavailable):
 
 class WrongState(FundlyHubError):
     """A thing is not there, or not in the state that is wanted; somebody else may have been faster."""
+
+
+class EventsArchived(WrongState):
+    """Events that are needed were taken out of the log: a part of them must not stand for all."""
 
 
 class InvalidEvent(FundlyHubError):

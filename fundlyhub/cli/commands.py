@@ -7,7 +7,7 @@ COMMANDS = {
     "claims": "The claims' partitions: which there are, what keeps them, and dropping old ones.",
     "demo": "Bring all up, publish a stream of events, and verify every number.",
     "dlq": "Dead letters: look at them, correct, replay, discard, restore and move them.",
-    "events": "Publish events from files; export schemas and docs.",
+    "events": "Publish events from files; archive old ones and restore them; export schemas and docs.",
     "feed": "What those that a user follows did.",
     "health": "For probes: whether databases, broker and Redis answer and the relay keeps up.",
     "ingest": "Take what is written to Redis Streams into the log.",

@@ -1,9 +1,10 @@
-"""`fundlyhub events`: publish from files, and what the catalogue says of itself."""
+"""`fundlyhub events`: publish from files, archive and restore, and what the catalogue says of itself."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
+from importlib import import_module
 from typing import BinaryIO
 
 import click
@@ -18,10 +19,26 @@ from fundlyhub.events.lines import LineReport, publish_lines
 from fundlyhub.events.reference import catalogue_markdown
 from fundlyhub.events.schema import all_schemas, json_schema
 
+_ARCHIVING = {"archive": "put_away", "archives": "show", "restore": "bring_back"}
 
-@click.group("events")
+
+class _Commands(click.Group):
+    """Archiving wants all processors, which take a second to load: only its own commands do."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ARCHIVING])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ARCHIVING:
+            return super().get_command(ctx, cmd_name)
+        found = getattr(import_module("fundlyhub.cli.archive"), _ARCHIVING[cmd_name])
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.group("events", cls=_Commands)
 def command() -> None:
-    """Publish events from files; export schemas and docs."""
+    """Publish events from files; archive old ones and restore them; export schemas and docs."""
 
 
 @command.command("publish")

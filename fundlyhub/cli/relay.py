@@ -21,6 +21,7 @@ from fundlyhub.relay.claims.horizon import retention_of
 from fundlyhub.relay.collecting.parked import parking_queue
 from fundlyhub.relay.mirrored import Mirrored
 from fundlyhub.relay.rebase import rebase
+from fundlyhub.relay.registration import beginnings
 from fundlyhub.relay.status import relay_status
 from fundlyhub.settings import BRANCHES, get_settings
 
@@ -47,6 +48,8 @@ def run(verbose: bool) -> None:
     require_current("events", "app", "analytics")
     Mirrored(settings.mirror)  # a mistake in it is better said before anybody leads
     retention_of(settings, processors)  # the same
+    with connect("events", autocommit=True) as db:
+        beginnings(db, processors)  # the same of events that a new processor wants, and that are archived
     from fundlyhub.celery import app
     from fundlyhub.relay.relay import Relay
 

@@ -35,15 +35,16 @@ _MANY = Statement("""
     SELECT n, stored_position, stored_at, outcome
     FROM events.insert_events(CAST(CAST(%(batch)s AS text) AS jsonb), CAST(%(wake)s AS boolean))
 """)
-# The usual case costs little more than an INSERT by hand. No row comes back when the id is there already: then the
-# function compares. What the relay says is read by the function that pg_sequences reads it by: to scan the sequence
-# took longer than to insert the row. It is null while no relay has ever slept.
+# The usual case costs little more than an INSERT by hand. No row comes back when the id is there already, or was
+# archived: then the function compares. What the relay says is read by the function that pg_sequences reads it by: to
+# scan the sequence took longer than to insert the row. It is null while no relay has ever slept.
 _ONE = Statement("""
     INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, metadata,
                                correlation_id, causation_id, occurred_at)
-    VALUES (CAST(%(id)s AS uuid), %(type)s, %(version)s, %(aggregate_type)s, %(aggregate_id)s,
-            CAST(%(payload)s AS jsonb), CAST(%(metadata)s AS jsonb),
-            CAST(%(correlation_id)s AS uuid), CAST(%(causation_id)s AS uuid), CAST(%(occurred_at)s AS timestamptz))
+    SELECT CAST(%(id)s AS uuid), %(type)s, %(version)s, %(aggregate_type)s, %(aggregate_id)s,
+           CAST(%(payload)s AS jsonb), CAST(%(metadata)s AS jsonb),
+           CAST(%(correlation_id)s AS uuid), CAST(%(causation_id)s AS uuid), CAST(%(occurred_at)s AS timestamptz)
+    WHERE NOT EXISTS (SELECT FROM events.event_ids WHERE id = CAST(%(id)s AS uuid))
     ON CONFLICT (id) DO NOTHING
     RETURNING position,
         CASE WHEN CAST(%(wake)s AS boolean) AND pg_sequence_last_value('events.relay_sleep') = 2

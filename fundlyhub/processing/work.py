@@ -16,6 +16,7 @@ from fundlyhub.database.arrays import array
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
+from fundlyhub.events.archived import among, away
 from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.dead_letters import Known
@@ -105,7 +106,12 @@ def _rows(db: Connection, processor: type[Processor], positions: Sequence[int]) 
     wanted = set(positions)
     rows = read_log(db, positions)
     if len(rows) < len(wanted):
-        log.warning("%s: %d of %d positions are not in the log", processor.name, len(wanted) - len(rows), len(wanted))
+        absent = wanted - {row.position for row in rows}
+        archived = len(among(absent, away(db)))
+        log.warning(
+            "%s: %d of %d positions are not in the log, %d of them archived",
+            processor.name, len(absent), len(wanted), archived,
+        )  # fmt: skip
     return rows
 
 

@@ -9,14 +9,16 @@ from typing import Any
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from fundlyhub.events.archived import away
 from fundlyhub.processing.processor import Processor
+from fundlyhub.relay.archiving.asking import refuse_a_part
 from fundlyhub.relay.claims.asking import last_dropped_of
 
 log = getLogger(__name__)
 
 # The first processors of a log get all of it. Later ones get what was published before them too, by way of
 # the sweep, unless they say no: old news must not be mailed. Where claims have been dropped nobody can be given
-# anything: there could be no claim of it.
+# anything: there could be no claim of it. Where events are archived nobody gets the rest for all of them.
 _REGISTER = """
     INSERT INTO events.processors AS known (name, patterns, from_position)
     VALUES (%(name)s, %(patterns)s, CASE WHEN %(history)s THEN %(dropped)s
@@ -27,28 +29,43 @@ _KNOWN = "SELECT name, from_position FROM events.processors"
 
 
 def register(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> None:
-    """Enter the processors that this code has; one that it has no more stays, and is left alone."""
+    """Enter the processors that this code has; one that it has no more stays, and is left alone.
+
+    Raises EventsArchived when a new one wants events that are archived.
+    """
     with db.transaction():
         db.execute("LOCK TABLE events.processors IN SHARE ROW EXCLUSIVE MODE")
-        known = starts(db)
+        begins = beginnings(db, processors)
         for name, processor in processors.items():
-            history = not known or processor.history
-            dropped = _dropped(processor) if history and name not in known else 0
-            db.execute(
-                _REGISTER,
-                {"name": name, "patterns": list(processor.patterns()), "history": history, "dropped": dropped},
-            )
+            if dropped := begins.get(name, 0):
+                log.warning("%s begins after position %d: up to there claims have been dropped", name, dropped)
+            given = {"history": name in begins, "dropped": begins.get(name, 0)}
+            db.execute(_REGISTER, {"name": name, "patterns": list(processor.patterns()), **given})
+
+
+def beginnings(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, int]:
+    """The positions after which new processors begin that want what was published before them.
+
+    Raises EventsArchived when some of that is archived.
+    """
+    known, archives = starts(db), away(db)
+    wanting = {
+        name: processor
+        for name, processor in processors.items()
+        if name not in known and (not known or processor.history)
+    }
+    begins = {name: _dropped(processor) for name, processor in wanting.items()}
+    for name, processor in wanting.items():
+        refuse_a_part(archives, processor, begins[name])
+    return begins
 
 
 def _dropped(processor: type[Processor]) -> int:
     """Where a new processor must begin."""
     try:
-        position = last_dropped_of([processor.database])
+        return last_dropped_of([processor.database])
     except DBAPIError as error:  # the relay waits for a database that is away, and knows the driver's own errors
         raise error.orig if isinstance(error.orig, psycopg.Error) else error from None
-    if position:
-        log.warning("%s begins after position %d: up to there claims have been dropped", processor.name, position)
-    return position
 
 
 def starts(db: psycopg.Connection[Any]) -> dict[str, int]:

@@ -18,11 +18,13 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import connect
 from fundlyhub.errors import FundlyHubError, describe
+from fundlyhub.events.archived import away
 from fundlyhub.processing.attempts import lease
 from fundlyhub.processing.processor import Processor
+from fundlyhub.relay.archiving.asking import missing
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.companion import Companion
-from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
+from fundlyhub.relay.cursor import NOTHING_SEEN, LostLeadership, SnapshotCursor
 from fundlyhub.relay.registration import starts
 from fundlyhub.relay.routing import Batch, Router, split
 from fundlyhub.relay.traces import unsettled
@@ -73,14 +75,19 @@ class Sweeper(Companion):
         """One round: what is due, then what is missing, for each processor."""
         self._send_due(db)
         target = self._target(db, now)
-        first = starts(db)
+        first, archives = starts(db), away(db)
         depths = self._publisher.depths()
         for name, processor in self._processors.items():
+            start = first.get(name, 0)
+            if cursors[name].seen == NOTHING_SEEN and missing(archives, processor, start):
+                # It had passed them when they were archived: somebody has taken its cursor away.
+                log.warning("%s: its sweep would begin with events that are archived: restore them first", name)
+                continue
             try:
                 while (
                     target
                     and not self._stop.is_set()
-                    and self._compare(cursors[name], processor, target, first.get(name, 0), depths, now)
+                    and self._compare(cursors[name], processor, target, start, depths, now)
                 ):
                     pass
             except DBAPIError as error:

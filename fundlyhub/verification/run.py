@@ -9,7 +9,8 @@ from logging import getLogger
 
 from celery import Celery
 
-from fundlyhub.errors import WrongUse
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.events.archived import last_away
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.claims.asking import last_dropped_of
@@ -67,7 +68,7 @@ def verify(
 
     Handlers run in this process, with its own settings: the secret key must be the workers'.
 
-    Raises Unavailable when a database cannot be reached, or when claims were taken away meanwhile.
+    Raises Unavailable when a database cannot be reached, or when claims or events were taken away meanwhile.
     """
     if repair and app is None:
         raise WrongUse("repair: wants the app, whose broker takes what is sent again")
@@ -90,8 +91,9 @@ def verify(
 def _verify(scope: Scope, tables: bool, tell: Tell) -> tuple[Report, _Repairs]:
     report, repairs = Report(), _Repairs()
     dropped = last_dropped_of(cls.database for cls in scope.processors.values())
-    scope = replace(scope, dropped=dropped, since=max(scope.since, dropped))
     with places(scope) as db:
+        archived = last_away(db.events)
+        scope = replace(scope, dropped=dropped, archived=archived, since=max(scope.since, dropped, archived))
         report.head = log.head(db.events)
         tracers = _trace(scope, db, report, tell)
         untraced: Untraced = {name: tracer.open.untraced for name, tracer in tracers.items()}
@@ -101,6 +103,8 @@ def _verify(scope: Scope, tables: bool, tell: Tell) -> tuple[Report, _Repairs]:
         repairs.missing = {name: [*missing[name], *tracer.open.misclaimed] for name, tracer in tracers.items()}
         repairs.overdue = flight.stuck()
         _compare_tables(scope, db, report, tables, tell)
+        if last_away(db.events) > archived:
+            raise Unavailable("events were archived meanwhile; run `fundlyhub verify` again")
     return report, repairs
 
 
@@ -137,7 +141,10 @@ def _compare_tables(scope: Scope, db: Places, report: Report, tables: bool, tell
         report.left_out[name] = reason
     if scope.dropped:
         report.left_out[f"events up to position {scope.dropped}"] = "their claims have been dropped"
-    if not tables or scope.dropped or (scope.since and scope.sample is None):
+    if scope.archived:
+        why = "they are archived: restore them to compare them (`fundlyhub events archives`)"
+        report.left_out[f"events up to position {scope.archived} that are not in the log"] = why
+    if not tables or scope.dropped or scope.archived or (scope.since and scope.sample is None):
         return
     sample: Sample | None = None
     if scope.sample is not None:
@@ -166,6 +173,8 @@ def _left_out(scope: Scope, tables: bool) -> dict[str, str]:
             found[name] = "its tables: --no-tables"
         elif scope.dropped:
             found[name] = "its tables: they follow from all events, and the claims of old ones have been dropped"
+        elif scope.archived:
+            found[name] = "its tables: they follow from all events, and old ones are archived: restore them to compare"
         elif scope.sample is not None and not known[name].sampled:
             found[name] = "its tables: their rows depend on many aggregates, which no sample holds"
         elif scope.since and scope.sample is None:

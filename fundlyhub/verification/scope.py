@@ -21,6 +21,7 @@ class Scope:
     """What is compared. ``since`` is a position; ``grace`` and ``wait`` are seconds.
 
     ``dropped`` is the last position at which claims have been dropped: nothing is known of what lies before it.
+    ``archived`` is the last position up to which events may be missing from the log.
     ``depths`` is how many messages wait in each queue, where that is known.
     """
 
@@ -32,6 +33,7 @@ class Scope:
     wait: float = 0.0
     depths: Mapping[str, int] | None = None
     dropped: int = 0
+    archived: int = 0
 
     def patience(self, processor: type[Processor]) -> float:
         """The age in seconds at which an event of a processor is late: its queue is an excuse, but not for ever."""

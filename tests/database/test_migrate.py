@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -173,3 +174,28 @@ def test_a_failure_half_way_leaves_nothing_of_its_branch(empty_database: Make) -
     assert states(in_one(dsn)) == ["current", "behind", "behind"]
     with psycopg.connect(dsn) as db:
         assert db.execute("SELECT to_regclass('app.alembic_version')").fetchone() == (None,)
+
+
+def test_who_may_publish_may_look_for_archived_ids_and_ids_that_are_away_keep_the_release(empty_database: Make) -> None:
+    dsn = empty_database()
+    migrate(in_one(dsn))
+    settings, publish = in_one(dsn), "SELECT events.publish_event('search.query.submitted', '{}', id => %s)"
+    may = "SELECT has_table_privilege('pg_monitor', 'events.event_ids', 'SELECT')"
+    to(settings, "events", "events_0004")
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("GRANT INSERT ON events.events TO pg_monitor")
+        for _ in range(2):
+            db.execute(publish, (UUID(int=1),))
+        to(settings, "events", "head")
+        assert db.execute(may).fetchone() == (True,)
+        assert db.execute(may.replace("'SELECT'", "'INSERT'")).fetchone() == (False,)
+        db.execute("INSERT INTO events.event_ids VALUES (%s, 7)", (UUID(int=2),))
+        for number in (1, 2):
+            db.execute(publish, (UUID(int=number),))
+        assert db.execute("SELECT id FROM events.events").fetchall() == [(UUID(int=1),)]
+        with pytest.raises(DBAPIError, match="events are archived: restore them first"):
+            to(settings, "events", "events_0004")
+        db.execute("DELETE FROM events.event_ids")
+        to(settings, "events", "events_0004")
+        db.execute(publish, (UUID(int=2),))
+        assert db.execute("SELECT count(*) FROM events.events").fetchone() == (2,)

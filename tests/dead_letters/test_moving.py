@@ -128,9 +128,9 @@ def test_a_letter_of_a_log_that_was_restored_is_written_over(query: Query) -> No
     [
         ({"position": 0}, "position: must be at least 1"),
         ({"position": 2**63}, "position: must be less than"),
-        ({"position": 77}, "is not in the log at position 77"),
+        ({"position": 77}, "at position 77 is not in the log"),
         ({"event_id": "x"}, "event_id: must be a UUID"),
-        ({"event_id": str(uuid4())}, "is not in the log at position 1"),
+        ({"event_id": str(uuid4())}, "at position 1 is not in the log"),
         ({"state": "gone"}, "state: must be one of 'open', 'replayed', 'discarded' or 'resolved'"),
         ({"attempts": -1}, "attempts: must be at least 0"),
         ({"processor": "Robert'); DROP"}, "processor: must match"),

@@ -111,7 +111,7 @@ def _facts(found: Shown) -> Iterator[tuple[str, str | None]]:
         ("position", str(letter.position)),
     )
     if event is None:
-        yield "log", "the event is not in the log any more"
+        yield "log", f"the event {found.absence}"
         return
     yield from (
         ("happened", _time(event.timestamp)),

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import InvalidEvent, WrongState
 from fundlyhub.events import Event, StoredEvent, read
+from fundlyhub.events.archived import absence
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode
 from fundlyhub.events.rules import MAX_BYTES, check_json
@@ -151,7 +152,7 @@ def _open(db: Connection, letter: int) -> _Open:
         raise WrongState(f"dead letter {letter} is {state}: {how}")
     stored = next((one for one in read(db, [position]) if one.id == event_id), None)
     if stored is None:
-        raise WrongState(f"the event of dead letter {letter} is not in the log")
+        raise WrongState(f"the event of dead letter {letter} {absence(db, position)}")
     if version is not None:
         stored = stored._replace(version=version, payload=payload)
     return _Open(processor, position, changed_at, stored, version is not None)

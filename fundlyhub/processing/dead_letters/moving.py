@@ -16,6 +16,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.database.audited import named
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, StoredEvent, read
+from fundlyhub.events.archived import absence, among, away
 from fundlyhub.events.lines import MAX_LINE, Line, in_chunks, numbered_lines
 from fundlyhub.events.rules import check_json, parse_json, reasons
 from fundlyhub.processing.dead_letters.correcting import checked, save
@@ -166,8 +167,9 @@ def _parsed(line: Line) -> _Imported:
 
 def _stored(db: Connection, letter: _Imported) -> StoredEvent:
     stored = next((row for row in read(db, [letter.position]) if row.id == letter.event_id), None)
-    if stored is None:
-        raise InvalidEvent(f"event_id: event {letter.event_id} is not in the log at position {letter.position}")
+    if stored is None or among([letter.position], away(db)):
+        why = absence(db, letter.position)
+        raise InvalidEvent(f"event_id: event {letter.event_id} at position {letter.position} {why}")
     return stored
 
 

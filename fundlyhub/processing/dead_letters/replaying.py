@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from fundlyhub.database import get_engine
 from fundlyhub.database.audited import named, reasoned
 from fundlyhub.errors import Unavailable
+from fundlyhub.events.archived import absence, among, away
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
 from fundlyhub.processing.dead_letters.deciding import unchanged
 from fundlyhub.processing.idempotency import dropped
@@ -39,6 +40,8 @@ _REPLAY = """
     WITH chosen AS (
         SELECT id FROM events.dead_letters
         WHERE id = ANY (%(ids)s::bigint[]) AND state = 'open' AND processor = ANY (%(processors)s)
+          AND NOT EXISTS (SELECT FROM events.archives a
+                          WHERE a.restored_at IS NULL AND dead_letters.position BETWEEN a.low AND a.high)
         ORDER BY processor, position FOR UPDATE
     ), replayed AS (
         UPDATE events.dead_letters d SET state = 'replayed', changed_at = clock_timestamp()
@@ -85,8 +88,10 @@ def choose(db: Connection, ids: Sequence[int]) -> tuple[list[int], dict[int, str
     """Which of these letters can be replayed, in the order of their events, and why the others cannot: a dry run."""
     rows = db.exec_driver_sql(_CHOOSE, {"ids": list(ids), "processors": list(processors())}).all()
     old = _too_old([(id, processor, position) for id, processor, position in rows])
-    able = [id for id, _, _ in rows if id not in old]
-    return able, _unable(db, ids, able) | dict.fromkeys(old, "older than the claims that are kept")
+    gone = among((position for _, _, position in rows), away(db))
+    archived = {id: f"its event {absence(db, position)}" for id, _, position in rows if position in gone}
+    able = [id for id, _, _ in rows if id not in old and id not in archived]
+    return able, _unable(db, ids, able) | archived | dict.fromkeys(old, "older than the claims that are kept")
 
 
 def _too_old(letters: Sequence[tuple[int, str, int]]) -> set[int]:
@@ -142,7 +147,8 @@ def _send_wave(
         began = time.monotonic()
         with get_engine("events").begin() as db:
             rows = _commit(db, portion, who, reason)
-            report.unchanged |= _unable(db, portion, [id for id, _, _ in rows])
+            if rest := set(portion) - {id for id, _, _ in rows}:  # somebody has changed or archived them meanwhile
+                report.unchanged |= choose(db, sorted(rest))[1]
         report.ends |= dict.fromkeys((id for id, _, _ in rows), "pending")
         taken += [id for id, _, _ in rows]
         report.stopped = _publish(rows, send)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.errors import WrongState
+from fundlyhub.events.archived import absence
 from fundlyhub.processing.dead_letters.audit import timeline
 from fundlyhub.processing.dead_letters.finding import COLUMNS
 from fundlyhub.processing.dead_letters.words import Entry, Letter
@@ -53,13 +54,17 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A letter, and around it what helps to decide. ``event`` is None when it is not in the log any more."""
+    """A letter, and around it what helps to decide.
+
+    ``event`` is None when it is not in the log any more; then ``absence`` says why.
+    """
 
     letter: Letter
     traceback: str
     timeline: tuple[Entry, ...]
     event: Envelope | None
     content: Content | None
+    absence: str | None = None
 
 
 def show(db: Connection, letter: int, *, payload: bool = False) -> Shown:
@@ -81,4 +86,5 @@ def show(db: Connection, letter: int, *, payload: bool = False) -> Shown:
         timeline=tuple(timeline(db, letter)),
         event=None if envelope is None else Envelope(*envelope),
         content=None if content is None else Content(*content),
+        absence=None if envelope is not None else absence(db, found.position),
     )

@@ -62,6 +62,8 @@ def existing(db: psycopg.Connection[Any]) -> list[Partition]:
     """All partitions but the default one, in order. ``db`` is a connection to the database of the claims."""
     found = []
     for name, bounds in db.execute(_TREE).fetchall():
+        if bounds is None:  # it was dropped while this looked: the server waited for that, and then found nothing
+            continue
         match = _BOUNDS.fullmatch(bounds)
         if match is None:
             raise WrongState(f"the partition {name} has bounds that are not ours: {bounds}")

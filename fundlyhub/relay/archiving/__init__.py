@@ -1,0 +1,1 @@
+"""Archives: old events out of the log into files, and back, without losing one or publishing one again."""
