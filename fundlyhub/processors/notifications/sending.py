@@ -21,7 +21,7 @@ from fundlyhub.observability.context import at
 from fundlyhub.processors.hashing import unsubscribe_url
 from fundlyhub.processors.notifications import ledger, people
 from fundlyhub.processors.notifications.ledger import Hold, Wanted
-from fundlyhub.processors.notifications.planning import Letter
+from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.rendering import Reader, render
 from fundlyhub.processors.notifications.verdict import next_step
 from fundlyhub.settings import Settings
