@@ -53,6 +53,13 @@ def test_the_plan_of_forty_events_takes_no_more_statements_than_that_of_one(post
     assert len(planning(40, 100)) == len(planning(1, 200))
 
 
+def test_what_is_asked_again_and_again_is_prepared_once(post: Post) -> None:
+    for position in sign_ups(post, 8):
+        assert post.run(EmailNotificationProcessor, [position]).outcomes == {"done": 1}
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%%INSERT INTO notifications%%'"
+    assert post.column(prepared) == [1], "a rollback makes psycopg forget"
+
+
 def test_an_event_that_cannot_be_planned_holds_up_no_other(post: Post) -> None:
     positions = sign_ups(post, 5)
     bad = post.column("SELECT id FROM events.events WHERE position = %s", positions[2])[0]
