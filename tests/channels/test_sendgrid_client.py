@@ -79,6 +79,14 @@ def test_each_thread_has_its_own() -> None:
         assert (len(fake.accepted), fake.connections) == (4, 4)
 
 
+def test_its_address_may_have_a_path() -> None:
+    with SendGrid.running() as fake:
+        sendgrid_at(f"{fake.url}/proxy/").send(mail())
+    ((path, headers),) = fake.heard
+    assert path == "/proxy/v3/mail/send"
+    assert (headers["Authorization"], headers["Content-Type"]) == (f"Bearer {KEY}", "application/json")
+
+
 @contextmanager
 def proxy() -> Iterator[tuple[str, list[bytes]]]:
     """A proxy that refuses; its address, and what it was asked."""
