@@ -133,7 +133,9 @@ def _relay(results: Results) -> str:
 
 
 def _mail(results: Results) -> str:
-    return _simple(results, "mail", {"mails/s": "mails_per_s"})
+    columns = {"mails/s": "mails_per_s", "CPU µs/mail": "client_cpu_us", "servers' CPU µs/mail": "server_cpu_us",
+               "the provider's": "provider_cpu_us"}  # fmt: skip
+    return _simple(results, "mail", columns)
 
 
 def _batches(results: Results) -> str:
@@ -192,11 +194,13 @@ def _in_order(results: Results, measure: str) -> Iterator[str]:
 
 
 def _simple(results: Results, measure: str, columns: Mapping[str, str]) -> str:
+    """A row for each; a column that an older run did not measure is left out."""
+    keys = list(_in_order(results, measure))
+    there = {head: name for head, name in columns.items() if any(results.number(measure, key, name) for key in keys)}
     rows = [
-        (ROWS[key].title, *(_spread(results.number(measure, key, name)) for name in columns.values()))
-        for key in _in_order(results, measure)
+        (ROWS[key].title, *(_spread(results.number(measure, key, name)) for name in there.values())) for key in keys
     ]
-    return _table(("row", *columns), rows)
+    return _table(("row", *there), rows)
 
 
 def _cell(results: Results, measure: str, row: str, quantity: str) -> str:

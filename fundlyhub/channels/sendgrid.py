@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+import json
+import ssl
 import threading
 from email.utils import parseaddr
-from http.client import HTTPException
-from typing import Any
-from urllib.error import URLError
+from typing import TYPE_CHECKING, Any
 
 from fundlyhub.channels import answers
 from fundlyhub.channels.messages import Mail
 from fundlyhub.channels.mime import extra_headers, mailbox, one_line
-from fundlyhub.errors import ProcessingError, WrongUse
+from fundlyhub.errors import WrongUse
+
+if TYPE_CHECKING:  # it imports the SDK
+    from fundlyhub.channels.sendgrid_client import Client
 
 REFERENCE = "notification"
 """The name under which SendGrid tells our reference back in its webhooks."""
-
-# At DEBUG it would log whole mails, and the key.
-logging.getLogger("python_http_client.client").setLevel(logging.INFO)
 
 
 class SendGrid:
@@ -37,30 +36,27 @@ class SendGrid:
             raise WrongUse("FUNDLYHUB_SENDGRID_API_KEY is not set")
         self.timeout = timeout
         self._key, self._sender = api_key, parseaddr(sender)
-        self._host = {"host": base_url.rstrip("/")} if base_url else {}
+        self._base_url, self._tls = base_url, ssl.create_default_context()
         self._of_thread = threading.local()
 
     def send(self, message: Mail) -> str | None:
         """Hand a mail over; the id is SendGrid's X-Message-Id."""
-        body = self._body(message)
-        try:
-            answer = self._client().send(body)
-        except Exception as error:
-            raise _translated(error) from None
-        # A redirect is followed with a GET: whatever answers that has taken no mail, so only 202 will do.
-        identity: str | None = answer.headers.get("X-Message-Id")
-        if answer.status_code != 202 or not identity:
-            raise answers.unreadable(self.provider, answer.status_code)
+        answer = self._client().post(json.dumps(self._body(message)).encode())
+        if not 200 <= answer.status < 300:
+            after = answer.headers.get("Retry-After")
+            raise answers.refusal(self.provider, answers.SENDGRID, answer.status, retry_after=after)
+        identity = answer.headers.get("X-Message-Id")
+        if answer.status != 202 or not identity:
+            raise answers.unreadable(self.provider, answer.status)
         return identity
 
-    def _client(self) -> Any:
-        """This thread's client: the SDK's builder keeps state."""
-        client = getattr(self._of_thread, "client", None)
+    def _client(self) -> Client:
+        """This thread's own: a connection takes one mail at a time."""
+        client: Client | None = getattr(self._of_thread, "client", None)
         if client is None:
-            from sendgrid import SendGridAPIClient
+            from fundlyhub.channels.sendgrid_client import Client
 
-            client = SendGridAPIClient(self._key, **self._host)
-            client.client.timeout = self.timeout  # it waits for ever otherwise, and has no argument for it
+            client = Client(self._key, base_url=self._base_url, timeout=self.timeout, tls=self._tls)
             self._of_thread.client = client
         return client
 
@@ -81,21 +77,3 @@ class SendGrid:
         )
         body: dict[str, Any] = mail.get()
         return body
-
-
-def _translated(error: Exception) -> ProcessingError:
-    """What an error of the SDK means. urllib's URLError is raised until the request is sent, and not after."""
-    from python_http_client.exceptions import HTTPError
-
-    if isinstance(error, HTTPError):
-        headers = error.headers
-        return answers.refusal(
-            SendGrid.provider,
-            answers.SENDGRID,
-            error.status_code,
-            retry_after=headers.get("Retry-After") if headers else None,
-        )
-    if isinstance(error, URLError) and not isinstance(error.reason, (ConnectionResetError, BrokenPipeError)):
-        return answers.not_sent(SendGrid.provider, error.reason if isinstance(error.reason, BaseException) else error)
-    cause = error.reason if isinstance(error, URLError) else error
-    return answers.unknown(SendGrid.provider, cause if isinstance(cause, (OSError, HTTPException)) else error)

@@ -231,7 +231,8 @@ def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
 def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequence[Event]) -> list[Run]:
     """The calls first, without a transaction; then the claims of those events that are done with."""
     positions = [event.position for event in events if event.position]
-    with get_engine(processor.database).connect() as db:
+    # A transaction would be rolled back, and psycopg forgets what is prepared with each rollback.
+    with get_engine(processor.database).connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         applied = claimed(db, processor.name, positions)
         gone = dropped(db, positions)
     left = [event for event in events if applied.get(event.position or 0) != event.id]

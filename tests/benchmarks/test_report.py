@@ -72,6 +72,15 @@ def test_a_row_stands_with_its_ratios_and_the_spread_of_its_rounds() -> None:
     assert line.startswith("| FundlyHub on Valkey | 2,000 (1,000 to 3,000) | 20.00 | 20.00 | 1.00 |")
 
 
+def test_a_column_that_nobody_measured_is_left_out() -> None:
+    results = measured(ours=1)
+    results.add("mail", "ours", {"mails_per_s": 500, "provider_cpu_us": 200})
+    results.add("mail", "celery-outbox", {"mails_per_s": 400})
+    head, _, first, second = report.TABLES["mail"](results).splitlines()
+    assert head == "| row | mails/s | the provider's |"
+    assert (first[-13:], second[-10:]) == ("| 500 | 200 |", "| 400 |  |")
+
+
 def test_rows_that_are_missing_and_runs_that_failed_are_told() -> None:
     results = measured(ours=1)
     results.missing["pg-boss"] = "node is not installed"

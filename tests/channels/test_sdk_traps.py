@@ -14,7 +14,7 @@ import pytest
 
 from fundlyhub.channels.messages import Push
 from fundlyhub.channels.twilio import Twilio
-from fundlyhub.errors import OutcomeUnknown, Permanent, ServiceRefuses, Snooze, Transient, WrongUse
+from fundlyhub.errors import Permanent, ServiceRefuses, Snooze, Transient, WrongUse
 from tests.channels.senders import (
     ADDRESS,
     DEVICE,
@@ -69,12 +69,13 @@ class TestSendGrid:
         assert "headers" not in fake.accepted[1].body["personalizations"][0]
         assert all("List-Unsubscribe" not in headers for _, headers in fake.heard)
 
-    # urllib makes a GET of a redirected POST; its 200 is no acceptance.
-    def test_a_redirect_that_ends_well_is_no_acceptance(self) -> None:
+    # The SDK makes a GET of a redirected POST; its 200 would be no acceptance.
+    def test_a_redirect_is_not_followed(self) -> None:
         with SendGrid.running() as fake:
-            fake.behave(Behaviour(302, location=f"{fake.url}/elsewhere"), Behaviour(200))
-            with pytest.raises(OutcomeUnknown):
+            fake.behave(Behaviour(302, location=f"{fake.url}/elsewhere"))
+            with pytest.raises(Permanent):
                 sendgrid_at(fake.url).send(mail())
+        assert fake.requests == 1
         assert fake.accepted == []
 
     def test_a_line_break_in_a_subject_is_a_space(self) -> None:

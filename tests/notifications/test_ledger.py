@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications import ledger
-from fundlyhub.processors.notifications.ledger import Hold, Key, Planned, Row, Wanted
+from fundlyhub.processors.notifications.ledger import Hold, Key, Place, Planned, Row, Wanted
 from fundlyhub.settings import Settings
 
 KEY = Key(UUID(int=1), "email", "welcome")
@@ -27,12 +27,17 @@ def db(settings: Settings) -> Iterator[Connection]:
 @pytest.fixture
 def row(db: Connection) -> Row:
     """One message that may be sent."""
-    ledger.plan(db, KEY, 1, True, [Planned("ada", None, None, None)])
+    ledger.plan(db, [planned("ada")])
     return now(db)
 
 
-def now(db: Connection) -> Row:
-    return ledger.read(db, KEY, ["ada"])["ada"]
+def planned(recipient: str, skip: str | None = None) -> Planned:
+    return Planned(Place(KEY, recipient), 1, True, skip=skip)
+
+
+def now(db: Connection, recipient: str = "ada") -> Row:
+    place = Place(KEY, recipient)
+    return ledger.read(db, [place])[place]
 
 
 def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Hold:
@@ -48,9 +53,9 @@ def refused(db: Connection, row: Row, *, again: bool = True, after: datetime | N
 
 def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
     ledger.sent(db, {taken(db, row): "m1"})
-    ledger.plan(db, KEY, 1, True, [Planned("ada", None, "opted out", None), Planned("ben", None, "no address", None)])
+    ledger.plan(db, [planned("ada", "opted out"), planned("ben", "no address")])
     assert now(db).state == "sent"
-    assert ledger.read(db, KEY, ["ben"])["ben"].state == "skipped"
+    assert now(db, "ben").state == "skipped"
 
 
 def test_a_message_that_is_being_sent_is_nobody_elses_until_its_lease_is_over(db: Connection, row: Row) -> None:
@@ -76,8 +81,8 @@ def test_who_has_lost_a_message_releases_and_ends_nothing(db: Connection, row: R
 def test_what_is_sent_or_skipped_is_never_taken_again_not_even_by_a_replay(db: Connection, row: Row) -> None:
     ledger.sent(db, {taken(db, row): "m1"})
     assert refused(db, row, after=datetime.max.replace(tzinfo=UTC))
-    ledger.plan(db, KEY, 1, True, [Planned("ben", None, "opted out", None)])
-    assert refused(db, ledger.read(db, KEY, ["ben"])["ben"], after=datetime.max.replace(tzinfo=UTC))
+    ledger.plan(db, [planned("ben", "opted out")])
+    assert refused(db, now(db, "ben"), after=datetime.max.replace(tzinfo=UTC))
 
 
 @pytest.mark.parametrize("state", ["failed", "unknown"])

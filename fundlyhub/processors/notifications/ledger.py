@@ -19,25 +19,28 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
 
 _ROW = """
-    recipient, id, state, sent_at IS NOT NULL, changed_at,
+    event_id, channel, template, recipient, id, state, sent_at IS NOT NULL, changed_at,
     extract(epoch FROM not_before - clock_timestamp())::float8,
     extract(epoch FROM lease_until - clock_timestamp())::float8
 """
+# In the order of the unique index: two workers with the same messages wait for each other at most once.
 _PLAN = f"""
     INSERT INTO notifications (event_id, position, channel, recipient, template, user_id, transactional, state, reason,
                                not_before)
-    SELECT %(event_id)s, %(position)s, %(channel)s, recipient, %(template)s, user_id, %(transactional)s,
+    SELECT event_id, position, channel, recipient, template, user_id, transactional,
            CASE WHEN reason IS NULL THEN 'queued' ELSE 'skipped' END, reason, not_before
-    FROM unnest(%(recipients)s::text[], %(users)s::uuid[], %(reasons)s::text[], %(not_before)s::timestamptz[])
-        AS given(recipient, user_id, reason, not_before)
-    ORDER BY recipient COLLATE "C"
+    FROM unnest(%(event_ids)s::uuid[], %(positions)s::bigint[], %(channels)s::text[], %(recipients)s::text[],
+                %(templates)s::text[], %(users)s::uuid[], %(transactional)s::boolean[], %(reasons)s::text[],
+                %(not_before)s::timestamptz[])
+        AS given(event_id, position, channel, recipient, template, user_id, transactional, reason, not_before)
+    ORDER BY event_id, channel, recipient COLLATE "C", template
     ON CONFLICT (event_id, channel, recipient, template) DO NOTHING
     RETURNING {_ROW}
 """  # noqa: S608  # our own text
 _READ = f"""
     SELECT {_ROW} FROM notifications
-    WHERE event_id = %(event_id)s AND channel = %(channel)s AND template = %(template)s
-      AND recipient = ANY (%(recipients)s::text[])
+    JOIN unnest(%(event_ids)s::uuid[], %(channels)s::text[], %(recipients)s::text[], %(templates)s::text[])
+        AS given(event_id, channel, recipient, template) USING (event_id, channel, recipient, template)
 """  # noqa: S608
 # Whoever takes a message has it alone: a second worker finds another state, a lease that still runs, or a locked row.
 _TAKE = """
@@ -109,20 +112,28 @@ class Key(NamedTuple):
     template: str
 
 
+class Place(NamedTuple):
+    """Where a message stands in the ledger: no two have the same."""
+
+    key: Key
+    recipient: str
+
+
 class Planned(NamedTuple):
     """A message to be: ``skip`` is why it will not be sent, if so."""
 
-    recipient: str
-    user_id: UUID | None
-    skip: str | None
-    not_before: datetime | None
+    place: Place
+    position: int
+    transactional: bool
+    user_id: UUID | None = None
+    skip: str | None = None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """Where a message stands, and whether its provider has accepted it. ``wait`` and ``lease`` are seconds left."""
 
-    recipient: str
     id: UUID
     state: str
     accepted: bool
@@ -150,26 +161,38 @@ class Wanted(NamedTuple):
     replayed_after: datetime | None
 
 
-def plan(db: Connection, key: Key, position: int, transactional: bool, planned: Sequence[Planned]) -> dict[str, Row]:
+def plan(db: Connection, planned: Sequence[Planned]) -> dict[Place, Row]:
     """Write these messages down, and say where each stands: those that were there stay as they are."""
+    if not planned:
+        return {}
     given = {
-        **key._asdict(),
-        "position": position,
-        "transactional": transactional,
-        "recipients": [one.recipient for one in planned],
+        **_places([one.place for one in planned]),
+        "positions": array(one.position for one in planned),
+        "transactional": [one.transactional for one in planned],
         "users": array(one.user_id for one in planned),
         "reasons": [one.skip for one in planned],
         "not_before": array(one.not_before for one in planned),
     }
-    rows = {row[0]: Row(*row) for row in db.exec_driver_sql(_PLAN, given)}
-    there = [one.recipient for one in planned if one.recipient not in rows]
-    return rows | read(db, key, there) if there else rows
+    rows = _rows(db, _PLAN, given)
+    return rows | read(db, [one.place for one in planned if one.place not in rows])
 
 
-def read(db: Connection, key: Key, recipients: Collection[str]) -> dict[str, Row]:
-    """Where the messages to these recipients stand."""
-    rows = db.exec_driver_sql(_READ, {**key._asdict(), "recipients": list(recipients)})
-    return {row[0]: Row(*row) for row in rows}
+def read(db: Connection, places: Collection[Place]) -> dict[Place, Row]:
+    """Where these messages stand; one that is not written down is not there."""
+    return _rows(db, _READ, _places(places)) if places else {}
+
+
+def _places(places: Collection[Place]) -> dict[str, object]:
+    return {
+        "event_ids": array(place.key.event_id for place in places),
+        "channels": array(place.key.channel for place in places),
+        "templates": array(place.key.template for place in places),
+        "recipients": [place.recipient for place in places],
+    }
+
+
+def _rows(db: Connection, statement: str, given: Mapping[str, object]) -> dict[Place, Row]:
+    return {Place(Key(*row[:3]), row[3]): Row(*row[4:]) for row in db.exec_driver_sql(statement, given)}
 
 
 def take(db: Connection, wanted: Sequence[Wanted], provider: str, lease: float) -> set[UUID]:

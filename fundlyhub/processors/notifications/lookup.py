@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -9,17 +10,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.events import Event
+from fundlyhub.database.arrays import array
+from fundlyhub.events import Event, Payload
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processors import registers
-from fundlyhub.processors.notifications import people
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.recipients.places import place_of
 
 _GIFT = "SELECT campaign_id, donor_id, name, email, amount, currency FROM gift_donors WHERE donation_id = %(id)s"
 _PAYOUT = "SELECT user_id, amount, currency FROM payout_requests WHERE request_id = %(id)s"
-_NAME = "SELECT name FROM entities WHERE kind = 'user' AND id = %(id)s AND shown"
+_NAMES = "SELECT id, name FROM entities WHERE kind = 'user' AND id = ANY (%(ids)s::uuid[]) AND shown"
 # New is a place that was not there before, to somebody who had been elsewhere before.
 _SIGN_INS = """
     SELECT place = %(place)s AS here, (occurred_at, position) < (%(at)s, %(position)s) AS earlier
@@ -33,6 +34,32 @@ class Missing(Exception):
 
 class Unwanted(Exception):
     """There is nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Who a message is for, before his contact is read: a user, or a guest, and what the event itself tells of him."""
+
+    user_id: UUID | None
+    name: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+
+    def met(self, contact: Person | None) -> Person:
+        """The person, by what all events have told, else by what this one tells. Raises Missing when neither does.
+
+        The API service may have written his phone and his language before his registration was taken up: he is known
+        once an event has told his name or address, or that he is gone.
+        """
+        if self.user_id is None:
+            return Person(None, name=self.name, email=self.email)
+        found = contact or Person(self.user_id)
+        if found.email or found.deleted:
+            return found
+        if self.email is not None:
+            return replace(found, name=found.name or self.name, email=self.email)
+        if found.name is None:
+            raise Missing("unknown recipient")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +95,23 @@ class Payout:
 
 
 class Lookup:
-    """Questions about one transaction's state of the App DB."""
+    """Questions about one transaction's state of the App DB. What has been asked once is not asked again."""
 
     def __init__(self, db: Connection, site_url: str) -> None:
         self._db, self._site = db, site_url.rstrip("/")
+        self._fields: dict[Entity, dict[str, Any]] = {}
+        self._names: dict[UUID, str | None] = {}
 
-    def user(self, user_id: UUID) -> Person | None:
-        """A user, locked; None when nobody told us of him."""
-        return people.read(self._db, [user_id]).get(user_id)
-
-    def known_user(self, user_id: UUID, name: str | None = None, email: str | None = None) -> Person:
-        """A user, by what his events told, else by what this one tells. Raises Missing when neither does.
-
-        The API service may have written his phone and his language before his registration was taken up: he is known
-        once an event has told his name or address, or that he is gone.
-        """
-        found = self.user(user_id) or Person(user_id)
-        if found.email or found.deleted:
-            return found
-        if email is not None:
-            return replace(found, name=found.name or name, email=email)
-        if found.name is None:
-            raise Missing("unknown recipient")
-        return found
-
-    def donor(self, donor_id: UUID | None, name: str | None, email: str | None) -> Person:
-        """A donor: by his account, else by what the payment told. Raises Missing when neither is known."""
-        return Person(None, name=name, email=email) if donor_id is None else self.known_user(donor_id, name, email)
+    def foresee(self, payloads: Collection[Payload]) -> None:
+        """Ask at once what most of these payloads' stories will ask one after the other."""
+        campaigns = {id_ for one in payloads if (id_ := getattr(one, "campaign_id", None))}
+        self._fields |= registers.read(self._db, [Entity("campaign", id_) for id_ in campaigns])
+        users = {id_ for one in payloads for name in ("donor_id", "follower_id") if (id_ := getattr(one, name, None))}
+        self._read_names(users)
 
     def campaign(self, campaign_id: UUID) -> Campaign | None:
         """A campaign; None when nobody told us whose it is."""
-        entity = Entity("campaign", campaign_id)
-        fields: dict[str, Any] = registers.read(self._db, [entity])[entity]
+        fields = self._fields_of(Entity("campaign", campaign_id))
         if not fields.get("owner_id"):
             return None
         slug = fields.get("slug")
@@ -131,13 +143,13 @@ class Lookup:
 
     def public_name(self, user_id: UUID) -> str | None:
         """What everybody may call a user, if anything."""
-        name: str | None = self._db.exec_driver_sql(_NAME, {"id": user_id}).scalar()
-        return name
+        if user_id not in self._names:
+            self._read_names([user_id])
+        return self._names[user_id]
 
     def is_withdrawn(self, update_id: UUID) -> bool:
         """Whether an update has been deleted."""
-        entity = Entity("project_update", update_id)
-        return bool(registers.read(self._db, [entity])[entity].get("deleted"))
+        return bool(self._fields_of(Entity("project_update", update_id)).get("deleted"))
 
     def is_new_place(self, event: Event, payload: UserLoggedIn) -> bool:
         """Whether somebody who had signed in elsewhere before signs in from here for the first time.
@@ -152,3 +164,13 @@ class Lookup:
             raise Missing("sign-in not written down")
         been_here = any(row.here and row.earlier for row in rows)
         return not been_here and any(row.earlier for row in rows)
+
+    def _fields_of(self, entity: Entity) -> Mapping[str, Any]:
+        if entity not in self._fields:
+            self._fields |= registers.read(self._db, [entity])
+        return self._fields[entity]
+
+    def _read_names(self, users: Collection[UUID]) -> None:
+        if users:
+            self._names |= dict.fromkeys(users)
+            self._names |= {row.id: row.name for row in self._db.exec_driver_sql(_NAMES, {"ids": array(users)})}

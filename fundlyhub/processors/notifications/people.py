@@ -71,7 +71,7 @@ class Person:
 
 def read(db: Connection, users: Collection[UUID]) -> dict[UUID, Person]:
     """The contacts of these users, locked until the transaction ends; one that nobody told us of is not there."""
-    rows = db.exec_driver_sql(_CONTACTS, {"users": array(sorted(users))})
+    rows = db.exec_driver_sql(_CONTACTS, {"users": array(users)}) if users else ()
     return {row.user_id: Person(**{**row._mapping, "tokens": tuple(row.tokens)}) for row in rows}
 
 

@@ -1,33 +1,33 @@
-"""From an event to the messages that it means: who gets them, what they say, and whether they go out."""
+"""From events to the messages that they mean: a batch in one transaction, and event by event if that fails.
+
+A transaction locks contacts in one statement and in the order of their ids, before it writes anything: two workers
+whose batches overlap wait for each other, but never in a ring.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.database import get_engine
+from fundlyhub.database import is_outage
 from fundlyhub.errors import Snooze
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications import ledger, people
-from fundlyhub.processors.notifications.facts import Facts
-from fundlyhub.processors.notifications.ledger import Key, Planned, Row
+from fundlyhub.processors.notifications.ledger import Key
+from fundlyhub.processors.notifications.letters import Draft, Letter, write_down
 from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
 from fundlyhub.processors.notifications.notices import Notice
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.stories import Story, tell
-from fundlyhub.processors.notifications.verdict import judge
 from fundlyhub.settings import Settings
 
 CHUNK = 500
-"""Recipients that are planned in one transaction."""
-NOBODY = "nobody"
-"""The recipient of a message that has none."""
+"""Recipients of one event that are planned in one transaction."""
 
 _FIRST = UUID(int=0)
 _FOLLOWERS = """
@@ -39,124 +39,119 @@ _FOLLOWERS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A message that may be sent: its row in the ledger, to whom, where, and what it says."""
+class Plan:
+    """How far one message of one event is planned through one channel; ``finished`` when nobody is left."""
 
-    notice: Notice
-    channel: ChannelName
-    delivery: Delivery
-    row: Row
-    person: Person = field(repr=False)
-    address: str = field(repr=False)
-    facts: Facts = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """One recipient's address, before it is judged."""
-
-    recipient: str
-    person: Person
-    address: str | None
-
-
-class Planner:
-    """Plans the messages of one event through one channel, in chunks."""
-
-    def __init__(self, notice: Notice, channel: ChannelName, delivery: Delivery, settings: Settings) -> None:
-        self._notice, self._channel, self._delivery = notice, channel, delivery
-        self._settings, self._secret = settings, settings.secret
+    def __init__(self, notice: Notice, channel: ChannelName, delivery: Delivery) -> None:
+        self.notice, self.channel, self.delivery = notice, channel, delivery
+        self.finished = False
         self._key = Key(delivery.event.id, channel, notice.template)
         self._resumed: UUID | None = _FIRST
         """How far the messages of earlier runs were looked at; None when they all were."""
-        self.finished = False
 
     @property
     def event_id(self) -> UUID:
         """Whose messages these are."""
-        return self._delivery.event.id
+        return self.delivery.event.id
 
-    def plan(self, now: datetime) -> list[Letter]:
-        """Plan the next chunk in a transaction of its own; see ``next``."""
-        with get_engine("app").begin() as db:
-            return self.next(db, now)
+    @property
+    def is_for_many(self) -> bool:
+        """Whether all of a campaign's followers are told, chunk by chunk."""
+        return self.notice.recipient == "followers"
 
-    def next(self, db: Connection, now: datetime) -> list[Letter]:
-        """Plan the next chunk in the caller's transaction, and return its letters; sets ``finished`` with the last.
-
-        Raises Snooze while something that may still come is missing.
-        """
-        try:
-            story = tell(self._notice.template, self._delivery.event, Lookup(db, self._settings.site_url))
-        except Missing as missing:
-            if self._delivery.waited.total_seconds() < self._settings.notification_patience:
-                seconds = min(60.0, max(2.0, self._delivery.waited.total_seconds()))
-                raise Snooze(f"{self._notice.template}: {missing}", seconds=seconds) from None
-            return self._skip(db, str(missing))
-        except Unwanted as unwanted:
-            return self._skip(db, str(unwanted))
-        if story.to is not None:
-            self.finished = True
-            return self._letters(db, [story.to], story.facts, now)
-        persons = self._followers(db, story)
-        return self._letters(db, persons, story.facts, now)
-
-    def _skip(self, db: Connection, reason: str) -> list[Letter]:
-        self._plan(db, [Planned(NOBODY, None, reason, None)])
-        self.finished = True
-        return []
-
-    def _plan(self, db: Connection, planned: Sequence[Planned]) -> dict[str, Row]:
-        position = self._delivery.event.position
-        assert position is not None
-        return ledger.plan(db, self._key, position, self._notice.transactional, planned)
-
-    def _followers(self, db: Connection, story: Story) -> list[Person]:
+    def followers(self, db: Connection, story: Story) -> list[UUID]:
         """The next chunk of followers: first those whose messages an earlier run has left open, then new ones."""
         if self._resumed is not None:
             users = ledger.open_users(db, self._key, self._resumed, CHUNK)
             self._resumed = users[-1] if len(users) == CHUNK else None
             if users:
-                return self._persons(db, users)
+                return users
         given = {
             "campaign": story.followers_of, "donors_only": story.donors_only, "limit": CHUNK,
             "after": ledger.last_user(db, self._key) or _FIRST,
         }  # fmt: skip
         users = [user for (user,) in db.exec_driver_sql(_FOLLOWERS, given)]
         self.finished = len(users) < CHUNK
-        return self._persons(db, users)
+        return users
 
-    def _persons(self, db: Connection, users: Sequence[UUID]) -> list[Person]:
-        known = people.read(db, users)
-        return [known.get(user, Person(user)) for user in users]
 
-    def _letters(self, db: Connection, persons: Sequence[Person], facts: Facts, now: datetime) -> list[Letter]:
-        copies = [copy for person in persons for copy in self._copies(person)]
-        addresses = [copy.address for copy in copies if copy.address]
-        suppressed = people.suppressed(db, self._channel, addresses, self._secret)
-        users = [person.user_id for person in persons if person.user_id]
-        limited = users and not self._notice.transactional
-        recent = ledger.recent(db, self._channel, users, now - timedelta(hours=1)) if limited else {}
-        planned = []
-        for copy in copies:
-            verdict = judge(
-                self._notice, self._channel, copy.person, copy.address, suppressed.get(copy.address or ""),
-                recent.get(copy.person.user_id, 0) if copy.person.user_id else 0, now,
-            )  # fmt: skip
-            planned.append(Planned(copy.recipient, copy.person.user_id, *verdict))
-        rows = self._plan(db, planned)
-        return [
-            Letter(self._notice, self._channel, self._delivery, rows[copy.recipient], copy.person, copy.address, facts)
-            for copy in copies
-            if copy.address and rows[copy.recipient].state != "skipped"
-        ]
+class Step(NamedTuple):
+    """What came of going on with some plans: letters, and events that have none, with the reason."""
 
-    def _copies(self, person: Person) -> Iterator[_Copy]:
-        """One for each address; a person without any is written down all the same."""
-        for address in person.addresses(self._channel):
-            by_address = self._channel == "push" or person.user_id is None
-            recipient = address_hash(self._channel, address, self._secret) if by_address else str(person.user_id)
-            yield _Copy(recipient, person, address)
-        if not person.addresses(self._channel):
-            yield _Copy(str(person.user_id) if person.user_id else NOBODY, person, None)
+    letters: list[Letter]
+    failed: list[tuple[UUID, Exception]]
+
+
+def go_on(engine: Engine, plans: Sequence[Plan], settings: Settings, now: datetime) -> Step:
+    """One step of each plan: those for many have a transaction each, all others one together. Raises outages."""
+    groups = [[one for one in plans if not one.is_for_many], *([one] for one in plans if one.is_for_many)]
+    steps = [_step(engine, group, settings, now) for group in groups if group]
+    return Step([it for step in steps for it in step.letters], [it for step in steps for it in step.failed])
+
+
+def _step(engine: Engine, plans: Sequence[Plan], settings: Settings, now: datetime) -> Step:
+    """In one transaction. If that fails, in one for each plan: the event that is to blame holds up no other."""
+    try:
+        with engine.begin() as db:
+            return _Transaction(db, settings).plan(plans, now)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(plans) == 1:
+            plans[0].finished = True
+            return Step([], [(plans[0].event_id, error)])
+    steps = [_step(engine, [one], settings, now) for one in plans]
+    return Step([it for step in steps for it in step.letters], [it for step in steps for it in step.failed])
+
+
+class _Transaction:
+    """One transaction: stories are told, contacts locked, recipients judged, and messages written down."""
+
+    def __init__(self, db: Connection, settings: Settings) -> None:
+        self._db, self._settings = db, settings
+        self._lookup = Lookup(db, settings.site_url)
+        self._drafts: list[Draft] = []
+        self._failed: list[tuple[UUID, Exception]] = []
+
+    def plan(self, plans: Sequence[Plan], now: datetime) -> Step:
+        """Each statement is for all plans, but for what the stories of rare messages ask."""
+        self._lookup.foresee([one.delivery.event.payload for one in plans])
+        told = [(one, story, self._users(one, story)) for one in plans if (story := self._story(one)) is not None]
+        contacts = people.read(self._db, {user for _, _, users in told for user in users})
+        for one, story, users in told:
+            self._address(one, story, users, contacts)
+        return Step(write_down(self._db, self._drafts, self._settings.secret, now), self._failed)
+
+    def _story(self, plan: Plan) -> Story | None:
+        try:
+            return tell(plan.notice.template, plan.delivery.event, self._lookup)
+        except (Missing, Unwanted) as reason:
+            self._tell_nobody(plan, reason)
+            return None
+
+    def _users(self, plan: Plan, story: Story) -> Sequence[UUID]:
+        if story.to is None:
+            return plan.followers(self._db, story)
+        return [story.to.user_id] if story.to.user_id else []
+
+    def _address(self, plan: Plan, story: Story, users: Sequence[UUID], contacts: dict[UUID, Person]) -> None:
+        if story.to is None:
+            persons = [contacts.get(user, Person(user)) for user in users]
+        else:
+            plan.finished = True
+            try:
+                persons = [story.to.met(contacts.get(story.to.user_id) if story.to.user_id else None)]
+            except Missing as missing:
+                return self._tell_nobody(plan, missing)
+        self._drafts.append(Draft(plan.notice, plan.channel, plan.delivery, persons, story.facts))
+        return None
+
+    def _tell_nobody(self, plan: Plan, reason: Missing | Unwanted) -> None:
+        """Written down with the reason; but what is missing is waited for first."""
+        plan.finished = True
+        waited = plan.delivery.waited.total_seconds()
+        if isinstance(reason, Missing) and waited < self._settings.notification_patience:
+            seconds = min(60.0, max(2.0, waited))
+            self._failed.append((plan.event_id, Snooze(f"{plan.notice.template}: {reason}", seconds=seconds)))
+        else:
+            self._drafts.append(Draft(plan.notice, plan.channel, plan.delivery, skip=str(reason)))

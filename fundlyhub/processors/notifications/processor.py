@@ -12,11 +12,12 @@ from uuid import UUID
 
 from fundlyhub.channels.doors import Door, door
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.database import get_engine, is_outage
+from fundlyhub.database import get_engine
 from fundlyhub.errors import Snooze
 from fundlyhub.processing import Delivery, NotificationProcessor
+from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.notices import notices_of, payloads_through
-from fundlyhub.processors.notifications.planning import Letter, Planner
+from fundlyhub.processors.notifications.planning import Plan, go_on
 from fundlyhub.processors.notifications.sending import Sending, combined
 from fundlyhub.settings import SENDING_TIME, get_settings
 
@@ -27,18 +28,17 @@ class _Notifications(NotificationProcessor):
     channel: ClassVar[ChannelName]
 
     def deliver(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Exception]:
-        """One chunk of each event at a time: all events' letters of a chunk go out side by side."""
+        """Planned together, and sent side by side; of events with many recipients a chunk at a time."""
         errors: dict[UUID, list[Exception]] = {one.event.id: [] for one in deliveries}
-        planners = [planner for one in deliveries for planner in self._planners(one)]
+        plans = [plan for one in deliveries for plan in self._plans(one)]
         end = time.monotonic() + SENDING_TIME
-        while planners and time.monotonic() < end:
-            letters = [letter for planner in planners for letter in _planned(planner, errors)]
-            for letter, error in self._send(letters):
-                if error is not None:
-                    errors[letter.delivery.event.id].append(error)
-            planners = [planner for planner in planners if not planner.finished]
-        for planner in planners:
-            errors[planner.event_id].append(Snooze("more recipients are to come", seconds=1))
+        while plans and time.monotonic() < end:
+            letters, failed = go_on(get_engine("app"), plans, get_settings(), datetime.now(UTC))
+            for event_id, error in [*failed, *self._send(letters)]:
+                errors[event_id].append(error)
+            plans = [plan for plan in plans if not plan.finished]
+        for plan in plans:
+            errors[plan.event_id].append(Snooze("more recipients are to come", seconds=1))
         outcomes = {event_id: combined(left) for event_id, left in errors.items()}
         return {event_id: error for event_id, error in outcomes.items() if error is not None}
 
@@ -46,27 +46,18 @@ class _Notifications(NotificationProcessor):
         """The way out."""
         return door(self.channel)
 
-    def _planners(self, delivery: Delivery) -> list[Planner]:
-        notices = notices_of(type(delivery.event.payload), self.channel)
-        return [Planner(notice, self.channel, delivery, get_settings()) for notice in notices]
+    def _plans(self, delivery: Delivery) -> list[Plan]:
+        return [
+            Plan(notice, self.channel, delivery) for notice in notices_of(type(delivery.event.payload), self.channel)
+        ]
 
-    def _send(self, letters: Sequence[Letter]) -> Iterator[tuple[Letter, Exception | None]]:
-        """Send letters, and say what is left of each."""
+    def _send(self, letters: Sequence[Letter]) -> Iterator[tuple[UUID, Exception]]:
+        """Send letters; of each that is not settled, its event and why."""
         if letters:
             sending = Sending(self.door(), _pool(self.channel), get_engine("app"), get_settings())
-            yield from sending.send(letters)
-
-
-def _planned(planner: Planner, errors: Mapping[UUID, list[Exception]]) -> list[Letter]:
-    """An event's next letters; one that cannot be planned holds up no other."""
-    try:
-        return planner.plan(datetime.now(UTC))
-    except Exception as error:
-        if is_outage(error):
-            raise
-        planner.finished = True
-        errors[planner.event_id].append(error)
-        return []
+            for letter, error in sending.send(letters):
+                if error is not None:
+                    yield letter.delivery.event.id, error
 
 
 @cache

@@ -21,7 +21,7 @@ from fundlyhub.observability.context import at
 from fundlyhub.processors.hashing import unsubscribe_url
 from fundlyhub.processors.notifications import ledger, people
 from fundlyhub.processors.notifications.ledger import Hold, Wanted
-from fundlyhub.processors.notifications.planning import Letter
+from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.rendering import Reader, render
 from fundlyhub.processors.notifications.verdict import next_step
 from fundlyhub.settings import Settings
@@ -59,8 +59,9 @@ class Sending:
 
     def _send(self, letters: Sequence[Letter]) -> Iterator[tuple[Letter, Exception | None]]:
         ready = []
+        refused = self._refused()
         for letter in letters:
-            found = self._prepare(letter)
+            found = self._prepare(letter, refused)
             if isinstance(found, _Ready):
                 ready.append(found)
             else:
@@ -73,7 +74,15 @@ class Sending:
             if one.wanted.hold.id not in taken:
                 yield one.letter, Snooze(f"{one.letter.notice.template}: another worker has it", seconds=lease)
 
-    def _prepare(self, letter: Letter) -> _Ready | Exception | None:
+    def _refused(self) -> Exception | None:
+        """Why the door lets nothing through now, if so."""
+        try:
+            self._door.check()
+        except Exception as error:
+            return error
+        return None
+
+    def _prepare(self, letter: Letter, refused: Exception | None) -> _Ready | Exception | None:
         """What is to be handed over, or what is left to say. A letter's own fault stays its own."""
         again = letter.notice.if_unknown(letter.channel) == "send again"
         replayed_after = letter.delivery.replayed_after
@@ -89,8 +98,9 @@ class Sending:
             case "unknown":
                 self._write(lambda db: ledger.end(db, hold, "unknown", "its worker was lost", _now()))
                 return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN}")
+        if refused is not None:
+            return refused
         try:
-            self._door.check()
             return _Ready(letter, compose(letter, self._settings), Wanted(hold, again, replayed_after))
         except Exception as error:
             return error

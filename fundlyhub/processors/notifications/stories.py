@@ -30,15 +30,14 @@ from fundlyhub.events.catalogue.payout import (
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
 from fundlyhub.processors.notifications.facts import Facts, Money
-from fundlyhub.processors.notifications.lookup import Campaign, Lookup, Unwanted
-from fundlyhub.processors.notifications.people import Person
+from fundlyhub.processors.notifications.lookup import Addressee, Campaign, Lookup, Unwanted
 
 
 class Story(NamedTuple):
     """What is told, and to whom: a user, a guest, or all followers of a campaign."""
 
     facts: Facts
-    to: Person | None = None
+    to: Addressee | None = None
     followers_of: UUID | None = None
     donors_only: bool = False
 
@@ -56,7 +55,7 @@ def _campaign(campaign: Campaign | None) -> dict[str, Any]:
 
 
 def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Story:
-    return Story({}, lookup.known_user(payload.user_id, payload.name, payload.email))
+    return Story({}, Addressee(payload.user_id, payload.name, payload.email))
 
 
 def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
@@ -67,12 +66,12 @@ def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
         "donated_at": event.timestamp,
         "anonymous": bool(payload.is_anonymous),
     }
-    return Story(facts, lookup.donor(payload.donor_id, payload.donor_name, payload.donor_email))
+    return Story(facts, Addressee(payload.donor_id, payload.donor_name, payload.donor_email))
 
 
 def _donation_failed(payload: DonationFailed, event: Event, lookup: Lookup) -> Story:
     facts: Facts = {**_campaign(lookup.campaign(payload.campaign_id)), "retryable": payload.retryable}
-    return Story(facts, lookup.donor(payload.donor_id, None, None))
+    return Story(facts, Addressee(payload.donor_id))
 
 
 def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Story:
@@ -84,7 +83,7 @@ def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Story:
         "reference": str(payload.donation_id),
         "refunded_at": event.timestamp,
     }
-    return Story(facts, lookup.donor(gift.donor_id, gift.name, gift.email))
+    return Story(facts, Addressee(gift.donor_id, gift.name, gift.email))
 
 
 def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
@@ -98,7 +97,7 @@ def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> S
         "amount": Money(payload.amount, payload.currency),
         "donor": lookup.public_name(payload.donor_id) if named and payload.donor_id else None,
     }
-    return Story(facts, lookup.known_user(campaign.owner_id))
+    return Story(facts, Addressee(campaign.owner_id))
 
 
 def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) -> Story:
@@ -110,29 +109,29 @@ def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) ->
         "raised": Money(payload.total_raised, known) if known else None,
         "donors": payload.donor_count,
     }
-    return Story(facts, lookup.known_user(campaign.owner_id))
+    return Story(facts, Addressee(campaign.owner_id))
 
 
 def _campaign_approved(payload: AdminCampaignApproved, event: Event, lookup: Lookup) -> Story:
     campaign = lookup.owned(payload.campaign_id)
-    return Story(_campaign(campaign), lookup.known_user(campaign.owner_id))
+    return Story(_campaign(campaign), Addressee(campaign.owner_id))
 
 
 def _campaign_decision(
     payload: AdminCampaignRejected | AdminCampaignPaused | AdminCampaignClosed, event: Event, lookup: Lookup
 ) -> Story:
     campaign = lookup.owned(payload.campaign_id)
-    return Story({**_campaign(campaign), "reason": payload.reason}, lookup.known_user(campaign.owner_id))
+    return Story({**_campaign(campaign), "reason": payload.reason}, Addressee(campaign.owner_id))
 
 
 def _new_follower(payload: UserFollowedUser, event: Event, lookup: Lookup) -> Story:
     if payload.follower_id == payload.followed_user_id:
         raise Unwanted("own follow")
-    return Story({"follower": lookup.public_name(payload.follower_id)}, lookup.known_user(payload.followed_user_id))
+    return Story({"follower": lookup.public_name(payload.follower_id)}, Addressee(payload.followed_user_id))
 
 
 def _payout_requested(payload: PayoutRequested, event: Event, lookup: Lookup) -> Story:
-    return Story({"amount": Money(payload.amount, payload.currency)}, lookup.known_user(payload.user_id))
+    return Story({"amount": Money(payload.amount, payload.currency)}, Addressee(payload.user_id))
 
 
 def _payout(payload: Any, event: Event, lookup: Lookup) -> Story:
@@ -145,24 +144,24 @@ def _payout(payload: Any, event: Event, lookup: Lookup) -> Story:
             facts["arrived_on"] = payload.actual_arrival_date
         case PayoutFailed():
             facts |= {"reason": payload.failure_reason, "retryable": payload.is_retryable}
-    return Story(facts, lookup.known_user(request.user_id))
+    return Story(facts, Addressee(request.user_id))
 
 
 def _bank_account_failed(payload: PayoutBankAccountVerificationFailed, event: Event, lookup: Lookup) -> Story:
     facts: Facts = {"reason": payload.failure_reason, "retryable": payload.can_retry}
-    return Story(facts, lookup.known_user(payload.user_id))
+    return Story(facts, Addressee(payload.user_id))
 
 
 def _suspended(payload: AdminUserSuspended, event: Event, lookup: Lookup) -> Story:
     facts: Facts = {"reason": payload.reason, "until": payload.suspended_until}
-    return Story(facts, lookup.known_user(payload.user_id))
+    return Story(facts, Addressee(payload.user_id))
 
 
 def _new_sign_in(payload: UserLoggedIn, event: Event, lookup: Lookup) -> Story:
     if not lookup.is_new_place(event, payload):
         raise Unwanted("known place")
     facts: Facts = {"at": event.timestamp, "device": payload.user_agent, "address": payload.ip_address}
-    return Story(facts, lookup.known_user(payload.user_id))
+    return Story(facts, Addressee(payload.user_id))
 
 
 def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup) -> Story:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Any, Literal, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-How = Literal["answer", "reset before reading", "reset after reading", "hang", "close", "garbage"]
+How = Literal["answer", "answer and leave", "reset before reading", "reset after reading", "hang", "close", "garbage"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Fake:
     requests: int = 0
     concurrent: int = 0
     most_concurrent: int = 0
+    connections: int = 0
+    left: int = 0
+    """Connections that have ended."""
     heard: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -70,11 +74,13 @@ class Fake:
 
     @classmethod
     @contextmanager
-    def running(cls) -> Iterator[Self]:
+    def running(cls, tls: ssl.SSLContext | None = None) -> Iterator[Self]:
         """A fake in a thread of this process."""
         fake = cls()
-        server = _Server(("127.0.0.1", 0), _handler(fake))
-        fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+        server = _Server(("127.0.0.1", 0), fake)
+        fake.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield fake
@@ -200,17 +206,25 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(address, handler)
+    def __init__(self, address: tuple[str, int], fake: Fake) -> None:
+        super().__init__(address, _handler(fake))
+        self.fake = fake
         self.resets: set[Any] = set()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self.fake.lock:
+            self.fake.connections += 1
+        super().process_request(request, client_address)
+
     def shutdown_request(self, request: Any) -> None:
-        if request not in self.resets:
+        if request in self.resets:
+            self.resets.discard(request)
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            request.close()
+        else:
             super().shutdown_request(request)
-            return
-        self.resets.discard(request)
-        request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.close()
+        with self.fake.lock:
+            self.fake.left += 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: clients that give up are what the tests are about."""
@@ -264,6 +278,7 @@ def _handler(fake: Fake) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
             else:
                 self._say(behaviour, other)
+                self.close_connection |= behaviour.how == "answer and leave"
 
         def _say(self, behaviour: Behaviour, other: bytes | None) -> None:
             status = behaviour.status or (200 if other is not None else fake.success)

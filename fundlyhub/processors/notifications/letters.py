@@ -1,0 +1,125 @@
+"""Drafts become rows of the ledger, and letters: who is judged to get one, all of a transaction at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.channels.messages import ChannelName
+from fundlyhub.processing import Delivery
+from fundlyhub.processors.hashing import address_hash
+from fundlyhub.processors.notifications import ledger, people
+from fundlyhub.processors.notifications.facts import Facts
+from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
+from fundlyhub.processors.notifications.notices import Notice
+from fundlyhub.processors.notifications.people import Person
+from fundlyhub.processors.notifications.verdict import Verdict, judge
+
+NOBODY = "nobody"
+"""The recipient of a message that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an event tells through a channel, and whom; with ``skip``, why it tells nobody."""
+
+    notice: Notice
+    channel: ChannelName
+    delivery: Delivery
+    persons: Sequence[Person] = field(default=(), repr=False)
+    facts: Facts = field(default_factory=dict, repr=False)
+    skip: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """What its messages have in common in the ledger."""
+        return Key(self.delivery.event.id, self.channel, self.notice.template)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that may be sent: its row in the ledger, to whom, where, and what it says."""
+
+    notice: Notice
+    channel: ChannelName
+    delivery: Delivery
+    row: Row
+    person: Person = field(repr=False)
+    address: str = field(repr=False)
+    facts: Facts = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """One recipient's address, before it is judged."""
+
+    draft: Draft
+    place: Place
+    person: Person
+    address: str | None
+
+
+def write_down(db: Connection, drafts: Sequence[Draft], secret: bytes, now: datetime) -> list[Letter]:
+    """Write the messages of these drafts, all of one channel, into the ledger, and return their letters.
+
+    What an earlier run has written down stays as it was judged then. The recipients' contacts are locked.
+    """
+    copies = [copy for draft in drafts for copy in _copies(draft, secret)]
+    rows = ledger.read(db, [copy.place for copy in copies])
+    rows |= ledger.plan(db, _judged(db, [copy for copy in copies if copy.place not in rows], secret, now))
+    return [
+        Letter(
+            copy.draft.notice, copy.draft.channel, copy.draft.delivery, rows[copy.place], copy.person, copy.address,
+            copy.draft.facts,
+        )
+        for copy in copies
+        if copy.address and rows[copy.place].state != "skipped"
+    ]  # fmt: skip
+
+
+def _copies(draft: Draft, secret: bytes) -> Iterator[_Copy]:
+    """One for each address; a person without any is written down all the same, and so is that nobody is told."""
+    key, channel = draft.key, draft.channel
+    if draft.skip is not None:
+        yield _Copy(draft, Place(key, NOBODY), Person(None), None)
+    for person in draft.persons:
+        addresses = person.addresses(channel)
+        for address in addresses:
+            by_address = channel == "push" or person.user_id is None
+            recipient = address_hash(channel, address, secret) if by_address else str(person.user_id)
+            yield _Copy(draft, Place(key, recipient), person, address)
+        if not addresses:
+            yield _Copy(draft, Place(key, str(person.user_id) if person.user_id else NOBODY), person, None)
+
+
+def _judged(db: Connection, copies: Sequence[_Copy], secret: bytes, now: datetime) -> list[Planned]:
+    """What is to be written down of messages that are new. Those of one event do not count against each other."""
+    if not copies:
+        return []
+    channel = copies[0].draft.channel
+    suppressed = people.suppressed(db, channel, {copy.address for copy in copies if copy.address}, secret)
+    limited = {copy.person.user_id for copy in copies if copy.person.user_id and not copy.draft.notice.transactional}
+    recent = Counter(ledger.recent(db, channel, limited, now - timedelta(hours=1)) if limited else {})
+    planned: list[Planned] = []
+    for _, group in groupby(copies, key=lambda copy: copy.place.key):
+        own = [_planned(copy, suppressed.get(copy.address or ""), recent, now) for copy in group]
+        recent.update(one.user_id for one in own if one.user_id and one.skip is None and not one.transactional)
+        planned += own
+    return planned
+
+
+def _planned(copy: _Copy, suppression: str | None, recent: Mapping[UUID, int], now: datetime) -> Planned:
+    draft, person = copy.draft, copy.person
+    verdict = Verdict(draft.skip)
+    if draft.skip is None:
+        got = recent.get(person.user_id, 0) if person.user_id else 0
+        verdict = judge(draft.notice, draft.channel, person, copy.address, suppression, got, now)
+    position = draft.delivery.event.position
+    assert position is not None
+    return Planned(copy.place, position, draft.notice.transactional, person.user_id, *verdict)
