@@ -33,9 +33,13 @@ psycopg.adapters.register_dumper(BinaryArray, ListBinaryDumper)
 def array(values: Iterable[Plain]) -> Array:
     """An array of values of one type, to be bound as a parameter that the statement casts."""
     column = BinaryArray(values)
-    if not _BINARY.isdisjoint(map(type, column)):
+    if type(next(filter(_is_given, column), None)) in _BINARY:
         return column
     return "{" + ",".join(["NULL" if value is None else str(value) for value in column]) + "}"
+
+
+def _is_given(value: Plain) -> bool:
+    return value is not None
 
 
 def arrays(names: Iterable[str], rows: Iterable[Iterable[Plain]]) -> dict[str, Array]:

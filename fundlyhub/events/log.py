@@ -78,7 +78,10 @@ class StoredEvent(NamedTuple):
 
 def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
     """The rows at these positions, in order; a position that is not there is left out."""
-    rows = db.exec_driver_sql(_READ, {"positions": array(positions), "limit": 4 * MAX_BYTES})
+    found = db.exec_driver_sql(_READ, {"positions": array(positions), "limit": 4 * MAX_BYTES})
+    assert found.cursor is not None
+    rows = found.cursor.fetchall()  # the driver's own: SQLAlchemy's rows are a third of the cost of reading
+    found.close()
     return [StoredEvent._make(row) for row in rows]
 
 
