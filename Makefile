@@ -62,7 +62,7 @@ bench: .venv/.installed ## Measure ours, peers that are there, and the limit, in
 	$(BIN)/python -m benchmarks --out .bench/numbers.json $(ARGS)
 
 .PHONY: bench-full
-bench-full: peers ## Measure everything, with all peers, an hour or two, and write docs/performance.md anew
+bench-full: peers ## Measure everything, with all peers, an hour, and write docs/performance.md anew
 	$(BIN)/python -m benchmarks --full --out docs/performance.json $(ARGS); status=$$?; \
 	$(BIN)/python -m benchmarks.report && exit $$status
 

@@ -39,7 +39,7 @@ def failed(results: Results) -> bool:
 def options() -> argparse.ArgumentParser:
     """What can be asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the full plan: an hour or two, all peers, three rounds")
+    parser.add_argument("--full", action="store_true", help="the full plan: an hour, all peers, three rounds")
     parser.add_argument("--rows", nargs="+", choices=ROWS, help="only these rows")
     parser.add_argument("--measures", nargs="+", choices=MEASURES, help="only these measures")
     parser.add_argument("--rates", nargs="+", type=int, help="events a second at which latency is measured")
