@@ -167,7 +167,8 @@ def _grown(results: Results) -> str:
 def _held(results: Results) -> str:
     columns = {
         "published/s": "offered_per_s", "applied/s": "kept_per_s", "p99 ms": "kept_p99",
-        "drain before, events/s": "before_per_s", "drain at its end": "held_per_s", "held s": "held_s",
+        "drain before, events/s": "before_per_s", "drain at its end": "held_per_s", "when it is over": "over_per_s",
+        "held s": "held_s",
     }  # fmt: skip
     return _simple(results, "held", columns)
 
