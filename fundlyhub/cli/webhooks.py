@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,9 @@ from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
+
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 log = logging.getLogger("fundlyhub.webhooks")
 
@@ -32,6 +37,7 @@ def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
         from fundlyhub.webhooks.app import make_app
     except ImportError:
         raise WrongUse('webhooks need their extra: pip install "fundlyhub[webhooks]"') from None
+    stop = stop_on_signals()
     configure(logging.DEBUG if verbose else logging.INFO)
     app = make_app(settings, get_engine("app"))
     require_current("app")
@@ -39,6 +45,17 @@ def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
         log.warning("FUNDLYHUB_SENDGRID_WEBHOOK_KEY is not set: SendGrid's events are not taken up")
     if not settings.twilio_auth_token:
         log.warning("FUNDLYHUB_TWILIO_AUTH_TOKEN is not set: Twilio's callbacks are not taken up")
-    stop_on_signals()  # uvicorn stops in order, and then hands the signal on: that is to end well
     # Its access log would print the tokens of unsubscribe links.
-    uvicorn.run(app, host=host, port=port, access_log=False, log_config=None, proxy_headers=behind_proxy)
+    config = uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, proxy_headers=behind_proxy)
+    _run(uvicorn.Server(config), stop)
+
+
+def _run(server: Server, stop: Event) -> None:
+    """Serve until ``stop``. uvicorn hears SIGTERM and Ctrl-C by itself, but neither SIGHUP nor what comes before it."""
+
+    def hand_on() -> None:
+        stop.wait()
+        server.should_exit = True
+
+    Thread(target=hand_on, name="stop", daemon=True).start()
+    server.run()

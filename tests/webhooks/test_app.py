@@ -6,6 +6,9 @@ import asyncio
 import base64
 import json
 import logging
+import signal
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,6 +37,8 @@ ME = UUID(int=1)
 KEY = ec.generate_private_key(ec.SECP256R1())
 PUBLIC = base64.b64encode(KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 TOKEN = "tw1lio-token"
+ON_VALKEY = pytest.mark.parametrize("platform", ["valkey"], indirect=True)
+"""A broker is nothing to it."""
 Ask = Callable[..., httpx.Response]
 
 
@@ -257,10 +262,9 @@ def test_no_address_and_no_token_is_logged(ask: Ask, configured: Settings, caplo
     assert token not in caplog.text
 
 
-def test_the_command_serves_until_it_is_told_to_stop(platform: Platform) -> None:
-    import socket
-    import sys
-
+@ON_VALKEY
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_command_serves_until_it_is_told_to_stop(platform: Platform, number: signal.Signals) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -281,5 +285,13 @@ def test_the_command_serves_until_it_is_told_to_stop(platform: Platform) -> None
     sent = httpx.post(f"http://127.0.0.1:{port}/sendgrid/events", **signed([event(id_)]), timeout=10)
     assert sent.json() == {"taken": {"delivered": 1}}
     httpx.get(f"http://127.0.0.1:{port}/unsubscribe/secret-token", timeout=10)
-    assert served.terminate() == 0
+    served.popen.send_signal(number)
+    assert served.popen.wait(60) == 0
     assert "secret-token" not in served.log.read_text()
+
+
+@ON_VALKEY
+def test_a_signal_is_heard_before_it_serves_too(platform: Platform) -> None:
+    starting = platform.start("webhooks", [sys.executable, "-m", "fundlyhub", "webhooks", "--port", "0"], {})
+    wait_until(lambda: starting.said("FUNDLYHUB_SENDGRID_WEBHOOK_KEY is not set"), what="its first words")
+    assert starting.terminate() == 0
