@@ -46,6 +46,7 @@ FULL = Plan(
     batches=60_000,
     idle_seconds=60.0,
     held_seconds=600.0,
+    held_events=100_000,
     growth_large=10_000_000,
 )
 """An hour."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from fundlyhub import Event
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor, waiting
@@ -30,6 +32,7 @@ _OTHERS = """
     SELECT gen_random_uuid(), 'XTS', 1, 1, 1, 1, now(), now(), 0, 0 FROM generate_series(1, %(rows)s)
 """
 _SEEN = "SELECT pg_snapshot_xmax(seen)::text::bigint FROM campaign_stats_added"
+_REST = "SELECT extract(epoch FROM next_at - clock_timestamp()) FROM campaign_stats_added"
 _TOLD = "SELECT * FROM {} AS told WHERE currency <> 'XTS' ORDER BY told"
 
 
@@ -82,6 +85,17 @@ def add(engine: Engine) -> None:
     """Add all that waits."""
     with engine.begin() as db:
         waiting.add(db)
+
+
+def due(engine: Engine) -> bool:
+    """Whether it is time to add again."""
+    with engine.connect() as db:
+        return float(db.exec_driver_sql(_REST).scalar_one()) < 0
+
+
+def _waits_for_a_lock(engine: Engine) -> bool:
+    with engine.connect() as db:
+        return bool(db.exec_driver_sql("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").scalar_one())
 
 
 def one_gift(position: int = 1) -> Event:
@@ -158,6 +172,54 @@ def test_each_time_begins_behind_the_last_one(stats: Subject) -> None:
         with stats.engine.connect() as db:
             ends += db.exec_driver_sql(_SEEN).scalars()
     assert ends[0] < ends[1]
+
+
+@pytest.mark.usefixtures("held")
+def test_all_processes_together_add_about_once_a_second(stats: Subject) -> None:
+    neighbour, third = (stats.engine.execution_options() for _ in range(2))  # what another process remembers
+    stats.apply([one_gift(1)])
+    waiting.add_now_and_then(stats.engine)
+    stats.apply([one_gift(2)])
+    waiting.add_now_and_then(neighbour)
+    assert [row[3] for row in told(stats.engine)] == [1]
+    wait_until(lambda: due(stats.engine), what="the next time")
+    waiting.add_now_and_then(third)
+    assert [row[3] for row in told(stats.engine)] == [2]
+
+
+@pytest.mark.usefixtures("held")
+def test_what_took_long_is_done_less_often(stats: Subject) -> None:
+    stats.apply([one_gift(1)])
+    add(stats.engine)
+    stats.apply([one_gift(2)])
+    with stats.engine.connect() as slow, ThreadPoolExecutor(1) as pool:
+        slow.exec_driver_sql("UPDATE campaign_stats_projection SET refund_count = 0 WHERE currency <> 'XTS'")
+        adding = pool.submit(waiting.add_now_and_then, stats.engine)
+        wait_until(lambda: _waits_for_a_lock(stats.engine), what="one who adds and is kept waiting")
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 2 * waiting.PAUSE / waiting.REST, what="twice the usual time")
+        slow.commit()
+        adding.result()
+    assert [row[3] for row in told(stats.engine)] == [2]
+    with stats.engine.connect() as db:
+        rest = float(db.exec_driver_sql(_REST).scalar_one())
+    assert 1.5 * waiting.PAUSE < rest <= waiting.LONGEST
+
+
+@pytest.mark.usefixtures("held")
+def test_who_dies_while_adding_has_added_nothing(stats: Subject) -> None:
+    stats.apply([one_gift(1)])
+    add(stats.engine)
+    stats.apply([one_gift(2)])
+    with stats.engine.connect() as slow, ThreadPoolExecutor(1) as pool:
+        slow.exec_driver_sql("UPDATE campaign_stats_projection SET refund_count = 0 WHERE currency <> 'XTS'")
+        adding = pool.submit(add, stats.engine)
+        wait_until(lambda: _waits_for_a_lock(stats.engine), what="one who adds and is kept waiting")
+        slow.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
+        assert isinstance(adding.exception(), DBAPIError)
+    assert CampaignStatsProcessor.has_more()
+    add(stats.engine)
+    assert [row[3] for row in told(stats.engine)] == [2]
 
 
 @pytest.mark.usefixtures("held")

@@ -115,12 +115,13 @@ campaign_stats_waiting = Table(
 )
 Index("campaign_stats_waiting_xid_idx", campaign_stats_waiting.c.xid)
 
-# One row: whose differences have been added, so that the next time begins behind them.
+# One row: whose differences have been added, so that the next time begins behind them; and when that is.
 campaign_stats_added = Table(
     "campaign_stats_added",
     analytics_metadata,
     Column("one", Boolean, primary_key=True, server_default=text("true")),
     Column("seen", PgSnapshot, nullable=False),
+    Column("next_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
     CheckConstraint("one", name="one"),
 )
 

@@ -2,7 +2,7 @@
 
 A transaction that is held open, such as a backup, keeps each former version of a row, and each update passes all of
 them: behind it updates would become slower with each batch. Then a batch appends its differences here, which costs the
-same whatever is held open, and they are added together about once a second.
+same whatever is held open, and they are added together about once a second; less often when that has become slow.
 
 Added exactly once, since a row is deleted by the statement that adds it. Where that statement looks is told by the
 snapshot of the one before: deleted rows cannot be cleared away either, and nobody must pass them again.
@@ -21,6 +21,10 @@ from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Key
 
 PAUSE = 1.0
 """Seconds that differences wait, more or less; and for which a process remembers whether they have to."""
+REST = 20
+"""Times as long as adding took, nobody adds again: all workers together spend a twentieth of a core on it."""
+LONGEST = 30.0
+"""Seconds of such a rest at most: what took long may have been a lock."""
 MOST_DEAD = 20_000
 """Former versions that are no matter yet, and of which each row must have twenty."""
 
@@ -69,6 +73,11 @@ _ADD = f"""
     GROUP BY campaign_id, currency ORDER BY campaign_id, currency
     {stats.MERGE}
 """  # noqa: S608 - put together from constants
+_IS_DUE = "SELECT NOT EXISTS (SELECT FROM campaign_stats_added WHERE next_at > clock_timestamp())"
+_REST = """
+    UPDATE campaign_stats_added SET next_at = clock_timestamp()
+        + make_interval(secs => least(%(longest)s, greatest(%(pause)s, %(rest)s * %(took)s)))
+"""
 _LOCK_KEY = 0x66686373  # "fhcs"
 _TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({_LOCK_KEY}, hashtext(current_schema()))"
 
@@ -97,15 +106,19 @@ def add(db: Connection) -> None:
 
 
 def add_now_and_then(engine: Engine) -> None:
-    """Add all that waits, if this process has not looked for a moment and no neighbour is at it."""
+    """Add all that waits, if it is time for that and no neighbour is at it."""
     now = time.monotonic()
     if now - _looked.get(engine, 0.0) < PAUSE:
         return
     _looked[engine] = now
-    if has_some(engine):
-        with engine.begin() as db:
-            if db.exec_driver_sql(_TRY_LOCK).scalar_one():
-                add(db)
+    if not has_some(engine):
+        return
+    with engine.begin() as db:
+        if db.exec_driver_sql(_TRY_LOCK).scalar_one() and db.exec_driver_sql(_IS_DUE).scalar_one():
+            began = time.monotonic()
+            add(db)
+            took = time.monotonic() - began
+            db.exec_driver_sql(_REST, {"took": took, "pause": PAUSE, "rest": REST, "longest": LONGEST})
 
 
 def has_some(engine: Engine) -> bool:

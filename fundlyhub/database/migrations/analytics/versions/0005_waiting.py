@@ -27,8 +27,9 @@ def upgrade() -> None:
     op.execute("CREATE INDEX campaign_stats_waiting_xid_idx ON campaign_stats_waiting (xid)")
     op.execute("""
         CREATE TABLE campaign_stats_added (
-            one  boolean     PRIMARY KEY DEFAULT true CONSTRAINT campaign_stats_added_one_check CHECK (one),
-            seen pg_snapshot NOT NULL
+            one     boolean     PRIMARY KEY DEFAULT true CONSTRAINT campaign_stats_added_one_check CHECK (one),
+            seen    pg_snapshot NOT NULL,
+            next_at timestamptz NOT NULL DEFAULT now()
         )
     """)
     op.execute("""
