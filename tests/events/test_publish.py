@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -26,13 +26,12 @@ from fundlyhub import (
     WrongUse,
     publish_event,
     publish_event_async,
-    publish_events,
 )
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.events import read
 from fundlyhub.settings import Settings
 from tests.support.log import rows, sqlalchemy_url
-from tests.support.make import completed, initiated
+from tests.support.make import completed
 
 BUSINESS = "INSERT INTO public.gifts VALUES (1)"
 
@@ -280,52 +279,3 @@ class TestTransactions:
                 publish_event(completed(), session=db, timestamp=datetime.now(UTC) + timedelta(minutes=6))
             db.commit()
         assert what_is_there(gifts) == (1, 0)
-
-
-class TestManyAtOnce:
-    def test_positions_ascend_in_the_order_given(self, settings: Settings) -> None:
-        events = [Event.of(initiated()) for _ in range(2_500)]
-        published = publish_events(events)
-        assert [item.id for item in published] == [item.id for item in events]
-        positions = [item.position for item in published]
-        assert positions == sorted(set(positions), key=lambda position: position or 0)
-        stored = rows(settings.dsn("events"), "SELECT id FROM events.events ORDER BY position")
-        assert stored == [item.id for item in events]
-
-    def test_a_thousand_are_one_round_trip(self, dsn: str) -> None:
-        statements: list[str] = []
-        engine = create_engine(sqlalchemy_url(dsn))
-        with engine.connect() as db:
-            event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-            publish_events([initiated() for _ in range(1_000)], session=db)
-            db.commit()
-        engine.dispose()
-        assert len(statements) == 1
-        assert len(rows(dsn)) == 1_000
-
-    def test_large_events_are_spread_over_statements_that_the_server_can_take(self, dsn: str) -> None:
-        statements: list[str] = []
-        engine = create_engine(sqlalchemy_url(dsn))
-        large = [Event.of(initiated(), metadata={"note": "x" * 250_000}) for _ in range(100)]
-        with engine.connect() as db:
-            event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-            published = publish_events(large, session=db)
-            db.commit()
-        engine.dispose()
-        assert len(statements) == 2
-        assert rows(dsn) == [item.position for item in published]
-
-    def test_a_copy_with_another_payload_is_published_as_it_stands(self, settings: Settings) -> None:
-        first, other = Event.of(initiated()), initiated()
-        publish_event(first.model_copy(update={"id": uuid4(), "payload": other}))
-        (stored,) = rows(settings.dsn("events"), "SELECT payload->>'donationId' FROM events.events")
-        assert stored == str(other.donation_id)
-
-    def test_none_is_none(self, settings: Settings) -> None:
-        assert publish_events([]) == []
-
-    def test_without_a_session_all_or_none(self, settings: Settings) -> None:
-        taken = publish_event(completed())
-        with pytest.raises(ConflictingEvent):
-            publish_events([completed(), Event.of(completed(), id=taken.id)])
-        assert rows(settings.dsn("events")) == [taken.position]

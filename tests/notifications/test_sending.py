@@ -8,15 +8,12 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from uuid import UUID
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from fundlyhub import UserFollowedUser
-from fundlyhub.channels.breaker import breaker
-from fundlyhub.channels.doors import Door, door
 from fundlyhub.processing.settling import Report
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
 from tests.notifications.post import JOHN, ME, WELLS, Post, registered
@@ -167,7 +164,7 @@ def test_of_thirty_followers_only_those_are_tried_again_whose_mail_was_not_taken
     follows = "INSERT INTO app.follows SELECT id, 'campaign', %s, now(), 1, true FROM unnest(%s::uuid[]) AS id"
     post.sql(contacts, followers)
     post.sql(follows, WELLS, followers)
-    mailer.behave(Behaviour(status=503), Behaviour(status=400), RESET)
+    mailer.behave(Behaviour(status=503, slow=0.3), Behaviour(status=400), RESET)  # others go out beside the slow one
     positions = post.known(update)
     assert mailed(post, positions).outcomes == {"retry": 1}
     counts = "SELECT state, count(*)::int FROM app.notifications GROUP BY 1 ORDER BY 1"
@@ -214,45 +211,6 @@ def test_a_time_limit_in_mid_call_lets_the_call_end_and_writes_down_what_came_of
     assert post.claims(EmailNotificationProcessor) == []
     assert mailed(post, positions).outcomes == {"done": 1}
     assert len(mailer.accepted) == 1
-
-
-class Counting(Door[Any]):
-    """The real door, which counts how often it is asked whether it lets anything through."""
-
-    def __init__(self, real: Door[Any]) -> None:
-        self.provider, self.limit, self.timeout = real.provider, real.limit, real.timeout
-        self.send, self._real, self.asked = real.send, real, 0  # type: ignore[method-assign]
-
-    def check(self) -> None:
-        """Before messages are taken."""
-        self.asked += 1
-        self._real.check()
-
-
-class Counted(EmailNotificationProcessor, register=False):
-    """The mails, by that door."""
-
-    name = EmailNotificationProcessor.name
-    way_out: Counting
-
-    def door(self) -> Door[Any]:
-        """The way out."""
-        return self.way_out
-
-
-def test_the_breaker_is_looked_at_once_for_those_that_go_out_side_by_side(post: Post, mailer: SendGrid) -> None:
-    Counted.way_out = Counting(door("email"))
-    positions = post.known(*(registered(UUID(int=500 + n)) for n in range(20)))
-    assert post.run(Counted, positions).outcomes == {"done": 20}
-    assert Counted.way_out.asked == 3
-
-
-def test_behind_an_open_breaker_every_mail_waits_and_none_is_taken(post: Post, mailer: SendGrid) -> None:
-    breaker("sendgrid").open_by_hand("a test", "me")
-    positions = post.known(*(registered(UUID(int=500 + n)) for n in range(20)))
-    assert mailed(post, positions).outcomes == {"snoozed": 20}
-    assert post.rows("SELECT DISTINCT state, tries, reason FROM app.notifications") == [("queued", 0, None)]
-    assert mailer.requests == 0
 
 
 def _strike_in_the_call(mailer: SendGrid) -> None:

@@ -1,0 +1,43 @@
+"""How long events gather before they are handed over: not at all while workers keep up, and a while when they do not.
+
+A worker's cost is by the message. Workers that are behind would never catch up with a relay that hands them events one
+by one, and nothing joins messages that are in a queue: so what is published meanwhile is to share the next ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LOOK = 0.1
+"""Seconds between two looks at how many messages wait."""
+CROWD = 3
+"""Messages in a queue, beside those that its workers hold, above which sharing is better than haste."""
+FIRST, LEAST, LONGEST = 0.004, 0.001, 0.05
+"""Seconds that events gather: at first, before they do no more, and at most."""
+
+
+class Pace:
+    """The pause after each page of the log."""
+
+    def __init__(self) -> None:
+        self._pause, self._waiting, self._look_at = 0.0, 0, 0.0
+
+    def pause(self, waiting: Callable[[], int]) -> float:
+        """Seconds to wait now. ``waiting`` counts the messages in the fullest queue; it is asked ten times a second."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            before, self._waiting = self._waiting, waiting()
+            self._pause = next_pause(self._pause, before, self._waiting)
+        return self._pause
+
+
+def next_pause(seconds: float, before: int, now: int) -> float:
+    """The next pause, when so many messages waited at the last look, and so many do now. Pure.
+
+    Twice as long while they pile up; as long, while they become fewer; and a little shorter with each look at few.
+    """
+    if now <= CROWD:
+        return 0.95 * seconds if seconds > LEAST else 0.0
+    return min(LONGEST, max(FIRST, 2 * seconds)) if now >= before or not seconds else seconds
