@@ -72,8 +72,8 @@ def first_effects(place: Place, row: Row, count: int) -> int:
     return min(done, wanted(row, count))
 
 
-def wait(place: Place, row: Row, count: int) -> None:
-    """Until all effects are there. Raises Failed when nothing moves any more, or a process ends too early."""
+def wait(place: Place, row: Row, count: int, poll: float = POLL) -> None:
+    """Until all effects are there, looked at every ``poll`` seconds. Raises Failed when nothing moves any more, or a process ends too early."""
     all_of_them = wanted(row, count)
     seen, since = -1, time.monotonic()
     while True:
@@ -87,7 +87,7 @@ def wait(place: Place, row: Row, count: int) -> None:
         elif time.monotonic() - since > PATIENCE:
             logs = "".join(process.log.read_text(errors="replace")[-1_000:] for process in place.processes)
             raise Failed(f"{row.key}: stalled at {done:,} of {all_of_them:,} effects\n{logs}")
-        time.sleep(POLL)
+        time.sleep(poll)
 
 
 def _cpu(stage: Stage, row: Row, clients: Iterable[int]) -> tuple[float, float]:

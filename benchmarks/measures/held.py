@@ -23,6 +23,8 @@ from benchmarks.stage import Place, Stage
 ENDLESS = 10**12
 ROUNDS = 3
 """Drains before it, after one that warms up; at its end; and when it is over."""
+POLL = 2.0
+"""Seconds between two looks whether a drain has ended: a look passes all former versions, which is not to be measured."""
 TICK = 0.05
 """Seconds between two transactions of the steady publisher."""
 
@@ -69,7 +71,7 @@ class Flow:
         """So many at once; how many of them are applied a second."""
         start = self.published
         self._publish(count)
-        wait(self._place, self._row, self.published)
+        wait(self._place, self._row, self.published, POLL)
         return float(self._place.value(_DRAINED, start))
 
     def keep(self, rate: float, seconds: float) -> dict[str, float]:
@@ -81,7 +83,7 @@ class Flow:
             if tick == ticks * 2 // 3:
                 mark = self.published
             self._publish(max(1, round(rate * TICK)))
-        wait(self._place, self._row, self.published)
+        wait(self._place, self._row, self.published, POLL)
         (row,) = self._place.db.execute(_KEPT, {"start": start, "mark": mark})
         latencies = [value for (value,) in self._place.db.execute(_LATENCIES, (mark,))]
         return {"offered_per_s": row[0], "kept_per_s": row[1], "kept_p99": percentiles(latencies)["p99"]}

@@ -21,8 +21,8 @@ from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Key
 
 PAUSE = 1.0
 """Seconds that differences wait, more or less; and for which a process remembers whether they have to."""
-REST = 20
-"""Times as long as adding took, nobody adds again: all workers together spend a twentieth of a core on it."""
+REST = 40
+"""Times as long as adding took, nobody adds again: all workers together spend a fortieth of a core on it."""
 LONGEST = 30.0
 """Seconds of such a rest at most: what took long may have been a lock."""
 MOST_DEAD = 20_000
