@@ -73,7 +73,10 @@ def first_effects(place: Place, row: Row, count: int) -> int:
 
 
 def wait(place: Place, row: Row, count: int, poll: float = POLL) -> None:
-    """Until all effects are there, looked at every ``poll`` seconds. Raises Failed when nothing moves any more, or a process ends too early."""
+    """Until all effects are there; looks every ``poll`` seconds.
+
+    Raises Failed when nothing moves any more, or a process ends too early.
+    """
     all_of_them = wanted(row, count)
     seen, since = -1, time.monotonic()
     while True:
