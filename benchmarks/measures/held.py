@@ -24,7 +24,7 @@ ENDLESS = 10**12
 ROUNDS = 3
 """Drains before it, after one that warms up; at its end; and when it is over."""
 POLL = 2.0
-"""Seconds between two looks whether a drain has ended: each passes all former versions, and that is not to be measured."""
+"""Seconds between two looks whether a drain has ended: each passes all former versions, and is not what is measured."""
 TICK = 0.05
 """Seconds between two transactions of the steady publisher."""
 
