@@ -286,7 +286,8 @@ def test_quiet_hours_hold_a_push_message_back_and_no_mail_and_nothing_urgent(ful
 
 
 def test_the_api_may_know_a_phone_before_anybody_knows_the_user(post: Post) -> None:
-    post.sql("INSERT INTO app.contacts (user_id, phone) VALUES (%s, '+12025550199')", JOHN)
+    contact = "INSERT INTO app.contacts (user_id, phone, quiet_from, quiet_until) VALUES (%s, '+12025550199', %s, %s)"
+    post.sql(contact, JOHN, *quiet(hours=6))  # awake whatever the time is
     follow = post.publish(UserFollowedUser(follower_id=ME, followed_user_id=JOHN))
     assert post.run(PushNotificationProcessor, follow).outcomes == {"snoozed": 1}, "he may have a device by then"
     signed_up = post.publish(registered(JOHN))

@@ -21,7 +21,7 @@ from fundlyhub.events.catalogue.search import SearchResultsProjected
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from tests.channels.senders import service_account
 from tests.notifications.conftest import close_breakers
-from tests.notifications.post import registered
+from tests.notifications.post import quiet, registered
 from tests.support.leaking_processors import TABLE, WAYS
 from tests.support.make import search
 from tests.support.platform import Platform, Process, wait_until
@@ -90,7 +90,8 @@ def trouble(platform: Platform) -> UUID:
     publish_events([registered(UUID(int=n), email=ADDRESS, name=f"Ada {MARK}") for n in range(1, 9)])
     counted = "SELECT count(*) FROM app.contacts"
     wait_until(lambda: platform.value(counted) == 8, what="the people to be known")
-    platform.execute("UPDATE app.contacts SET phone = %s", f"+{NUMBER}")
+    awake = "UPDATE app.contacts SET phone = %s, quiet_from = %s, quiet_until = %s"
+    platform.execute(awake, f"+{NUMBER}", *quiet(hours=6))
     platform.execute("INSERT INTO app.devices (user_id, token) VALUES (%s, %s)", ME, DEVICE)
     for n in range(8):
         place = {"ip_address": f"203.0.113.{n}", "user_agent": MARK}
