@@ -28,6 +28,12 @@ class Boundary:
     brokers: tuple[str, ...] = BOTH
     unknown: tuple[str, ...] = ()
 
+    def in_doubt(self, when: str) -> tuple[int, ...]:
+        """How many mails may be left in doubt: a main process takes its children with it, one perhaps in a call."""
+        if self.process == "worker" and self.line == "queue":
+            return (0, 1)
+        return (int(when in self.unknown),)
+
 
 RABBITMQ, VALKEY = ("rabbitmq",), ("valkey",)
 BOUNDARIES = (

@@ -52,9 +52,8 @@ def test_a_process_that_dies_there_loses_and_repeats_nothing(
         trap.wait()
     died = time.monotonic()
     start_afresh(arena, trap)
-    unknown = int(when in boundary.unknown)
     record = Record(f"SIGKILL, {boundary.name}, {when}", arena.broker_name, 1)
-    measured.append(arena.settled_and_right(load, record, since=died, dead=1, unknown=(unknown,)))
+    measured.append(arena.settled_and_right(load, record, since=died, dead=1, unknown=boundary.in_doubt(when)))
 
 
 def publish_in_a_process_that_dies(arena: Arena, load: Load, trap: Trap, when: When) -> None:
