@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -91,6 +92,16 @@ def due(engine: Engine) -> bool:
     """Whether it is time to add again."""
     with engine.connect() as db:
         return float(db.exec_driver_sql(_REST).scalar_one()) < 0
+
+
+@contextmanager
+def kept_waiting(engine: Engine, add: Callable[[Engine], None]) -> Iterator[tuple[Connection, Future[None]]]:
+    """Whoever locks a row of ours, and somebody who adds, and waits for him."""
+    with engine.connect() as slow, ThreadPoolExecutor(1) as pool:
+        slow.exec_driver_sql("UPDATE campaign_stats_projection SET refund_count = 0 WHERE currency <> 'XTS'")
+        adding = pool.submit(add, engine)
+        wait_until(lambda: _waits_for_a_lock(engine), what="one who adds and is kept waiting")
+        yield slow, adding
 
 
 def _waits_for_a_lock(engine: Engine) -> bool:
@@ -192,10 +203,7 @@ def test_what_took_long_is_done_less_often(stats: Subject) -> None:
     stats.apply([one_gift(1)])
     add(stats.engine)
     stats.apply([one_gift(2)])
-    with stats.engine.connect() as slow, ThreadPoolExecutor(1) as pool:
-        slow.exec_driver_sql("UPDATE campaign_stats_projection SET refund_count = 0 WHERE currency <> 'XTS'")
-        adding = pool.submit(waiting.add_now_and_then, stats.engine)
-        wait_until(lambda: _waits_for_a_lock(stats.engine), what="one who adds and is kept waiting")
+    with kept_waiting(stats.engine, waiting.add_now_and_then) as (slow, adding):
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 2 * waiting.PAUSE / waiting.REST, what="twice the usual time")
         slow.commit()
@@ -211,10 +219,7 @@ def test_who_dies_while_adding_has_added_nothing(stats: Subject) -> None:
     stats.apply([one_gift(1)])
     add(stats.engine)
     stats.apply([one_gift(2)])
-    with stats.engine.connect() as slow, ThreadPoolExecutor(1) as pool:
-        slow.exec_driver_sql("UPDATE campaign_stats_projection SET refund_count = 0 WHERE currency <> 'XTS'")
-        adding = pool.submit(add, stats.engine)
-        wait_until(lambda: _waits_for_a_lock(stats.engine), what="one who adds and is kept waiting")
+    with kept_waiting(stats.engine, add) as (slow, adding):
         slow.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
         assert isinstance(adding.exception(), DBAPIError)
     assert CampaignStatsProcessor.has_more()
