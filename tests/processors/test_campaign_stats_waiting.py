@@ -215,6 +215,17 @@ def test_what_took_long_is_done_less_often(stats: Subject) -> None:
 
 
 @pytest.mark.usefixtures("held")
+def test_a_server_whose_clock_was_ahead_holds_nothing_up(stats: Subject) -> None:
+    stats.apply([one_gift(1)])
+    add(stats.engine)
+    with stats.engine.begin() as db:
+        db.exec_driver_sql("UPDATE campaign_stats_added SET next_at = now() + interval '1 day'")
+    stats.apply([one_gift(2)])
+    waiting.add_now_and_then(stats.engine)
+    assert [row[3] for row in told(stats.engine)] == [2]
+
+
+@pytest.mark.usefixtures("held")
 def test_who_dies_while_adding_has_added_nothing(stats: Subject) -> None:
     stats.apply([one_gift(1)])
     add(stats.engine)

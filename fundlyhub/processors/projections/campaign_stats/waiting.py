@@ -73,7 +73,13 @@ _ADD = f"""
     GROUP BY campaign_id, currency ORDER BY campaign_id, currency
     {stats.MERGE}
 """  # noqa: S608 - put together from constants
-_IS_DUE = "SELECT NOT EXISTS (SELECT FROM campaign_stats_added WHERE next_at > clock_timestamp())"
+# A time beyond the longest rest is that of a server whose clock was ahead.
+_IS_DUE = f"""
+    SELECT NOT EXISTS (
+        SELECT FROM campaign_stats_added
+        WHERE next_at > clock_timestamp() AND next_at <= clock_timestamp() + make_interval(secs => {LONGEST})
+    )
+"""  # noqa: S608 - put together from constants
 _REST = """
     UPDATE campaign_stats_added SET next_at = clock_timestamp()
         + make_interval(secs => least(%(longest)s, greatest(%(pause)s, %(rest)s * %(took)s)))
