@@ -31,7 +31,9 @@ class Load:
         self.gifts = sum((gift.amount for gift in gifts), Decimal(0))
         self.mails = sum(event.type == "user.registered" for event in self.events)
         self.refused = 0
-        self._thread = threading.Thread(target=self.publish, daemon=True)
+        self._parts = 1
+        self._allowed = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._publish_parts, daemon=True)
 
     def __add__(self, other: Load) -> Load:
         """Both, as they are."""
@@ -43,9 +45,14 @@ class Load:
         )
         return both
 
-    def start(self) -> None:
-        """Publish in the background."""
+    def start(self, parts: int) -> None:
+        """Publish in the background, in so many parts; each waits for a `go_on`."""
+        self._parts = parts
         self._thread.start()
+
+    def go_on(self) -> None:
+        """Publish the next part."""
+        self._allowed.release()
 
     def join(self, timeout: float = 120) -> None:
         """Wait until all is published."""
@@ -54,8 +61,16 @@ class Load:
 
     def publish(self) -> None:
         """Publish all; a chunk that fails is tried again under the same ids, whatever became of it."""
-        for start in range(0, len(self.events), CHUNK):
-            while not self._published(self.events[start : start + CHUNK]):
+        self._publish(self.events)
+
+    def _publish_parts(self) -> None:
+        for part in range(self._parts):
+            self._allowed.acquire()
+            self._publish(self.events[part :: self._parts])
+
+    def _publish(self, events: list[Event]) -> None:
+        for start in range(0, len(events), CHUNK):
+            while not self._published(events[start : start + CHUNK]):
                 time.sleep(0.2)  # the pause between tries of a service that has nothing else to do
 
     def _published(self, events: list[Event]) -> bool:
