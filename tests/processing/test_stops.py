@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -62,6 +63,21 @@ def test_a_worker_that_hangs_gives_its_batch_back_when_its_limit_is_over(ready: 
     ready.execute('UPDATE events.events SET payload = \'{"query": "fine"}\'')
     ready.worker()
     ready.wait_applied("test_count", 1)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(240)
+def test_a_worker_stops_although_a_child_of_it_never_ends(ready: Platform) -> None:
+    """Celery waits for its children without a limit. Stopped, one neither runs nor takes a signal."""
+    publish_events([search("hang")])
+    ready.relay()
+    worker = ready.worker(FUNDLYHUB_STOP_LIMIT=str(LIMIT))
+    wait_until(lambda: at_work(ready), what="the batch")
+    for child in children(worker):
+        if int(child) != worker.popen.pid:
+            os.kill(int(child), signal.SIGSTOP)
+    assert stop(worker) < LIMIT + GRACE + 10
+    wait_until(lambda: not children(worker), what="the end of its children")
 
 
 @pytest.mark.chaos

@@ -18,6 +18,7 @@ from kombu import Message, Producer
 from fundlyhub.processing.messages import Unreadable, park, read
 from fundlyhub.processing.queues import PARKED_QUEUE, QUEUES
 from fundlyhub.processing.registry import processors
+from fundlyhub.processing.worker.stopping import bound_the_rest
 from fundlyhub.settings import get_settings
 
 log = getLogger(__name__)
@@ -45,6 +46,11 @@ class RefusingConsumer(Consumer):
                 self._refuse(message, f"it cannot be taken up: {type(error).__name__}")
 
         return handle
+
+    def cancel_active_requests(self) -> None:
+        """Celery calls it when running batches have had their time; what follows has an end too."""
+        bound_the_rest()
+        super().cancel_active_requests()
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """It is not JSON, or damaged. Celery would acknowledge it, and print it."""

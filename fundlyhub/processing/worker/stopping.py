@@ -20,8 +20,20 @@ GRACE = 15.0
 
 def bound_the_stop(**_: Any) -> None:
     """End the process, should its stop take longer than it may; for Celery's signal ``worker_shutting_down``."""
-    limit = get_settings().stop_limit + GRACE
-    threading.Thread(target=_end_after, args=(limit,), name="bounded-stop", daemon=True).start()
+    _end_unless_stopped(get_settings().stop_limit + GRACE)
+
+
+def bound_the_rest() -> None:
+    """The same from the moment on when the time of running batches is over.
+
+    Celery sends that signal only when its children have ended, and it waits for them without a limit: for one that is
+    stopped, or one whose next task it had written halfway when the stop came, for ever.
+    """
+    _end_unless_stopped(GRACE)
+
+
+def _end_unless_stopped(seconds: float) -> None:
+    threading.Thread(target=_end_after, args=(seconds,), name="bounded-stop", daemon=True).start()
 
 
 def _end_after(seconds: float) -> None:
