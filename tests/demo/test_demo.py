@@ -36,6 +36,7 @@ def folder(server_root: Path) -> Path:
     return server_root / f"demo-{os.urandom(4).hex()}"
 
 
+@pytest.mark.chaos  # for its length
 @pytest.mark.timeout(300)
 def test_it_verifies_every_number_and_says_so_in_one_document(folder: Path) -> None:
     done = subprocess.run(
