@@ -78,6 +78,9 @@ def test_a_worker_stops_although_a_child_of_it_never_ends(ready: Platform) -> No
             os.kill(int(child), signal.SIGSTOP)
     assert stop(worker) < LIMIT + GRACE + 10
     wait_until(lambda: not children(worker), what="the end of its children")
+    ready.execute('UPDATE events.events SET payload = \'{"query": "fine"}\'')
+    ready.worker()
+    ready.wait_applied("test_count", 1)
 
 
 @pytest.mark.chaos

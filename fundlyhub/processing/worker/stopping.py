@@ -27,7 +27,7 @@ def bound_the_rest() -> None:
     """The same from the moment on when the time of running batches is over.
 
     Celery sends that signal only when its children have ended, and it waits for them without a limit: for one that is
-    stopped, or one whose next task it had written halfway when the stop came, for ever.
+    stopped (SIGSTOP), for ever.
     """
     _end_unless_stopped(GRACE)
 
