@@ -7,7 +7,6 @@ decodes, folds, claims and writes as the processor does. It keeps no account of 
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -44,18 +43,14 @@ _FACTS = """
     ON CONFLICT (donation_id) DO NOTHING RETURNING donation_id
 """
 _DONORS = """
-    WITH given AS (
-        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::bigint[])
-            AS given(campaign_id, currency, donor_id, change)
-    ), counted AS (
-        INSERT INTO campaign_donors AS known (campaign_id, currency, donor_id, donation_count)
-        SELECT * FROM given ORDER BY campaign_id, currency, donor_id
-        ON CONFLICT (campaign_id, currency, donor_id) DO UPDATE
-        SET donation_count = known.donation_count + excluded.donation_count
-        RETURNING *
+    WITH met AS (
+        INSERT INTO campaign_donors AS known (campaign_id, currency, donor_id)
+        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::uuid[]) AS given(campaign_id, currency, donor_id)
+        ORDER BY campaign_id, currency, donor_id
+        ON CONFLICT (campaign_id, currency, donor_id) DO UPDATE SET donor_id = excluded.donor_id WHERE false
+        RETURNING campaign_id, currency
     )
-    SELECT campaign_id, currency, count(*) FROM counted JOIN given USING (campaign_id, currency, donor_id)
-    WHERE donation_count IN (0, change) GROUP BY campaign_id, currency
+    SELECT campaign_id, currency, count(*) FROM met GROUP BY campaign_id, currency
 """
 _STATS = """
     INSERT INTO campaign_stats_projection AS stats
@@ -112,15 +107,15 @@ def batch(db: psycopg.Connection[Any], first: int, last: int) -> None:
             )
     inserted = db.execute(_FACTS, [array(column) for column in zip(*facts.values(), strict=True)]).fetchall()
     sums: dict[tuple[str, str], Sums] = {}
-    donors: Counter[tuple[str, str, str]] = Counter()
+    donors: set[tuple[str, str, str]] = set()
     for (donation,) in inserted:
         _, _, campaign, currency, donor, paid_amount, at = facts[str(donation)]
         amount = Decimal(str(paid_amount))
         if (campaign, currency) not in sums:
             sums[campaign, currency] = Sums(amount, at)
         sums[campaign, currency].add(amount, at)
-        donors[campaign, currency, donor] += 1
-    counted = [array(column) for column in zip(*((*key, n) for key, n in donors.items()), strict=True)]
+        donors.add((campaign, currency, donor))
+    counted = [array(column) for column in zip(*donors, strict=True)]
     for campaign_id, currency, change in db.execute(_DONORS, counted).fetchall():
         sums[str(campaign_id), currency].donors = change
     names = ("raised", "count", "donors", "largest", "first", "last")

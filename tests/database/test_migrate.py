@@ -165,6 +165,19 @@ def test_claims_are_partitioned_where_they_are_and_put_together_again(empty_data
             to(settings, "app", "app_0003")
 
 
+def test_donors_are_counted_again_for_the_release_before(empty_database: Make) -> None:
+    dsn = empty_database()
+    migrate(in_one(dsn))
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("INSERT INTO analytics.campaign_donors VALUES (gen_random_uuid(), 'USD', gen_random_uuid())")
+        db.execute("""INSERT INTO analytics.donation_facts
+                      SELECT gen_random_uuid(), n, campaign_id, currency, donor_id, 1, now(), 0, 0
+                      FROM analytics.campaign_donors, generate_series(1, 3) n""")
+        to(in_one(dsn), "analytics", "analytics_0005")
+        assert db.execute("SELECT donation_count FROM analytics.campaign_donors").fetchall() == [(3,)]
+        to(in_one(dsn), "analytics", "head")
+
+
 def test_a_failure_half_way_leaves_nothing_of_its_branch(empty_database: Make) -> None:
     dsn = empty_database()
     with psycopg.connect(dsn, autocommit=True) as db:

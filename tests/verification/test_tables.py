@@ -221,7 +221,7 @@ class TestSample:
             "DELETE FROM analytics.campaign_stats_projection",
             "DELETE FROM analytics.donation_refunds",
             "UPDATE analytics.donation_facts SET amount = amount + 1",
-            "UPDATE analytics.campaign_donors SET donation_count = 77",
+            "UPDATE analytics.campaign_donors SET donor_id = gen_random_uuid()",
             "INSERT INTO analytics.campaign_stats_projection (campaign_id, currency, total_raised, donation_count,"
             " unique_donors, largest_donation, first_donation_at, last_donation_at, refund_count, total_refunded)"
             " VALUES (gen_random_uuid(), 'USD', 1, 1, 1, 1, now(), now(), 0, 0)",

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import Array, array, arrays
 from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Deltas, Key
 
-# Returns how many donors each campaign has more or less than before. The sorted upsert locks each donor's
-# row, so that of two transactions that count the same donor exactly one finds him new.
-_COUNT_DONORS = """
-    WITH given AS (
-        SELECT * FROM unnest(
-            %(campaigns)s::uuid[], %(currencies)s::text[], %(donors)s::uuid[], %(counts)s::bigint[]
-        ) AS given(campaign_id, currency, donor_id, change)
-    ), counted AS (
-        INSERT INTO campaign_donors AS known (campaign_id, currency, donor_id, donation_count)
-        SELECT * FROM given
+# Returns how many donors each campaign has more than before. Nothing is written to a donor who is there, since each
+# former version of a row is kept for as long as any transaction is held open. But his row is locked, as by any upsert,
+# even by one that updates nothing: nobody forgets him until this transaction's donations are seen.
+_MEET_DONORS = """
+    WITH met AS (
+        INSERT INTO campaign_donors AS known (campaign_id, currency, donor_id)
+        SELECT * FROM unnest(%(campaigns)s::uuid[], %(currencies)s::text[], %(donors)s::uuid[])
+            AS given(campaign_id, currency, donor_id)
         ORDER BY campaign_id, currency, donor_id
-        ON CONFLICT (campaign_id, currency, donor_id) DO UPDATE
-        SET donation_count = known.donation_count + excluded.donation_count
-        RETURNING *
+        ON CONFLICT (campaign_id, currency, donor_id) DO UPDATE SET donor_id = excluded.donor_id WHERE false
+        RETURNING campaign_id, currency
     )
-    SELECT campaign_id, currency, sum(CASE WHEN donation_count = 0 THEN -1 ELSE 1 END)
-    FROM counted JOIN given USING (campaign_id, currency, donor_id)
-    WHERE donation_count IN (0, change)
-    GROUP BY campaign_id, currency
+    SELECT campaign_id, currency, count(*) FROM met GROUP BY campaign_id, currency
 """
 
+# For donors whose donation has left, and whose rows are locked: what a neighbour has committed is seen here, and what
+# he has not he will count himself.
 _FORGET_DONORS = """
-    DELETE FROM campaign_donors AS known
-    USING unnest(%(campaigns)s::uuid[], %(currencies)s::text[], %(donors)s::uuid[])
-        AS given(campaign_id, currency, donor_id)
-    WHERE known.campaign_id = given.campaign_id AND known.currency = given.currency
-      AND known.donor_id = given.donor_id AND known.donation_count = 0
+    WITH forgotten AS (
+        DELETE FROM campaign_donors AS known
+        USING unnest(%(campaigns)s::uuid[], %(currencies)s::text[], %(donors)s::uuid[])
+            AS given(campaign_id, currency, donor_id)
+        WHERE known.campaign_id = given.campaign_id AND known.currency = given.currency
+          AND known.donor_id = given.donor_id
+          AND NOT EXISTS (
+              SELECT FROM donation_facts AS fact
+              WHERE fact.campaign_id = given.campaign_id AND fact.currency = given.currency
+                AND fact.donor_id = given.donor_id
+          )
+        RETURNING known.campaign_id, known.currency
+    )
+    SELECT campaign_id, currency, count(*) FROM forgotten GROUP BY campaign_id, currency
 """
 
 NUMBERS = """
@@ -97,20 +104,25 @@ _FIELDS = ("largest", "first", "last", "raised", "donations", "donors", "refunds
 
 
 def count_donors(db: Connection, deltas: Deltas) -> None:
-    """Count who gave, and note in the differences how many donors each row has more or less."""
-    changes = [
-        (*key, donor, change)
+    """Note in the differences how many donors each row has more or less."""
+    changes = {
+        (*key, donor): change
         for key, delta in deltas.stats.items()
         for donor, change in delta.by_donor.items()
         if change
-    ]
-    if not changes:
-        return
-    columns = arrays(("campaigns", "currencies", "donors", "counts"), changes)
-    for campaign_id, currency, change in db.exec_driver_sql(_COUNT_DONORS, columns).all():
-        deltas.stats[campaign_id, currency].donors += int(change)
-    if deltas.left:
-        db.exec_driver_sql(_FORGET_DONORS, columns)
+    }
+    for campaign_id, currency, more in _of_donors(db, _MEET_DONORS, changes):
+        deltas.stats[campaign_id, currency].donors += more
+    left = [donor for donor, change in changes.items() if change < 0] if deltas.left else []
+    for campaign_id, currency, fewer in _of_donors(db, _FORGET_DONORS, left):
+        deltas.stats[campaign_id, currency].donors -= fewer
+
+
+def _of_donors(db: Connection, sql: str, donors: Collection[tuple[UUID, str, UUID]]) -> Sequence[Any]:
+    """What a statement on donors tells of their campaigns, in rows of campaign, currency and number."""
+    if not donors:
+        return ()
+    return db.exec_driver_sql(sql, arrays(("campaigns", "currencies", "donors"), donors)).all()
 
 
 def add(db: Connection, differences: Mapping[Key, Delta]) -> None:

@@ -64,14 +64,15 @@ donation_anomalies = Table(
     Column("position", BigInteger, primary_key=True),
 )
 
-# How often each signed-in donor gave to a campaign in a currency: what makes unique donors countable.
+# Each signed-in donor of a campaign in a currency, for as long as one of his donations is there: what makes unique
+# donors countable. No row is ever updated. The count belongs to workers of the release before: see the migration 0006.
 campaign_donors = Table(
     "campaign_donors",
     analytics_metadata,
     Column("campaign_id", Uuid, primary_key=True),
     Column("currency", Text, primary_key=True),
     Column("donor_id", Uuid, primary_key=True),
-    Column("donation_count", BigInteger, nullable=False),
+    Column("donation_count", BigInteger, nullable=False, server_default=text("1")),
 )
 
 # The read model: what others may read.
