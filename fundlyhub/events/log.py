@@ -48,7 +48,7 @@ secret_keys = Table(
 # A payload above the limit stays where it is: a row of ten megabytes must not travel to say that it is
 # too large. pg_column_size is the compressed size and costs nothing; the true size is checked on arrival.
 _READ = """
-    SELECT e.position, e.id, e.type, e.version,
+    SELECT {question}, e.position, e.id, e.type, e.version,
            greatest(least(e.occurred_at, '9999-12-30'), '0001-01-02') AS occurred_at,
            e.recorded_at, e.correlation_id, e.causation_id,
            CASE WHEN pg_column_size(e.payload) <= %(limit)s THEN e.payload::text END, e.metadata::text
@@ -78,11 +78,22 @@ class StoredEvent(NamedTuple):
 
 def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
     """The rows at these positions, in order; a position that is not there is left out."""
-    found = db.exec_driver_sql(_READ, {"positions": array(positions), "limit": 4 * MAX_BYTES})
+    return read_and_ask(db, positions, "NULL")[0]
+
+
+def read_and_ask(
+    db: Connection, positions: Sequence[int], question: str, **given: str
+) -> tuple[list[StoredEvent], bool | None]:
+    """The same, and on the same way the answer to a question on all of them; None when none is there.
+
+    The question is a constant, in SQL. It may name ``positions``, and ``given``.
+    """
+    parameters = {"positions": array(positions), "limit": 4 * MAX_BYTES, **given}
+    found = db.exec_driver_sql(_READ.format(question=question), parameters)
     assert found.cursor is not None
     rows = found.cursor.fetchall()  # the driver's own: SQLAlchemy's rows are a third of the cost of reading
     found.close()
-    return [StoredEvent._make(row) for row in rows]
+    return [StoredEvent._make(row[1:]) for row in rows], rows[0][0] if rows else None
 
 
 def decode(stored: str) -> Any:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
-from fundlyhub.database.arrays import array
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
-from fundlyhub.events import read as read_log
 from fundlyhub.events.archived import among, away
+from fundlyhub.events.log import read, read_and_ask
 from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.dead_letters import Known
@@ -27,11 +26,12 @@ if TYPE_CHECKING:  # an extra
 
 log = getLogger(__name__)
 
-_KNOWN = """
-    SELECT 1 FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
-    UNION ALL
-    SELECT 1 FROM events.dead_letters WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
-    LIMIT 1
+# Whether one of the events has failed before.
+_ANY_KNOWN = """
+    EXISTS (SELECT FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[]))
+    OR EXISTS (
+        SELECT FROM events.dead_letters WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+    )
 """
 
 
@@ -79,8 +79,9 @@ def load(processor: type[Processor], positions: Sequence[int], *, due: Due, care
     whose run has not ended is left to that run, but in a careful one, which comes when its worker died.
     """
     with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-        rows = _rows(db, processor, positions)
-        if not _anything_known(db, processor, positions):  # nearly always: it takes no transaction
+        rows, known = read_and_ask(db, positions, _ANY_KNOWN, processor=processor.name)
+        if known is False:  # nearly always: it takes no transaction
+            _tell_of_absent(db, processor, positions, rows)
             return _checked(Work(), rows, {})
     with get_engine("events").begin() as db:
         return _taken(db, processor, look(db, processor, positions), due, careful)
@@ -91,7 +92,8 @@ def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -
 
     What rests as a dead letter is left out: it stays there, whatever is sent again.
     """
-    rows = _rows(db, processor, positions)
+    rows = read(db, positions)
+    _tell_of_absent(db, processor, positions, rows)
     known = attempts.read(db, processor.name, positions)
     letters = letters_of(db, processor, rows)
     resting = {position for position, letter in letters.items() if letter.rests}
@@ -102,9 +104,10 @@ def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -
     return _checked(work, [row for row in rows if row.position not in resting], letters)
 
 
-def _rows(db: Connection, processor: type[Processor], positions: Sequence[int]) -> list[StoredEvent]:
+def _tell_of_absent(
+    db: Connection, processor: type[Processor], positions: Sequence[int], rows: Sequence[StoredEvent]
+) -> None:
     wanted = set(positions)
-    rows = read_log(db, positions)
     if len(rows) < len(wanted):
         absent = wanted - {row.position for row in rows}
         archived = len(among(absent, away(db)))
@@ -112,13 +115,6 @@ def _rows(db: Connection, processor: type[Processor], positions: Sequence[int]) 
             "%s: %d of %d positions are not in the log, %d of them archived",
             processor.name, len(absent), len(wanted), archived,
         )  # fmt: skip
-    return rows
-
-
-def _anything_known(db: Connection, processor: type[Processor], positions: Sequence[int]) -> bool:
-    """Whether one of these events has failed before."""
-    given = {"processor": processor.name, "positions": array(positions)}
-    return db.exec_driver_sql(_KNOWN, given).first() is not None
 
 
 def _checked(work: Work, rows: Iterable[StoredEvent], letters: Mapping[int, Known]) -> Work:
