@@ -15,7 +15,9 @@ from fundlyhub.settings import BRANCHES, Settings
 from tests.support import ROOT
 
 # Where a schema holds more than tables, it is named here.
-FUNCTIONS = {"events.insert_events", "events.publish_event", "analytics.search_query"}
+FUNCTIONS = {
+    "events.insert_events", "events.publish_event", "analytics.search_query", "analytics.count_campaign_donor",
+}  # fmt: skip
 SEQUENCES = {"events.relay_sleep"}
 
 COLUMNS = """
