@@ -219,7 +219,7 @@ def _spread(number: Number | None) -> str:
 
 
 def _share(number: Number | None) -> str:
-    return "" if number is None else f"{100 * number.median:.0f} %"
+    return "" if number is None else f"{round(100 * number.median)} %"
 
 
 def _number(value: float) -> str:

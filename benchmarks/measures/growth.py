@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-import statistics
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -28,7 +28,7 @@ CHUNK = 500_000
 """Events in one statement while the log is made to grow."""
 PAGE = 5_000
 BATCH = 500
-ROUNDS = 5
+ROUNDS = 7
 
 _GROW = """
     INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, occurred_at)
@@ -50,62 +50,93 @@ _START = """
 
 
 def measure(stage: Stage, small: int, large: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Rates at both sizes, by step, and the share of the speed that is lost."""
-    with stage.place() as place:
-        ours = {name: value for name, value in place.environment.items() if name.startswith("FUNDLYHUB_")}
-        with settings_of({**ours, "FUNDLYHUB_STATEMENT_TIMEOUT": "3600"}):
-            grow(place, small)
-            before = steps(place)
-            grow(place, large)
-            after = steps(place)
-    for step, rate in before.items():
-        yield step, {"small_per_s": rate, "large_per_s": after[step], "lost": 1 - after[step] / rate}
+    """Of each round and step, the rates at both sizes and the share of the speed that is lost.
+
+    The two logs stand beside each other and take turns, so that what changes on the machine falls on both.
+    """
+    with stage.place() as one, stage.place() as other:
+        for place, events in ((one, small), (other, large)):
+            with _settings(place):
+                grow(place, events)
+        for _ in range(ROUNDS):
+            before, after = steps(one), steps(other)
+            for step, rate in before.items():
+                yield step, {"small_per_s": rate, "large_per_s": after[step], "lost": 1 - after[step] / rate}
+
+
+def _settings(place: Place) -> AbstractContextManager[None]:
+    ours = {name: value for name, value in place.environment.items() if name.startswith("FUNDLYHUB_")}
+    return settings_of({**ours, "FUNDLYHUB_STATEMENT_TIMEOUT": "3600"})
 
 
 def grow(place: Place, events: int) -> None:
-    """Fill the log, and with it the claims, up to so many events; without fsync, which is none of what is measured."""
+    """Fill the log, and with it the claims, up to so many events.
+
+    Most of it without fsync, which is none of what is measured; the last chunk after a checkpoint, so that the steps
+    meet a busy server as it is between two checkpoints. (A page that is changed for the first time after one goes
+    into the WAL as a whole; random ids change any page of their index.)
+    """
     with psycopg.connect(place.dsn, autocommit=True) as db:
-        db.execute("ALTER SYSTEM SET fsync = off")
-        db.execute("SELECT pg_reload_conf()")
         with connect("analytics", autocommit=True) as claims:
             make_ahead(claims, events, get_settings().claims_partition)  # as the relay's keeper would
-        there = place.value("SELECT coalesce(max(position), 0) FROM events.events")
-        while there < events:
-            db.execute(_GROW, (min(CHUNK, events - there),))
-            now = place.value("SELECT max(position) FROM events.events")
-            db.execute(_CLAIM_ALL, (there, now))
-            there = now
-        db.execute("VACUUM ANALYZE")
+        db.execute("ALTER SYSTEM SET fsync = off")
+        db.execute("SELECT pg_reload_conf()")
+        _fill(place, db, events - CHUNK)
         db.execute("ALTER SYSTEM RESET fsync")
         db.execute("SELECT pg_reload_conf()")
         db.execute("CHECKPOINT")
+        _fill(place, db, events)
+        db.execute("VACUUM ANALYZE")
+    os.sync()  # or else the system writes all of it while the steps wait for their commits
+
+
+def _fill(place: Place, db: psycopg.Connection, events: int) -> None:
+    there = place.value("SELECT coalesce(max(position), 0) FROM events.events")
+    while there < events:
+        db.execute(_GROW, (min(CHUNK, events - there),))
+        now = place.value("SELECT max(position) FROM events.events")
+        db.execute(_CLAIM_ALL, (there, now))
+        there = now
 
 
 def steps(place: Place) -> dict[str, float]:
-    """Events a second of each step, medians of some rounds."""
-    rates: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
-        with connect("events", autocommit=True) as db:
-            db.execute(_START)
-            new = [Event.of(checked(gift), id=uuid4(), timestamp=datetime.now(UTC)) for gift in gifts(4 * PAGE)]
-            ones, many = new[:BATCH], new[BATCH:]
-            _timed(rates, "publish, 1 a transaction", len(ones), partial(_publish_each, ones))
-            published: list[Event] = []
-            _timed(rates, "publish, many", len(many), lambda: published.extend(publish_events(many)))  # noqa: B023
-            _timed(rates, "the relay's window", len(new), partial(_read_window, db, len(new)))
-            _timed(rates, "claims", len(published), partial(_claim, published))
-            _timed(rates, "reads of a rebuild", 4 * PAGE, partial(_read_log, place))
-    return {step: statistics.median(values) for step, values in rates.items()}
+    """Events a second of each step, once."""
+    rates: dict[str, float] = {}
+    with _settings(place), connect("events", autocommit=True) as db:
+        for branch in ("events", "analytics"):
+            get_engine(branch).connect().close()  # so that no step is the one that connects
+        db.execute(_START)
+        ones, many, theirs = _events(BATCH), _events(2 * PAGE), _events(2 * PAGE - BATCH, uuid4)
+        published: list[Event] = []
+        with _timed(rates, "publish, 1 a transaction", len(ones)):
+            _publish_each(ones)
+        with _timed(rates, "publish, many", len(many)):
+            published += publish_events(many)
+        with _timed(rates, "publish, many with random ids", len(theirs)):
+            published += publish_events(theirs)
+        with _timed(rates, "the relay's window", len(ones + published)):
+            _read_window(db, len(ones + published))
+        with _timed(rates, "claims", len(published)):
+            _claim(published)
+        with _timed(rates, "reads of a rebuild", 4 * PAGE):
+            _read_log(place)
+    return rates
 
 
-def _timed(rates: dict[str, list[float]], step: str, count: int, action: Callable[[], object]) -> None:
+def _events(count: int, new_id: Callable[[], UUID | None] = lambda: None) -> list[Event]:
+    """With the ids that ours get, or with those of a producer that makes its own."""
+    return [Event.of(checked(gift), id=new_id(), timestamp=datetime.now(UTC)) for gift in gifts(count)]
+
+
+@contextmanager
+def _timed(rates: dict[str, float], step: str, count: int) -> Iterator[None]:
     """Without the garbage collector: it passes all that former steps have made, whenever it likes."""
     gc.collect()
     gc.disable()
     try:
         began = time.perf_counter()
-        action()
-        rates.setdefault(step, []).append(count / (time.perf_counter() - began))
+        yield
+        rates[step] = count / (time.perf_counter() - began)
     finally:
         gc.enable()
 

@@ -20,6 +20,8 @@ APPLY = (Path(__file__).parent / "apply.sql").read_text()
 BUSINESS = "INSERT INTO bench.gifts (event_id, campaign_id, donor_id, amount) VALUES ($1, $2, $3, $4)"
 WARM = 20
 """Events that go ahead, so that nothing is measured before everything runs."""
+PATIENCE = 60.0
+"""Seconds that they may take."""
 
 Event = dict[str, Any]
 T = TypeVar("T")
@@ -93,7 +95,10 @@ def pace(
     given = iter([prepare(event) for event in islice(events(file), WARM + int(rate * seconds))])
     for _ in range(WARM):
         publish([next(given)])
+    end = time.monotonic() + PATIENCE
     while applied() < WARM:
+        if time.monotonic() > end:
+            sys.exit(f"the first {WARM} events were not applied within {PATIENCE:.0f} s")
         time.sleep(0.05)
     start, count, late = time.monotonic(), int(rate * seconds / per), 0.0
     for tick in range(count):

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from uuid_utils.compat import uuid7
 
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.catalogue import CURRENT, PAYLOADS, canonical_type, canonical_version, payload_class
@@ -88,11 +89,11 @@ class Event(BaseModel):
     ) -> Self:
         """An event of this payload, with a new id and the time of now where none are given.
 
-        Raises InvalidEvent.
+        A new id is a UUIDv7 (RFC 9562): ids of one time stand together in the log's index. Raises InvalidEvent.
         """
         now = datetime.now(UTC)
         values = {
-            "id": uuid4() if id is None else id,
+            "id": uuid7() if id is None else id,
             "type": payload.event_type,
             "version": payload.event_version,
             "timestamp": now if timestamp is None else timestamp,

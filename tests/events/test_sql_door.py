@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import RFC_4122, uuid4
 
 import psycopg
 import pytest
@@ -52,6 +53,16 @@ def test_one_statement_publishes(db: psycopg.Connection[Any]) -> None:
         id, "user.followed_user", "1.0.0", FOLLOWED.obj,
     )  # fmt: skip
     assert abs((row["occurred_at"] - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_new_ids_are_in_the_order_of_time(db: psycopg.Connection[Any]) -> None:
+    before = datetime.now(UTC)
+    ids = [publish(db, "user.followed_user", FOLLOWED) for _ in range(50)]
+    milliseconds = [id.int >> 80 for id in ids]
+    assert milliseconds == sorted(milliseconds)
+    assert int(before.timestamp() * 1_000) <= milliseconds[0] <= milliseconds[-1] <= time.time() * 1_000
+    assert {(id.version, id.variant) for id in ids} == {(7, RFC_4122)}
+    assert len({id.int & (1 << 62) - 1 for id in ids}) == 50  # what is random
 
 
 def test_it_is_part_of_the_callers_transaction(db: psycopg.Connection[Any]) -> None:
