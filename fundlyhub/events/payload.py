@@ -77,7 +77,7 @@ class WireModel(BaseModel):
     def _normalise(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        known = cls._wire_names()
+        known = _wire_names(cls)
         # By type, since to compare a UUID with None is work.
         if data.keys() <= known.keys() and _NONE not in map(type, data.values()):
             return data
@@ -90,22 +90,17 @@ class WireModel(BaseModel):
                 kept[key] = value
         return kept
 
-    @classmethod
-    def _wire_names(cls) -> dict[str, bool]:
-        """Each name that a field answers to, and whether the field is required."""
-        names = cls.__dict__.get("_wire_names_cache")
-        if names is None:
-            names = {}
-            for name, field in cls.model_fields.items():
-                names[name] = names[field.alias or name] = field.is_required()
-            cls._wire_names_cache = names  # type: ignore[attr-defined]  # a cache per class
-        return names
-
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: Any) -> dict[str, Any]:
         """Absent is absent on the wire too; only a required field may say null."""
-        names = type(self)._wire_names()
+        names = _wire_names(type(self))
         return {key: value for key, value in handler(self).items() if value is not None or names[key]}
+
+
+@cache
+def _wire_names(of: type[WireModel]) -> dict[str, bool]:
+    """Each name that a field answers to, and whether the field is required."""
+    return {name: field.is_required() for key, field in of.model_fields.items() for name in (key, field.alias or key)}
 
 
 class Changes(BaseModel):

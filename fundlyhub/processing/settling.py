@@ -121,7 +121,8 @@ def _tell(processor: type[Processor], failure: _Failure, outcome: Outcome, histo
 
 def report_of(runs: Iterable[Run]) -> Report:
     """The outcomes that are decided already."""
-    return Report(Counter(type(run.outcome).__name__.lower() for run in runs if run.outcome))
+    kinds = Counter(type(run.outcome) for run in runs if run.outcome)  # the names of a few, not of each
+    return Report(Counter({kind.__name__.lower(): number for kind, number in kinds.items()}))
 
 
 def ended(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:

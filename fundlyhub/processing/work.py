@@ -82,7 +82,7 @@ def load(processor: type[Processor], positions: Sequence[int], *, due: Due, care
         rows, known = read_and_ask(db, positions, _ANY_KNOWN, processor=processor.name)
         if known is False:  # nearly always: it takes no transaction
             _tell_of_absent(db, processor, positions, rows)
-            return _checked(Work(), rows, {})
+            return _checked(Work(), rows)
     with get_engine("events").begin() as db:
         return _taken(db, processor, look(db, processor, positions), due, careful)
 
@@ -101,7 +101,7 @@ def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -
     work = Work(attempts={at: row for at, row in known.items() if at not in resting}, replayed=_replayed(letters))
     if known:
         work.now = attempts.clock(db)
-    return _checked(work, [row for row in rows if row.position not in resting], letters)
+    return _checked(work, [corrected(row, letters.get(row.position)) for row in rows if row.position not in resting])
 
 
 def _tell_of_absent(
@@ -117,11 +117,11 @@ def _tell_of_absent(
         )  # fmt: skip
 
 
-def _checked(work: Work, rows: Iterable[StoredEvent], letters: Mapping[int, Known]) -> Work:
+def _checked(work: Work, rows: Iterable[StoredEvent]) -> Work:
     """Rows of the log as events, or as reasons why they are none."""
     for row in rows:
         try:
-            work.ready.append(Event.stored(corrected(row, letters.get(row.position))))
+            work.ready.append(Event.stored(row))
         except FundlyHubError as error:
             work.refused.append(Refused(row, error))
     return work

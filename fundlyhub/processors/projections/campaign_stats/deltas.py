@@ -35,7 +35,7 @@ class Delta:
 
     def add(self, fact: Fact, gift: Gift, sign: int) -> None:
         """Count a donation in (``sign`` 1) or out (-1)."""
-        self.raised += sign * gift.amount
+        self.raised += gift.amount if sign > 0 else -gift.amount  # to multiply costs twice as much
         self.donations += sign
         if fact.refund_count:
             self.raised -= sign * fact.returned
@@ -70,10 +70,15 @@ class Deltas:
         delta.add(fact, gift, sign)
 
 
-def differences(changes: Iterable[tuple[Fact, Fact]]) -> Deltas:
-    """The differences between what donations were and what they are. Wants the context EXACT."""
+def differences(new: Iterable[Fact], changed: Iterable[tuple[Fact, Fact]]) -> Deltas:
+    """The differences that new donations make, and those between what others were and what they are.
+
+    Wants the context EXACT.
+    """
     deltas = Deltas()
-    for before, after in changes:
+    for fact in new:
+        deltas.count(fact, 1)
+    for before, after in changed:
         if before == after:
             continue
         deltas.count(before, -1)

@@ -45,10 +45,12 @@ class CampaignStatsProcessor(ProjectionProcessor):
             news = fold(events)
             if not news:
                 return
-            changes = _apply_facts(db, news)
+            new, changes = _apply_facts(db, news)
             # Nearly all are plain new gifts, of which there is nothing more to say.
-            _apply_anomalies(db, [one for one in changes if one.before is not _UNKNOWN or not one.said.is_plain])
-            _apply_differences(db, differences((one.before, one.after) for one in changes))
+            odd = [Change(donation_id, said, _UNKNOWN, new[donation_id])
+                   for donation_id, said in news.items() if not said.is_plain and donation_id in new]  # fmt: skip
+            _apply_anomalies(db, changes + odd)
+            _apply_differences(db, differences(new.values(), ((one.before, one.after) for one in changes)))
 
     def afterwards(self) -> None:
         """Add what waits to the statistics."""
@@ -60,23 +62,20 @@ class CampaignStatsProcessor(ProjectionProcessor):
         return waiting.has_some(get_engine(cls.database))
 
 
-def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> list[Change]:
-    """Bring the donations up to date, and say what each was and is."""
-    proposed = {donation_id: said.applied(_UNKNOWN, {}) for donation_id, said in news.items()}
-    known = facts.lock(db, facts.insert(db, proposed))
+def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> tuple[Mapping[UUID, Fact], list[Change]]:
+    """Bring the donations up to date, and say which are new, and what each of the others was and is."""
+    new = {donation_id: said.applied(_UNKNOWN, {}) for donation_id, said in news.items()}
+    known = facts.lock(db, facts.insert(db, new))
     refunds = facts.read_refunds(db, [donation_id for donation_id in known if news[donation_id].refunds])
-    new = [
-        Change(donation_id, said, _UNKNOWN, fact)
-        for (donation_id, said), fact in zip(news.items(), proposed.values(), strict=True)
-        if donation_id not in known
-    ]
-    old = [
+    changes = [
         Change(donation_id, news[donation_id], before, news[donation_id].applied(before, refunds.get(donation_id, {})))
         for donation_id, before in known.items()
     ]
-    facts.update(db, {one.donation_id: one.after for one in old if one.before != one.after})
+    facts.update(db, {one.donation_id: one.after for one in changes if one.before != one.after})
     _write_refunds(db, news, refunds)
-    return new + old
+    for donation_id in known:
+        del new[donation_id]
+    return new, changes
 
 
 def _write_refunds(db: Connection, news: Mapping[UUID, News], stored: Mapping[UUID, Mapping[str, Refund]]) -> None:
