@@ -257,3 +257,19 @@ def test_what_fails_waits_no_more_than_it_happened(stats: Subject) -> None:
         db.rollback()
     assert not CampaignStatsProcessor.has_more()
     assert told(stats.engine, "campaign_stats_now") == []
+
+
+def test_to_look_makes_the_driver_forget_nothing_that_it_has_prepared(stats: Subject) -> None:
+    """It looks each second: a worker would plan most of its statements anew."""
+
+    def prepared() -> list[Any]:
+        sql = "SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'SELECT 1 AS kept%%'"
+        with stats.engine.begin() as db:
+            return list(db.exec_driver_sql(sql).scalars())
+
+    for _ in range(8):
+        with stats.engine.begin() as db:
+            db.exec_driver_sql("SELECT 1 AS kept")
+    assert len(prepared()) == 1
+    waiting.has_some(stats.engine)
+    assert len(prepared()) == 1
