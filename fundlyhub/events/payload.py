@@ -171,7 +171,7 @@ class Payload(WireModel):
 
     def plain_wire(self) -> dict[str, Any] | None:
         """The same of a payload whose values have nothing inside them, for a third of the cost; None of any other."""
-        keys, required = _wire_keys(type(self))
+        keys, required = _wire_keys(type(self)), _wire_names(type(self))
         values = self.__dict__
         if len(values) != len(keys) or not _PLAIN.issuperset(map(type, values.values())):
             return None
@@ -179,10 +179,9 @@ class Payload(WireModel):
 
 
 @cache
-def _wire_keys(of: type[Payload]) -> tuple[dict[str, str], dict[str, bool]]:
-    """Each field's key on the wire, and whether it is required."""
-    fields = of.model_fields.items()
-    return {name: field.alias or name for name, field in fields}, {name: field.is_required() for name, field in fields}
+def _wire_keys(of: type[Payload]) -> dict[str, str]:
+    """Each field's key on the wire."""
+    return {name: field.alias or name for name, field in of.model_fields.items()}
 
 
 class MoneyPayload(Payload):

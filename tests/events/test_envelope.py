@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -95,32 +94,6 @@ class TestReading:
         assert before <= event.timestamp <= datetime.now(UTC)
         assert (event.type, event.version) == (EventType.DonationCompleted, "2.0.0")
         assert event.id != Event.of(completed()).id
-
-    def test_new_ids_are_in_the_order_of_time(self) -> None:
-        ids = [Event.of(completed()).id for _ in range(1_000)]
-        assert ids == sorted(set(ids))
-        assert {id.version for id in ids} == {7}
-
-    def test_processes_that_one_process_became_never_make_the_same_id(self) -> None:
-        """As the workers of a server that loads the application first; what is random, without the time."""
-        Event.of(completed())
-        read, write = os.pipe()
-        children = [_made_in_a_child(write, 20) for _ in range(16)]
-        os.close(write)
-        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 16
-        with os.fdopen(read) as made:
-            tails = [line.strip()[19:] for line in made]
-        assert len(tails) == len(set(tails)) == 16 * 20
-
-
-def _made_in_a_child(write: int, count: int) -> int:
-    if child := os.fork():
-        return child
-    try:
-        os.write(write, "".join(f"{Event.of(completed()).id}\n" for _ in range(count)).encode())
-        os._exit(0)
-    finally:
-        os._exit(1)
 
 
 class TestRefusing:
