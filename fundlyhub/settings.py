@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,6 +11,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fundlyhub.addresses import sender_mailbox
 from fundlyhub.errors import WrongUse
 
 Branch = Literal["events", "app", "analytics"]
@@ -84,7 +84,10 @@ class Settings(BaseSettings):
     )
     site_url: str = Field("http://localhost:8000", description="Where the platform's pages are, for links")
     public_url: str = Field("http://localhost:8010", description="Where `fundlyhub webhooks` is reached from outside")
-    email_from: str = Field("FundlyHub <no-reply@localhost>", description="Who mails come from")
+    email_from: str = Field(
+        "FundlyHub <no-reply@localhost>",
+        description="Who mails come from, as `Name <address>`",
+    )
     email_backend: Literal["sendgrid", "smtp", "file"] = Field("file", description="How e-mail leaves")
     sendgrid_api_key: SecretStr | None = Field(None, validate_default=True, description="SendGrid's API key")
     sendgrid_base_url: str | None = Field(None, description="SendGrid's address, when it is not the usual one")
@@ -184,9 +187,7 @@ class Settings(BaseSettings):
     @field_validator("email_from")
     @classmethod
     def _one_mailbox(cls, value: str) -> str:
-        name, address = parseaddr(value)
-        if "@" not in address.strip("@") or any(sign in name + address for sign in "\r\n") or not value.isprintable():
-            raise ValueError("must be an address, or a name with an address in angle brackets")
+        sender_mailbox(value)
         return value
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ import hmac
 import re
 from uuid import UUID
 
+from fundlyhub.addresses import canonical_email
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import FundlyHubError
 
@@ -26,10 +27,10 @@ def address_hash(channel: ChannelName, address: str, secret: bytes) -> str:
 
 
 def normalized(channel: ChannelName, address: str) -> str:
-    """An address in one way of writing: mail in small letters, a number without blanks, a device's token as it is."""
+    """An address in one way of writing: mail in its canonical form, a number without blanks, a token as it is."""
     match channel:
         case "email":
-            return address.strip().casefold()
+            return canonical_email(address)
         case "sms":
             return re.sub(r"[^0-9+]", "", address)
         case _:
