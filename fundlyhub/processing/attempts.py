@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import events_metadata
@@ -25,23 +25,32 @@ attempts = Table(
     Column("first_seen", TIMESTAMP(timezone=True), nullable=False),
     Column("next_at", TIMESTAMP(timezone=True), nullable=False),
     Column("error_class", Text),
+    Column("crashes", Integer, nullable=False, server_default=text("0")),
+    Column("reason", Text),
+    Column("fingerprint", Text),
 )
 Index("attempts_next_at_idx", attempts.c.next_at)
 
 _CLOCK = "SELECT clock_timestamp()"
 _READ = """
-    SELECT position, attempts, first_seen, next_at, error_class FROM events.attempts
+    SELECT position, attempts, first_seen, next_at, error_class, crashes, fingerprint FROM events.attempts
     WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
 """
 _RECORD = """
-    INSERT INTO events.attempts AS a (processor, position, attempts, first_seen, next_at, error_class)
-    SELECT %(processor)s, g.position, g.spent, %(now)s, g.next_at, g.error_class
-    FROM unnest(%(positions)s::bigint[], %(spent)s::int[], %(next_at)s::timestamptz[], %(errors)s::text[])
-         AS g(position, spent, next_at, error_class)
+    INSERT INTO events.attempts AS a
+        (processor, position, attempts, first_seen, next_at, error_class, crashes, reason, fingerprint)
+    SELECT %(processor)s, g.position, g.spent, %(now)s, g.next_at, g.error_class, 0, g.reason, g.fingerprint
+    FROM unnest(%(positions)s::bigint[], %(spent)s::int[], %(next_at)s::timestamptz[], %(errors)s::text[],
+                %(reasons)s::text[], %(fingerprints)s::text[])
+         AS g(position, spent, next_at, error_class, reason, fingerprint)
     ORDER BY g.position
     ON CONFLICT (processor, position) DO UPDATE
         SET attempts = greatest(0, a.attempts + excluded.attempts), next_at = excluded.next_at,
-            error_class = coalesce(excluded.error_class, a.error_class)
+            error_class = coalesce(excluded.error_class, a.error_class),
+            crashes = CASE WHEN excluded.position = ANY (%(survived)s::bigint[]) THEN greatest(0, a.crashes - 1)
+                           ELSE a.crashes END,
+            reason = CASE WHEN excluded.error_class IS NULL THEN a.reason ELSE excluded.reason END,
+            fingerprint = CASE WHEN excluded.error_class IS NULL THEN a.fingerprint ELSE excluded.fingerprint END
 """
 # Of two messages that were sent for one event, the first to come moves its time, and the other finds it moved. All who
 # write rows of several events lock them in their order, or two of them would wait for each other.
@@ -56,10 +65,10 @@ _TAKE = """
     RETURNING a.position, a.next_at
 """
 _COUNT = """
-    INSERT INTO events.attempts AS a (processor, position, attempts, first_seen, next_at)
-    VALUES (%(processor)s, %(position)s, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => %(lease)s))
+    INSERT INTO events.attempts AS a (processor, position, attempts, first_seen, next_at, crashes)
+    VALUES (%(processor)s, %(position)s, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => %(lease)s), 1)
     ON CONFLICT (processor, position) DO UPDATE
-        SET attempts = a.attempts + 1, next_at = excluded.next_at, error_class = NULL
+        SET attempts = a.attempts + 1, crashes = a.crashes + 1, next_at = excluded.next_at, error_class = NULL
 """
 _FORGET = """
     DELETE FROM events.attempts a
@@ -80,23 +89,32 @@ Due = bool | str
 class Attempt:
     """What is known of an event that failed before: failures, since when, and when it is due.
 
-    Who runs it takes the error's class away: a row without one tells of a run that has not ended.
+    A run in progress takes the error's class away: ``error_class`` None means that a run has not ended. ``crashes``
+    are runs that were counted before they were made and never ended; ``fingerprint`` is that of the last failure.
     """
 
     attempts: int
     first_seen: datetime
     next_at: datetime
     error_class: str | None
+    crashes: int = 0
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """An event to be run again: ``spent`` attempts (0 for a snooze, -1 to give one back), due at ``next_at``."""
+    """An event to be run again: ``spent`` attempts (0 for a snooze, -1 to give one back), due at ``next_at``.
+
+    ``survived`` says that its run was counted before it was made, and has ended: it is no crash.
+    """
 
     position: int
     spent: int
     next_at: datetime
     error_class: str | None
+    reason: str | None = None
+    fingerprint: str | None = None
+    survived: bool = False
 
 
 def clock(db: Connection) -> datetime:
@@ -122,6 +140,9 @@ def record(db: Connection, processor: str, postponed: Sequence[Postponed], *, no
                 "spent": [item.spent for item in postponed],
                 "next_at": [item.next_at for item in postponed],
                 "errors": [item.error_class for item in postponed],
+                "reasons": [item.reason for item in postponed],
+                "fingerprints": [item.fingerprint for item in postponed],
+                "survived": [item.position for item in postponed if item.survived],
             },
         )
 

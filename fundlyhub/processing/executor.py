@@ -149,14 +149,20 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
         if event.position is not None and applied.get(event.position) == event.id:
             run = Run(event, None, outcome=SKIPPED)
             live.settled(processor.name, ended([run]))
-        elif work.attempts_of(event.position) >= processor.max_attempts:
-            run = Run(event, WorkerLost("its worker died, or hit the time limit, each time that it ran"))
+        elif _kills_workers(processor, work, event):
+            run = Run(event, WorkerLost("its worker died, or was killed at the time limit, each time that it ran"))
         else:
             run = _counted(processor, work, event)
         report += _settled(processor, work, [], [run])
         if isinstance(run.error, SoftTimeLimitExceeded):
             end = time.monotonic()  # the limit strikes once: nothing guards the events after this one
     return report
+
+
+def _kills_workers(processor: type[Processor], work: Work, event: Event) -> bool:
+    """Whether this event has no run left, the last of which never ended."""
+    crashes, spent = work.crashes_of(event.position), work.attempts_of(event.position)
+    return crashes >= processor.max_crashes or spent >= processor.max_attempts
 
 
 def _counted(processor: type[Processor], work: Work, event: Event) -> Run:
@@ -178,7 +184,9 @@ def _give_back(processor: type[Processor], event: Event) -> None:
     assert event.position is not None
     with get_engine("events").begin() as log:
         now = attempts.clock(log)
-        attempts.record(log, processor.name, [attempts.Postponed(event.position, -1, now, None)], now=now)
+        attempts.record(
+            log, processor.name, [attempts.Postponed(event.position, -1, now, None, survived=True)], now=now
+        )
 
 
 def _apply(processor: type[Processor], work: Work, events: Sequence[Event]) -> list[Run]:

@@ -91,6 +91,23 @@ def decide(
 
 
 def backoff(attempts: int, processor: type[Processor], rng: random.Random) -> float:
-    """Seconds to wait after so many failures: exponential with full jitter, at least one second."""
-    ceiling = min(processor.backoff_limit, processor.backoff * 2.0 ** min(attempts - 1, 32))
-    return max(1.0, rng.uniform(0.0, ceiling))
+    """Seconds to wait after so many failures: exponential with equal jitter, at least one second.
+
+    Equal jitter draws from the upper half. With full jitter the sum of all waits has no lower bound worth a promise.
+    """
+    ceiling = _ceiling(attempts, processor)
+    return max(1.0, rng.uniform(ceiling / 2, ceiling))
+
+
+def shortest_life(processor: type[Processor]) -> float:
+    """Seconds that pass at least between an event's first failure and its last attempt."""
+    return sum(max(1.0, _ceiling(spent, processor) / 2) for spent in range(1, processor.max_attempts))
+
+
+def longest_life(processor: type[Processor]) -> float:
+    """Seconds of all waits together at most, when each is as long as it can be."""
+    return sum(max(1.0, _ceiling(spent, processor)) for spent in range(1, processor.max_attempts))
+
+
+def _ceiling(attempts: int, processor: type[Processor]) -> float:
+    return min(processor.backoff_limit, processor.backoff * 2.0 ** min(attempts - 1, 32))

@@ -50,11 +50,14 @@ class Processor:
     history: ClassVar[bool] = True
     """Whether a new processor also gets the events that were published before it was."""
     batch_size: ClassVar[int] = 500
-    max_attempts: ClassVar[int] = 5
-    """Failures of one event before it is a dead letter."""
+    max_attempts: ClassVar[int] = 14
+    """Failures of one event before it is a dead letter. With the backoff below the last one comes 62 minutes after the
+    first at the earliest: an outage of an hour, of whatever the handler calls, costs no dead letter."""
+    max_crashes: ClassVar[int] = 5
+    """Runs of one event that kill their worker before it is a dead letter."""
     backoff: ClassVar[float] = 2.0
-    """Seconds of the first retry's longest wait; doubles with each."""
-    backoff_limit: ClassVar[float] = 600.0
+    """Seconds of the first retry's longest wait; doubles with each. The shortest wait is half of the longest."""
+    backoff_limit: ClassVar[float] = 1_800.0
     """Seconds that no retry waits beyond."""
     snooze_limit: ClassVar[float] = 24 * 3600.0
     """Age in seconds at which a snoozing event is a dead letter."""
@@ -164,8 +167,8 @@ def _check(cls: type[Processor]) -> None:
         raise WrongUse(f"{where}: needs handle() or handle_batch()")
     if not 1 <= cls.batch_size <= MAX_BATCH:
         raise WrongUse(f"{where}: batch_size must be from 1 to {MAX_BATCH}")
-    if cls.max_attempts < 1:
-        raise WrongUse(f"{where}: max_attempts must be at least 1")
+    if min(cls.max_attempts, cls.max_crashes) < 1:
+        raise WrongUse(f"{where}: max_attempts and max_crashes must be at least 1")
     for item in cls.handles:
         if isinstance(item, str) and not _PATTERN.fullmatch(item):
             raise WrongUse(f"{where}: {item!r} is no type pattern; try 'campaign.*' or 'payout.**'")

@@ -67,6 +67,7 @@ class _Failure:
     event: Event | StoredEvent
     position: int
     error: BaseException
+    fingerprint: str
     counted: bool
 
 
@@ -85,7 +86,7 @@ def settle(
     finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
     unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
     postponed, letters, ends = [], [], []
-    for failure in _failures(refused, runs):
+    for failure in _failures(processor, refused, runs):
         outcome, history = _decided(processor, work, failure, now, rng)
         ends.append((failure, outcome, history))
         report.failed[failure.position] = type(outcome).__name__.lower()
@@ -152,14 +153,18 @@ def _end(outcome: Outcome | None) -> Action | None:
     return "skipped" if isinstance(outcome, Skipped) else None
 
 
-def _failures(refused: Iterable[Refused], runs: Iterable[Run]) -> Iterable[_Failure]:
+def _failures(processor: type[Processor], refused: Iterable[Refused], runs: Iterable[Run]) -> Iterator[_Failure]:
     for item in refused:
         row = item.stored
-        yield _Failure(row, row.position, item.error, counted=False)
+        yield _Failure(row, row.position, item.error, _alike(processor, item.error), counted=False)
     for run in runs:
         if run.error is not None:
             assert run.event.position is not None
-            yield _Failure(run.event, run.event.position, run.error, run.counted)
+            yield _Failure(run.event, run.event.position, run.error, _alike(processor, run.error), run.counted)
+
+
+def _alike(processor: type[Processor], error: BaseException) -> str:
+    return dead_letters.fingerprint(processor.name, error, dead_letters.describe(error))
 
 
 def _decided(
@@ -189,6 +194,9 @@ def _postponed(failure: _Failure, outcome: Retry | Snoozed, now: datetime) -> Po
         spent,
         now + timedelta(seconds=outcome.seconds),
         dead_letters.error_class(failure.error),
+        dead_letters.reason(failure.error),
+        failure.fingerprint,
+        survived=failure.counted,
     )
 
 

@@ -64,6 +64,11 @@ class Work:
         known = self.attempts.get(position) if position is not None else None
         return known.attempts if known else 0
 
+    def crashes_of(self, position: int | None) -> int:
+        """Runs of this event that ended with their worker's death."""
+        known = self.attempts.get(position) if position is not None else None
+        return known.crashes if known else 0
+
     def delivery(self, event: Event) -> Delivery:
         """What a processor of notifications is told of an event."""
         known = self.attempts.get(event.position or 0)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import Connection
 
 from fundlyhub import Event
+from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.settling import Resend
 from tests.processing.conftest import Query
@@ -52,6 +54,37 @@ def test_an_event_whose_worker_died_too_often_is_dead_and_the_others_are_applied
     assert execute(TestCountProcessor, sent, careful=True).outcomes == {"done": 2, "dead": 1}
     assert query(LETTERS)[0][:2] == (sent[1], "WorkerLost")
     assert positions(query(EFFECTS)) == [sent[0], sent[2]]
+
+
+class Killer(Counting, register=False):
+    name = "killer"
+    max_attempts = ProjectionProcessor.max_attempts
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        raise KeyboardInterrupt  # nothing of ours catches it, as with a kill
+
+
+def test_an_event_that_kills_its_workers_is_dead_after_a_few_although_a_failing_one_has_many_attempts(
+    query: Query,
+) -> None:
+    (position,) = publish("a")
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            execute(Killer, [position], careful=True)
+    assert execute(Killer, [position], careful=True).outcomes == {"dead": 1}
+    assert query(LETTERS)[0][:2] == (position, "WorkerLost")
+
+
+def test_runs_that_end_are_no_crashes(query: Query) -> None:
+    class Failing(Counting, register=False):
+        name = "failing"
+        max_attempts = ProjectionProcessor.max_attempts
+
+    (position,) = publish("transient")
+    for spent in range(1, 14):
+        assert execute(Failing, [position], careful=True, due=True).outcomes == {"retry": 1}
+        assert query("SELECT attempts, crashes FROM events.attempts") == [(spent, 0)]
+    assert execute(Failing, [position], careful=True, due=True).outcomes == {"dead": 1}
 
 
 def test_a_careful_run_that_ends_in_a_snooze_gives_its_attempt_back(query: Query) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.errors import (
     InvalidEvent,
     OutcomeUnknown,
@@ -16,6 +17,8 @@ from fundlyhub.errors import (
     UnknownEventType,
     UnknownVersion,
 )
+from fundlyhub.processing import registry
+from fundlyhub.processing.attempts import EARLY
 from fundlyhub.processing.outcome import (
     Dead,
     DeliveryLimit,
@@ -26,8 +29,10 @@ from fundlyhub.processing.outcome import (
     WorkerLost,
     backoff,
     decide,
+    longest_life,
+    shortest_life,
 )
-from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.processor import NotificationProcessor, Processor, ProjectionProcessor, WriteProcessor
 from tests.support.processors import TestCountProcessor
 
 SNOOZES = [Snooze("x", seconds=5), UnknownVersion("x", newer=True), UnknownEventType("x"), NoWorker()]
@@ -85,13 +90,51 @@ def test_a_snooze_waits_as_long_as_it_says_and_never_less_than_a_second() -> Non
 
 
 @pytest.mark.parametrize(("attempts", "ceiling"), [(1, 2.0), (2, 4.0), (3, 8.0), (4, 10.0), (500, 10.0)])
-def test_backoff_doubles_up_to_its_limit_with_full_jitter(attempts: int, ceiling: float) -> None:
+def test_backoff_doubles_up_to_its_limit_with_equal_jitter(attempts: int, ceiling: float) -> None:
     rng = random.Random(attempts)
     waits = [backoff(attempts, Impatient, rng) for _ in range(2_000)]
-    assert min(waits) >= 1.0
+    assert ceiling / 2 <= min(waits) < ceiling * 0.55
     assert ceiling * 0.95 < max(waits) <= ceiling
-    # Full jitter: the lower half is as likely as the upper one.
-    assert 0.4 < sum(wait <= ceiling / 2 for wait in waits) / len(waits) < 0.6
+    # Equal jitter: of the upper half, either half is as likely.
+    assert 0.4 < sum(wait <= ceiling * 0.75 for wait in waits) / len(waits) < 0.6
+
+
+class Lowest(random.Random):
+    """Each draw as low as it can be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a
+
+
+def life(processor: type[Processor], error: BaseException, rng: random.Random) -> float:
+    """Seconds from the first failure until an event that always fails is dead, each retry as early as it may come."""
+    elapsed, attempts = 0.0, 1
+    while isinstance(end := decide(error, History(attempts, NOW), processor, now=NOW, rng=rng), Retry):
+        elapsed += max(0.0, end.seconds - EARLY)
+        attempts += 1
+    assert isinstance(end, Dead)
+    return elapsed
+
+
+@pytest.mark.parametrize("base", [WriteProcessor, ProjectionProcessor, NotificationProcessor])
+def test_with_the_defaults_an_outage_of_an_hour_costs_no_dead_letter_however_the_waits_are_drawn(
+    base: type[Processor],
+) -> None:
+    assert life(base, KeyError(), Lowest()) > 3_600
+    assert life(base, Transient("x"), random.Random(1)) > 3_600
+    assert shortest_life(base) == 3_723
+    assert longest_life(base) == 7_446
+
+
+def test_every_processor_of_ours_outlives_an_hour() -> None:
+    ours = [cls for cls in registry.processors().values() if cls.__module__.startswith("fundlyhub.")]
+    assert ours
+    assert [cls.name for cls in ours if life(cls, KeyError(), Lowest()) <= 3_600] == []
+
+
+@pytest.mark.parametrize("error", [Permanent("x"), InvalidEvent("x"), OutcomeUnknown("x"), WorkerLost("x")])
+def test_what_no_retry_can_mend_waits_for_none(error: BaseException) -> None:
+    assert life(ProjectionProcessor, error, random.Random(1)) == 0
 
 
 def test_the_last_attempt_but_one_still_gets_a_retry() -> None:

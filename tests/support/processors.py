@@ -35,6 +35,7 @@ class TestCountProcessor(ProjectionProcessor):
     __test__ = False
     handles = ("donation.initiated", "search.**")
     batch_size = 100
+    max_attempts = 5  # as few as a test can wait for
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """One row an event; some events misbehave, as their text tells."""

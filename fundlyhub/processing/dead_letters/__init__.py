@@ -9,7 +9,7 @@ from fundlyhub.processing.dead_letters.audit import timeline
 from fundlyhub.processing.dead_letters.canary import End, Terms
 from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, correct, draft, patched, undo
 from fundlyhub.processing.dead_letters.deciding import UNKNOWN, Changes, discard, restore
-from fundlyhub.processing.dead_letters.faults import describe, error_class
+from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, reason
 from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
 from fundlyhub.processing.dead_letters.recording import DeadLetter, Known, forget_waits, known, record, resolve
@@ -45,12 +45,14 @@ __all__ = [
     "error_class",
     "export_lines",
     "find",
+    "fingerprint",
     "forget_waits",
     "groups",
     "ids",
     "import_lines",
     "known",
     "patched",
+    "reason",
     "record",
     "replay",
     "resolve",

@@ -52,7 +52,8 @@ _REPLAY = """
         SELECT processor, position, 0, clock_timestamp(), clock_timestamp() + make_interval(secs => %(net)s)
         FROM replayed ORDER BY processor, position
         ON CONFLICT (processor, position) DO UPDATE
-            SET attempts = 0, first_seen = excluded.first_seen, next_at = excluded.next_at, error_class = NULL
+            SET attempts = 0, first_seen = excluded.first_seen, next_at = excluded.next_at, error_class = NULL,
+                crashes = 0, reason = NULL, fingerprint = NULL
     ), noted AS (
         INSERT INTO events.dead_letter_audit (letter_id, who, action, details)
         SELECT id, %(who)s, 'replayed', %(details)s FROM replayed ORDER BY id

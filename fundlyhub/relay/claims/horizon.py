@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from fundlyhub.errors import WrongUse
+from fundlyhub.processing.outcome import longest_life
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import CONSUMER_TIMEOUT, Settings
 
@@ -20,10 +21,7 @@ def horizon(settings: Settings, processors: Mapping[str, type[Processor]]) -> ti
     Sent late by the sweep, snoozed for as long as its processor allows, retried with the longest waits, and given back
     by the broker.
     """
-    waits = [
-        max(cls.snooze_limit, settings.notification_patience) + cls.max_attempts * cls.backoff_limit
-        for cls in processors.values()
-    ]
+    waits = [max(cls.snooze_limit, settings.notification_patience) + longest_life(cls) for cls in processors.values()]
     sent = settings.sweep_grace + settings.sweep_patience + settings.sweep_interval
     return timedelta(seconds=sent + max(waits, default=0.0) + max(VISIBILITY, CONSUMER_TIMEOUT))
 
