@@ -62,7 +62,7 @@ def put_away(
     if older_than is not None and older_than < least / _DAY:
         raise WrongUse(f"--older-than must be at least {least / _DAY:.2f}: so many days an event may be on its way")
     require_current("events")
-    with connect("events", autocommit=True) as db:
+    with connect("events", autocommit=True, session=True) as db:
         if before_position is not None:
             wanted = before_position - 1
         else:
@@ -100,7 +100,7 @@ def show(as_json: bool) -> None:
 def bring_back(files: tuple[Path, ...], who: str, as_json: bool) -> None:
     """Bring archived events back into the log, with their ids and positions. Doing it twice is harmless."""
     require_current("events")
-    with connect("events", autocommit=True) as db, _progress() as tell:
+    with connect("events", autocommit=True, session=True) as db, _progress() as tell:
         done = [{"file": str(file), "restored": restore(db, file, who=who, tell=tell)} for file in files]
     if as_json:
         print_json(done)

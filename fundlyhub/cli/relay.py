@@ -48,7 +48,7 @@ def run(verbose: bool) -> None:
     require_current("events", "app", "analytics")
     Mirrored(settings.mirror)  # a mistake in it is better said before anybody leads
     retention_of(settings, processors)  # the same
-    with connect("events", autocommit=True) as db:
+    with connect("events", autocommit=True, session=True) as db:
         beginnings(db, processors)  # the same of events that a new processor wants, and that are archived
     from fundlyhub.celery import app
     from fundlyhub.relay.relay import Relay

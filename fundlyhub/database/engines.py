@@ -11,6 +11,8 @@ from sqlalchemy.pool import NullPool
 
 from fundlyhub.database.faults import parsed_dsn, unavailable
 from fundlyhub.database.pinging import watch
+from fundlyhub.database.poolers import keeps_session, open_connection
+from fundlyhub.errors import WrongUse
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
 
 WATCH = 2.0
@@ -26,8 +28,17 @@ KEEPALIVES = {
 }
 
 
-def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
+def parameters(settings: Settings, branch: Branch) -> dict[str, Any]:
     """What every connection of ours has in common, as libpq parameters."""
+    return {
+        "connect_timeout": max(2, round(settings.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
+        "application_name": f"fundlyhub-{branch}",
+        **KEEPALIVES,
+    }
+
+
+def variables(settings: Settings, branch: Branch) -> dict[str, str]:
+    """What every connection of ours has in common, as variables of the server."""
     milliseconds = {
         "statement_timeout": settings.statement_timeout,
         "lock_timeout": settings.lock_timeout,
@@ -35,32 +46,41 @@ def connection_options(settings: Settings, branch: Branch) -> dict[str, Any]:
         # A worker that was killed in mid-statement holds its locks no longer than this.
         "client_connection_check_interval": WATCH,
     }
-    options = [
-        f"-c search_path={branch}",
-        "-c timezone=UTC",
-        "-c default_transaction_isolation=read\\ committed",
-    ]
-    options += [f"-c {name}={int(seconds * 1000)}" for name, seconds in milliseconds.items()]
     return {
-        "connect_timeout": max(2, round(settings.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
-        "application_name": f"fundlyhub-{branch}",
-        "options": " ".join(options),
-        **KEEPALIVES,
+        "search_path": branch,
+        "timezone": "UTC",
+        "default_transaction_isolation": "read committed",
+        **{name: str(int(seconds * 1000)) for name, seconds in milliseconds.items()},
     }
 
 
-def connect(branch: Branch, *, settings: Settings | None = None, autocommit: bool = False) -> psycopg.Connection:
-    """A plain connection of its own.
+def connect(
+    branch: Branch, *, settings: Settings | None = None, autocommit: bool = False, session: bool = False
+) -> psycopg.Connection[Any]:
+    """A plain connection of its own; ``session`` asks for one whose locks and LISTEN outlive a transaction.
 
-    Raises Unavailable, in one line and without a password, when the server cannot be reached.
+    Raises Unavailable, in one line and without a password, when the server cannot be reached, and WrongUse when a
+    pooler in transaction mode is in the way of ``session``.
     """
     settings = settings or get_settings()
     dsn = settings.dsn(branch)
-    parsed_dsn(branch, dsn)
     try:
-        return psycopg.connect(dsn, autocommit=autocommit, **connection_options(settings, branch))
+        connection = _open(branch, settings, autocommit=autocommit)
     except psycopg.Error as error:
         raise unavailable(branch, dsn, error) from None
+    if session and not keeps_session(connection):
+        connection.close()
+        raise WrongUse(
+            f"FUNDLYHUB_{branch.upper()}_DSN leads through a pooler in transaction mode, which loses locks and "
+            "notifications: give this process a direct connection, or a pooler in session mode"
+        )
+    return connection
+
+
+def _open(branch: Branch, settings: Settings, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+    dsn = settings.dsn(branch)
+    parsed_dsn(branch, dsn)
+    return open_connection(dsn, parameters(settings, branch), variables(settings, branch), autocommit=autocommit)
 
 
 @cache
@@ -72,10 +92,8 @@ def get_engine(branch: Branch) -> Engine:
 def make_engine(branch: Branch, settings: Settings, *, pooled: bool = True) -> Engine:
     """An engine whose connections see our schema first and have our time-outs."""
 
-    def creator() -> psycopg.Connection:
-        dsn = settings.dsn(branch)
-        parsed_dsn(branch, dsn)
-        return psycopg.connect(dsn, **connection_options(settings, branch))
+    def creator() -> psycopg.Connection[Any]:
+        return _open(branch, settings)
 
     pool: dict[str, Any] = (
         {"pool_size": 2, "max_overflow": 10, "pool_recycle": 1800} if pooled else {"poolclass": NullPool}

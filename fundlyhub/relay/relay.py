@@ -90,7 +90,7 @@ class Relay:
         """Lead, or wait to, until stopped."""
         while not self._stop.is_set():
             try:
-                db = self._patiently(lambda: connect("events", settings=self._settings, autocommit=True))
+                db = self._patiently(lambda: connect("events", settings=self._settings, autocommit=True, session=True))
                 if db is None:
                     break
                 with db:

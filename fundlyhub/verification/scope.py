@@ -59,7 +59,7 @@ def places(scope: Scope) -> Iterator[Places]:
     with ExitStack() as stack:
 
         def to(branch: Branch) -> Db:
-            return stack.enter_context(connect(branch, settings=scope.settings, autocommit=True))
+            return stack.enter_context(connect(branch, settings=scope.settings, autocommit=True, session=True))
 
         branches = sorted({processor.database for processor in scope.processors.values()})
         yield Places(to("events"), {branch: to(branch) for branch in branches})

@@ -41,6 +41,11 @@ CONSTRAINTS = """
     WHERE n.nspname = %s AND NOT c.relispartition AND k.contype <> 'n' AND k.conname NOT LIKE 'alembic_version%%'
     ORDER BY 1, 2
 """  # not null is a property of the columns, and on new servers a constraint as well
+TABLES = """
+    SELECT c.oid::regclass::text, quote_ident(min(a.attname))
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace::regnamespace::text = ANY (%s) GROUP BY c.oid ORDER BY 1
+"""
 NAMES = {
     "functions": """SELECT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
                     LEFT JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
@@ -96,3 +101,14 @@ def test_nothing_of_ours_is_outside_our_schemas(dsn: str) -> None:
     """The databases belong to the business; we keep to our own schemas."""
     others = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace"
     assert ask(dsn, others, "public") == []
+
+
+def test_every_row_may_be_changed_where_all_tables_are_published(dsn: str) -> None:
+    """Logical replication refuses to change or delete a row of a table that has no key to name the row by."""
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+        tables = db.execute(TABLES, (list(BRANCHES),)).fetchall()
+        assert len(tables) > 30
+        for table, column in tables:
+            db.execute(f"DELETE FROM {table} WHERE false")
+            db.execute(f"UPDATE {table} SET {column} = DEFAULT WHERE false")

@@ -45,7 +45,7 @@ class Shadow:
         self._settings = settings
 
     def __enter__(self) -> Self:
-        self._keeper = connect(self.branch, settings=self._settings, autocommit=True)
+        self._keeper = connect(self.branch, settings=self._settings, autocommit=True, session=True)
         try:
             for (schema,) in self._keeper.execute(_LEFT_OVER).fetchall():
                 self._keeper.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

@@ -1,0 +1,161 @@
+"""Everything through a real PgBouncer, which takes no start-up options: in session mode, and in transaction mode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from fundlyhub import Event, publish_event
+from fundlyhub.database import connect, get_engine
+from fundlyhub.database.engines import make_engine
+from fundlyhub.demo.check import compare
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.errors import WrongUse
+from fundlyhub.settings import Settings, get_settings
+from tests.conftest import environment_of
+from tests.processing.test_all_processors import made, wait_made
+from tests.support.command import dsns
+from tests.support.make import initiated
+from tests.support.pgbouncer import MISSING, PgBouncer, binary
+from tests.support.platform import Platform, wait_until
+from tests.support.traffic import published
+
+MODES = ("session", "transaction")
+
+
+@pytest.fixture(scope="module", params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["refuses", "ignores"])
+def pooler(request: pytest.FixtureRequest, postgres: Postgres, mode: str) -> Iterator[PgBouncer]:
+    """A pooler in each mode, which refuses start-up options or drops them."""
+    if binary() is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("PgBouncer is not installed, and CI must not do without: see .ci/run")
+        pytest.skip(MISSING)
+    with PgBouncer(postgres.dsn, mode, ignores_options=request.param) as running:  # type: ignore[arg-type]
+        yield running
+
+
+@pytest.fixture
+def pooled(pooler: PgBouncer, dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Settings]:
+    """This process's settings, with all databases behind the pooler."""
+    with environment_of(pooler.dsn(dsn), valkey, tmp_path) as ready:
+        yield ready
+
+
+@pytest.fixture
+def app(pooled: Settings) -> Iterator[Engine]:
+    """An engine behind the pooler, closed before its database is dropped."""
+    engine = make_engine("app", pooled)
+    yield engine
+    engine.dispose()
+
+
+def seen(engine: Engine, *, autocommit: bool) -> tuple[str, str, str, str]:
+    """What a statement finds set."""
+    names = ("search_path", "TimeZone", "statement_timeout", "lock_timeout")
+    with engine.connect() as db:
+        if autocommit:
+            db = db.execution_options(isolation_level="AUTOCOMMIT")
+        query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+        return tuple(db.exec_driver_sql(query).one())
+
+
+def test_each_statement_has_our_variables(app: Engine) -> None:
+    for autocommit in (False, True, False):
+        assert seen(app, autocommit=autocommit) == ("app", "UTC", "1min", "20s")
+
+
+def test_a_transaction_keeps_them_after_an_error_and_in_a_savepoint(app: Engine) -> None:
+    with app.connect() as db:
+        with pytest.raises(Exception, match="division"), db.begin():
+            db.exec_driver_sql("SELECT 1/0")
+        with db.begin():
+            db.exec_driver_sql("SELECT count(*) FROM notifications")
+            with db.begin_nested():
+                db.exec_driver_sql("SELECT count(*) FROM subscriptions")
+            db.exec_driver_sql("SELECT count(*) FROM contacts")
+
+
+def test_a_neighbour_of_the_pool_gets_none_of_our_variables(app: Engine, pooler: PgBouncer, dsn: str) -> None:
+    with psycopg.connect(pooler.dsn(dsn), prepare_threshold=None) as neighbour:
+        for _ in range(5):
+            seen(app, autocommit=True)
+            found = neighbour.execute("SELECT current_setting('search_path')").fetchone()
+            assert found == ('"$user", public',)
+            neighbour.rollback()
+
+
+def test_events_that_many_threads_publish_are_where_they_say(pooled: Settings) -> None:
+    def publish(_: int) -> Event:
+        return publish_event(initiated())
+
+    with ThreadPoolExecutor(8) as pool:
+        events = list(pool.map(publish, range(80)))
+    with get_engine("events").connect() as db:
+        rows = db.exec_driver_sql("SELECT position, id FROM events.events")
+        assert {(event.position, event.id) for event in events} == {tuple(row) for row in rows}
+
+
+def test_what_needs_a_session_gets_one_or_is_refused_in_one_line(pooled: Settings, mode: str) -> None:
+    if mode == "session":
+        with connect("events", autocommit=True, session=True) as db, connect("events", autocommit=True) as other:
+            db.execute("SELECT pg_advisory_lock(4711)")
+            assert db.execute("SELECT current_setting('search_path')").fetchone() == ("events",)
+            assert other.execute("SELECT pg_try_advisory_lock(4711)").fetchone() == (False,)
+        return
+    with pytest.raises(WrongUse, match=r"FUNDLYHUB_EVENTS_DSN leads through a pooler in transaction mode") as refused:
+        connect("events", session=True)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.fixture
+def platform_behind(pooler: PgBouncer, dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
+    """Real processes whose databases are all behind the pooler."""
+    with environment_of(pooler.dsn(dsn), valkey, tmp_path), ExitStack() as stack:
+        own = {name: value for name, value in os.environ.items() if name.startswith("FUNDLYHUB_")}
+        yield stack.enter_context(Platform(own, dsn, valkey, tmp_path))
+
+
+def test_all_processors_work_behind_it(platform_behind: Platform, dsn: str, mode: str) -> None:
+    """The relay takes the direct way where it must; publishers, workers and commands take the pooler."""
+    run, tally = published(400)
+    relays = dsns(dsn) if mode == "transaction" else {}
+    platform_behind.relay(FUNDLYHUB_PROCESSORS="", **relays)
+    platform_behind.worker("writes,projections,notifications", FUNDLYHUB_PROCESSORS="")
+    wait_made(tally, tally.effects)
+    assert made(tally) == tally.effects
+    assert compare(get_settings(), run).mismatches == []
+    assert platform_behind.value("SELECT count(*) FROM events.dead_letters") == 0
+    assert platform_behind.value("SELECT count(*) FROM events.attempts WHERE attempts > 0") == 0
+    done = platform_behind.run("status", "--json")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["relay", "verify"])
+def test_what_needs_a_session_runs_in_session_mode_and_is_refused_in_the_other(
+    platform_behind: Platform, mode: str, command: str
+) -> None:
+    if mode == "session" and command == "relay":
+        relay = platform_behind.relay(FUNDLYHUB_PROCESSORS="")
+        wait_until(lambda: relay.said("leading, in epoch"), what="the relay")
+        assert relay.terminate() == 0
+        return
+    done = platform_behind.run(command)
+    if mode == "session":
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 2
+    assert "FUNDLYHUB_EVENTS_DSN leads through a pooler in transaction mode" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
