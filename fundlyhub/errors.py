@@ -109,7 +109,14 @@ class ClaimsDropped(Permanent):
 
 
 class AddressGone(Permanent):
-    """The provider says that this address or device will never take a message: it is not to be tried again."""
+    """The provider says that this address or device will never take a message: it is not to be tried again.
+
+    ``unwanted`` tells that somebody is there, and wants no messages of ours.
+    """
+
+    def __init__(self, reason: str, *, unwanted: bool = False) -> None:
+        self.unwanted = unwanted
+        super().__init__(reason)
 
 
 class Snooze(ProcessingError):

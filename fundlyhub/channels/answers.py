@@ -31,75 +31,84 @@ LONGEST_PAUSE = 3_600.0
 Kind = type[ProcessingError]
 Table = Mapping[int, Kind]
 
-# Statuses that are in no table: below 500 the request was refused (Permanent), from 500 on nobody knows.
-# 408 and 503 say that the request was not taken up; 500, 502 and 504 may come after it was.
+# What each answer speaks of decides what follows: this address (AddressGone), this message (Permanent), or us, our
+# account and our sender (ServiceRefuses). In doubt it is not the address: to give one up is for good.
+# Statuses that are in no table: a redirect leads to no provider (ServiceRefuses), below 500 the message was refused
+# (Permanent), from 500 on nobody knows. 408 and 503 say that the request was not taken up; 500, 502 and 504 may come
+# after it was.
 # fmt: off
-SENDGRID: Table = {
-    401: ServiceRefuses,  # the key is wrong, or the plan's mails are used up
-    403: ServiceRefuses,  # the key may not send, or the sender's address is not verified
+_SERVICE: Table = {
+    401: ServiceRefuses,  # the credentials are wrong; of SendGrid also: the plan's mails are used up
+    403: ServiceRefuses,  # we may not send, the sender is not verified, or the account is suspended
+    404: ServiceRefuses,  # our address of the provider, our account or our project is wrong
+    405: ServiceRefuses,  # it is not the provider's door
+    407: ServiceRefuses,  # a proxy wants a login
     408: Transient,
     429: Snooze,
     503: Transient,
 }
-FCM: Table = {
-    401: ServiceRefuses,  # the service account, or Apple's or the web's key in Firebase
-    403: ServiceRefuses,  # it may not send; see FCM_CODES for what concerns one device
-    408: Transient,
-    429: Snooze,
-    503: Transient,
+SENDGRID: Table = {**_SERVICE}
+FCM: Table = {**_SERVICE}
+FCM_CODES: Mapping[tuple[int, str], Kind] = {
+    (404, "UNREGISTERED"): AddressGone,           # this device; a 404 without it is our project
+    (403, "SENDER_ID_MISMATCH"): ServiceRefuses,  # our sender: with another project's key every device answers it
+    (400, "INVALID_ARGUMENT"): Permanent,         # this message, or a token that was cut: FCM does not say which
 }
-FCM_CODES: Mapping[str, Kind] = {
-    "UNREGISTERED": AddressGone,        # with 404; without this code, it is the project that is not there
-    "SENDER_ID_MISMATCH": AddressGone,  # with 403; the token belongs to another project
+TWILIO: Table = {**_SERVICE}
+TWILIO_CODES: Mapping[int, Kind] = {              # with 400 or 403; other codes as the status says
+    21211: AddressGone,     # this address: no number
+    21614: AddressGone,     # this address: no mobile number
+    21610: AddressGone,     # this address: its owner opted out, see UNWANTED
+    21408: Permanent,       # no messages to this country by our account's settings
+    21612: Permanent,       # no way from our sender to this number
+    21212: ServiceRefuses,  # our sender is no number
+    21603: ServiceRefuses,  # our sender is missing
+    21606: ServiceRefuses,  # our sender cannot send text messages, or is not ours
+    21659: ServiceRefuses,  # our sender is no number of Twilio
+    21660: ServiceRefuses,  # our sender is another account's
+    30002: ServiceRefuses,  # our account is suspended
+    21611: Snooze,          # our sender's queue is full
+    30001: Snooze,          # our account's queue is full
 }
-TWILIO: Table = {
-    401: ServiceRefuses,  # account or token are wrong
-    403: ServiceRefuses,  # the account is suspended or closed
-    408: Transient,
-    429: Snooze,
-    503: Transient,
-}
-TWILIO_CODES: Mapping[int, Kind] = {
-    21211: AddressGone,  # no number
-    21610: AddressGone,  # its owner opted out
-    21614: AddressGone,  # no mobile number
-}
-SMTP: Table = {               # other codes: 4xx Transient, 5xx Permanent
-    530: ServiceRefuses,      # it wants a login
-    534: ServiceRefuses,      # it wants a better way of logging in
-    535: ServiceRefuses,      # user or password are wrong
-    538: ServiceRefuses,      # it wants TLS
-}
-SMTP_RECIPIENT: Table = {     # the same, of the recipient's address
-    **SMTP,
-    550: AddressGone,         # no such mailbox
-    551: AddressGone,         # it has moved
-    553: AddressGone,         # no mailbox can have this name
-}
+UNWANTED = frozenset({21610})
+"""Codes by which an address is there, but its owner wants no messages of ours."""
 # fmt: on
 
 
 def refusal(
-    provider: str, table: Table, status: int, *, retry_after: str | None = None, kind: Kind | None = None
-) -> ProcessingError:
-    """The error for a status; ``kind`` where the answer's own code says more than the table."""
-    kind = kind or table.get(status) or (OutcomeUnknown if status >= 500 or status < 300 else Permanent)
-    return _error(kind, f"{provider} answered {status}", retry_after)
+    provider: str, table: Table, status: int, *, retry_after: str | None = None, kind: Kind | None = None,
+    code: int | str | None = None,
+) -> ProcessingError:  # fmt: skip
+    """The error for a status; ``kind`` where the answer's own ``code`` says more than the table."""
+    said = f"{provider} answered {status}" + (f" ({code})" if kind and code else "")
+    made = error(kind or table.get(status) or _unlisted(status), said, retry_after)
+    return AddressGone(said, unwanted=True) if kind is AddressGone and code in UNWANTED else made
 
 
-def smtp_refusal(table: Table, code: int, step: str) -> ProcessingError:
-    """The error for an SMTP reply to one step of the conversation, before the mail was taken."""
-    return _error(table.get(code) or (Permanent if 500 <= code < 600 else Transient), f"smtp answered {code} to {step}")
+def _unlisted(status: int) -> Kind:
+    if 300 <= status < 400:
+        return ServiceRefuses
+    return Permanent if 400 <= status < 500 else OutcomeUnknown
 
 
-def not_sent(provider: str, error: BaseException) -> Transient:
+def fcm_kind(status: int, code: str) -> Kind | None:
+    """What FCM's own code says beyond its status."""
+    return FCM_CODES.get((status, code))
+
+
+def twilio_kind(status: int, code: int) -> Kind | None:
+    """What Twilio's own code says beyond its status."""
+    return TWILIO_CODES.get(code) if status in (400, 403) else None
+
+
+def not_sent(provider: str, cause: BaseException) -> Transient:
     """The request surely did not get there."""
-    return Transient(f"{provider} cannot be reached: {type(error).__name__}")
+    return Transient(f"{provider} cannot be reached: {type(cause).__name__}")
 
 
-def unknown(provider: str, error: BaseException) -> OutcomeUnknown:
+def unknown(provider: str, cause: BaseException) -> OutcomeUnknown:
     """The request may have got there; what came back is an error, or nothing."""
-    return OutcomeUnknown(f"{provider} gave no answer: {type(error).__name__}")
+    return OutcomeUnknown(f"{provider} gave no answer: {type(cause).__name__}")
 
 
 def unreadable(provider: str, status: int) -> OutcomeUnknown:
@@ -121,7 +130,8 @@ def seconds_of(retry_after: str | None, *, now: datetime | None = None) -> float
     return min(max(seconds, 1.0), LONGEST_PAUSE)
 
 
-def _error(kind: Kind, reason: str, retry_after: str | None = None) -> ProcessingError:
+def error(kind: Kind, reason: str, retry_after: str | None = None) -> ProcessingError:
+    """An error of this kind, with the pause that it asks for."""
     if kind is Snooze:
         return Snooze(reason, seconds=seconds_of(retry_after))
     if kind is ServiceRefuses:

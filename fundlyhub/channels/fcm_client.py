@@ -63,9 +63,9 @@ class Client(FCMNotification):
         if response.status_code == 401:
             self.credentials.token = None  # the next one asks for a fresh one
         if response.status_code != 200:
-            kind = answers.FCM_CODES.get(_code(response))
-            after = response.headers.get("Retry-After")
-            raise answers.refusal(PROVIDER, answers.FCM, response.status_code, retry_after=after, kind=kind)
+            status, code, after = response.status_code, _code(response), response.headers.get("Retry-After")
+            kind = answers.fcm_kind(status, code)
+            raise answers.refusal(PROVIDER, answers.FCM, status, retry_after=after, kind=kind, code=code)
         try:
             body: dict[str, Any] = {"name": str(response.json()["name"])}
         except (ValueError, TypeError, KeyError):

@@ -10,16 +10,17 @@ from contextlib import contextmanager, suppress
 from email.utils import parseaddr
 from urllib.parse import unquote, urlsplit
 
-from fundlyhub.channels import answers
+from fundlyhub.channels import answers, smtp_replies
 from fundlyhub.channels.messages import Mail
 from fundlyhub.channels.mime import written
+from fundlyhub.channels.smtp_replies import Step
 from fundlyhub.errors import OutcomeUnknown, Permanent, ServiceRefuses, Transient, WrongUse
 
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
 class Smtp:
-    """A mail server, each mail over a connection of its own. Raises what ``answers.SMTP`` says."""
+    """A mail server, each mail over a connection of its own. Raises what ``smtp_replies`` says."""
 
     provider = "smtp"
 
@@ -94,25 +95,25 @@ class Smtp:
                 raise Permanent("smtp takes ASCII addresses only")
             server.command_encoding = "utf-8"
             options = ["SMTPUTF8"]
-        _expect(answers.SMTP, "MAIL", (250,), lambda: server.mail(sender, options))
-        _expect(answers.SMTP_RECIPIENT, "RCPT", (250, 251, 252), lambda: server.rcpt(to))
-        _expect(answers.SMTP, "DATA", (354,), lambda: server.docmd("DATA"))
+        _expect("MAIL", (250,), lambda: server.mail(sender, options))
+        _expect("RCPT", (250, 251, 252), lambda: server.rcpt(to))
+        _expect("DATA", (354,), lambda: server.docmd("DATA"))
 
     def _end(self, server: smtplib.SMTP) -> None:
         try:
-            code, _ = server.getreply()
+            code, text = server.getreply()
         except (smtplib.SMTPException, OSError) as error:
             raise answers.unknown(self.provider, error) from None
         if 400 <= code < 600:
-            raise answers.smtp_refusal(answers.SMTP, code, "the mail")
+            raise smtp_replies.refused("the mail", code, text)
         if code != 250:
             raise OutcomeUnknown("smtp answered what cannot be read")
 
 
-def _expect(table: answers.Table, step: str, wanted: tuple[int, ...], command: Callable[[], tuple[int, bytes]]) -> None:
-    code, _ = command()
+def _expect(step: Step, wanted: tuple[int, ...], command: Callable[[], tuple[int, bytes]]) -> None:
+    code, text = command()
     if code not in wanted:
-        raise answers.smtp_refusal(table, code, step)
+        raise smtp_replies.refused(step, code, text)
 
 
 @contextmanager
@@ -124,7 +125,7 @@ def _before_the_end() -> Iterator[None]:
         kind = Transient if 400 <= error.smtp_code < 500 else ServiceRefuses
         raise answers.refusal("smtp", {}, error.smtp_code, kind=kind) from None
     except smtplib.SMTPResponseException as error:
-        raise answers.smtp_refusal(answers.SMTP, error.smtp_code, "the greeting") from None
+        raise smtp_replies.refused("the greeting", error.smtp_code, error.smtp_error) from None
     except smtplib.SMTPServerDisconnected as error:
         raise answers.not_sent("smtp", error) from None
     except (smtplib.SMTPException, OSError, UnicodeError) as error:

@@ -34,9 +34,13 @@ class _HttpClient(TwilioHttpClient):
             url = urlunsplit((self._base.scheme, self._base.netloc, path, asked.query, asked.fragment))
         response = super().request(method, url, *args, **options)
         if not 200 <= response.status_code < 300:
-            kind = answers.TWILIO_CODES.get(_code(response.text)) if response.status_code == 400 else None
-            after = (response.headers or {}).get("Retry-After")
-            raise answers.refusal(PROVIDER, answers.TWILIO, response.status_code, retry_after=after, kind=kind)
+            status, code, after = (
+                response.status_code,
+                _code(response.text),
+                (response.headers or {}).get("Retry-After"),
+            )
+            kind = answers.twilio_kind(status, code)
+            raise answers.refusal(PROVIDER, answers.TWILIO, status, retry_after=after, kind=kind, code=code)
         return response
 
 

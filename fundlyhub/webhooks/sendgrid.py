@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from fundlyhub.channels.smtp_replies import UNDEFINED, enhanced, names_the_mailbox
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications.feedback import Kind, Word
@@ -26,11 +28,17 @@ FRESH = 600.0
 MOST = 1_000
 """Events in one request."""
 
-# https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event: "blocked" is a bounce that may pass; a
-# mail that SendGrid drops was never sent, since it knows of an earlier bounce or complaint.
-_KINDS: Mapping[str, Kind] = {
-    "delivered": "delivered", "bounce": "bounced", "dropped": "undelivered", "spamreport": "complained",
-}  # fmt: skip
+# https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+_KINDS: Mapping[str, Kind] = {"delivered": "delivered", "spamreport": "complained"}
+# A mail that SendGrid drops was never sent. The first two say that nobody is at this address, the next two that its
+# owner wants no mails; all others speak of our mail or of our account.
+_DROPPED: Mapping[str, Kind] = {
+    "bounced address": "bounced",
+    "invalid": "bounced",
+    "spam reporting address": "unwanted",
+    "unsubscribed address": "unwanted",
+}
+_INVALID = "invalid address"
 
 
 def public_key(encoded: str) -> ec.EllipticCurvePublicKey:
@@ -72,17 +80,37 @@ def words(body: bytes, secret: bytes) -> Iterator[Word]:
 
 def _word(event: Mapping[str, Any], secret: bytes) -> Word | None:
     """One event; None for those that tell nothing, and those of mails that are not ours."""
-    kind = _KINDS.get(str(event.get("event")))
+    kind, said = _kind(event)
     try:
         notification = UUID(str(event.get("notification")))
     except ValueError:
         return None
     if kind is None:
         return None
-    if kind == "bounced" and event.get("type") == "blocked":
-        kind = "undelivered"
     email, message_id = event.get("email"), event.get("sg_message_id")
     return Word(
         notification, kind, "email", message_id[:200] if isinstance(message_id, str) else None,
-        address_hash("email", email, secret) if isinstance(email, str) else None,
+        address_hash("email", email, secret) if isinstance(email, str) else None, said,
     )  # fmt: skip
+
+
+def _kind(event: Mapping[str, Any]) -> tuple[Kind | None, str]:
+    """What an event says of its message, and on what that rests, without a word that SendGrid quotes."""
+    name = _text(event, "event")
+    if name == "dropped":
+        reason = _text(event, "reason").strip().casefold()
+        return _DROPPED.get(reason, "undelivered"), f"sendgrid dropped it: {reason if reason in _DROPPED else 'other'}"
+    if name != "bounce":
+        return _KINDS.get(name), f"sendgrid: {name}"
+    code = enhanced(_text(event, "status")) or enhanced(re.sub(r"^[0-9]{3}[ -]", "", _text(event, "reason")))
+    classified, blocked = _text(event, "bounce_classification").strip().casefold(), _text(event, "type") == "blocked"
+    if not blocked and code is not None and code not in UNDEFINED:
+        return ("bounced" if names_the_mailbox(code) else "undelivered"), f"sendgrid: bounce 5.{code}"
+    if not blocked and (classified == _INVALID or (not classified and code is None and event.get("type") == "bounce")):
+        return "bounced", f"sendgrid: bounce{', ' + _INVALID if classified else ''}"
+    return "undelivered", "sendgrid: blocked, or a bounce that does not name the mailbox"
+
+
+def _text(event: Mapping[str, Any], key: str) -> str:
+    value = event.get(key)
+    return value if isinstance(value, str) else ""

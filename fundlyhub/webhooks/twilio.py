@@ -14,8 +14,16 @@ from fundlyhub.webhooks.refusals import Refusal
 SIGNATURE = "x-twilio-signature"
 
 _KINDS: Mapping[str, Kind] = {"delivered": "delivered", "undelivered": "undelivered", "failed": "undelivered"}
-# https://www.twilio.com/docs/api/errors: unknown destination, landline or unreachable carrier, opted out.
-_GONE = frozenset({"30005", "30006", "21610"})
+# https://www.twilio.com/docs/api/errors: what an error code says of the number that a message went to. All others
+# speak of its phone for now (30003), or of our message, our sender or our account (30001, 30002, 30004, 30007, 30034).
+_OF_THE_NUMBER: Mapping[str, Kind] = {
+    "21211": "bounced",  # no number
+    "21614": "bounced",  # no mobile number
+    "30005": "bounced",  # unknown, or not in use any more
+    "30006": "bounced",  # a landline; to a short code of ours also a carrier that takes none: see _is_short
+    "21610": "unwanted",  # its owner opted out
+}
+_LANDLINE = "30006"
 
 
 def form_of(body: bytes) -> dict[str, str]:
@@ -45,7 +53,13 @@ def word(notification: str, form: Mapping[str, str], secret: bytes) -> Word | No
         raise Refusal(400, "the address names no message") from None
     if kind is None:
         return None
-    if kind == "undelivered" and form.get("ErrorCode") in _GONE:
-        kind = "bounced"
-    to = form.get("To")
-    return Word(reference, kind, "sms", form.get("MessageSid"), address_hash("sms", to, secret) if to else None)
+    code, to = form.get("ErrorCode", ""), form.get("To")
+    if kind == "undelivered" and not (code == _LANDLINE and _is_short(form.get("From", ""))):
+        kind = _OF_THE_NUMBER.get(code, kind)
+    hashed = address_hash("sms", to, secret) if to else None
+    said = f"twilio: {code if code in _OF_THE_NUMBER else kind}"
+    return Word(reference, kind, "sms", form.get("MessageSid"), hashed, said)
+
+
+def _is_short(sender: str) -> bool:
+    return sender.isdecimal() and len(sender) < 7

@@ -70,11 +70,13 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[At]:
 
 
 ANSWERS: list[tuple[Behaviour, type[ProcessingError]]] = [
-    (Behaviour(302), Permanent),
+    (Behaviour(302), ServiceRefuses),
     (Behaviour(400), Permanent),
     (Behaviour(401), ServiceRefuses),
     (Behaviour(403), ServiceRefuses),
-    (Behaviour(404), Permanent),
+    (Behaviour(404), ServiceRefuses),
+    (Behaviour(405), ServiceRefuses),
+    (Behaviour(407), ServiceRefuses),
     (Behaviour(408), Transient),
     (Behaviour(413), Permanent),
     (Behaviour(415), Permanent),
@@ -168,21 +170,63 @@ class TestNobodyThere:
             assert type(At(tokens, sender_at(provider, untrusted, tmp_path, **options)).refused()) is Transient
 
 
-@pytest.mark.parametrize("code", [21211, 21610, 21614])
-def test_a_number_that_cannot_be_texted_is_gone(code: int, tmp_path: Path) -> None:
+TWILIO_CODES: list[tuple[int, int, type[ProcessingError]]] = [
+    (400, 21211, AddressGone),
+    (400, 21610, AddressGone),
+    (403, 21610, AddressGone),
+    (400, 21614, AddressGone),
+    (400, 21408, Permanent),
+    (403, 21408, Permanent),
+    (400, 21612, Permanent),
+    (400, 21617, Permanent),
+    (400, 21212, ServiceRefuses),
+    (400, 21603, ServiceRefuses),
+    (400, 21606, ServiceRefuses),
+    (400, 21659, ServiceRefuses),
+    (400, 21660, ServiceRefuses),
+    (400, 30002, ServiceRefuses),
+    (403, 20003, ServiceRefuses),
+    (400, 21611, Snooze),
+    (400, 30001, Snooze),
+    (401, 21211, ServiceRefuses),
+    (500, 21211, OutcomeUnknown),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "kind"), TWILIO_CODES)
+def test_twilios_codes_tell_this_number_from_this_sender(
+    status: int, code: int, kind: type[ProcessingError], tmp_path: Path
+) -> None:
     with Twilio.running() as fake:
-        fake.behave(Behaviour(400, code=code))
+        fake.behave(Behaviour(status, code=code))
         error = At(fake, twilio_at(fake.url)).refused()
-        assert type(error) is AddressGone
+        assert type(error) is kind
         assert NUMBER not in str(error)
+        if isinstance(error, AddressGone):
+            assert (str(error), error.unwanted) == (f"twilio answered {status} ({code})", code == 21610)
 
 
-@pytest.mark.parametrize(("status", "code"), [(404, "UNREGISTERED"), (403, "SENDER_ID_MISMATCH")])
-def test_a_device_that_is_not_there_any_more_is_gone(status: int, code: str, tmp_path: Path) -> None:
+FCM_CODES: list[tuple[int, str, type[ProcessingError]]] = [
+    (404, "UNREGISTERED", AddressGone),
+    (404, "", ServiceRefuses),
+    (403, "SENDER_ID_MISMATCH", ServiceRefuses),
+    (400, "INVALID_ARGUMENT", Permanent),
+    (400, "UNREGISTERED", Permanent),
+    (401, "THIRD_PARTY_AUTH_ERROR", ServiceRefuses),
+    (429, "QUOTA_EXCEEDED", Snooze),
+    (503, "UNAVAILABLE", Transient),
+    (500, "INTERNAL", OutcomeUnknown),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "kind"), FCM_CODES)
+def test_fcms_codes_tell_this_device_from_this_sender(
+    status: int, code: str, kind: type[ProcessingError], tmp_path: Path
+) -> None:
     with Fcm.running() as fake:
         fake.behave(Behaviour(status, code=code))
         error = At(fake, fcm_at(fake.url, tmp_path)).refused()
-        assert type(error) is AddressGone
+        assert type(error) is kind
         assert DEVICE not in str(error)
 
 

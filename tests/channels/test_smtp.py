@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -58,31 +59,98 @@ def test_a_mail_arrives_as_it_was(server: MailServer, caplog: pytest.LogCaptureF
     assert text.get_content().replace("\r\n", "\n") == "Dear Ada,\n.\n..\nZoë\n"
 
 
-@pytest.mark.parametrize(
-    ("step", "reply", "kind"),
-    [
-        ("MAIL", "421 closing", Transient),
-        ("MAIL", "451 later", Transient),
-        ("MAIL", "530 log in", ServiceRefuses),
-        ("MAIL", "552 too big", Permanent),
-        ("RCPT", "421 closing", Transient),
-        ("RCPT", "450 busy", Transient),
-        ("RCPT", "550 nobody", AddressGone),
-        ("RCPT", "551 moved", AddressGone),
-        ("RCPT", "552 full", Permanent),
-        ("RCPT", "553 no name", AddressGone),
-        ("DATA", "421 closing", Transient),
-        ("DATA", "451 later", Transient),
-        ("DATA", "550 spam", Permanent),
-        ("DATA", "554 spam", Permanent),
-        ("DATA", "999 what", OutcomeUnknown),
-    ],
-)
+REPLIES: list[tuple[Step, str, type[ProcessingError]]] = [
+    # At MAIL only the sender is known yet.
+    ("MAIL", "421 closing", Transient),
+    ("MAIL", "451 later", Transient),
+    ("MAIL", "530 log in", ServiceRefuses),
+    ("MAIL", "550 who are you", ServiceRefuses),
+    ("MAIL", "550 5.1.1 no such sender", ServiceRefuses),
+    ("MAIL", "501 5.1.3 no such sender", ServiceRefuses),
+    ("MAIL", "553 5.1.8 no such domain", ServiceRefuses),
+    ("MAIL", "550 5.7.1 not allowed to send", ServiceRefuses),
+    ("MAIL", "554 5.3.2 not now", ServiceRefuses),
+    ("MAIL", "552 too big", Permanent),
+    ("MAIL", "552 5.3.4 too big", Permanent),
+    ("MAIL", "550 5.6.7 plain addresses only", Permanent),
+    ("RCPT", "421 closing", Transient),
+    ("RCPT", "450 busy", Transient),
+    ("RCPT", "450 4.1.1 not now", Transient),
+    ("RCPT", "550 5.1.1 nobody", AddressGone),
+    ("RCPT", "550 5.1.2 no such domain", AddressGone),
+    ("RCPT", "501 5.1.3 no address", AddressGone),
+    ("RCPT", "551 5.1.6 moved", AddressGone),
+    ("RCPT", "556 5.1.10 takes no mail", AddressGone),
+    ("RCPT", "550-5.1.1 nobody\r\n550 5.1.1 here", AddressGone),
+    ("RCPT", "550-5.1.1 nobody\r\n550 5.7.1 or nobody asks", Permanent),
+    ("RCPT", "550 5.1.0 something about it", Permanent),
+    ("RCPT", "550 5.1.4 two of them", Permanent),
+    ("RCPT", "553 5.1.7 no such sender", ServiceRefuses),
+    ("RCPT", "550 5.1.8 no such sender", ServiceRefuses),
+    ("RCPT", "550 5.2.1 disabled", Permanent),
+    ("RCPT", "552 5.2.2 full", Permanent),
+    ("RCPT", "550 5.3.0 something", Permanent),
+    ("RCPT", "554 5.3.2 not now", ServiceRefuses),
+    ("RCPT", "554 5.3.5 set up wrong", ServiceRefuses),
+    ("RCPT", "550 5.4.1 no answer", Permanent),
+    ("RCPT", "550 5.4.4 no route", Permanent),
+    ("RCPT", "554 5.4.6 in a circle", ServiceRefuses),
+    ("RCPT", "550 5.7.0 no", ServiceRefuses),
+    ("RCPT", "550 5.7.1 not allowed to relay", ServiceRefuses),
+    ("RCPT", "554 5.7.1 <x>: relay access denied", ServiceRefuses),
+    ("RCPT", "553 5.7.1 no relay", ServiceRefuses),
+    ("RCPT", "550 5.7.26 not authenticated", ServiceRefuses),
+    ("RCPT", "550 5.7.606 banned", ServiceRefuses),
+    ("RCPT", "530 5.5.1 log in", ServiceRefuses),
+    ("RCPT", "521 no mail here", ServiceRefuses),
+    ("RCPT", "550 nobody", Permanent),
+    ("RCPT", "551 moved", Permanent),
+    ("RCPT", "552 full", Permanent),
+    ("RCPT", "553 no name", Permanent),
+    ("RCPT", "554 no", Permanent),
+    ("RCPT", "550 4.1.1 which of the two", Permanent),
+    ("RCPT", "550 sorry, 5.1.1 nobody", Permanent),
+    ("RCPT", "550 5.1.1.7 nobody", Permanent),
+    ("RCPT", "550 5.1.1000 nobody", Permanent),
+    ("DATA", "421 closing", Transient),
+    ("DATA", "451 later", Transient),
+    ("DATA", "550 spam", Permanent),
+    ("DATA", "554 spam", Permanent),
+    ("DATA", "554 5.6.0 what is this", Permanent),
+    ("DATA", "550 5.1.1 nobody", AddressGone),
+    ("DATA", "550 5.7.60 not your address", ServiceRefuses),
+    ("DATA", "999 what", OutcomeUnknown),
+]
+
+
+@pytest.mark.parametrize(("step", "reply", "kind"), REPLIES)
 def test_each_reply_has_one_meaning(server: MailServer, step: Step, reply: str, kind: type[ProcessingError]) -> None:
     server.replies[step] = f"{reply} {QUOTING}"
     error = refused(smtp_at(server.url))
     assert type(error) is kind
     assert server.accepted == []
+    if kind is AddressGone:
+        assert f"smtp answered {reply[:3]} 5.1." in str(error), "what it rests on is kept"
+
+
+@pytest.mark.parametrize(
+    ("greeting", "kind"),
+    [("554 5.7.1 blocked", ServiceRefuses), ("554 no mail here", ServiceRefuses), ("550 5.1.1 what", ServiceRefuses),
+     ("421 later", Transient)],
+)  # fmt: skip
+def test_a_server_that_does_not_let_us_in_says_nothing_of_anybody(greeting: str, kind: type[ProcessingError]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door, ThreadPoolExecutor(1) as pool:
+
+        def answer() -> None:
+            connection, _ = door.accept()
+            with connection:
+                connection.sendall(f"{greeting}\r\n".encode())
+                connection.recv(100)
+
+        answering = pool.submit(answer)
+        error = refused(smtp_at(f"smtp://127.0.0.1:{door.getsockname()[1]}"))
+        answering.result(10)
+    assert type(error) is kind
 
 
 @pytest.mark.parametrize("step", ["EHLO", "MAIL", "RCPT"])

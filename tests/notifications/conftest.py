@@ -14,7 +14,7 @@ from fundlyhub.settings import Settings, get_settings
 from tests.channels.senders import service_account
 from tests.notifications.post import ME, WELLS, Post
 from tests.support.make import campaign
-from tests.support.providers import Fake, Fcm, SendGrid
+from tests.support.providers import Fake, Fcm, MailServer, SendGrid
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def pusher(post: Post, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         yield from behind(monkeypatch, fake, variables)
 
 
-F = TypeVar("F", bound=Fake)
+F = TypeVar("F", bound=Fake | MailServer)
 
 
 def behind(monkeypatch: pytest.MonkeyPatch, fake: F, variables: Mapping[str, str]) -> Iterator[F]:

@@ -89,8 +89,9 @@ class TestSendGrid:
         app = get_engine("app")
         delivered, bounced, blocked, spam = (message(app) for _ in range(4))
         events = [
-            event(delivered), event(bounced, "bounce", type="bounce"), event(blocked, "bounce", type="blocked"),
-            event(spam, "spamreport"), event(delivered, "open"), {"event": "delivered"}, "nonsense",
+            event(delivered), event(bounced, "bounce", type="bounce", status="5.1.1"),
+            event(blocked, "bounce", type="blocked"), event(spam, "spamreport"),
+            event(delivered, "open"), {"event": "delivered"}, "nonsense",
             {"event": "delivered", "notification": "not an id"},
         ]  # fmt: skip
         answer = ask("POST", "/sendgrid/events", **signed(events))
@@ -102,7 +103,7 @@ class TestSendGrid:
         assert suppressed(app) == [(address_hash("email", "ada@example.org", configured.secret), "bounced")]
 
     def test_a_request_that_is_sent_again_changes_nothing(self, ask: Ask) -> None:
-        request = signed([event(message(get_engine("app")), "bounce")])
+        request = signed([event(message(get_engine("app")), "bounce", status="5.1.1")])
         assert ask("POST", "/sendgrid/events", **request).json() == {"taken": {"bounced": 1}}
         assert ask("POST", "/sendgrid/events", **request).json() == {"taken": {"nothing new": 1}}
 
@@ -147,6 +148,9 @@ def status(id_: UUID, said: str, *, token: str = TOKEN, **more: str) -> tuple[st
     return path, {"content": urlencode(form), "headers": headers}
 
 
+NUMBER = "+12025550001"
+
+
 class TestTwilio:
     @pytest.mark.parametrize(
         ("said", "more", "state"),
@@ -154,7 +158,19 @@ class TestTwilio:
             ("delivered", {}, ("delivered", None)),
             ("queued", {}, ("sent", None)),
             ("undelivered", {"ErrorCode": "30003"}, ("failed", "undelivered")),
+            ("failed", {"ErrorCode": "30001"}, ("failed", "undelivered")),
+            ("failed", {"ErrorCode": "30002"}, ("failed", "undelivered")),
+            ("undelivered", {"ErrorCode": "30004"}, ("failed", "undelivered")),
+            ("undelivered", {"ErrorCode": "30007"}, ("failed", "undelivered")),
+            ("undelivered", {"ErrorCode": "30008"}, ("failed", "undelivered")),
+            ("undelivered", {"ErrorCode": "30034"}, ("failed", "undelivered")),
+            ("undelivered", {}, ("failed", "undelivered")),
             ("failed", {"ErrorCode": "30005"}, ("failed", "bounced")),
+            ("undelivered", {"ErrorCode": "30006", "From": "+15550000000"}, ("failed", "bounced")),
+            ("undelivered", {"ErrorCode": "30006", "From": "55500"}, ("failed", "undelivered")),
+            ("failed", {"ErrorCode": "21211"}, ("failed", "bounced")),
+            ("failed", {"ErrorCode": "21614"}, ("failed", "bounced")),
+            ("failed", {"ErrorCode": "21610"}, ("failed", "unwanted")),
         ],
     )
     def test_its_callbacks_change_messages(
@@ -166,8 +182,9 @@ class TestTwilio:
         for _ in range(2):
             assert ask("POST", path, **request).status_code == 200
         assert known(app, id_) == state
-        gone = (address_hash("sms", "+12025550001", configured.secret), "bounced")
-        assert suppressed(app) == ([gone] if state[1] == "bounced" else [])
+        hashed = address_hash("sms", NUMBER, configured.secret)
+        why = {"bounced": "bounced", "unwanted": "complained"}.get(state[1] or "")
+        assert suppressed(app) == ([(hashed, why)] if why else [])
 
     def test_what_it_did_not_sign_is_refused(self, ask: Ask) -> None:
         app = get_engine("app")
@@ -255,7 +272,7 @@ def test_health_and_doors_that_are_not_there(settings: Settings) -> None:
 def test_no_address_and_no_token_is_logged(ask: Ask, configured: Settings, caplog: pytest.LogCaptureFixture) -> None:
     token = token_for(ME, "updates", configured.secret)
     with caplog.at_level(logging.DEBUG, logger="fundlyhub"):
-        ask("POST", "/sendgrid/events", **signed([event(message(get_engine("app")), "bounce")]))
+        ask("POST", "/sendgrid/events", **signed([event(message(get_engine("app")), "bounce", status="5.1.1")]))
         ask("POST", f"/unsubscribe/{token}")
     assert "taken up" in caplog.text
     assert "example.org" not in caplog.text

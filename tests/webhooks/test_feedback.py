@@ -16,7 +16,7 @@ from fundlyhub.processors.notifications.feedback import Kind, Word, apply, chang
 from fundlyhub.settings import Settings
 
 HASH = "0123abcd"
-KINDS: tuple[Kind, ...] = ("delivered", "complained", "undelivered", "bounced")
+KINDS: tuple[Kind, ...] = ("delivered", "complained", "undelivered", "unwanted", "bounced")
 
 
 @pytest.fixture
@@ -59,12 +59,13 @@ def word(id_: UUID, kind: Kind) -> Word:
 @pytest.mark.parametrize(
     ("state", "reason", "moves"),
     [
-        ("sent", None, {"delivered", "complained", "undelivered", "bounced"}),
-        ("sending", None, {"delivered", "complained", "undelivered", "bounced"}),
-        ("unknown", "its worker was lost", {"delivered", "complained", "undelivered", "bounced"}),
-        ("delivered", None, {"complained", "undelivered", "bounced"}),
-        ("delivered", "complained", {"undelivered", "bounced"}),
-        ("failed", "undelivered", {"bounced"}),
+        ("sent", None, set(KINDS)),
+        ("sending", None, set(KINDS)),
+        ("unknown", "its worker was lost", set(KINDS)),
+        ("delivered", None, {"complained", "undelivered", "unwanted", "bounced"}),
+        ("delivered", "complained", {"undelivered", "unwanted", "bounced"}),
+        ("failed", "undelivered", {"unwanted", "bounced"}),
+        ("failed", "unwanted", {"bounced"}),
         ("failed", "bounced", set()),
         ("failed", "sendgrid answered 400", set()),
         ("queued", None, set()),
@@ -110,6 +111,22 @@ def test_a_bounce_that_may_pass_suppresses_nothing(app: Engine) -> None:
     tell(app, word(id_, "undelivered"))
     assert known(app, id_) == ("failed", "undelivered")
     assert suppressed(app) == []
+
+
+def test_one_whom_the_provider_does_not_mail_any_more_is_suppressed_like_a_complaint(app: Engine) -> None:
+    id_ = message(app)
+    assert tell(app, word(id_, "unwanted")) == {"unwanted": 1}
+    assert (known(app, id_), suppressed(app)) == (("failed", "unwanted"), [(HASH, "complained")])
+
+
+def test_a_suppression_says_who_told_it_in_which_words_and_about_which_message(app: Engine) -> None:
+    id_ = message(app)
+    with app.begin() as db:
+        db.exec_driver_sql("UPDATE notifications SET user_id = %s, provider = 'sendgrid'", (UUID(int=7),))
+    tell(app, word(id_, "bounced")._replace(said="sendgrid: bounce 5.1.1"))
+    with app.begin() as db:
+        row = db.exec_driver_sql("SELECT told_by, said, user_id, notification_id FROM suppression_causes").one()
+    assert tuple(row) == ("sendgrid", "sendgrid: bounce 5.1.1", UUID(int=7), id_)
 
 
 def test_words_on_what_is_not_ours_are_counted(app: Engine) -> None:

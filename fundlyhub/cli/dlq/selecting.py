@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, get_args
 import click
 from sqlalchemy import Connection
 
+from fundlyhub.cli.times import age
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database import dispose_engines, get_engine
 from fundlyhub.database.migrate import require_current
@@ -22,17 +22,6 @@ from fundlyhub.processing.dead_letters import UNKNOWN, Filter, State
 
 STATES: tuple[State, ...] = get_args(State)
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def age(text: str) -> timedelta:
-    """A time span such as 90s, 15m, 2h or 7d. Raises click's BadParameter for anything else."""
-    match = re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII)
-    if match is None:
-        raise click.BadParameter("write it as 90s, 15m, 2h or 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
 
 _FILTERS = (
     click.option("--processor", help="Those of this processor."),

@@ -15,20 +15,25 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.processors.notifications.suppressions import Why, suppress
+from fundlyhub.processors.notifications.suppressions import Cause, Why, suppress
 
-Kind = Literal["delivered", "bounced", "undelivered", "complained"]
-"""Bounced means that nobody is there for good; undelivered, that it did not get through this time."""
+Kind = Literal["delivered", "complained", "undelivered", "unwanted", "bounced"]
+"""Bounced means that nobody is there for good; undelivered, that it did not get through this time; unwanted, that the
+provider did not send it since its recipient wants nothing of ours any more."""
 
 
 class Word(NamedTuple):
-    """What a provider says of a message; ``address_hash`` is where it went, if the provider says so."""
+    """What a provider says of a message.
+
+    ``address_hash`` is where it went, if the provider says so. ``said`` is what its word rests on, in words of ours.
+    """
 
     notification: UUID
     kind: Kind
     channel: ChannelName
     provider_message_id: str | None = None
     address_hash: str | None = None
+    said: str = ""
 
 
 class Change(NamedTuple):
@@ -40,11 +45,14 @@ class Change(NamedTuple):
 
 
 # A word changes a message only when it tells more than what is known by now: so any order ends in the same.
-_RANKS: Mapping[Kind, int] = {"delivered": 1, "complained": 2, "undelivered": 3, "bounced": 4}
+_RANKS: Mapping[Kind, int] = {
+    "delivered": 1, "complained": 2, "undelivered": 3, "unwanted": 4, "bounced": 5,
+}  # fmt: skip
 _CHANGES: Mapping[Kind, Change] = {
     "delivered": Change("delivered", None),
     "complained": Change("delivered", "complained", suppress="complained"),
     "undelivered": Change("failed", "undelivered"),
+    "unwanted": Change("failed", "unwanted", suppress="complained"),
     "bounced": Change("failed", "bounced", suppress="bounced"),
 }
 
@@ -63,7 +71,8 @@ def changed(state: str, reason: str | None, kind: Kind) -> Change | None:
 
 # In the order of their ids: two requests never wait for each other in a circle.
 _LOCK = """
-    SELECT id, state, reason FROM notifications WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE
+    SELECT id, state, reason, user_id, provider FROM notifications
+    WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE
 """
 _UPDATE = """
     UPDATE notifications
@@ -78,8 +87,9 @@ def apply(db: Connection, words: Sequence[Word]) -> Mapping[str, int]:
     """Write what these words change, in the caller's transaction; how many did, by kind, and how many did not."""
     counts: Counter[str] = Counter()
     ids = sorted({word.notification for word in words})
-    known = {row.id: (row.state, row.reason) for row in db.exec_driver_sql(_LOCK, {"ids": ids})}
-    suppressed: dict[tuple[str, str], Why] = {}
+    rows = {row.id: row for row in db.exec_driver_sql(_LOCK, {"ids": ids})}
+    known = {id: (row.state, row.reason) for id, row in rows.items()}
+    causes: list[Cause] = []
     for word in words:
         if word.notification not in known:
             counts["unknown"] += 1
@@ -92,7 +102,9 @@ def apply(db: Connection, words: Sequence[Word]) -> Mapping[str, int]:
         known[word.notification] = (change.state, change.reason)
         given = {"id": word.notification, "state": change.state, "reason": change.reason}
         db.exec_driver_sql(_UPDATE, {**given, "message_id": word.provider_message_id})
-        if change.suppress and word.address_hash and suppressed.get((word.channel, word.address_hash)) != "bounced":
-            suppressed[word.channel, word.address_hash] = change.suppress
-    suppress(db, suppressed)
+        if change.suppress and word.address_hash:
+            row = rows[word.notification]
+            told_by, said = row.provider or "a provider", word.said or word.kind
+            causes.append(Cause(word.channel, word.address_hash, change.suppress, told_by, said, row.user_id, row.id))
+    suppress(db, causes)
     return counts

@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
+from fundlyhub.errors import AddressGone
 from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications.notices import Category
-from fundlyhub.processors.notifications.suppressions import suppress
+from fundlyhub.processors.notifications.suppressions import Cause, Why, device_is_gone, suppress
 
 # Locked, so that two workers count a user's messages one after the other.
 _CONTACTS = """
@@ -31,7 +32,6 @@ _SUPPRESSED = """
     SELECT address_hash, reason FROM suppressions
     WHERE channel = %(channel)s AND address_hash = ANY (%(hashes)s::text[])
 """
-_DEVICE_IS_GONE = "UPDATE devices SET gone_at = now() WHERE token = %(token)s AND gone_at IS NULL"
 
 UNASKED: Mapping[tuple[Category, ChannelName], bool] = {("social", "email"): False}
 """What those want who have said nothing; everything else they want."""
@@ -82,9 +82,14 @@ def suppressed(db: Connection, channel: ChannelName, addresses: Collection[str],
     return {hashes[hashed]: reason for hashed, reason in rows}
 
 
-def forget(db: Connection, channel: ChannelName, address: str, secret: bytes) -> None:
-    """Nobody is at this address or device any more."""
+def forget(
+    db: Connection, channel: ChannelName, address: str, secret: bytes, *, error: AddressGone, told_by: str,
+    user_id: UUID | None, notification_id: UUID,
+) -> None:  # fmt: skip
+    """Nobody is at this address or device any more, or its owner wants nothing of ours: as the provider said it."""
+    hashed = address_hash(channel, address, secret)
     if channel == "push":
-        db.exec_driver_sql(_DEVICE_IS_GONE, {"token": address})
-    else:
-        suppress(db, {(channel, address_hash(channel, address, secret)): "bounced"})
+        device_is_gone(db, address, hashed, told_by, str(error), notification_id)
+        return
+    why: Why = "complained" if error.unwanted else "bounced"
+    suppress(db, [Cause(channel, hashed, why, told_by, str(error), user_id, notification_id)])

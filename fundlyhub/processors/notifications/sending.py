@@ -144,8 +144,8 @@ class Sending:
         match call.exception():
             case None:
                 return None
-            case AddressGone():
-                self._write(lambda db: people.forget(db, letter.channel, letter.address, self._settings.secret))
+            case AddressGone() as gone:
+                self._forget(letter, gone)
                 self._write(lambda db: ledger.end(db, hold, "skipped", "address gone", _now()))
                 return None
             case Permanent() as error:
@@ -160,6 +160,15 @@ class Sending:
                 return self._unknown(letter, hold, error)
             case error:
                 raise error
+
+    def _forget(self, letter: Letter, gone: AddressGone) -> None:
+        secret, told_by, id = self._settings.secret, self._door.provider, letter.row.id
+        self._write(
+            lambda db: people.forget(
+                db, letter.channel, letter.address, secret, error=gone, told_by=told_by,
+                user_id=letter.person.user_id, notification_id=id,
+            )
+        )  # fmt: skip
 
     def _unknown(self, letter: Letter, hold: Hold, error: Exception) -> Exception:
         """The template's policy on a message that may have gone out."""

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Identity,
     Index,
     Integer,
     Table,
@@ -69,3 +70,30 @@ suppressions = Table(
     Column("since", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
     CheckConstraint("reason IN ('bounced', 'complained')", name="reason"),
 )
+
+# Why each address is suppressed, and each device gone: one row for each word of a provider or a person, in words of
+# ours. A row that was lifted stays, with who did it and when. Devices are not in `suppressions`: `devices.gone_at`
+# says it of them.
+suppression_causes = Table(
+    "suppression_causes",
+    app_metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("address_hash", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("told_by", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("told_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("user_id", Uuid),
+    Column("notification_id", Uuid),
+    Column("device_id", Uuid),
+    Column("lifted_at", TIMESTAMP(timezone=True)),
+    Column("lifted_by", Text),
+    CheckConstraint("reason IN ('bounced', 'complained', 'gone')", name="reason"),
+)
+Index("suppression_causes_address_idx", suppression_causes.c.channel, suppression_causes.c.address_hash)
+Index("suppression_causes_told_at_idx", suppression_causes.c.told_at)
+Index(
+    "suppression_causes_device_id_idx", suppression_causes.c.device_id,
+    postgresql_where=suppression_causes.c.device_id.is_not(None),
+)  # fmt: skip

@@ -1,0 +1,70 @@
+"""Suppressing an address or a device, with the cause: who told it, in words of ours, and about which message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.channels.messages import ChannelName
+from fundlyhub.database.arrays import array
+
+Why = Literal["bounced", "complained"]
+"""A bounced address gets nothing any more; one whose owner complained gets transactional messages only."""
+
+# One statement: an address without its cause could not be told from others when a bad hour is undone. The stronger
+# reason holds, which is the first in the alphabet: who complained may bounce, not the reverse.
+_SUPPRESS = """
+    WITH given AS (
+        SELECT * FROM unnest(%(channels)s::text[], %(hashes)s::text[], %(reasons)s::text[], %(told_by)s::text[],
+                             %(said)s::text[], %(users)s::uuid[], %(messages)s::uuid[])
+            AS given(channel, hash, reason, told_by, said, user_id, notification_id)
+    ), written AS (
+        INSERT INTO suppressions AS known (channel, address_hash, reason)
+        SELECT channel, hash, min(reason) FROM given GROUP BY channel, hash ORDER BY channel, hash
+        ON CONFLICT (channel, address_hash) DO UPDATE SET reason = excluded.reason
+        WHERE excluded.reason = 'bounced' AND known.reason <> 'bounced'
+    )
+    INSERT INTO suppression_causes (channel, address_hash, reason, told_by, said, user_id, notification_id)
+    SELECT channel, hash, reason, told_by, said, user_id, notification_id FROM given
+"""
+
+_DEVICE_IS_GONE = """
+    WITH gone AS (
+        UPDATE devices SET gone_at = clock_timestamp() WHERE token = %(token)s AND gone_at IS NULL
+        RETURNING id, user_id
+    )
+    INSERT INTO suppression_causes (channel, address_hash, reason, told_by, said, user_id, notification_id, device_id)
+    SELECT 'push', %(hash)s, 'gone', %(told_by)s, %(said)s, user_id, %(message)s::uuid, id FROM gone
+"""
+
+
+class Cause(NamedTuple):
+    """Why an address is suppressed: ``told_by`` is a provider or a person, ``said`` is free of addresses."""
+
+    channel: ChannelName
+    address_hash: str
+    reason: Why
+    told_by: str
+    said: str
+    user_id: UUID | None = None
+    notification_id: UUID | None = None
+
+
+def suppress(db: Connection, causes: Sequence[Cause]) -> None:
+    """Add addresses by channel and hash."""
+    if not causes:
+        return
+    channels, hashes, reasons, told_by, said, users, messages = (list(column) for column in zip(*causes, strict=True))
+    given = {"channels": channels, "hashes": hashes, "reasons": reasons, "told_by": told_by, "said": said}
+    db.exec_driver_sql(_SUPPRESS, {**given, "users": array(users), "messages": array(messages)})
+
+
+def device_is_gone(
+    db: Connection, token: str, address_hash: str, told_by: str, said: str, notification_id: UUID | None
+) -> None:
+    """Send no more to a device: nobody is there any more."""
+    given = {"token": token, "hash": address_hash, "told_by": told_by, "said": said, "message": notification_id}
+    db.exec_driver_sql(_DEVICE_IS_GONE, given)
