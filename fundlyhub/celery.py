@@ -11,6 +11,7 @@ from typing import Any
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import click
+import kombu.pools
 from celery import Celery, Task  # after the variable above
 from celery.signals import (
     celeryd_init,
@@ -24,9 +25,9 @@ from celery.signals import (
 )
 
 import fundlyhub.processors  # noqa: F401  # registers them
-from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, WrongUse
+from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.monitoring import prefork
 from fundlyhub.observability import live, tracing
 from fundlyhub.observability.context import begin_message, end_message
@@ -48,7 +49,16 @@ def make_app() -> Celery:
     app = Celery("fundlyhub")
     app.config_from_object("celeryconfig")
     tasks.install(app)
+    in_child(app, _leave_connections)
     return app
+
+
+def _leave_connections(app: Celery) -> None:
+    """In a forked child: Celery and kombu do it by themselves in children of billiard alone."""
+    for pools in (kombu.pools.producers, kombu.pools.connections):
+        leave_to_parent(dict(pools))
+        pools.clear()
+    app._after_fork()
 
 
 def refuse_other_settings(app: Celery) -> None:
@@ -94,14 +104,13 @@ def _broker_is_away(error: Exception, seconds: float) -> None:
 
 
 @worker_process_init.connect
-def _own_connections(**_: object) -> None:
-    dispose_engines()
+def _count_process(**_: object) -> None:
     live.begun()
 
 
 @worker_process_init.connect
 def _start_tracing(**_: object) -> None:
-    tracing.start("fundlyhub-worker")  # its exporter has a thread, which would not outlive the fork
+    tracing.start("fundlyhub-worker")
 
 
 @worker_process_shutdown.connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,10 +20,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 300
 
 # What each part may import, beside itself. The parts that wire all others may import anything.
-BASE = {"settings", "errors", "addresses"}
+BASE = {"settings", "errors", "addresses", "forks"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "addresses": set(),
+    "forks": set(),
     "settings": {"errors", "addresses"},
     "database": BASE,
     "observability": {*BASE, "database", "events"},
@@ -114,6 +116,29 @@ class TestEachModule:
 
     def test_it_can_be_read_in_one_sitting(self, path: Path) -> None:
         assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+SHARED_BY_A_FORK = re.compile(
+    r"threading\.(R?Lock|Condition|local)\(|ThreadPoolExecutor\(|create_(async_)?engine\(|\bEnvironment\(|"
+    r"from_url\(|(?<!\w)Connection\(|HTTPAdapter\(|Session\(\)|Elasticsearch\(|BatchSpanProcessor\((?!OwnExporter)"
+)
+# Where that is right: who runs alone in a process that never forks, or makes it for one call.
+NEVER_FORKED: Mapping[str, str] = {
+    "monitoring/servers.py": "a connection for one look",
+    "relay/collecting/parked.py": "a connection for one command",
+    "streams/reader.py": "the ingest's own process",
+}
+
+
+def test_what_a_fork_would_share_is_made_anew_in_each_process() -> None:
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if part_of(path) not in {"demo", "embedded"}
+        and SHARED_BY_A_FORK.search(path.read_text())
+        and "from fundlyhub.forks import" not in path.read_text()
+    }
+    assert found == set(NEVER_FORKED), "register it with fundlyhub.forks, or say why no fork can share it"
 
 
 def test_processors_see_only_the_public_names_of_processing() -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateSchema
 
+from fundlyhub.database import renew_after_fork
 from fundlyhub.settings import Branch, get_settings
 
 
@@ -24,7 +25,9 @@ def engine_of(branch: Branch) -> AsyncEngine:
     async def connect() -> AsyncConnection:
         return await AsyncConnection.connect(dsn, options=f"-c search_path={branch} -c timezone=UTC")
 
-    return create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=10, hide_parameters=True)
+    engine = create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=10, hide_parameters=True)
+    renew_after_fork(engine)  # a server may load us before it forks its workers
+    return engine
 
 
 own, app_db, analytics = engine_of("events"), engine_of("app"), engine_of("analytics")

@@ -13,6 +13,7 @@ import redis
 from fundlyhub.channels.breaker_own import OwnStorage, Storage
 from fundlyhub.channels.breaker_state import Change, Counts, Reading, State
 from fundlyhub.channels.breaker_storage import RedisStorage
+from fundlyhub.forks import in_each_process
 
 log = getLogger(__name__)
 
@@ -31,8 +32,11 @@ class SharedStorage:
     def __init__(self, service: str, redis_url: str, *, absence: float = ABSENCE) -> None:
         self._service, self._redis = service, RedisStorage(service, redis_url)
         self._own, self._seen = OwnStorage(), State()
-        self._lock = threading.Lock()
+        in_each_process(self._begin)
         self._absence, self._away, self._ask_again = absence, False, 0.0
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
 
     def read(self) -> Reading:
         """See Storage."""

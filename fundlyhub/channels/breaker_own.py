@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fundlyhub.channels.breaker_rules import BUCKETS
 from fundlyhub.channels.breaker_state import HISTORY, Change, Counts, Reading, State, change
+from fundlyhub.forks import in_each_process
 
 
 class Storage(Protocol):
@@ -43,11 +44,14 @@ class OwnStorage:
     """The state of this process alone; its threads share it."""
 
     def __init__(self, state: State | None = None) -> None:
-        self._lock = threading.Lock()
+        in_each_process(self._begin)
         self._state = state or State()
         self._probe, self._probe_until = "", 0.0
         self._counters: Counter[tuple[str, str, int]] = Counter()
         self._changes: deque[Change] = deque(maxlen=HISTORY)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
 
     def read(self) -> Reading:
         """See Storage."""

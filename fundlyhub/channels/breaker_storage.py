@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from fundlyhub.channels.breaker_state import HISTORY, Change, Counts, Reading, State, change
+from fundlyhub.forks import in_each_process
 
 PATIENCE = 1.0
 """Seconds that Redis has to answer."""
@@ -33,13 +34,17 @@ class RedisStorage:
     """The state in Redis or Valkey. Raises RedisError when that does not answer or refuses."""
 
     def __init__(self, service: str, redis_url: str) -> None:
-        # One more try for a connection that was idle for so long that it was cut.
-        self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, decode_responses=True,
-            retry=Retry(NoBackoff(), 1),
-        )  # fmt: skip
+        self._url = redis_url
+        in_each_process(self._begin)
         self._prefix = f"fundlyhub:breakers:{service}"
         self._now, self._changes, self._probe = (f"{self._prefix}:{name}" for name in ("now", "changes", "probe"))
+
+    def _begin(self) -> None:
+        # One more try for a connection that was idle for so long that it was cut.
+        self._redis = redis.Redis.from_url(
+            self._url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, decode_responses=True,
+            retry=Retry(NoBackoff(), 1),
+        )  # fmt: skip
 
     def read(self) -> Reading:
         """See Storage."""

@@ -15,6 +15,7 @@ from uuid import UUID
 from fundlyhub.channels.breaker import Breaker
 from fundlyhub.channels.elasticsearch_schema import INDEX, SCHEMA_VERSION, Request, query
 from fundlyhub.errors import Permanent, Transient, WrongUse
+from fundlyhub.forks import in_each_process
 
 TIMEOUT = 10.0
 """Seconds for one call."""
@@ -65,11 +66,16 @@ class SearchEngine:
 
     def __init__(self, url: str, breaker: Breaker, *, prefix: str = "fundlyhub", timeout: float = TIMEOUT) -> None:
         try:
-            from elasticsearch import Elasticsearch
+            import elasticsearch  # noqa: F401
         except ImportError:
             raise WrongUse('Elasticsearch needs its extra: pip install "fundlyhub[elasticsearch]"') from None
-        self._client = Elasticsearch(url, request_timeout=timeout, max_retries=0, retry_on_timeout=False)
-        self._breaker, self._prefix = breaker, prefix
+        self._url, self._timeout, self._breaker, self._prefix = url, timeout, breaker, prefix
+        in_each_process(self._begin)
+
+    def _begin(self) -> None:
+        from elasticsearch import Elasticsearch
+
+        self._client = Elasticsearch(self._url, request_timeout=self._timeout, max_retries=0, retry_on_timeout=False)
 
     def index(self, kind: str) -> str:
         """The name of the index that this version of the code writes."""

@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from fundlyhub.channels import answers
 from fundlyhub.errors import ServiceRefuses, Transient, WrongUse
+from fundlyhub.forks import in_each_process
 
 PROVIDER = "fcm"
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -33,12 +34,15 @@ class Client(FCMNotification):
         if base_url:
             self.FCM_END_POINT_BASE = f"{base_url.rstrip('/')}/v1/projects"
         self._timeout = timeout
-        self._asking = threading.Lock()
         self._no_token_since = -1.0
         # Read here: pyfcm reads it at the first send, and two threads that do so at once trip over each other.
-        super().__init__(
-            credentials=_credentials(service_account_file), adapter=HTTPAdapter(pool_maxsize=32, max_retries=0)
-        )
+        super().__init__(credentials=_credentials(service_account_file))
+        in_each_process(self._begin)
+
+    def _begin(self) -> None:
+        self._asking = threading.Lock()
+        self.custom_adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)
+        self.thread_local = threading.local()  # where pyfcm keeps each thread's session
 
     def send_request(self, payload: bytes | None = None, timeout: float | None = None) -> requests.Response:
         """One request, once."""

@@ -12,6 +12,7 @@ from fundlyhub.channels import answers
 from fundlyhub.channels.messages import Mail
 from fundlyhub.channels.mime import extra_headers, mailbox, one_line
 from fundlyhub.errors import WrongUse
+from fundlyhub.forks import in_each_process
 
 if TYPE_CHECKING:  # it imports the SDK
     from fundlyhub.channels.sendgrid_client import Client
@@ -37,6 +38,9 @@ class SendGrid:
         self.timeout = timeout
         self._key, self._sender = api_key, parseaddr(sender)
         self._base_url, self._tls = base_url, ssl.create_default_context()
+        in_each_process(self._begin)
+
+    def _begin(self) -> None:
         self._of_thread = threading.local()
 
     def send(self, message: Mail) -> str | None:

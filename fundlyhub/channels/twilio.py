@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fundlyhub.channels import answers
 from fundlyhub.channels.messages import Sms
 from fundlyhub.errors import WrongUse
+from fundlyhub.forks import in_each_process
 
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
@@ -40,6 +41,9 @@ class Twilio:
         self.timeout = timeout
         self._account, self._token, self._sender = account_sid, auth_token, sender
         self._callback, self._base_url = f"{public_url.rstrip('/')}/twilio/status?notification=", base_url
+        in_each_process(self._begin)
+
+    def _begin(self) -> None:
         self._of_thread = threading.local()
 
     def send(self, message: Sms) -> str | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import Engine, create_engine
@@ -13,7 +12,11 @@ from fundlyhub.database.faults import parsed_dsn, unavailable
 from fundlyhub.database.pinging import watch
 from fundlyhub.database.poolers import keeps_session, open_connection
 from fundlyhub.errors import WrongUse
+from fundlyhub.forks import in_child, leave_to_parent, process_cache
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
+
+if TYPE_CHECKING:  # without greenlet, which is an extra, it cannot even be imported
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 WATCH = 2.0
 """Seconds between a server's looks at whether somebody still waits for the statement that it runs."""
@@ -83,7 +86,7 @@ def _open(branch: Branch, settings: Settings, *, autocommit: bool = False) -> ps
     return open_connection(dsn, parameters(settings, branch), variables(settings, branch), autocommit=autocommit)
 
 
-@cache
+@process_cache
 def get_engine(branch: Branch) -> Engine:
     """This process's engine for a database. Lazy: nothing is connected until it is used."""
     return make_engine(branch, get_settings())
@@ -101,11 +104,26 @@ def make_engine(branch: Branch, settings: Settings, *, pooled: bool = True) -> E
     engine = create_engine("postgresql+psycopg://", creator=creator, hide_parameters=True, **pool)
     if pooled:
         watch(engine)
+        renew_after_fork(engine)
     return engine
 
 
+def renew_after_fork(engine: Engine | AsyncEngine) -> None:
+    """Give each process that is forked from this one connections of its own; those of this process stay open.
+
+    For engines that an application makes before its server forks. ``get_engine``'s need no such call.
+    """
+    in_child(engine, _leave_connections)
+
+
+def _leave_connections(engine: Engine | AsyncEngine) -> None:
+    plain = engine if isinstance(engine, Engine) else engine.sync_engine
+    leave_to_parent(plain.pool)
+    plain.dispose(close=False)
+
+
 def dispose_engines(*, close: bool = False) -> None:
-    """Forget all pooled connections; by default without closing them, as a forked child must not."""
+    """Forget all pooled connections; by default without closing them."""
     for branch in BRANCHES:  # an engine that nobody asked for yet is made and forgotten: it costs nothing
         get_engine(branch).dispose(close=close)
     get_engine.cache_clear()

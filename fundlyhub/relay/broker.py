@@ -12,6 +12,7 @@ from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 from fundlyhub.errors import Unavailable
+from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.processing.queues import EXCHANGE, declare, depths, give_up, routing_key
 from fundlyhub.processing.tasks import describe
 from fundlyhub.relay.routing import Batch
@@ -31,6 +32,7 @@ class Publisher:
         self._producer: Producer | None = None
         self._unconfirmed: set[int] = set()
         self._refused = False
+        in_child(self, Publisher._leave)
 
     def send(self, batches: Sequence[Batch], **kwargs: Any) -> None:
         """Publish the batches in their order and return when the broker has them all.
@@ -78,6 +80,10 @@ class Publisher:
         """Give the connection up; never raises."""
         connection, self._connection, self._producer = self._connection, None, None
         give_up(connection)
+
+    def _leave(self) -> None:
+        leave_to_parent(self._connection)
+        self._connection, self._producer = None, None
 
     def _connect(self) -> Producer:
         self.close()

@@ -16,6 +16,7 @@ from redis.retry import Retry
 from fundlyhub.database import connect, get_engine
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, read
+from fundlyhub.forks import in_each_process
 from fundlyhub.relay.companion import Companion
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.mirrored import CHANNEL, Mirrored
@@ -49,6 +50,9 @@ class Mirror(Companion):
     def __init__(self, settings: Settings) -> None:
         super().__init__(REST)
         self._settings, self._mirrored = settings, Mirrored(settings.mirror)
+        in_each_process(self._begin)
+
+    def _begin(self) -> None:
         self._redis: redis.Redis | None = None
 
     def work(self) -> None:

@@ -8,6 +8,7 @@ from logging import getLogger
 
 import redis
 
+from fundlyhub.forks import in_each_process
 from fundlyhub.webhooks.refusals import Refusal
 
 log = getLogger(__name__)
@@ -22,12 +23,16 @@ class Limits:
     """Counts requests by route and caller."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self._redis = (
-            redis.Redis.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5) if redis_url else None
-        )
+        self._url = redis_url
+        in_each_process(self._begin)
         self._own: Counter[str] = Counter()
         self._window = 0
         self._away = False
+
+    def _begin(self) -> None:
+        self._redis = (
+            redis.Redis.from_url(self._url, socket_timeout=0.5, socket_connect_timeout=0.5) if self._url else None
+        )
 
     def check(self, route: str, caller: str, most: int) -> None:
         """Raise Refusal when a caller has made more than ``most`` requests to a route in this minute."""

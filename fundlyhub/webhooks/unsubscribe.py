@@ -6,11 +6,12 @@ Mail scanners open every link, so that opening it must change nothing (RFC 8058)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, Template
 from sqlalchemy import Connection
+
+from fundlyhub.forks import process_cache
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
@@ -57,7 +58,7 @@ def page(what: str, category: str | None, accept_language: str) -> str:
     return _template().render(language=language, said=said, button=texts["button"] if what == "ask" else None)
 
 
-@cache
+@process_cache
 def _template() -> Template:
     environment = Environment(loader=PackageLoader("fundlyhub.webhooks"), autoescape=True)
     return environment.get_template("unsubscribe.html.j2")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # an extra
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 log = getLogger(__name__)
 
@@ -19,8 +23,8 @@ _ours: list[Any] = []
 def start(service: str) -> None:
     """Export traces under this name, unless OTEL_SERVICE_NAME gives another, when OTEL_TRACES_EXPORTER asks for it.
 
-    A provider that is there already stays. Its exporter has a thread: call it after a fork, not before. Whatever is
-    wrong is logged, and costs the traces alone.
+    A provider that is there already stays. Children that are forked later export by themselves. Whatever is wrong is
+    logged, and costs the traces alone.
     """
     names = [name for name in os.environ.get(EXPORTERS, "").split(",") if name.strip() not in ("", "none")]
     if not names or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -46,6 +50,8 @@ def _start(service: str, names: list[str]) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from fundlyhub.observability.tracing.exporter import OwnExporter
+
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return
     resource = Resource.create()
@@ -53,15 +59,16 @@ def _start(service: str, names: list[str]) -> None:
         resource = resource.merge(Resource({SERVICE_NAME: service}))
     provider = TracerProvider(resource=resource)
     for name in names:
-        provider.add_span_processor(BatchSpanProcessor(_exporter(name)))
+        provider.add_span_processor(BatchSpanProcessor(OwnExporter(_exporter(name))))
     trace.set_tracer_provider(provider)
     _ours.append(provider)
 
 
-def _exporter(name: str) -> Any:
-    """The exporter of this name, as the packages that are installed offer them."""
+def _exporter(name: str) -> Callable[[], SpanExporter]:
+    """What makes the exporter of this name, as the packages that are installed offer them."""
     if name == "otlp":
         protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "http/protobuf")
         name = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
     (found,) = entry_points(group="opentelemetry_traces_exporter", name=name)
-    return found.load()()
+    exporter: Callable[[], SpanExporter] = found.load()
+    return exporter

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from fundlyhub.channels.doors import Door, door
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine
 from fundlyhub.errors import Snooze
+from fundlyhub.forks import process_cache
 from fundlyhub.processing import Delivery, NotificationProcessor
 from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.notices import notices_of, payloads_through
@@ -60,7 +60,7 @@ class _Notifications(NotificationProcessor):
                     yield letter.delivery.event.id, error
 
 
-@cache
+@process_cache
 def _pool(channel: ChannelName) -> ThreadPoolExecutor:
     """Threads that live as long as the process: each keeps its client, and the client its connection."""
     return ThreadPoolExecutor(door(channel).limit, thread_name_prefix=channel)

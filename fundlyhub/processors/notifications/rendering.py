@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from fundlyhub.channels.messages import ChannelName
+from fundlyhub.forks import process_cache
 from fundlyhub.processors.notifications.facts import Fact, Facts, Money
 from fundlyhub.processors.notifications.texts import Foreign, clean, isolated, one_line, unlinked
 
@@ -123,13 +124,13 @@ def texts(language: str) -> Mapping[str, Any]:
     return tomllib.loads((files(_PACKAGE) / "locales" / f"{language}.toml").read_text("utf-8"))
 
 
-@cache
+@process_cache
 def _compiled(text: str, html: bool, link: bool) -> Template:
     """A text of a locale, ready to be filled: there are some hundred of them."""
     return _environment(html, link).from_string(text)
 
 
-@cache
+@process_cache
 def _environment(html: bool, link: bool) -> Environment:
     """Jinja, which escapes what goes into HTML, and marks what somebody wrote."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from kombu import Connection, Message, Producer, Queue
 
+from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.processing import messages
 from fundlyhub.processing.queues import DEAD_QUEUE, declare, give_up
 from fundlyhub.settings import Settings
@@ -21,6 +22,7 @@ class DeadQueue:
         self._url, self._settings = url, settings
         self._connection: Connection | None = None
         self._channel: Any = None
+        in_child(self, DeadQueue._leave)
 
     def get(self) -> Message | None:
         """The next message, to be acknowledged when it is settled; None when there is none."""
@@ -38,6 +40,10 @@ class DeadQueue:
         """Give the connection up; never raises."""
         connection, self._connection, self._channel = self._connection, None, None
         give_up(connection)
+
+    def _leave(self) -> None:
+        leave_to_parent(self._connection)
+        self._connection, self._channel = None, None
 
     def _connect(self) -> Any:
         wait = self._settings.broker_timeout
