@@ -108,6 +108,10 @@ class ClaimsDropped(Permanent):
         super().__init__("too old: its claims have been dropped, so that it may have been applied before")
 
 
+class Held(Permanent):
+    """Nobody is told before a person has decided: a dead letter, which is replayed to tell it after all."""
+
+
 class AddressGone(Permanent):
     """The provider says that this address or device will never take a message: it is not to be tried again.
 

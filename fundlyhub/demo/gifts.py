@@ -50,28 +50,40 @@ def donate(cast: Cast, transaction: Transaction) -> Iterator[Transaction]:
     }  # fmt: skip
     transaction.add(business.DONATION, row, event)
     if cast.rng.random() < 0.06:
-        yield from _refunds(cast, donation, amount, CURRENCIES[currency])
+        yield from _refunds(cast, donation, campaign, amount, CURRENCIES[currency])
 
 
-def _refunds(cast: Cast, donation: UUID, amount: Decimal, digits: int) -> Iterator[Transaction]:
-    cumulative = cast.rng.random() < 0.5
-    part = round(amount * Decimal(cast.rng.choice(("0.25", "0.5", "1"))), digits)
-    if part <= 0:
-        return
+def _refunds(cast: Cast, donation: UUID, campaign: UUID, amount: Decimal, digits: int) -> Iterator[Transaction]:
+    """Up to three refunds, which never return more than was given, as told by the API, by the webhook, or by both."""
+    tellers = cast.rng.choice(((False,), (True,), (False, True)))
+    part = round(amount * Decimal(cast.rng.choice(("0.25", "0.3", "0.5", "1"))), digits)
     for n in range(1, cast.rng.choice((1, 1, 2, 3)) + 1):
-        name = f"re_{donation.hex}_{n}"
-        said = part * n if cumulative else part
-        payload = DonationRefunded(
-            donation_id=donation, original_amount=amount, refund_amount=said, reason="asked for",
-            refund_transaction_id=name, initiated_by="system" if cumulative else cast.rng.choice(cast.users),
-        )  # fmt: skip
-        row = {
-            "run": cast.run, "donation_id": donation, "transaction_id": name, "amount": said,
-            "cumulative": cumulative,
-        }  # fmt: skip
-        transaction = Transaction()
-        transaction.add(business.REFUND, row, cast.event(payload))
-        yield transaction
+        if 0 < part * n <= amount:
+            for cumulative in tellers:
+                yield _refund(cast, donation, campaign if cumulative else None, amount, part, n)
+
+
+def _refund(
+    cast: Cast, donation: UUID, webhook: UUID | None, amount: Decimal, part: Decimal, n: int
+) -> Transaction:  # fmt: skip
+    """The n-th refund of a part: alone, or with those before it, as the payment webhook tells it, naming the campaign.
+
+    The webhook names the initiator where it knows one.
+    """
+    name = f"{'re' if webhook else 'rf'}_{donation.hex}_{n}"
+    said = part * n if webhook else part
+    payload = DonationRefunded(
+        donation_id=donation, original_amount=amount, refund_amount=said, reason="asked for",
+        refund_transaction_id=name, campaign_id=webhook,
+        initiated_by="system" if webhook and cast.rng.random() < 0.5 else cast.rng.choice(cast.users),
+    )  # fmt: skip
+    row = {
+        "run": cast.run, "donation_id": donation, "transaction_id": name, "amount": said,
+        "cumulative": webhook is not None,
+    }  # fmt: skip
+    transaction = Transaction()
+    transaction.add(business.REFUND, row, cast.event(payload))
+    return transaction
 
 
 def fail(cast: Cast) -> Transaction:

@@ -90,6 +90,12 @@ def leave_it_waiting(run: Run) -> None:
     run.sql(f"UPDATE notifications SET state = 'queued' WHERE id = {ONE.format('sent')}")
 
 
+def tell_a_refund_twice(run: Run) -> None:
+    run.sql(
+        "UPDATE refund_tellings SET amount = amount * 2 WHERE event_id = (SELECT event_id FROM refund_tellings LIMIT 1)"
+    )
+
+
 def send_what_is_unwanted(run: Run) -> None:
     run.sql(f"UPDATE notifications SET state = 'sent', reason = NULL WHERE id = {ONE.format('skipped')}")
 
@@ -105,7 +111,7 @@ def test_all_is_as_it_must_be(run: Run) -> None:
 @pytest.mark.parametrize(
     "tampering",
     [lose_a_file, send_twice, send_what_nobody_planned, lose_a_row, send_to_somebody_else, skip_without_a_reason,
-     leave_it_waiting, send_what_is_unwanted],
+     leave_it_waiting, tell_a_refund_twice, send_what_is_unwanted],
     ids=lambda one: one.__name__,
 )  # fmt: skip
 def test_it_is_found(run: Run, tampering: Callable[[Run], None]) -> None:

@@ -28,15 +28,16 @@ from tests.processors.convergence import (
     logged,
     overlapping,
 )
-from tests.processors.strategies import DONATIONS, USERS, entity_payloads, gifts, many
-from tests.support.make import completed
+from tests.processors.strategies import DONATIONS, USERS, entity_payloads, gifts, many, returns
+from tests.support.make import completed, refunded
 
-TABLES = ("contacts", "gift_donors", "payout_requests", "sign_ins", "entity_fields")
+TABLES = ("contacts", "gift_donors", "gift_refunds", "payout_requests", "sign_ins", "entity_fields")
 
 addresses = st.sampled_from(["a@example.org", "b@example.org"])
 payloads: st.SearchStrategy[Payload] = st.one_of(
     entity_payloads,
     gifts,
+    returns,
     st.builds(
         lambda user, email: UserProfileUpdated(user_id=user, changes={"email": email}),
         st.sampled_from(USERS[:3]),
@@ -82,7 +83,8 @@ def test_six_workers_at_once_end_in_the_same_rows(subject: Subject) -> None:
     log = logged(
         [registered(random.choice(USERS), email=f"{n}@example.org") for n in range(100)]
         + [AdminUserDeleted(user_id=USERS[0], deleted_by=USERS[5])]
-        + [completed(donation_id=random.choice(DONATIONS), amount=Decimal(n + 1)) for n in range(100)],
+        + [completed(donation_id=random.choice(DONATIONS), amount=Decimal(n + 1)) for n in range(100)]
+        + [refunded(random.choice(DONATIONS), str(n + 1), refund_transaction_id="re_1") for n in range(40)],
         random,
     )
     at_once, alone = at_once_and_alone(subject, log, random)

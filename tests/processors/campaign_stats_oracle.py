@@ -62,15 +62,13 @@ def expected(events: Iterable[Event]) -> dict[str, Rows]:
 
 def _asked(refunds: list[DonationRefunded]) -> Decimal:
     """What the refunds of one donation, in order of the log, ask for in all."""
-    by_id: dict[str, list[DonationRefunded]] = defaultdict(list)
+    totals = [refund.refund_amount for refund in refunds if _is_of_the_webhook(refund)]
+    single: dict[str, Decimal] = {}
     for refund in refunds:
-        by_id[refund.refund_transaction_id].append(refund)
-    single = Decimal(0)
-    cumulative = Decimal(0)
-    for group in by_id.values():
-        if group[0].initiated_by == "system":
-            totals = [refund.refund_amount for refund in group if refund.initiated_by == "system"]
-            cumulative = max([cumulative, *totals])
-        else:
-            single += group[0].refund_amount
-    return single + cumulative
+        if not _is_of_the_webhook(refund):
+            single.setdefault(refund.refund_transaction_id, refund.refund_amount)
+    return max([sum(single.values(), Decimal(0)), *totals])
+
+
+def _is_of_the_webhook(refund: DonationRefunded) -> bool:
+    return refund.campaign_id is not None or refund.initiated_by == "system"

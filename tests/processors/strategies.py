@@ -102,7 +102,13 @@ begun = st.builds(
     few.map(DONATIONS.__getitem__),
     st.booleans(),
 )  # fmt: skip
-returns = st.builds(refunded, few.map(DONATIONS.__getitem__), st.sampled_from(["4.00", "10.00"]))
+returns = st.builds(
+    lambda donation, amount, name, told_by: refunded(donation, amount, refund_transaction_id=name, campaign_id=told_by),
+    few.map(DONATIONS.__getitem__),
+    st.sampled_from(["4.00", "6.000", "10.00"]),
+    st.sampled_from(["re_1", "re_2"]),
+    st.sampled_from([None, CAMPAIGNS[0]]),  # the payment webhook names the campaign
+)
 news = st.one_of(
     st.builds(lambda one: campaign(one), campaigns),
     st.builds(lambda one: OrganizationVerified(organization_id=one, verified_by=USERS[5], verified_at=START), users),

@@ -196,6 +196,18 @@ class TestWhatIsUndoneLeavesTheFeed:
         world.tell(refunded(GIFT, "25.00", original_amount=Decimal("25.00")))
         assert world.texts() == ["Mary started Wells"]
 
+    def test_a_gift_of_which_several_refunds_return_all(self, world: Feeds) -> None:
+        world.tell(gift(is_anonymous=False), refunded(GIFT, "20.00", original_amount=Decimal("25.00")))
+        assert world.texts()[0] == "John gave 25.00 USD to Wells"
+        world.tell(refunded(GIFT, "5.00", original_amount=Decimal("25.00")))
+        assert world.texts() == ["Mary started Wells"]
+
+    def test_but_not_a_gift_of_which_two_producers_tell_the_same_refund(self, world: Feeds) -> None:
+        told: dict[str, Any] = {"original_amount": Decimal("25.00"), "refund_transaction_id": "re_1"}
+        world.tell(gift(is_anonymous=False), refunded(GIFT, "15.00", **told))
+        world.tell(refunded(GIFT, "15.00", **told, campaign_id=WELLS))
+        assert world.texts()[0] == "John gave 25.00 USD to Wells"
+
     def test_a_deleted_update(self, world: Feeds) -> None:
         ids = {"update_id": UUID(int=41), "fundraiser_id": WELLS, "author_id": MARY}
         world.tell(ProjectUpdateCreated(**ids, title="Water!", body="…", visibility="public"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -132,14 +133,63 @@ def test_of_cumulative_refunds_the_highest_counts(analytics: Engine, ids: tuple[
     assert row(analytics)["total_refunded"] == 8
 
 
-def test_what_persons_gave_back_is_added_to_the_cumulative_refunds(analytics: Engine) -> None:
+@pytest.mark.parametrize("initiated_by", ["system", DONOR], ids=["by nobody known", "by a known person"])
+@pytest.mark.parametrize("order", list(permutations([2, 3, 4])), ids=str)
+def test_what_the_payment_webhook_tells_is_what_was_returned_so_far(
+    analytics: Engine, order: tuple[int, ...], initiated_by: Any
+) -> None:
+    """Returned were 10, then 20 more: the API and the webhook both tell of the first 10."""
+    told = {
+        2: refunded(DONATION, "10.00", refund_transaction_id="re_1"),
+        3: refunded(DONATION, "10.00", refund_transaction_id="re_1", initiated_by=initiated_by, campaign_id=CAMPAIGN),
+        4: refunded(DONATION, "30.00", refund_transaction_id="re_2", initiated_by=initiated_by, campaign_id=CAMPAIGN),
+    }
+    apply(analytics, at(1, gift("50.00", donation_id=DONATION)))
+    for position in order:
+        apply(analytics, at(position, told[position]))
+    assert row(analytics)["total_refunded"] == 30
+    assert row(analytics)["refund_count"] == 2
+
+
+@pytest.mark.parametrize(("webhook", "total"), [("3.00", 4), ("9.00", 9)], ids=["lags behind", "knows of more"])
+def test_the_larger_of_both_totals_counts_since_both_may_tell_of_one_refund(
+    analytics: Engine, webhook: str, total: int
+) -> None:
     apply(
         analytics,
         at(1, gift("10.00", donation_id=DONATION)),
-        at(2, refunded(DONATION, "3.00", initiated_by="system")),
-        at(3, refunded(DONATION, "1.00")),
+        at(2, refunded(DONATION, webhook, initiated_by="system")),
+        at(3, refunded(DONATION, "3.00")),
+        at(4, refunded(DONATION, "1.00")),
     )
-    assert row(analytics)["total_refunded"] == 4
+    assert row(analytics)["total_refunded"] == total
+
+
+def test_a_refund_id_in_both_shapes_counts_for_both_totals(analytics: Engine) -> None:
+    """The webhook is late with the second refund, and quick with the first."""
+    apply(
+        analytics,
+        at(1, gift("50.00", donation_id=DONATION)),
+        at(2, refunded(DONATION, "10.00", refund_transaction_id="re_1", campaign_id=CAMPAIGN)),
+        at(3, refunded(DONATION, "10.00", refund_transaction_id="re_1")),
+        at(4, refunded(DONATION, "20.00", refund_transaction_id="re_2")),
+    )
+    assert row(analytics)["total_refunded"] == 30
+
+
+def test_a_refund_that_an_earlier_release_misread_is_put_right_when_it_is_applied_again(analytics: Engine) -> None:
+    misread = """
+        UPDATE donation_refunds SET cumulative = false, highest = NULL;
+        UPDATE donation_facts SET refunded = 40;
+        UPDATE campaign_stats_projection SET total_raised = 10, total_refunded = 40;
+    """
+    told = [at(2, refunded(DONATION, "10.00")), at(3, refunded(DONATION, "30.00", campaign_id=CAMPAIGN))]
+    apply(analytics, at(1, gift("50.00", donation_id=DONATION)), *told)
+    right = stored(analytics)
+    with analytics.begin() as db:
+        db.exec_driver_sql(misread)
+    apply(analytics, told[1])
+    assert stored(analytics) == right
 
 
 def test_refunds_beyond_the_gift_count_up_to_it_and_are_an_anomaly(analytics: Engine) -> None:

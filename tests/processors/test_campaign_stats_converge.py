@@ -30,7 +30,10 @@ Payload = DonationCompleted | DonationRefunded
 DONATIONS, CAMPAIGNS, DONORS, STAFF = ([UUID(int=100 * kind + n) for n in range(9)] for kind in range(1, 5))
 
 # Few of each, so that events meet: the same donation twice, the same refund id, the same donor.
-money = st.integers(1, 400).map(lambda quarters: Decimal(quarters) / 4)
+money = st.one_of(
+    st.integers(1, 400).map(lambda quarters: Decimal(quarters) / 4),
+    st.integers(1, 99_999).map(lambda fils: Decimal(fils) / 1000),
+)
 completions = st.builds(
     lambda donation, campaign, donor, amount, currency: completed(
         campaign, donation_id=donation, donor_id=donor, amount=amount, currency=currency
@@ -38,17 +41,18 @@ completions = st.builds(
     st.sampled_from(DONATIONS[:5]),
     st.sampled_from(CAMPAIGNS[:2]),
     st.sampled_from([None, *DONORS[:2]]),
-    money,
-    st.sampled_from(["USD", "EUR"]),
+    st.integers(1, 400).map(lambda quarters: Decimal(quarters) / 4),
+    st.sampled_from(["USD", "EUR", "KWD"]),
 )
 refunds = st.builds(
-    lambda donation, amount, refund_id, by: refunded(
-        donation, str(amount), refund_transaction_id=refund_id, initiated_by=by
+    lambda donation, amount, refund_id, by, told_by: refunded(
+        donation, str(amount), refund_transaction_id=refund_id, initiated_by=by, campaign_id=told_by
     ),
     st.sampled_from(DONATIONS[:5]),
     money,
     st.sampled_from(["re_1", "re_2", "re_3"]),
     st.sampled_from(["system", STAFF[0]]),
+    st.sampled_from([None, None, CAMPAIGNS[0]]),  # the payment webhook names the campaign
 )
 
 
@@ -88,7 +92,10 @@ def _busy(random: Random) -> list[Payload]:
             by: Any = random.choice(["system", STAFF[0]])
             refund_id = random.choice(["re_1", "re_2"])
             amount = str(random.randrange(1, 60))
-            payloads.append(refunded(donation, amount, refund_transaction_id=refund_id, initiated_by=by))
+            told_by = random.choice([None, CAMPAIGNS[0]])
+            payloads.append(
+                refunded(donation, amount, refund_transaction_id=refund_id, initiated_by=by, campaign_id=told_by)
+            )
     random.shuffle(payloads)
     return payloads
 

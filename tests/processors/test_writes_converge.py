@@ -68,7 +68,9 @@ def references(app: Engine) -> Subject:
 @pytest.fixture
 def feed(app: Engine) -> Subject:
     """The processor with its tables."""
-    return Subject(ActivityFeedProcessor, ("feed_follows", "feed_gifts", "activities", "timeline_entries"), app)
+    return Subject(
+        ActivityFeedProcessor, ("feed_follows", "feed_gifts", "feed_refunds", "activities", "timeline_entries"), app
+    )
 
 
 SEARCH_DOCUMENTS = "(SELECT kind, id, popularity, digest FROM search_documents)"

@@ -82,4 +82,12 @@ class DonationRefunded(Payload, type="donation.refunded", aggregate=("donation",
     reason: Text
     refund_transaction_id: Line
     initiated_by: UuidOrSystem
-    campaign_id: UUID | None = None  # the payment webhook adds it
+    campaign_id: UUID | None = None  # the payment webhook adds it, and nobody else
+
+    @property
+    def is_cumulative(self) -> bool:
+        """Whether the amount is what has been returned of the gift so far, as the payment webhook tells it.
+
+        The webhook names the initiator where it knows one, and signs as the system where not.
+        """
+        return self.campaign_id is not None or self.initiated_by == "system"

@@ -24,6 +24,7 @@ _SAMPLE: Facts = {
     "campaign": _WELLS,
     "campaign_url": "https://fundlyhub.example/campaigns/clean-water",
     "amount": Money(Decimal("1250.50"), "EUR"),
+    "total": Money(Decimal("1500.50"), "EUR"),
     "given": Money(Decimal("2000.00"), "EUR"),
     "goal": Money(Decimal(50_000), "USD"),
     "raised": Money(Decimal("50120.75"), "USD"),

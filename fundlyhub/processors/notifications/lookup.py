@@ -11,10 +11,15 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
-from fundlyhub.events import Event, Payload
+from fundlyhub.errors import Held
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.donation import DonationRefunded
 from fundlyhub.events.catalogue.user import UserLoggedIn
+from fundlyhub.processing import Delivery
 from fundlyhub.processors import registers
+from fundlyhub.processors.notifications import refunds
 from fundlyhub.processors.notifications.people import Person
+from fundlyhub.processors.notifications.refunds import Telling
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.recipients.places import place_of
 
@@ -101,9 +106,13 @@ class Lookup:
         self._db, self._site = db, site_url.rstrip("/")
         self._fields: dict[Entity, dict[str, Any]] = {}
         self._names: dict[UUID, str | None] = {}
+        self._decided: set[UUID] = set()
 
-    def foresee(self, payloads: Collection[Payload]) -> None:
-        """Ask at once what most of these payloads' stories will ask one after the other."""
+    def foresee(self, deliveries: Collection[Delivery]) -> None:
+        """Ask at once what most of these events' stories will ask one after the other, and lock what they share."""
+        self._decided |= {one.event.id for one in deliveries if one.replayed_after is not None}
+        payloads = [one.event.payload for one in deliveries]
+        refunds.lock(self._db, {one.donation_id for one in payloads if isinstance(one, DonationRefunded)})
         campaigns = {id_ for one in payloads if (id_ := getattr(one, "campaign_id", None))}
         self._fields |= registers.read(self._db, [Entity("campaign", id_) for id_ in campaigns])
         users = {id_ for one in payloads for name in ("donor_id", "follower_id") if (id_ := getattr(one, name, None))}
@@ -134,6 +143,23 @@ class Lookup:
         if row := self._db.exec_driver_sql(_GIFT, {"id": donation_id}).first():
             return Gift(*row)
         raise Missing("unknown donation")
+
+    def refund(self, event: Event, payload: DonationRefunded, gift: Gift) -> Telling:
+        """What the message about a refund tells. Raises Missing, Unwanted, and Held where it is more than was given."""
+        telling = refunds.find(self._db, event, payload)
+        if telling is None:
+            raise Missing("refund not written down")
+        if not telling.amount:
+            raise Unwanted("nothing more was returned")
+        if telling.total > gift.amount:
+            self.hold(event, "more would be returned than was given")
+        refunds.write_down(self._db, event, payload, telling)
+        return telling
+
+    def hold(self, event: Event, reason: str) -> None:
+        """Raise Held, unless a person has sent the event again."""
+        if event.id not in self._decided:
+            raise Held(f"{reason}: replay it to tell it all the same, or discard it")
 
     def payout(self, request_id: UUID) -> Payout:
         """A payout. Raises Missing."""

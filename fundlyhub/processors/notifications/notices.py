@@ -70,7 +70,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("welcome", UserRegistered, "user", _EMAIL, "account", "medium", True),
     Notice("donation_receipt", DonationCompleted, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
     Notice("donation_failed", DonationFailed, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable")),
-    Notice("refund", DonationRefunded, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "given", "reference", "refunded_at")),
+    Notice("refund", DonationRefunded, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
     Notice("new_donation", DonationCompleted, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor")),
     Notice("goal_reached", CampaignGoalReached, "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors")),
     Notice("campaign_approved", AdminCampaignApproved, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),

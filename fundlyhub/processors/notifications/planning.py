@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import is_outage
-from fundlyhub.errors import Snooze
+from fundlyhub.errors import Held, Snooze
 from fundlyhub.processing import Delivery
 from fundlyhub.processors.notifications import ledger, people
 from fundlyhub.processors.notifications.ledger import Key
@@ -115,7 +115,7 @@ class _Transaction:
 
     def plan(self, plans: Sequence[Plan], now: datetime) -> Step:
         """Each statement is for all plans, but for what the stories of rare messages ask."""
-        self._lookup.foresee([one.delivery.event.payload for one in plans])
+        self._lookup.foresee([one.delivery for one in plans])
         told = [(one, story, self._users(one, story)) for one in plans if (story := self._story(one)) is not None]
         contacts = people.read(self._db, {user for _, _, users in told for user in users})
         for one, story, users in told:
@@ -127,7 +127,10 @@ class _Transaction:
             return tell(plan.notice.template, plan.delivery.event, self._lookup)
         except (Missing, Unwanted) as reason:
             self._tell_nobody(plan, reason)
-            return None
+        except Held as held:
+            plan.finished = True
+            self._failed.append((plan.event_id, Held(f"{plan.notice.template}: {held}")))
+        return None
 
     def _users(self, plan: Plan, story: Story) -> Sequence[UUID]:
         if story.to is None:

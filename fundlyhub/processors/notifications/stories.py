@@ -45,7 +45,8 @@ class Story(NamedTuple):
 def tell(template: str, event: Event, lookup: Lookup) -> Story:
     """The story of a message.
 
-    Raises Missing when something is not known yet, and Unwanted when there is nothing to tell.
+    Raises Missing when something is not known yet, Unwanted when there is nothing to tell, and Held when a person has
+    to decide first.
     """
     return _TELLERS[template](event.payload, event, lookup)
 
@@ -76,9 +77,11 @@ def _donation_failed(payload: DonationFailed, event: Event, lookup: Lookup) -> S
 
 def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Story:
     gift = lookup.gift(payload.donation_id)
+    told = lookup.refund(event, payload, gift)
     facts: Facts = {
         **_campaign(lookup.campaign(gift.campaign_id)),
-        "amount": Money(payload.refund_amount, gift.currency),
+        "amount": Money(told.amount, gift.currency),
+        "total": Money(told.total, gift.currency) if told.total != told.amount else None,
         "given": Money(gift.amount, gift.currency),
         "reference": str(payload.donation_id),
         "refunded_at": event.timestamp,

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Numeric,
     Table,
     Text,
     UniqueConstraint,
@@ -97,3 +98,14 @@ Index(
     "suppression_causes_device_id_idx", suppression_causes.c.device_id,
     postgresql_where=suppression_causes.c.device_id.is_not(None),
 )  # fmt: skip
+
+# What each message about a refund tells: what was returned, and what that is together with what others tell. Written
+# when the message is planned, so that a resumed run tells the same.
+refund_tellings = Table(
+    "refund_tellings",
+    app_metadata,
+    Column("donation_id", Uuid, primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    Column("amount", Numeric, nullable=False),
+    Column("total", Numeric, nullable=False),
+)

@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from fundlyhub.processors.projections.campaign_stats.fold import NOTHING, Fact, Gift
+from fundlyhub.processors.projections.campaign_stats.fold import Fact, Gift
+from fundlyhub.processors.refunds import NOTHING
 
 Key = tuple[UUID, str]
 """A row of the statistics: campaign and currency."""

@@ -1,4 +1,4 @@
-"""SQL on single donations: their facts, refunds and anomalies."""
+"""SQL on single donations: their facts and anomalies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import Array, array, arrays
-from fundlyhub.processors.projections.campaign_stats.fold import Fact, Gift, Refund
+from fundlyhub.processors.projections.campaign_stats.fold import Fact, Gift
 
 Anomaly = tuple[UUID, str, int]
 """Donation, kind, position."""
@@ -60,21 +60,6 @@ _UPDATE = f"""
     WHERE fact.donation_id = given.donation_id
 """  # noqa: S608 - put together from constants
 
-_READ_REFUNDS = """
-    SELECT donation_id, refund_transaction_id, position, amount, cumulative, highest
-    FROM donation_refunds
-    WHERE donation_id = ANY (%(ids)s::uuid[])
-"""
-
-_WRITE_REFUNDS = """
-    INSERT INTO donation_refunds (donation_id, refund_transaction_id, position, amount, cumulative, highest)
-    SELECT * FROM unnest(%(ids)s::uuid[], %(refunds)s::text[], %(positions)s::bigint[],
-                         %(amounts)s::numeric[], %(cumulative)s::boolean[], %(highest)s::numeric[])
-    ON CONFLICT (donation_id, refund_transaction_id) DO UPDATE
-    SET position = excluded.position, amount = excluded.amount,
-        cumulative = excluded.cumulative, highest = excluded.highest
-"""
-
 _ADD_ANOMALIES = """
     INSERT INTO donation_anomalies (donation_id, kind, position)
     SELECT * FROM unnest(%(ids)s::uuid[], %(kinds)s::text[], %(positions)s::bigint[])
@@ -111,24 +96,6 @@ def update(db: Connection, facts: Mapping[UUID, Fact]) -> None:
     """Write donations that this transaction has locked."""
     if facts:
         db.exec_driver_sql(_UPDATE, _arrays(facts))
-
-
-def read_refunds(db: Connection, ids: Collection[UUID]) -> dict[UUID, dict[str, Refund]]:
-    """All refunds of donations that this transaction has locked."""
-    found: dict[UUID, dict[str, Refund]] = {donation_id: {} for donation_id in ids}
-    if found:
-        for donation_id, refund_id, *refund in db.exec_driver_sql(_READ_REFUNDS, {"ids": array(ids)}).all():
-            found[donation_id][refund_id] = Refund(*refund)
-    return found
-
-
-def write_refunds(db: Connection, refunds: Mapping[tuple[UUID, str], Refund]) -> None:
-    """Write refunds of donations that this transaction has locked or inserted."""
-    if refunds:
-        names = ("ids", "positions", "amounts", "cumulative", "highest")
-        columns = arrays(names, [(donation_id, *refund) for (donation_id, _), refund in refunds.items()])
-        # A refund id may be any text: psycopg quotes it.
-        db.exec_driver_sql(_WRITE_REFUNDS, {**columns, "refunds": [name for _, name in refunds]})
 
 
 def add_anomalies(db: Connection, anomalies: Collection[Anomaly]) -> None:

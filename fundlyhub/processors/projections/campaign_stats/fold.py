@@ -1,26 +1,23 @@
 """What events say about donations, folded purely: any order and any duplication give the same.
 
 What is known of a donation only grows, by joins that are commutative, associative and idempotent: the
-completion of the lowest position, the set of those that lost against it, and per refund id the first event
-and the highest cumulative amount. The numbers of a donation follow from that.
+completion of the lowest position, the set of those that lost against it, and its refunds. The numbers of a donation
+follow from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Context, Decimal, Inexact
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 from fundlyhub.events import Event
-from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefunded
-
-EXACT = Context(prec=40_000, traps=[Inexact])
-"""For sums of money: a refund may come with as many decimals as PostgreSQL can hold, 16,383."""
-
-NOTHING = Decimal(0)
+from fundlyhub.events.catalogue.donation import DonationCompleted
+from fundlyhub.processors import refunds
+from fundlyhub.processors.refunds import NOTHING, ById
 
 
 class Gift(NamedTuple):
@@ -32,15 +29,6 @@ class Gift(NamedTuple):
     donor_id: UUID | None
     amount: Decimal
     donated_at: datetime
-
-
-class Refund(NamedTuple):
-    """All events of one refund id: the first one's amount and shape, and the highest cumulative amount."""
-
-    position: int
-    amount: Decimal
-    cumulative: bool
-    highest: Decimal | None
 
 
 class Fact(NamedTuple):
@@ -67,7 +55,7 @@ class News:
 
     gift: Gift | None = None
     repeats: set[int] = field(default_factory=set)
-    refunds: dict[str, Refund] = field(default_factory=dict)
+    refunds: ById = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:
@@ -80,21 +68,12 @@ class News:
             self.repeats.add(max(self.gift.position, gift.position))
         self.gift = first_gift(self.gift, gift)
 
-    def add_refund(self, refund_id: str, refund: Refund) -> None:
-        """Take in a refund."""
-        self.refunds[refund_id] = join_refunds(self.refunds.get(refund_id), refund)
-
-    def joined(self, stored: Mapping[str, Refund]) -> dict[str, Refund]:
-        """The refunds of this batch, each together with what is stored of it."""
-        return {name: join_refunds(stored.get(name), refund) for name, refund in self.refunds.items()}
-
-    def applied(self, before: Fact, stored: Mapping[str, Refund]) -> Fact:
-        """The donation after this batch; ``stored`` may be empty if the batch has no refund of it."""
+    def applied(self, before: Fact, known: ById) -> Fact:
+        """The donation after this batch; ``known`` are all its refunds, if the batch has one of it."""
         gift = first_gift(before.gift, self.gift)
         if not self.refunds:
-            return Fact(gift, before.refunded, before.refund_count)
-        refunds = {**stored, **self.joined(stored)}
-        return Fact(gift, refunded(refunds), len(refunds))
+            return before._replace(gift=gift)
+        return Fact(gift, refunds.total(known.values()), len(known))
 
     def lost(self, before: Fact) -> set[int]:
         """Positions of the completions that lost against an earlier one."""
@@ -104,16 +83,15 @@ class News:
         return known - {min(known)} if known else known
 
 
-def fold(events: Iterable[Event]) -> dict[UUID, News]:
+def fold(events: Sequence[Event]) -> dict[UUID, News]:
     """What these events say, per donation."""
     found: dict[UUID, News] = {}
     for event in events:
         payload = event.payload
         if isinstance(payload, DonationCompleted):
             found.setdefault(payload.donation_id, News()).add_gift(_gift(event, payload))
-        elif isinstance(payload, DonationRefunded):
-            refund = _refund(event, payload)
-            found.setdefault(payload.donation_id, News()).add_refund(payload.refund_transaction_id, refund)
+    for donation_id, by_id in refunds.said(events).items():
+        found.setdefault(donation_id, News()).refunds = by_id
     return found
 
 
@@ -124,30 +102,8 @@ def first_gift(one: Gift | None, other: Gift | None) -> Gift | None:
     return one if one.position <= other.position else other
 
 
-def join_refunds(one: Refund | None, other: Refund) -> Refund:
-    """Two findings about one refund id as one."""
-    if one is None:
-        return other
-    first = one if one.position <= other.position else other
-    highest = max((r.highest for r in (one, other) if r.highest is not None), default=None)
-    return first._replace(highest=highest)
-
-
-def refunded(refunds: Mapping[str, Refund]) -> Decimal:
-    """What refunds add up to: the highest of the cumulative ones, and all others. Wants the context EXACT."""
-    totals = [refund.highest for refund in refunds.values() if refund.cumulative and refund.highest is not None]
-    others = (refund.amount for refund in refunds.values() if not refund.cumulative)
-    return sum(others, max(totals, default=NOTHING))
-
-
 def _gift(event: Event, paid: DonationCompleted) -> Gift:
     return Gift(_position(event), paid.campaign_id, paid.currency, paid.donor_id, paid.amount, event.timestamp)
-
-
-def _refund(event: Event, given_back: DonationRefunded) -> Refund:
-    # The payment webhook reports what was given back of a charge so far, and signs as the system.
-    amount, cumulative = given_back.refund_amount, given_back.initiated_by == "system"
-    return Refund(_position(event), amount, cumulative, amount if cumulative else None)
 
 
 def _position(event: Event) -> int:

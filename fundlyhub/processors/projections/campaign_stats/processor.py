@@ -15,9 +15,12 @@ from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefun
 from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processors.projections.campaign_stats import facts, stats, waiting
 from fundlyhub.processors.projections.campaign_stats.deltas import Deltas, differences
-from fundlyhub.processors.projections.campaign_stats.fold import EXACT, Fact, News, Refund, fold
+from fundlyhub.processors.projections.campaign_stats.fold import Fact, News, fold
+from fundlyhub.processors.projections.campaign_stats.tables import donation_refunds
+from fundlyhub.processors.refunds import EXACT, Refunds
 
 _UNKNOWN = Fact(None)
+_refunds = Refunds(donation_refunds)
 
 
 class Change(NamedTuple):
@@ -64,31 +67,18 @@ class CampaignStatsProcessor(ProjectionProcessor):
 
 def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> tuple[Mapping[UUID, Fact], list[Change]]:
     """Bring the donations up to date, and say which are new, and what each of the others was and is."""
-    new = {donation_id: said.applied(_UNKNOWN, {}) for donation_id, said in news.items()}
+    new = {donation_id: said.applied(_UNKNOWN, said.refunds) for donation_id, said in news.items()}
     known = facts.lock(db, facts.insert(db, new))
-    refunds = facts.read_refunds(db, [donation_id for donation_id in known if news[donation_id].refunds])
+    _refunds.add(db, {donation_id: said.refunds for donation_id, said in news.items() if said.refunds})
+    refunds = _refunds.read(db, [donation_id for donation_id in known if news[donation_id].refunds])
     changes = [
         Change(donation_id, news[donation_id], before, news[donation_id].applied(before, refunds.get(donation_id, {})))
         for donation_id, before in known.items()
     ]
     facts.update(db, {one.donation_id: one.after for one in changes if one.before != one.after})
-    _write_refunds(db, news, refunds)
     for donation_id in known:
         del new[donation_id]
     return new, changes
-
-
-def _write_refunds(db: Connection, news: Mapping[UUID, News], stored: Mapping[UUID, Mapping[str, Refund]]) -> None:
-    """Write the refunds that are new or have changed."""
-    changed = {}
-    for donation_id, said in news.items():
-        if not said.refunds:
-            continue
-        before = stored.get(donation_id, {})
-        for name, refund in said.joined(before).items():
-            if before.get(name) != refund:
-                changed[donation_id, name] = refund
-    facts.write_refunds(db, changed)
 
 
 def _apply_anomalies(db: Connection, changes: Iterable[Change]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import analytics_metadata
 from fundlyhub.database.types import PgSnapshot, Xid8
+from fundlyhub.processors.refunds import refunds_table
 
 # One row per donation, also for one of which only a refund has been heard: then position, campaign, currency,
 # amount and time are null. `refunded` is what the refunds add up to, also beyond the gift. Whoever changes
@@ -42,18 +43,7 @@ donation_facts = Table(
 )
 Index("donation_facts_campaign_id_idx", donation_facts.c.campaign_id, donation_facts.c.currency)
 
-# One row per refund id: position, amount and shape of its first event, and the highest amount of its
-# cumulative ones, if it has any.
-donation_refunds = Table(
-    "donation_refunds",
-    analytics_metadata,
-    Column("donation_id", Uuid, primary_key=True),
-    Column("refund_transaction_id", Text, primary_key=True),
-    Column("position", BigInteger, nullable=False),
-    Column("amount", Numeric, nullable=False),
-    Column("cumulative", Boolean, nullable=False),
-    Column("highest", Numeric),
-)
+donation_refunds = refunds_table("donation_refunds", analytics_metadata)
 
 # What was wrong with a donation. `completed_twice`: the position of a completion that lost against an
 # earlier one. `refunded_beyond_gift`: the position of the completion whose amount the refunds exceed.

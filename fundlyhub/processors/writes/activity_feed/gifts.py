@@ -2,12 +2,13 @@
 
 A donor is named only when an event has said that the gift is not anonymous, and none that it is. What is
 known of a gift only grows, by joins that do not depend on order or number: the completion of the lowest
-position, and three flags. A donor who turns out to be anonymous is forgotten.
+position, three flags, and its refunds. A donor who turns out to be anonymous is forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -18,8 +19,13 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import array, arrays
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationInitiated, DonationRefunded
+from fundlyhub.processors import refunds
+from fundlyhub.processors.refunds import NOTHING, ById, Refunds
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.activity_feed.activities import Activity
+from fundlyhub.processors.writes.activity_feed.tables import feed_refunds
+
+_refunds = Refunds(feed_refunds)
 
 
 class Completion(NamedTuple):
@@ -34,12 +40,16 @@ class Completion(NamedTuple):
 
 
 class Gift(NamedTuple):
-    """All that is known of a donation."""
+    """All that is known of a donation.
+
+    ``returned`` is what one refund says of itself, that it returns all; ``refunded`` is what all of them add up to.
+    """
 
     completion: Completion | None = None
     named: bool = False
     anonymous: bool = False
     returned: bool = False
+    refunded: Decimal = NOTHING
 
     def joined(self, other: Gift) -> Gift:
         """Two findings about one donation as one."""
@@ -48,12 +58,15 @@ class Gift(NamedTuple):
         anonymous = self.anonymous or other.anonymous
         if first and anonymous:
             first = first._replace(donor_id=None)
-        return Gift(first, self.named or other.named, anonymous, self.returned or other.returned)
+        return self._replace(
+            completion=first, named=self.named or other.named, anonymous=anonymous,
+            returned=self.returned or other.returned,
+        )  # fmt: skip
 
     def activity(self) -> Activity | None:
-        """Its line in the timelines, unless it is not paid, or was given back whole."""
+        """Its line in the timelines, unless it is not paid, or was returned whole."""
         gift = self.completion
-        if gift is None or self.returned:
+        if gift is None or self.returned or self.refunded >= gift.amount:
             return None
         known = self.named and not self.anonymous and gift.donor_id is not None
         donor = Entity("user", gift.donor_id) if known and gift.donor_id else None
@@ -64,9 +77,25 @@ class Gift(NamedTuple):
         )  # fmt: skip
 
 
-def gifts(events: Iterable[Event]) -> dict[UUID, Gift]:
+_NOTHING_KNOWN = Gift()
+
+
+@dataclass(slots=True)
+class News:
+    """What a batch says of one donation."""
+
+    gift: Gift = _NOTHING_KNOWN
+    refunds: ById = field(default_factory=dict)
+
+    def applied(self, before: Gift, known: ById) -> Gift:
+        """The gift after this batch; ``known`` are all its refunds, if the batch has one of it."""
+        after = before.joined(self.gift)
+        return after._replace(refunded=refunds.total(known.values())) if self.refunds else after
+
+
+def gifts(events: Sequence[Event]) -> dict[UUID, News]:
     """What these events say, per donation. Pure."""
-    found: dict[UUID, Gift] = {}
+    found: dict[UUID, News] = {}
     for event in events:
         match event.payload:
             case DonationInitiated() as begun:
@@ -77,8 +106,10 @@ def gifts(events: Iterable[Event]) -> dict[UUID, Gift]:
                 said = Gift(returned=refund.refund_amount >= refund.original_amount)
             case _:
                 continue
-        donation_id: UUID = event.payload.donation_id
-        found[donation_id] = found.get(donation_id, Gift()).joined(said)
+        news = found.setdefault(event.payload.donation_id, News())
+        news.gift = news.gift.joined(said)
+    for donation_id, by_id in refunds.said(events).items():
+        found[donation_id].refunds = by_id
     return found
 
 
@@ -89,19 +120,22 @@ def _completion(event: Event, paid: DonationCompleted) -> Completion:
 
 _NAMES = (
     "ids", "positions", "times", "campaigns", "donors", "amounts", "currencies", "named", "anonymous", "returned",
+    "refunded",
 )  # fmt: skip
 
 _GIVEN = """
     unnest(%(ids)s::uuid[], %(positions)s::bigint[], %(times)s::timestamptz[], %(campaigns)s::uuid[],
            %(donors)s::uuid[], %(amounts)s::numeric[], %(currencies)s::text[],
-           %(named)s::boolean[], %(anonymous)s::boolean[], %(returned)s::boolean[])
-    AS given(donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned)
+           %(named)s::boolean[], %(anonymous)s::boolean[], %(returned)s::boolean[], %(refunded)s::numeric[])
+    AS given(donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned,
+             refunded)
 """
 
 # Waits for a neighbour that is inserting the same donation; after this, all of them are there.
 _INSERT = f"""
     INSERT INTO feed_gifts
-        (donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned)
+        (donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned,
+         refunded)
     SELECT * FROM {_GIVEN}
     ORDER BY donation_id
     ON CONFLICT (donation_id) DO NOTHING
@@ -109,7 +143,8 @@ _INSERT = f"""
 """  # noqa: S608 - put together from constants
 
 _LOCK = """
-    SELECT donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned
+    SELECT donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned,
+           refunded
     FROM feed_gifts
     WHERE donation_id = ANY (%(ids)s::uuid[])
     ORDER BY donation_id
@@ -120,31 +155,28 @@ _UPDATE = f"""
     UPDATE feed_gifts AS gift
     SET position = given.position, occurred_at = given.occurred_at, campaign_id = given.campaign_id,
         donor_id = given.donor_id, amount = given.amount, currency = given.currency,
-        named = given.named, anonymous = given.anonymous, returned = given.returned
+        named = given.named, anonymous = given.anonymous, returned = given.returned, refunded = given.refunded
     FROM {_GIVEN}
     WHERE gift.donation_id = given.donation_id
 """  # noqa: S608 - put together from constants
 
 
-def apply(db: Connection, said: Mapping[UUID, Gift]) -> list[tuple[Gift, Gift]]:
+def apply(db: Connection, news: Mapping[UUID, News]) -> list[tuple[Gift, Gift]]:
     """Add what is said to what is known, and say what each gift was and is.
 
     The gifts stay locked until the transaction ends.
     """
-    if not said:
+    if not news:
         return []
-    inserted = set(db.exec_driver_sql(_INSERT, _arrays(said)).scalars())
-    changes = [(Gift(), said[donation_id]) for donation_id in inserted]
-    known = _lock(db, [donation_id for donation_id in said if donation_id not in inserted])
-    changed = {}
-    for donation_id, before in known.items():
-        after = before.joined(said[donation_id])
-        if after != before:
-            changed[donation_id] = after
-            changes.append((before, after))
-    if changed:
+    new = {donation_id: said.applied(_NOTHING_KNOWN, said.refunds) for donation_id, said in news.items()}
+    inserted = set(db.exec_driver_sql(_INSERT, _arrays(new)).scalars())
+    known = _lock(db, [donation_id for donation_id in news if donation_id not in inserted])
+    _refunds.add(db, {donation_id: said.refunds for donation_id, said in news.items() if said.refunds})
+    stored = _refunds.read(db, [donation_id for donation_id in known if news[donation_id].refunds])
+    after = {one: news[one].applied(before, stored.get(one, {})) for one, before in known.items()}
+    if changed := {one: gift for one, gift in after.items() if gift != known[one]}:
         db.exec_driver_sql(_UPDATE, _arrays(changed))
-    return changes
+    return [(_NOTHING_KNOWN, new[one]) for one in inserted] + [(known[one], gift) for one, gift in changed.items()]
 
 
 def _lock(db: Connection, ids: Sequence[UUID]) -> dict[UUID, Gift]:

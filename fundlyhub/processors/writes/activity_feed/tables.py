@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import DDL, BigInteger, Boolean, Column, Numeric, Table, Text, Uuid, event
+from sqlalchemy import DDL, BigInteger, Boolean, Column, Numeric, Table, Text, Uuid, event, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import app_metadata
 from fundlyhub.processors.follows import follows_table
+from fundlyhub.processors.refunds import refunds_table
 
 # The last word on each pair, tombstones too: whether a follow stands in the feed follows from it.
 feed_follows = follows_table("feed_follows", app_metadata)
@@ -26,7 +27,9 @@ feed_gifts = Table(
     Column("named", Boolean, nullable=False),
     Column("anonymous", Boolean, nullable=False),
     Column("returned", Boolean, nullable=False),
+    Column("refunded", Numeric, nullable=False, server_default=text("0")),
 )
+feed_refunds = refunds_table("feed_refunds", app_metadata)
 
 # One row per activity, by the position of its event: an event is one activity at most, ever.
 activities = Table(

@@ -10,14 +10,18 @@ from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
-from fundlyhub.events.catalogue.donation import DonationCompleted
+from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefunded
 from fundlyhub.events.catalogue.payout import PayoutRequested
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processing import WriteProcessor
-from fundlyhub.processors import registers
+from fundlyhub.processors import refunds, registers
 from fundlyhub.processors.entities import payloads_of, told
+from fundlyhub.processors.refunds import Refunds
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.recipients.places import place_of
+from fundlyhub.processors.writes.recipients.tables import gift_refunds
+
+_refunds = Refunds(gift_refunds)
 
 Row = dict[str, Any]
 """Columns by name."""
@@ -86,7 +90,7 @@ _SIGN_INS = """
 class RecipientWriteProcessor(WriteProcessor):
     """Names and addresses of users, and who gave, cashed out and signed in: for messages to themselves."""
 
-    handles = (*payloads_of("user"), DonationCompleted, PayoutRequested, UserLoggedIn)
+    handles = (*payloads_of("user"), DonationCompleted, DonationRefunded, PayoutRequested, UserLoggedIn)
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Write contacts, then the rest; each table in the order of its keys."""
@@ -99,6 +103,7 @@ class RecipientWriteProcessor(WriteProcessor):
         _write_firsts(
             db, _SIGN_INS, sign_ins, key=itemgetter("user_id", "place"), clock=itemgetter("occurred_at", "position")
         )
+        _refunds.add(db, refunds.said(events))
 
 
 def _contacts(db: Connection, events: Sequence[Event]) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Numeric, Table, Text,
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import app_metadata
+from fundlyhub.processors.refunds import refunds_table
 
 # One row per user. Events tell name and e-mail address; phone, locale, time zone and quiet hours are the API's.
 contacts = Table(
@@ -59,6 +60,9 @@ gift_donors = Table(
     Column("amount", Numeric, nullable=False),
     Column("currency", Text, nullable=False),
 )
+
+# What was returned of which gift, so that a message about a refund can tell what is more than before.
+gift_refunds = refunds_table("gift_refunds", app_metadata)
 
 # Who asked for which payout: what becomes of it says neither.
 payout_requests = Table(

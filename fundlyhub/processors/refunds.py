@@ -1,0 +1,144 @@
+"""Refunds of donations: what events say of them, and what they add up to, in any order and any number.
+
+Two producers tell of refunds. The API tells each refund alone. The payment webhook tells what has been returned of a
+charge so far: that amount is cumulative. Both may tell of the same refund, so the total is the larger of the two: the
+highest cumulative amount, or the sum of the single ones.
+
+What is known of a refund id only grows, by a join that is commutative, associative and idempotent: its first single
+amount and its highest cumulative one. Each processor that needs to know keeps a table of its own, since each has its
+own transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Context, Decimal, Inexact, localcontext
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, Numeric, Table, Text, Uuid
+
+from fundlyhub.database.arrays import array, arrays
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.donation import DonationRefunded
+
+EXACT = Context(prec=40_000, traps=[Inexact])
+"""For sums of money: a refund may come with as many decimals as PostgreSQL can hold, 16,383."""
+
+NOTHING = Decimal(0)
+
+
+class Refund(NamedTuple):
+    """All events of one refund id.
+
+    ``position`` and ``amount`` are those of its first single event, and of its first cumulative one where it has no
+    single one: then it is ``cumulative``. ``highest`` is the highest cumulative amount, if there is any.
+    """
+
+    position: int
+    amount: Decimal
+    cumulative: bool
+    highest: Decimal | None
+
+
+ById = Mapping[str, Refund]
+"""The refunds of one donation by their refund ids."""
+
+
+def said(events: Iterable[Event]) -> dict[UUID, dict[str, Refund]]:
+    """What these events say, per donation and refund id."""
+    found: dict[UUID, dict[str, Refund]] = {}
+    for event in events:
+        payload = event.payload
+        if isinstance(payload, DonationRefunded):
+            refunds = found.setdefault(payload.donation_id, {})
+            name = payload.refund_transaction_id
+            refunds[name] = join(refunds.get(name), _refund(event, payload))
+    return found
+
+
+def join(one: Refund | None, other: Refund) -> Refund:
+    """Two findings about one refund id as one."""
+    if one is None:
+        return other
+    first = min(one, other, key=lambda refund: (refund.cumulative, refund.position))
+    highest = max((r.highest for r in (one, other) if r.highest is not None), default=None)
+    return first._replace(highest=highest)
+
+
+def total(refunds: Iterable[Refund]) -> Decimal:
+    """What refunds add up to, also beyond the gift."""
+    known = list(refunds)
+    highest = max((refund.highest for refund in known if refund.highest is not None), default=NOTHING)
+    with localcontext(EXACT):
+        return max(highest, sum((refund.amount for refund in known if not refund.cumulative), NOTHING))
+
+
+def _refund(event: Event, payload: DonationRefunded) -> Refund:
+    if event.position is None:
+        raise ValueError("an event without a position: it was never published")
+    amount, cumulative = payload.refund_amount, payload.is_cumulative
+    return Refund(event.position, amount, cumulative, amount if cumulative else None)
+
+
+def refunds_table(name: str, metadata: MetaData) -> Table:
+    """A table of refunds, in one of our databases: one row per refund id, see `Refund`."""
+    return Table(
+        name,
+        metadata,
+        Column("donation_id", Uuid, primary_key=True),
+        Column("refund_transaction_id", Text, primary_key=True),
+        Column("position", BigInteger, nullable=False),
+        Column("amount", Numeric, nullable=False),
+        Column("cumulative", Boolean, nullable=False),
+        Column("highest", Numeric),
+    )
+
+
+# The join, in one statement: nobody has to lock anything before it. At an equal position it is the same event: how it
+# is read now counts, since earlier releases took some cumulative amounts for single ones.
+_ADD = """
+    INSERT INTO {table} AS known (donation_id, refund_transaction_id, position, amount, cumulative, highest)
+    SELECT * FROM unnest(%(ids)s::uuid[], %(refunds)s::text[], %(positions)s::bigint[],
+                         %(amounts)s::numeric[], %(cumulative)s::boolean[], %(highest)s::numeric[])
+        AS given(donation_id, refund_transaction_id)
+    ORDER BY donation_id, refund_transaction_id COLLATE "C"
+    ON CONFLICT (donation_id, refund_transaction_id) DO UPDATE
+    SET (position, amount, cumulative, highest) = (
+        SELECT one.position, one.amount, one.cumulative, greatest(known.highest, excluded.highest)
+        FROM (VALUES (excluded.position, excluded.amount, excluded.cumulative, 0),
+                     (known.position, known.amount, known.cumulative, 1)) AS one(position, amount, cumulative, older)
+        WHERE older = 0 OR known.position <> excluded.position
+        ORDER BY one.cumulative, one.position LIMIT 1
+    )
+    WHERE known.position = excluded.position AND known.cumulative <> excluded.cumulative
+       OR (known.cumulative, known.position) > (excluded.cumulative, excluded.position)
+       OR known.highest IS DISTINCT FROM greatest(known.highest, excluded.highest)
+"""
+_READ = """
+    SELECT donation_id, refund_transaction_id, position, amount, cumulative, highest
+    FROM {table} WHERE donation_id = ANY (%(ids)s::uuid[])
+"""
+
+
+class Refunds:
+    """The SQL on one table of refunds."""
+
+    def __init__(self, table: Table) -> None:
+        self._add, self._read = _ADD.format(table=table.name), _READ.format(table=table.name)
+
+    def add(self, db: Connection, news: Mapping[UUID, ById]) -> None:
+        """Join what is said to what is known."""
+        rows = [(donation_id, *refund) for donation_id, by_id in news.items() for refund in by_id.values()]
+        if rows:
+            columns = arrays(("ids", "positions", "amounts", "cumulative", "highest"), rows)
+            # A refund id may be any text: psycopg quotes it.
+            db.exec_driver_sql(self._add, {**columns, "refunds": [name for by_id in news.values() for name in by_id]})
+
+    def read(self, db: Connection, ids: Collection[UUID]) -> dict[UUID, dict[str, Refund]]:
+        """All refunds of these donations; one of which nothing is known has none."""
+        found: dict[UUID, dict[str, Refund]] = {donation_id: {} for donation_id in ids}
+        if found:
+            for donation_id, name, *refund in db.exec_driver_sql(self._read, {"ids": array(found)}).all():
+                found[donation_id][name] = Refund(*refund)
+        return found
