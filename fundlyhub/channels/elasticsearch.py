@@ -8,13 +8,15 @@ document that says so, with its version.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from fundlyhub.channels.answers import REFUSED_PAUSE
 from fundlyhub.channels.breaker import Breaker
 from fundlyhub.channels.elasticsearch_schema import INDEX, SCHEMA_VERSION, Request, query
-from fundlyhub.errors import Permanent, Transient, WrongUse
+from fundlyhub.errors import Permanent, ProcessingError, ServiceRefuses, Snooze, Transient, WrongUse
 from fundlyhub.forks import in_each_process
 
 TIMEOUT = 10.0
@@ -22,8 +24,11 @@ TIMEOUT = 10.0
 COUNTED = 10_000
 """Matches that are counted at most."""
 
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_OWN_FAULT = 400
 _STALE = 409
+_TOO_LARGE = 413
+_REQUESTS_FAULT = frozenset({_OWN_FAULT, 404, _STALE})
+_REFUSE_US = frozenset({401, 403, 407})
 
 T = TypeVar("T")
 
@@ -36,11 +41,19 @@ class Versioned(NamedTuple):
     body: Mapping[str, Any] | None
 
 
+class TooLarge(Permanent):
+    """A request has more bytes than Elasticsearch, or a proxy before it, takes: send less at a time."""
+
+
 class Written(NamedTuple):
-    """What became of a bulk: what Elasticsearch has by now, in this version or a newer one, and what it refused."""
+    """What became of a bulk: what Elasticsearch has by now, in this version or a newer one, and what it refused.
+
+    What is in neither is to be sent again; ``error`` says why.
+    """
 
     settled: Sequence[UUID]
     refused: Mapping[UUID, str]
+    error: ProcessingError | None = None
 
 
 class EngineHit(NamedTuple):
@@ -86,8 +99,14 @@ class SearchEngine:
         return f"{self._prefix}-{kind}"
 
     def exists(self, kind: str) -> bool:
-        """Whether the index is there."""
-        return bool(self._call(lambda: self._client.indices.exists(index=self.index(kind))))
+        """Whether the index is there. A good answer counts for nothing: it would hide that writes fail."""
+        self._breaker.check()
+        try:
+            with _translated():
+                return bool(self._client.indices.exists(index=self.index(kind)))
+        except ProcessingError as error:
+            self._breaker.call(partial(_raise, error))
+            raise
 
     def create(self, kind: str) -> None:
         """Make the index; that somebody else was quicker is fine."""
@@ -98,19 +117,42 @@ class SearchEngine:
                 raise
 
     def write(self, kind: str, documents: Sequence[Versioned]) -> Written:
-        """Write documents, unless a newer version is there. Raises Transient when one must be sent again."""
+        """Write documents, unless a newer version is there.
+
+        Only a 400 is a document's own fault: whatever else was not taken is to be sent again, and the others count.
+        Raises TooLarge, and what any call raises when nothing was taken.
+        """
         operations: list[Mapping[str, Any]] = []
         for one in documents:
             operations.append({"index": {"_id": str(one.id), "version": one.version, "version_type": "external"}})
             operations.append({"findable": True, **one.body} if one.body is not None else {"findable": False})
-        index = self.index(kind)
-        statuses = self._call(lambda: _read(self._client.bulk(index=index, operations=operations), _statuses))
-        if passing := sorted({status for status in statuses.values() if status in _PASSING}):
-            raise Transient(f"Elasticsearch did not take all documents: {', '.join(map(str, passing))}")
-        if {one.id for one in documents} - statuses.keys():
-            raise Transient("Elasticsearch did not say what became of all documents")
-        refused = {one: f"status {status}" for one, status in statuses.items() if status >= 400 and status != _STALE}
-        return Written([one for one in statuses if one not in refused], refused)
+        taken: list[Written] = []
+        try:
+            self._call(lambda: self._bulk(kind, documents, operations, taken))
+        except (Transient, Snooze) as error:
+            if taken and (taken[0].settled or taken[0].refused):
+                return taken[0]._replace(error=error)
+            raise
+        return taken[0]
+
+    def _bulk(
+        self, kind: str, documents: Sequence[Versioned], operations: Sequence[Mapping[str, Any]], taken: list[Written]
+    ) -> None:
+        """One bulk. What was taken is in ``taken`` also when an error tells the breaker of the rest."""
+        try:
+            with _translated():
+                answer = self._client.bulk(index=self.index(kind), operations=operations)
+        except TooLarge:
+            raise
+        except Permanent as error:  # of the request as a whole, which is none of the documents' fault
+            raise Transient(str(error)) from None
+        statuses = _read(answer, _statuses)
+        refused = {one.id: f"status {_OWN_FAULT}" for one in documents if statuses.get(one.id) == _OWN_FAULT}
+        settled = [one.id for one in documents if _has(statuses.get(one.id))]
+        taken.append(Written(settled, refused))
+        if left := {one.id for one in documents}.difference(settled, refused):
+            said = sorted({str(statuses.get(one, "nothing")) for one in left})
+            raise Transient(f"Elasticsearch did not take all documents: {', '.join(said)}")
 
     def go_live(self, kind: str) -> None:
         """Let the alias name this version's index and no other, at once; then remove the older ones.
@@ -145,6 +187,10 @@ class SearchEngine:
         return self._breaker.call(translated)
 
 
+def _raise(error: ProcessingError) -> None:
+    raise error
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """The client's errors as ours, with no text of theirs: it may quote documents. All calls may be repeated."""
@@ -153,10 +199,19 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        reason = f"Elasticsearch answered {error.status_code}"
-        raise Transient(reason) if error.status_code in _PASSING else Permanent(reason) from None
+        raise _refusal(error.status_code) from None
     except TransportError as error:
         raise Transient(f"Elasticsearch cannot be reached: {type(error).__name__}") from None
+
+
+def _refusal(status: int) -> ProcessingError:
+    """What is no fault of the request may pass; so may what a proxy answers in Elasticsearch's place."""
+    reason = f"Elasticsearch answered {status}"
+    if status == _TOO_LARGE:
+        return TooLarge(reason)
+    if status in _REFUSE_US:
+        return ServiceRefuses(reason, seconds=REFUSED_PAUSE)
+    return Permanent(reason) if status in _REQUESTS_FAULT else Transient(reason)
 
 
 def _read(answer: Any, how: Callable[[Any], T]) -> T:
@@ -168,8 +223,17 @@ def _read(answer: Any, how: Callable[[Any], T]) -> T:
 
 
 def _statuses(answer: Any) -> dict[UUID, int]:
-    results = [item["index"] for item in answer["items"]]
-    return {UUID(result["_id"]): int(result["status"]) for result in results}
+    """The statuses by document; an item that cannot be read tells nothing of its document."""
+    found: dict[UUID, int] = {}
+    for item in answer["items"]:
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            found[UUID(item["index"]["_id"])] = int(item["index"]["status"])
+    return found
+
+
+def _has(status: int | None) -> bool:
+    """Whether Elasticsearch has a document, in this version or a newer one."""
+    return status is not None and (200 <= status < 300 or status == _STALE)
 
 
 def _found(answer: Any) -> EngineHits:

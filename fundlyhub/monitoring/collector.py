@@ -54,6 +54,8 @@ METRICS: Mapping[str, Described] = {
     "fundlyhub_breaker_state": Described("1 for the state that a breaker is in.", ("service", "state")),
     "fundlyhub_breaker_state_seconds": Described("Seconds since it is in that state.", ("service",)),
     "fundlyhub_messages_open": Described("Messages to users that are not settled.", ("channel", "state")),
+    "fundlyhub_search_documents_waiting": Described("Documents that the outside search engine lacks."),
+    "fundlyhub_search_documents_refused": Described("Documents that the outside search engine would not have."),
     "fundlyhub_ingest_lag_entries": Described("Entries of a stream that are not read.", ("stream",)),
     "fundlyhub_ingest_pending_entries": Described("Entries that are read and not acknowledged.", ("stream",)),
     "fundlyhub_ingest_lag_seconds": Described("Age of the oldest of either.", ("stream",)),

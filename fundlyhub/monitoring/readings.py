@@ -41,6 +41,11 @@ _MESSAGES = """
     WHERE state IN ('queued', 'sending', 'failed', 'unknown') GROUP BY channel, state
 """
 
+_DOCUMENTS = """
+    SELECT (SELECT count(*) FROM search_documents WHERE version > sent_version),
+           (SELECT count(*) FROM search_documents WHERE refused IS NOT NULL)
+"""
+
 
 class Sample(NamedTuple):
     """One number. ``labels`` are the values of the metric's labels, in their order."""
@@ -66,6 +71,8 @@ def sources(settings: Settings, processors: Mapping[str, type[Processor]]) -> di
         found[f"{branch}_processors"] = partial(_listed, _processors, settings, branch, ours, claims)
     settings.dsn("events")
     settings.broker  # noqa: B018  # a missing URL is wrong use
+    if settings.search_backend == "elasticsearch":
+        found["search"] = partial(_listed, _search, settings)
     found["messages"] = partial(_listed, _messages, settings)
     found["queues"] = partial(_listed, _queues, settings)
     if settings.redis_url is not None:
@@ -119,6 +126,13 @@ def _messages(settings: Settings) -> Iterator[Sample]:
     with connect("app", settings=settings, autocommit=True) as db:
         for channel, state, messages in _rows(db, _MESSAGES):
             yield Sample("fundlyhub_messages_open", (channel, state), messages)
+
+
+def _search(settings: Settings) -> Iterator[Sample]:
+    with connect("analytics", settings=settings, autocommit=True) as db:
+        ((waiting, refused),) = _rows(db, _DOCUMENTS)
+    yield Sample("fundlyhub_search_documents_waiting", (), waiting)
+    yield Sample("fundlyhub_search_documents_refused", (), refused)
 
 
 def _queues(settings: Settings) -> Iterator[Sample]:

@@ -12,9 +12,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from fundlyhub.channels.breaker import DEFAULTS, Breaker
-from fundlyhub.channels.elasticsearch import EngineHits, SearchEngine, Versioned
+from fundlyhub.channels.elasticsearch import EngineHits, SearchEngine, TooLarge, Versioned
 from fundlyhub.channels.elasticsearch_schema import Request
-from fundlyhub.errors import Permanent, Snooze, Transient
+from fundlyhub.errors import Permanent, ProcessingError, ServiceRefuses, Snooze, Transient
 from tests.channels.door import Door, open_door
 from tests.processors.hostile import HOSTILE
 from tests.support.elasticsearch import Peer
@@ -145,17 +145,24 @@ class TestWhatGoesWrong:
             engine_at(door.url).exists("campaign")
         assert door.asked == 1, "the client's own retries are off"
 
-    @pytest.mark.parametrize("status", [400, 401, 403])
-    def test_what_will_not_pass_is_permanent_and_quotes_nothing(self, door: Door, status: int) -> None:
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [(400, Permanent), (404, Permanent), (413, TooLarge), (401, ServiceRefuses), (403, ServiceRefuses)],
+    )
+    def test_what_will_not_pass_tells_the_request_from_us_and_quotes_nothing(
+        self, door: Door, status: int, kind: type[ProcessingError]
+    ) -> None:
         door.status, door.body = status, b'{"error": {"reason": "someone@example.org is no date"}}'
-        with pytest.raises(Permanent, match=f"^Elasticsearch answered {status}$"):
+        with pytest.raises(kind, match=f"^Elasticsearch answered {status}$"):
             engine_at(door.url).refresh("campaign")
 
-    def test_one_document_that_must_wait_makes_the_whole_bulk_wait(self, door: Door) -> None:
-        items = [{"index": {"_id": str(uuid4()), "status": status}} for status in (201, 429)]
+    def test_one_document_that_must_wait_does_not_make_the_others_wait(self, door: Door) -> None:
+        two = UUID(int=2)
+        items = [{"index": {"_id": str(one), "status": status}} for one, status in ((ONE, 201), (two, 429))]
         door.body = json.dumps({"errors": True, "items": items}).encode()
-        with pytest.raises(Transient, match="did not take all documents: 429"):
-            engine_at(door.url).write("campaign", [Versioned(ONE, 1, body("x"))])
+        written = engine_at(door.url).write("campaign", [Versioned(one, 1, body("x")) for one in (ONE, two)])
+        assert (list(written.settled), written.refused) == ([ONE], {})
+        assert "did not take all documents: 429" in str(written.error)
 
     def test_nobody_there_and_no_answer_are_transient(self, door: Door) -> None:
         with pytest.raises(Transient, match="cannot be reached: ConnectionError"):

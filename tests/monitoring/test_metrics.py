@@ -211,3 +211,18 @@ def test_its_pages(ready: Platform) -> None:
         assert asked(f"{url}/readyz?role=worker")[0] == 503
     wait_until(lambda: parsed(asked(f"{url}/metrics")[1])["fundlyhub_source_up", "queues"] == 1, what="the broker")
     assert process.terminate() == 0
+
+
+@pytest.mark.parametrize("platform", ["valkey"], indirect=True)  # a broker is nothing to it
+def test_documents_that_the_outside_search_engine_lacks_or_refuses_are_counted(platform: Platform) -> None:
+    name = "fundlyhub_search_documents"
+    platform.execute(
+        "INSERT INTO analytics.search_documents (kind, id, popularity, version, sent_version, refused)"
+        " SELECT 'campaign', gen_random_uuid(), 0, 2, sent, CASE WHEN sent = 2 THEN 'status 400' END"
+        " FROM unnest(ARRAY[1, 1, 1, 2, 2]) AS sent"
+    )
+    assert (f"{name}_waiting",) not in numbers(platform), "PostgreSQL searches"
+    elasticsearch = {"SEARCH_BACKEND": "elasticsearch", "ELASTICSEARCH_URL": "http://127.0.0.1:1"}
+    platform.environment |= {f"FUNDLYHUB_{key}": value for key, value in elasticsearch.items()}
+    found = numbers(platform)
+    assert (found[f"{name}_waiting",], found[f"{name}_refused",]) == (3, 2)

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from fundlyhub import Payload, UserRegistered, publish_events
 from fundlyhub.channels.breaker import Breaker
 from fundlyhub.channels.elasticsearch import SearchEngine
+from fundlyhub.database import get_engine
 from fundlyhub.errors import Transient
 from fundlyhub.events.catalogue.admin import AdminUserDeleted
 from fundlyhub.events.catalogue.campaign import CampaignDeleted, CampaignUpdated
@@ -105,6 +106,13 @@ def die(engine: SearchEngine, peer: Peer, method: str, when: str, count: int) ->
     environment = {**os.environ, "FUNDLYHUB_ELASTICSEARCH_URL": peer.url, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(argv, env=environment, cwd=ROOT, timeout=60, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    wait_until(lambda: not flushing(), what="the server to notice that it is gone")
+
+
+def flushing() -> bool:
+    """Whether a flusher holds its lock."""
+    with get_engine("analytics").connect() as db:
+        return bool(db.exec_driver_sql("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')").scalar_one())
 
 
 BOUNDARIES = [

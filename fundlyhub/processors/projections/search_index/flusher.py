@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from logging import getLogger
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from fundlyhub.channels.elasticsearch import SearchEngine, Versioned, Written
+from fundlyhub.channels.elasticsearch import SearchEngine, TooLarge, Versioned, Written
 from fundlyhub.database import get_engine
 from fundlyhub.database.arrays import array
+from fundlyhub.errors import ProcessingError
 from fundlyhub.processors.projections.search_index.shapes import SHAPES, Shape
 
 log = getLogger(__name__)
 
+NOWHERE = UUID(int=0)
+"""Before all documents."""
 PAGE = 200
 """Documents in one bulk; with their stories some megabytes at most in practice."""
 
@@ -34,7 +38,7 @@ _DIRTY = """
                'title', {A}, 'lead', {B}, 'body', {C}, 'place', {D}, 'categories', {categories}, 'status', {status},
                'created_at', created_at, 'popularity', found.popularity) END
     FROM search_documents AS document LEFT JOIN {table} AS found ON found.{key} = document.id
-    WHERE document.kind = %(kind)s AND version > sent_version
+    WHERE document.kind = %(kind)s AND version > sent_version AND document.id > %(after)s
     ORDER BY document.id LIMIT %(page)s
 """
 
@@ -75,20 +79,47 @@ class Flusher:
                 if not lock.exec_driver_sql(_LOCK).scalar_one():
                     return  # whoever holds it looks again after letting go, and finds what we have committed
                 try:
-                    for shape in SHAPES.values():
-                        self._flush_kind(shape)
+                    self._flush_kinds()
                 finally:
                     lock.exec_driver_sql(_UNLOCK)
             if not is_behind():
                 return
 
+    def _flush_kinds(self) -> None:
+        """Each kind in turn, whatever becomes of another; then raise the first error."""
+        errors = []
+        for shape in SHAPES.values():
+            try:
+                self._flush_kind(shape)
+            except ProcessingError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
     def _flush_kind(self, shape: Shape) -> None:
-        live = self._prepared(shape.kind)
-        while documents := self._dirty(shape):
-            self._note_sent(shape.kind, documents, self._engine.write(shape.kind, documents))
+        """Send a kind's dirty documents once. What is not taken stays dirty, and holds up none of those behind it."""
+        live, after, left = self._prepared(shape.kind), NOWHERE, None
+        while documents := self._dirty(shape, after):
+            left = self._send(shape.kind, documents) or left
+            after = documents[-1].id
+        if left is not None:
+            raise left
         if not live:
             self._engine.go_live(shape.kind)
             self._note_index(shape.kind, live=True)
+
+    def _send(self, kind: str, documents: Sequence[Versioned]) -> ProcessingError | None:
+        """Send documents, in halves if they are too large together; why some are left, if so."""
+        try:
+            written = self._engine.write(kind, documents)
+        except TooLarge:
+            if len(documents) > 1:
+                half = len(documents) // 2
+                first = self._send(kind, documents[:half])
+                return self._send(kind, documents[half:]) or first
+            written = Written([], {documents[0].id: "status 413"})
+        self._note_sent(kind, documents, written)
+        return written.error
 
     def _prepared(self, kind: str) -> bool:
         """Make sure that the index is there, and that the notes speak of it; tell whether searches use it."""
@@ -107,15 +138,21 @@ class Flusher:
             self._note(db, kind, live=False)
         return False
 
-    def _dirty(self, shape: Shape) -> list[Versioned]:
+    def _dirty(self, shape: Shape, after: UUID) -> list[Versioned]:
         weights = {weight: shape.weights.get(weight, "''") for weight in "ABCD"}
         names = {"table": shape.table.name, "key": shape.key, "categories": shape.categories, "status": shape.status}
         with self._database.begin() as db:
-            rows = db.exec_driver_sql(_DIRTY.format(**weights, **names), {"kind": shape.kind, "page": PAGE}).all()
+            given = {"kind": shape.kind, "page": PAGE, "after": after}
+            rows = db.exec_driver_sql(_DIRTY.format(**weights, **names), given).all()
         return [Versioned(*row) for row in rows]
 
     def _note_sent(self, kind: str, documents: Sequence[Versioned], written: Written) -> None:
-        """What was refused counts as sent too, with its reason: it would be refused again until it changes."""
+        """What was refused counts as sent too, with its reason: it would be refused again until it changes.
+
+        What is left is not noted, and so stays dirty.
+        """
+        dealt_with = {*written.settled, *written.refused}
+        documents = [one for one in documents if one.id in dealt_with]
         if written.refused:
             log.error("Elasticsearch refused %d documents; see search_documents.refused", len(written.refused))
         given = {

@@ -39,6 +39,10 @@ Index(
     "search_documents_dirty_idx", search_documents.c.kind, search_documents.c.id,
     postgresql_where=search_documents.c.version > search_documents.c.sent_version,
 )  # fmt: skip
+Index(
+    "search_documents_refused_idx", search_documents.c.kind, search_documents.c.id,
+    postgresql_where=search_documents.c.refused.is_not(None),
+)  # fmt: skip
 
 # Per kind the outside index that the sent versions speak of, and whether searches use it yet.
 search_indices = Table(
