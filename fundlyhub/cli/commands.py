@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "How far the relay and the processors are.",
     "suppressions": "Addresses that are not written to any more.",
     "verify": "Compare the log with claims, tables and messages; send what is missing again.",
+    "waiting": "Which events wait, and why.",
     "webhooks": "Take up what providers tell, and serve the unsubscribe page.",
     "up": "Start everything that is not given, and keep it running.",
 }
