@@ -22,7 +22,8 @@ from fundlyhub.settings import get_settings
 
 SITE = "https://fundlyhub.example"
 _LIST = text("""
-    SELECT id, position, template, channel, recipient, state, reason, tries, provider, created_at, changed_at
+    SELECT id, matter, event_id, position, template, channel, recipient, state, reason, tries, provider, created_at,
+           changed_at
     FROM notifications
     WHERE (CAST(:state AS text) IS NULL OR state = :state)
       AND (CAST(:recipient AS text) IS NULL OR recipient = :recipient OR CAST(user_id AS text) = :recipient)

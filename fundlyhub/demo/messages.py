@@ -21,49 +21,54 @@ TELLERS = {cls.name: cls for cls in (getattr(notifications, name) for name in no
 """The processors that tell people something."""
 
 # Who is to be told what, from the business tables by the words of docs/notifications.md; and what is surely not sent.
+# What is about one matter is told once, also where several events speak of it.
 EXPECTED = """
     WITH gifts AS (
-        SELECT e.id AS event_id, d.donor_id, d.guest_email, c.owner_id FROM demo.donations d
+        SELECT 'donation_id=' || d.id AS matter, d.donor_id, d.guest_email, c.owner_id FROM demo.donations d
         JOIN events.events e ON e.type = 'donation.completed' AND e.payload ->> 'donationId' = d.id::text
         JOIN demo.campaigns c ON c.id = d.campaign_id
         WHERE d.run = %(run)s
-    ), told (template, event_id, user_id, somewhere) AS (
-        SELECT 'welcome', e.id, r.user_id, true FROM demo.reach r
+    ), told (template, matter, user_id, somewhere) AS (
+        SELECT 'welcome', 'user_id=' || r.user_id, r.user_id, true FROM demo.reach r
         JOIN events.events e ON e.type = 'user.registered' AND e.payload ->> 'userId' = r.user_id::text
         WHERE r.run = %(run)s
-        UNION ALL
-        SELECT 'donation_receipt', event_id, donor_id, donor_id IS NOT NULL OR guest_email IS NOT NULL FROM gifts
-        UNION ALL
-        SELECT 'new_donation', event_id, CASE WHEN owner_id IS DISTINCT FROM donor_id THEN owner_id END,
+        UNION
+        SELECT 'donation_receipt', matter, donor_id, donor_id IS NOT NULL OR guest_email IS NOT NULL FROM gifts
+        UNION
+        SELECT 'new_donation', matter, CASE WHEN owner_id IS DISTINCT FROM donor_id THEN owner_id END,
                owner_id IS DISTINCT FROM donor_id FROM gifts
-        UNION ALL
-        SELECT 'refund', e.id, d.donor_id, d.donor_id IS NOT NULL OR d.guest_email IS NOT NULL
+        UNION
+        SELECT 'refund', 'donation_id=' || d.id || ' refund_transaction_id=' || r.transaction_id
+                   || ' refund_amount=' || trim_scale((e.payload ->> 'refundAmount')::numeric),
+               d.donor_id, d.donor_id IS NOT NULL OR d.guest_email IS NOT NULL
         FROM demo.refunds r JOIN demo.donations d ON d.id = r.donation_id
         JOIN events.events e ON e.type = 'donation.refunded'
                             AND e.payload ->> 'refundTransactionId' = r.transaction_id
         WHERE r.run = %(run)s
-        UNION ALL
-        SELECT 'donation_failed', e.id, NULL, false FROM demo.campaigns c
+        UNION
+        SELECT 'donation_failed', 'donation_id=' || (e.payload ->> 'donationId'), NULL, false FROM demo.campaigns c
         JOIN events.events e ON e.type = 'donation.failed' AND e.payload ->> 'campaignId' = c.id::text
         WHERE c.run = %(run)s
-        UNION ALL
-        SELECT 'new_follower', e.id, f.followed_id, true FROM demo.follows f
+        UNION
+        SELECT 'new_follower', 'follower_id=' || f.follower_id || ' followed_user_id=' || f.followed_id,
+               f.followed_id, true FROM demo.follows f
         JOIN events.events e ON e.type = 'user.followed_user' AND e.payload ->> 'followerId' = f.follower_id::text
                             AND e.occurred_at = f.at
         WHERE f.run = %(run)s AND f.kind = 'user' AND f.follows
-        UNION ALL
-        SELECT 'account_suspended', e.id, t.id, true FROM demo.told t
+        UNION
+        SELECT 'account_suspended', 'user_id=' || t.id || ' suspended_until=2026-01-01T00:00:00+00:00 reason=r',
+               t.id, true FROM demo.told t
         JOIN events.events e ON e.type = 'admin.user.suspended' AND e.payload ->> 'userId' = t.id::text
                             AND e.occurred_at = t.at
         WHERE t.run = %(run)s AND t.field = 'suspended' AND t.value = 'yes'
-        UNION ALL
+        UNION
         SELECT CASE e.type WHEN 'payout.requested' THEN 'payout_requested' ELSE 'payout_completed' END,
-               e.id, p.user_id, true FROM demo.payouts p
+               'request_id=' || p.id, p.user_id, true FROM demo.payouts p
         JOIN events.events e ON e.type IN ('payout.requested', 'payout.completed')
                             AND e.payload ->> 'requestId' = p.id::text
         WHERE p.run = %(run)s
     )
-    SELECT told.template, told.event_id, told.user_id,
+    SELECT told.template, told.matter, told.user_id,
            CASE WHEN somewhere THEN NULL WHEN told.template = 'new_donation' THEN 'own donation' ELSE 'no address' END,
            coalesce(reach.device, false), coalesce(reach.phone, false),
            coalesce(CASE told.template WHEN 'new_donation' THEN reach.wants_gifts
@@ -84,13 +89,13 @@ TELLINGS = """
     SELECT donation_id, sum(amount) FROM refund_tellings WHERE donation_id = ANY (%(donations)s) GROUP BY donation_id
 """
 LEDGER = """
-    SELECT template, channel, event_id, id, user_id, state, reason, created_at
+    SELECT template, channel, matter, id, user_id, state, reason, created_at
     FROM notifications WHERE position = ANY (%(positions)s)
 """
 
 TOLD_BY_ANOTHER = "nothing more was returned"
-Key = tuple[str, ChannelName, UUID]
-"""Template, channel and event: in the demo each has one message."""
+Key = tuple[str, ChannelName, str]
+"""Template, channel and matter: in the demo each has one message."""
 Recipient = tuple[ChannelName, UUID | None]
 
 
@@ -144,7 +149,7 @@ def check_messages(settings: Settings, run: int, positions: Sequence[int], copie
     found: dict[Key, Found] = {(row[0], row[1], row[2]): Found(*row[3:]) for row in rows}
     full = _full(found)
     mismatches = [
-        {"what": f"message {key[0]} by {key[1]} of event {key[2]}", "expected": expected, "found": is_}
+        {"what": f"message {key[0]} by {key[1]} about {key[2]}", "expected": expected, "found": is_}
         for key in sorted(wanted.keys() | found.keys())
         for expected, is_ in _differences(key, wanted.get(key), found.get(key), copies, suspended, full)
     ]
@@ -161,14 +166,14 @@ def check_messages(settings: Settings, run: int, positions: Sequence[int], copie
 
 
 def _per_channel(
-    template: str, event_id: UUID, user_id: UUID | None, nobody: str | None, device: bool, phone: bool, wants: bool
+    template: str, matter: str, user_id: UUID | None, nobody: str | None, device: bool, phone: bool, wants: bool
 ) -> Iterator[tuple[Key, Wanted]]:
     for channel in BY_TEMPLATE[template].channels:
         here = {"email": True, "push": device, "sms": phone}[channel]
         lacks = "no device" if channel == "push" else "no address"
         unwished = "opted out" if channel == "email" and not wants else None
         skip = (nobody if channel == "email" or nobody == "own donation" else lacks) if nobody else None
-        yield (template, channel, event_id), Wanted(user_id, skip or (None if here else lacks) or unwished)
+        yield (template, channel, matter), Wanted(user_id, skip or (None if here else lacks) or unwished)
 
 
 def _differences(

@@ -13,8 +13,9 @@ from fundlyhub.events import canonical_type
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processors.notifications.notices import NOTICES, Notice
 from fundlyhub.verification.findings import Finding, Findings, Kind
-from fundlyhub.verification.log import PAGE, Page
+from fundlyhub.verification.log import PAGE, Logged, Page
 from fundlyhub.verification.scope import Places, Scope
+from fundlyhub.verification.told import by_another
 from fundlyhub.verification.traces import traces_at
 
 _ROWS = """
@@ -60,15 +61,22 @@ def notices_for(kind: str, channel: str) -> list[Notice]:
     return [notice for notice in NOTICES if notice.payload.event_type == kind and channel in notice.channels]
 
 
-def faults(notices: Sequence[Notice], rows: Sequence[Rows]) -> Iterator[tuple[Kind, str, Any, Any]]:
-    """What is wrong with the messages of a claimed event: kind, text, expected and found. Pure.
+def wordless(notices: Sequence[Notice], rows: Sequence[Rows]) -> list[Notice]:
+    """The messages of an event that have no row of its own. Pure.
 
-    A message to all followers of somebody whom nobody follows has no row.
+    A message to all followers of somebody whom nobody follows has none.
     """
     written = {row.template for row in rows}
-    for notice in notices:
-        if notice.template not in written and notice.recipient != "followers":
-            yield "missing", f"claimed, and the ledger has no message {notice.template}", None, None
+    return [one for one in notices if one.template not in written and one.recipient != "followers"]
+
+
+def faults(missing: Sequence[Notice], rows: Sequence[Rows]) -> Iterator[tuple[Kind, str, Any, Any]]:
+    """What is wrong with the messages of a claimed event: kind, text, expected and found. Pure.
+
+    ``missing`` are those that have no row, and that no other event of the same matter has told.
+    """
+    for notice in missing:
+        yield "missing", f"claimed, and the ledger has no message {notice.template}", None, None
     left: Counter[str] = Counter()
     for row in rows:
         if not row.settled:
@@ -88,13 +96,24 @@ class Ledger:
         """Compare the messages of the claimed events of a page; how many there were."""
         events = {row.id: row for row in page.rows if claims.get(row.position) == row.id}
         found = self._rows(list(events))
+        missing = self._missing(events, found)
         for event_id, row in events.items():
-            rows = found.get(event_id, [])
-            for kind, what, expected, is_ in faults(notices_for(row.type, self._channel or ""), rows):
+            for kind, what, expected, is_ in faults(missing.get(event_id, ()), found.get(event_id, ())):
                 self._findings.add(
                     Finding(kind, self._processor.name, what, row.position, event_id, expected=expected, found=is_)
                 )
         return sum(row.number for rows in found.values() for row in rows)
+
+    def _missing(
+        self, events: Mapping[UUID, Logged], found: Mapping[UUID, Sequence[Rows]]
+    ) -> Mapping[UUID, Sequence[Notice]]:
+        """The messages of each event that were told neither by it nor by another of the same matter."""
+        channel = self._channel or ""
+        none = {id_: wordless(notices_for(row.type, channel), found.get(id_, ())) for id_, row in events.items()}
+        asked = [(events[id_].position, notice) for id_, notices in none.items() for notice in notices]
+        settings, db = self._scope.settings, self._places.of(self._processor)
+        told = by_another(settings, db, self._processor, channel, asked)
+        return {id_: [one for one in notices if (id_, one.template) not in told] for id_, notices in none.items()}
 
     def _rows(self, ids: Sequence[UUID]) -> dict[UUID, list[Rows]]:
         found: dict[UUID, list[Rows]] = {}

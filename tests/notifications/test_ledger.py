@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
-from fundlyhub.processors.notifications import ledger
-from fundlyhub.processors.notifications.ledger import Hold, Key, Place, Planned, Row, Wanted
+from fundlyhub.processors.notifications import leases, ledger
+from fundlyhub.processors.notifications.leases import Hold, Wanted
+from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
 from fundlyhub.settings import Settings
 
-KEY = Key(UUID(int=1), "email", "welcome")
+EVENT = UUID(int=1)
+KEY = Key("user_id=ada", "email", "welcome")
 NOW = datetime.now(UTC)
 
 
@@ -32,7 +34,7 @@ def row(db: Connection) -> Row:
 
 
 def planned(recipient: str, skip: str | None = None) -> Planned:
-    return Planned(Place(KEY, recipient), 1, True, skip=skip)
+    return Planned(Place(KEY, recipient), EVENT, 1, True, skip=skip)
 
 
 def now(db: Connection, recipient: str = "ada") -> Row:
@@ -43,16 +45,16 @@ def now(db: Connection, recipient: str = "ada") -> Row:
 def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Hold:
     """The hold of a worker that got it."""
     hold = Hold(row.id, uuid4())
-    assert ledger.take(db, [Wanted(hold, again, after)], "sendgrid", lease) == {row.id}
+    assert leases.take(db, [Wanted(hold, again, after)], "sendgrid", lease) == {row.id}
     return hold
 
 
 def refused(db: Connection, row: Row, *, again: bool = True, after: datetime | None = None) -> bool:
-    return not ledger.take(db, [Wanted(Hold(row.id, uuid4()), again, after)], "sendgrid", 60)
+    return not leases.take(db, [Wanted(Hold(row.id, uuid4()), again, after)], "sendgrid", 60)
 
 
 def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
-    ledger.sent(db, {taken(db, row): "m1"})
+    leases.sent(db, {taken(db, row): "m1"})
     ledger.plan(db, [planned("ada", "opted out"), planned("ben", "no address")])
     assert now(db).state == "sent"
     assert now(db, "ben").state == "skipped"
@@ -61,7 +63,7 @@ def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
 def test_a_message_that_is_being_sent_is_nobody_elses_until_its_lease_is_over(db: Connection, row: Row) -> None:
     first = taken(db, row)
     assert refused(db, row), "its lease runs, whatever the second worker has read before"
-    ledger.release(db, first, "503", 0)
+    leases.release(db, first, "503", 0)
     taken(db, row, lease=-1)
     assert refused(db, row, again=False), "it may have gone out"
     assert not refused(db, row, again=True)
@@ -70,16 +72,16 @@ def test_a_message_that_is_being_sent_is_nobody_elses_until_its_lease_is_over(db
 def test_who_has_lost_a_message_releases_and_ends_nothing(db: Connection, row: Row) -> None:
     lost = taken(db, row, lease=-1)
     owner = taken(db, row)
-    ledger.release(db, lost, "503", 0)
-    ledger.end(db, lost, "failed", "late", NOW)
-    ledger.sent(db, {lost: "late"})
+    leases.release(db, lost, "503", 0)
+    leases.end(db, lost, "failed", "late", NOW)
+    leases.sent(db, {lost: "late"})
     assert now(db).state == "sending"
-    ledger.sent(db, {owner: "m1"})
+    leases.sent(db, {owner: "m1"})
     assert now(db).state == "sent"
 
 
 def test_what_is_sent_or_skipped_is_never_taken_again_not_even_by_a_replay(db: Connection, row: Row) -> None:
-    ledger.sent(db, {taken(db, row): "m1"})
+    leases.sent(db, {taken(db, row): "m1"})
     assert refused(db, row, after=datetime.max.replace(tzinfo=UTC))
     ledger.plan(db, [planned("ben", "opted out")])
     assert refused(db, now(db, "ben"), after=datetime.max.replace(tzinfo=UTC))
@@ -87,14 +89,14 @@ def test_what_is_sent_or_skipped_is_never_taken_again_not_even_by_a_replay(db: C
 
 @pytest.mark.parametrize("state", ["failed", "unknown"])
 def test_what_failed_is_taken_again_only_by_a_replay_that_came_after(db: Connection, row: Row, state: str) -> None:
-    ledger.end(db, taken(db, row), state, "400", NOW)
+    leases.end(db, taken(db, row), state, "400", NOW)
     assert refused(db, row)
     assert refused(db, row, after=datetime(2020, 1, 1, tzinfo=UTC)), "it failed once more since then"
     assert not refused(db, row, after=NOW)
 
 
 def test_a_released_message_waits(db: Connection, row: Row) -> None:
-    ledger.release(db, taken(db, row), "429", 50)
+    leases.release(db, taken(db, row), "429", 50)
     wait = now(db).wait
     assert now(db).state == "queued"
     assert wait is not None
@@ -104,7 +106,7 @@ def test_a_released_message_waits(db: Connection, row: Row) -> None:
 def test_a_webhook_that_was_quicker_than_the_answer_stays(db: Connection, row: Row) -> None:
     hold = taken(db, row)
     db.exec_driver_sql("UPDATE notifications SET state = 'delivered', provider_message_id = 'm0'")
-    ledger.sent(db, {hold: None})
+    leases.sent(db, {hold: None})
     assert now(db).state == "delivered"
-    ledger.release(db, hold, "503", 0)
+    leases.release(db, hold, "503", 0)
     assert now(db).state == "delivered"

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import event as engine_event
 
+from fundlyhub import DonationCompleted
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications import EmailNotificationProcessor
 from tests.notifications.post import JOHN, MARY, ME, WELLS, Post, registered
@@ -83,7 +84,7 @@ def test_two_workers_that_plan_for_the_same_people_in_turned_order_never_wait_in
     post.people(JOHN)
     post.known(campaign(TREES, user_id=JOHN, title="Trees", slug="trees"))
     mine, johns = (completed(one, donor_id=None, donor_email="guest@example.org") for one in (WELLS, TREES))
-    first, second = post.known(mine, johns), post.known(johns.model_copy(), mine.model_copy())
+    first, second = post.known(mine, johns), post.known(*(again(one) for one in (johns, mine)))
     before = post.column(DEADLOCKS)
     with get_engine("app").connect() as db, ThreadPoolExecutor(2) as pool:
         db.exec_driver_sql("SELECT 1 FROM app.contacts WHERE user_id IN (%s, %s) FOR UPDATE", (ME, JOHN))
@@ -95,6 +96,11 @@ def test_two_workers_that_plan_for_the_same_people_in_turned_order_never_wait_in
     wait_until(lambda: post.column(OURS, "fundlyhub-app") == [1], what="the connections to end")
     assert post.column(DEADLOCKS) == before
     assert [one.state for one in post.entries("new_donation")] == ["sent"] * 4
+
+
+def again(gift: DonationCompleted) -> DonationCompleted:
+    """Another gift like it."""
+    return gift.model_copy(update={"donation_id": uuid4()})
 
 
 @pytest.mark.parametrize("more", [0, 1, 2])

@@ -102,7 +102,7 @@ def test_at_night_only_what_is_urgent_makes_a_sound(notice: Any, channel: Any, h
 
 
 def row(state: str, *, wait: float | None = None, lease: float | None = None, accepted: bool = False) -> Row:
-    return Row(ME, state, accepted, NOON, wait, lease)
+    return Row(ME, ME, state, accepted, NOON, wait, lease)
 
 
 BEFORE, AFTER = NOON - timedelta(seconds=1), NOON + timedelta(seconds=1)

@@ -17,12 +17,18 @@ from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications import ledger, people
 from fundlyhub.processors.notifications.facts import Facts
 from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
+from fundlyhub.processors.notifications.matters import matter_of
 from fundlyhub.processors.notifications.notices import Notice
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.verdict import Verdict, judge
 
 NOBODY = "nobody"
 """The recipient of a message that has none."""
+
+
+def key_of(notice: Notice, channel: ChannelName, delivery: Delivery) -> Key:
+    """What the messages of this event, and of any other of the same matter, have in common in the ledger."""
+    return Key(matter_of(notice.matter, delivery.event), channel, notice.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Draft:
     @property
     def key(self) -> Key:
         """What its messages have in common in the ledger."""
-        return Key(self.delivery.event.id, self.channel, self.notice.template)
+        return key_of(self.notice, self.channel, self.delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +70,22 @@ class _Copy:
     person: Person
     address: str | None
 
+    @property
+    def event_id(self) -> UUID:
+        """Whose copy it is."""
+        return self.draft.delivery.event.id
 
-def write_down(db: Connection, drafts: Sequence[Draft], secret: bytes, now: datetime) -> list[Letter]:
+
+def write_down(
+    db: Connection, drafts: Sequence[Draft], known: Mapping[Place, Row] | None, secret: bytes, now: datetime
+) -> list[Letter]:
     """Write the messages of these drafts, all of one channel, into the ledger, and return their letters.
 
-    What an earlier run has written down stays as it was judged then. The recipients' contacts are locked.
+    What an earlier run has written down stays as it was judged then: it is ``known``, or is looked up. What another
+    event has told, or is about to, is that event's business. The recipients' contacts are locked. Raises NamelessRows.
     """
     copies = [copy for draft in drafts for copy in _copies(draft, secret)]
-    rows = ledger.read(db, [copy.place for copy in copies])
+    rows = dict(ledger.read(db, [copy.place for copy in copies]) if known is None else known)
     rows |= ledger.plan(db, _judged(db, [copy for copy in copies if copy.place not in rows], secret, now))
     return [
         Letter(
@@ -79,7 +93,7 @@ def write_down(db: Connection, drafts: Sequence[Draft], secret: bytes, now: date
             copy.draft.facts,
         )
         for copy in copies
-        if copy.address and rows[copy.place].state != "skipped"
+        if copy.address and rows[copy.place].state != "skipped" and rows[copy.place].event_id == copy.event_id
     ]  # fmt: skip
 
 
@@ -120,6 +134,6 @@ def _planned(copy: _Copy, suppression: str | None, recent: Mapping[UUID, int], n
     if draft.skip is None:
         got = recent.get(person.user_id, 0) if person.user_id else 0
         verdict = judge(draft.notice, draft.channel, person, copy.address, suppression, got, now)
-    position = draft.delivery.event.position
-    assert position is not None
-    return Planned(copy.place, position, draft.notice.transactional, person.user_id, *verdict)
+    event = draft.delivery.event
+    assert event.position is not None
+    return Planned(copy.place, event.id, event.position, draft.notice.transactional, person.user_id, *verdict)

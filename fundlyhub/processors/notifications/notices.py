@@ -27,6 +27,7 @@ from fundlyhub.events.catalogue.payout import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
+from fundlyhub.processors.notifications.matters import DAY, EVENT
 
 Recipient = Literal["user", "donor", "owner", "followed", "creator", "followers"]
 """Who gets it: the user that the event is about, the donor, the campaign's owner, the followed user, the creator who
@@ -41,10 +42,14 @@ IfUnknown = Literal["dead letter", "send again"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message. ``facts`` are what its templates may use beside the recipient's name."""
+    """One message. ``matter`` are the fields of its payload that say what it is about: nobody is told that twice.
+
+    ``facts`` are what its templates may use beside the recipient's name.
+    """
 
     template: str
     payload: type[Payload]
+    matter: tuple[str, ...]
     recipient: Recipient
     channels: tuple[ChannelName, ...]
     category: Category
@@ -59,6 +64,12 @@ class Notice:
 
 
 _CAMPAIGN = ("campaign", "campaign_url")
+_DONATION, _PAYOUT = ("donation_id",), ("request_id",)
+# The payment provider may tell of one refund id again, with a larger sum so far: the difference is told as well.
+_REFUND = (*_DONATION, "refund_transaction_id", "refund_amount")
+# A campaign may be paused, resumed and paused again: a decision is told once a day.
+_DECISION = ("campaign_id", DAY)
+_REASONED = (*_DECISION, "reason")
 _EVERYWHERE: frozenset[ChannelName] = frozenset({"email", "push", "sms"})
 _EMAIL: tuple[ChannelName, ...] = ("email",)
 _SCREEN: tuple[ChannelName, ...] = ("email", "push")
@@ -67,26 +78,26 @@ _ALL: tuple[ChannelName, ...] = ("email", "push", "sms")
 # One message a line: that is what makes it a table.
 # fmt: off
 NOTICES: tuple[Notice, ...] = (
-    Notice("welcome", UserRegistered, "user", _EMAIL, "account", "medium", True),
-    Notice("donation_receipt", DonationCompleted, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
-    Notice("donation_failed", DonationFailed, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable")),
-    Notice("refund", DonationRefunded, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
-    Notice("new_donation", DonationCompleted, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor")),
-    Notice("goal_reached", CampaignGoalReached, "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors")),
-    Notice("campaign_approved", AdminCampaignApproved, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),
-    Notice("campaign_rejected", AdminCampaignRejected, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
-    Notice("campaign_paused", AdminCampaignPaused, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
-    Notice("campaign_closed", AdminCampaignClosed, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
-    Notice("new_follower", UserFollowedUser, "followed", _SCREEN, "social", "low", False, ("follower",)),
-    Notice("payout_requested", PayoutRequested, "creator", _EMAIL, "payouts", "medium", True, ("amount",)),
-    Notice("payout_approved", PayoutApproved, "creator", _SCREEN, "payouts", "medium", True, ("amount",)),
-    Notice("payout_denied", PayoutDenied, "creator", _SCREEN, "payouts", "high", True, ("amount", "reason")),
-    Notice("payout_completed", PayoutCompleted, "creator", _ALL, "payouts", "high", True, ("amount", "arrived_on")),
-    Notice("payout_failed", PayoutFailed, "creator", _ALL, "payouts", "high", True, ("amount", "reason", "retryable")),
-    Notice("bank_account_failed", PayoutBankAccountVerificationFailed, "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
-    Notice("account_suspended", AdminUserSuspended, "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
-    Notice("new_sign_in", UserLoggedIn, "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE),
-    Notice("project_update", ProjectUpdateCreated, "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt")),
+    Notice("welcome", UserRegistered, ("user_id",), "user", _EMAIL, "account", "medium", True),
+    Notice("donation_receipt", DonationCompleted, _DONATION, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
+    Notice("donation_failed", DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable")),
+    Notice("refund", DonationRefunded, _REFUND, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
+    Notice("new_donation", DonationCompleted, _DONATION, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor")),
+    Notice("goal_reached", CampaignGoalReached, ("campaign_id", "goal_amount"), "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors")),
+    Notice("campaign_approved", AdminCampaignApproved, _DECISION, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),
+    Notice("campaign_rejected", AdminCampaignRejected, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("campaign_paused", AdminCampaignPaused, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("campaign_closed", AdminCampaignClosed, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("new_follower", UserFollowedUser, ("follower_id", "followed_user_id"), "followed", _SCREEN, "social", "low", False, ("follower",)),
+    Notice("payout_requested", PayoutRequested, _PAYOUT, "creator", _EMAIL, "payouts", "medium", True, ("amount",)),
+    Notice("payout_approved", PayoutApproved, _PAYOUT, "creator", _SCREEN, "payouts", "medium", True, ("amount",)),
+    Notice("payout_denied", PayoutDenied, _PAYOUT, "creator", _SCREEN, "payouts", "high", True, ("amount", "reason")),
+    Notice("payout_completed", PayoutCompleted, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "arrived_on")),
+    Notice("payout_failed", PayoutFailed, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "reason", "retryable")),
+    Notice("bank_account_failed", PayoutBankAccountVerificationFailed, ("bank_account_id", "attempt_count"), "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
+    Notice("account_suspended", AdminUserSuspended, ("user_id", "suspended_until", "reason"), "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
+    Notice("new_sign_in", UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE),
+    Notice("project_update", ProjectUpdateCreated, ("update_id",), "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt")),
 )
 # fmt: on
 

@@ -6,7 +6,8 @@ whose batches overlap wait for each other, but never in a ring.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -18,9 +19,10 @@ from fundlyhub.database import is_outage
 from fundlyhub.errors import Held, Snooze
 from fundlyhub.processing import Delivery
 from fundlyhub.processors.notifications import ledger, people
-from fundlyhub.processors.notifications.ledger import Key
-from fundlyhub.processors.notifications.letters import Draft, Letter, write_down
+from fundlyhub.processors.notifications.ledger import Key, NamelessRows, Place, Row
+from fundlyhub.processors.notifications.letters import Draft, Letter, key_of, write_down
 from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
+from fundlyhub.processors.notifications.nameless import name
 from fundlyhub.processors.notifications.notices import Notice
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.stories import Story, tell
@@ -45,8 +47,8 @@ class Plan:
     def __init__(self, notice: Notice, channel: ChannelName, delivery: Delivery) -> None:
         self.notice, self.channel, self.delivery = notice, channel, delivery
         self.finished = False
-        self._key = Key(delivery.event.id, channel, notice.template)
-        self._resumed: UUID | None = _FIRST
+        self.key = key_of(notice, channel, delivery)
+        self._open_after: UUID | None = _FIRST
         """How far the messages of earlier runs were looked at; None when they all were."""
 
     @property
@@ -59,16 +61,26 @@ class Plan:
         """Whether all of a campaign's followers are told, chunk by chunk."""
         return self.notice.recipient == "followers"
 
+    def begin_again(self) -> None:
+        """What was planned is rolled back, through no fault of anybody's."""
+        self.finished, self._open_after = False, _FIRST
+
     def followers(self, db: Connection, story: Story) -> list[UUID]:
-        """The next chunk of followers: first those whose messages an earlier run has left open, then new ones."""
-        if self._resumed is not None:
-            users = ledger.open_users(db, self._key, self._resumed, CHUNK)
-            self._resumed = users[-1] if len(users) == CHUNK else None
+        """The next chunk of followers: first those whose messages an earlier run has left open, then new ones.
+
+        Nobody, when another event has told of the same matter before this one began.
+        """
+        if self._open_after is not None:
+            users = ledger.open_users(db, self.key, self.event_id, self._open_after, CHUNK)
+            self._open_after = users[-1] if len(users) == CHUNK else None
             if users:
                 return users
+        if ledger.is_anothers(db, self.key, self.event_id):
+            self.finished = True
+            return []
         given = {
             "campaign": story.followers_of, "donors_only": story.donors_only, "limit": CHUNK,
-            "after": ledger.last_user(db, self._key) or _FIRST,
+            "after": ledger.last_user(db, self.key, self.event_id) or _FIRST,
         }  # fmt: skip
         users = [user for (user,) in db.exec_driver_sql(_FOLLOWERS, given)]
         self.finished = len(users) < CHUNK
@@ -94,6 +106,11 @@ def _step(engine: Engine, plans: Sequence[Plan], settings: Settings, now: dateti
     try:
         with engine.begin() as db:
             return _Transaction(db, settings).plan(plans, now)
+    except NamelessRows as older:
+        name(engine, older.places)
+        for plan in plans:
+            plan.begin_again()
+        return _step(engine, plans, settings, now)
     except Exception as error:
         if is_outage(error):
             raise
@@ -102,6 +119,24 @@ def _step(engine: Engine, plans: Sequence[Plan], settings: Settings, now: dateti
             return Step([], [(plans[0].event_id, error)])
     steps = [_step(engine, [one], settings, now) for one in plans]
     return Step([it for step in steps for it in step.letters], [it for step in steps for it in step.failed])
+
+
+def _due(plans: Sequence[Plan], known: Mapping[Place, Row]) -> Iterator[Plan]:
+    """The plans that may tell something now; of several of one matter the first, and the others once it is written.
+
+    A matter that another event tells of is that event's business. One whose messages were all skipped was told nobody.
+    """
+    tellers: defaultdict[Key, set[UUID]] = defaultdict(set)
+    for place, row in known.items():
+        if row.state != "skipped":
+            tellers[place.key].add(row.event_id)
+    planned: set[Key] = set()
+    for plan in plans:
+        if tellers[plan.key] and plan.event_id not in tellers[plan.key]:
+            plan.finished = True
+        elif plan.key not in planned:
+            planned.add(plan.key)
+            yield plan
 
 
 class _Transaction:
@@ -116,11 +151,13 @@ class _Transaction:
     def plan(self, plans: Sequence[Plan], now: datetime) -> Step:
         """Each statement is for all plans, but for what the stories of rare messages ask."""
         self._lookup.foresee([one.delivery for one in plans])
-        told = [(one, story, self._users(one, story)) for one in plans if (story := self._story(one)) is not None]
+        known = None if plans[0].is_for_many else ledger.read_all(self._db, {one.key for one in plans})
+        due = plans if known is None else list(_due(plans, known))
+        told = [(one, story, self._users(one, story)) for one in due if (story := self._story(one)) is not None]
         contacts = people.read(self._db, {user for _, _, users in told for user in users})
         for one, story, users in told:
             self._address(one, story, users, contacts)
-        return Step(write_down(self._db, self._drafts, self._settings.secret, now), self._failed)
+        return Step(write_down(self._db, self._drafts, known, self._settings.secret, now), self._failed)
 
     def _story(self, plan: Plan) -> Story | None:
         try:

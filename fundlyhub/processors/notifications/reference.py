@@ -18,8 +18,11 @@ category and channel (table `preferences`). Only *urgent* ones make a sound in q
 of a message that may have gone out or not, because its worker died in the call or the answer was lost: a dead letter,
 for a person to decide, or another try.
 
-| message | event | to | channels | category | priority | | if unknown | facts |
-|---|---|---|---|---|---|---|---|---|
+*About* is a message's matter: the fields of the event's payload by which the ledger knows that its recipient has been
+told. A second event of the same matter tells nobody. `event` is the event itself, `day` the day on which it happened.
+
+| message | event | about | to | channels | category | priority | | if unknown | facts |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -31,9 +34,9 @@ def page() -> str:
 def _row(notice: Notice) -> str:
     unknown = ", ".join(f"{channel}: {notice.if_unknown(channel)}" for channel in notice.channels)
     cells = (
-        f"`{notice.template}`", f"`{notice.payload.event_type}`", notice.recipient, ", ".join(notice.channels),
-        notice.category, notice.priority, "transactional" if notice.transactional else "may be opted out of", unknown,
-        ", ".join(notice.facts) or "none",
+        f"`{notice.template}`", f"`{notice.payload.event_type}`", ", ".join(notice.matter), notice.recipient,
+        ", ".join(notice.channels), notice.category, notice.priority,
+        "transactional" if notice.transactional else "may be opted out of", unknown, ", ".join(notice.facts) or "none",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

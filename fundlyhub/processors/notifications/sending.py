@@ -19,8 +19,8 @@ from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, Snooze, Transient, describe
 from fundlyhub.observability.context import at
 from fundlyhub.processors.hashing import unsubscribe_url
-from fundlyhub.processors.notifications import ledger, people
-from fundlyhub.processors.notifications.ledger import Hold, Wanted
+from fundlyhub.processors.notifications import leases, people
+from fundlyhub.processors.notifications.leases import Hold, Wanted
 from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.rendering import Reader, render
 from fundlyhub.processors.notifications.verdict import next_step
@@ -96,7 +96,7 @@ class Sending:
             case "failed":
                 return Permanent(f"{letter.notice.template}: refused by its provider")
             case "unknown":
-                self._write(lambda db: ledger.end(db, hold, "unknown", "its worker was lost", _now()))
+                self._write(lambda db: leases.end(db, hold, "unknown", "its worker was lost", _now()))
                 return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN}")
         if refused is not None:
             return refused
@@ -107,7 +107,7 @@ class Sending:
 
     def _take(self, wanted: Sequence[Wanted], lease: float) -> set[UUID]:
         with self._engine.connect() as db:
-            return ledger.take(db, wanted, self._door.provider, lease)
+            return leases.take(db, wanted, self._door.provider, lease)
 
     def _hand_over(self, ready: Sequence[_Ready]) -> Iterator[tuple[Letter, Exception | None]]:
         """The calls, without a transaction, and what the ledger is told of them."""
@@ -133,28 +133,28 @@ class Sending:
         answered = [(one, call) for one, call in zip(ready, calls, strict=True) if not call.cancelled()]
         accepted = {one.wanted.hold: call.result() for one, call in answered if call.exception() is None}
         if accepted:
-            self._write(lambda db: ledger.sent(db, accepted))
+            self._write(lambda db: leases.sent(db, accepted))
         return [self._settle_one(one, call) for one, call in zip(ready, calls, strict=True)]
 
     def _settle_one(self, one: _Ready, call: Future[str | None]) -> Exception | None:
         letter, hold = one.letter, one.wanted.hold
         if call.cancelled():  # a stop came first
-            self._write(lambda db: ledger.release(db, hold, "stopped before it was sent", 0.0))
+            self._write(lambda db: leases.release(db, hold, "stopped before it was sent", 0.0))
             return None
         match call.exception():
             case None:
                 return None
             case AddressGone() as gone:
                 self._forget(letter, gone)
-                self._write(lambda db: ledger.end(db, hold, "skipped", "address gone", _now()))
+                self._write(lambda db: leases.end(db, hold, "skipped", "address gone", _now()))
                 return None
             case Permanent() as error:
                 reason = describe(error)
-                self._write(lambda db: ledger.end(db, hold, "failed", reason, _now()))
+                self._write(lambda db: leases.end(db, hold, "failed", reason, _now()))
                 return error
             case Snooze() | Transient() as error:
                 seconds, reason = error.seconds if isinstance(error, Snooze) else 0.0, describe(error)
-                self._write(lambda db: ledger.release(db, hold, reason, seconds))
+                self._write(lambda db: leases.release(db, hold, reason, seconds))
                 return error
             case Exception() as error:  # ours or the SDK's fault: nobody knows how far it came
                 return self._unknown(letter, hold, error)
@@ -174,9 +174,9 @@ class Sending:
         """The template's policy on a message that may have gone out."""
         reason = describe(error)
         if letter.notice.if_unknown(letter.channel) == "send again":
-            self._write(lambda db: ledger.release(db, hold, reason, 0.0))
+            self._write(lambda db: leases.release(db, hold, reason, 0.0))
             return Transient(f"{letter.notice.template}: {UNKNOWN}, to be sent again")
-        self._write(lambda db: ledger.end(db, hold, "unknown", reason, _now()))
+        self._write(lambda db: leases.end(db, hold, "unknown", reason, _now()))
         return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN} ({reason})")
 
     def _write(self, change: Callable[[Connection], None]) -> None:

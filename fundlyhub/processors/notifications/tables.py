@@ -23,9 +23,11 @@ from fundlyhub.database import app_metadata
 
 STATES = ("queued", "sending", "sent", "delivered", "skipped", "failed", "unknown")
 
-# One row per message, written before anything is sent. `recipient` is a user's id, or a keyed hash of an address or a
-# device's token, never these themselves; its collation is C, since the recipients of one event are planned in the
-# order of their ids. `token` and `lease_until` belong to the worker that sends it.
+# One row per message, written before anything is sent: no matter is told twice to the same recipient. `matter` is what
+# it is about (matters.py); a row that a worker of an earlier release has written has none until somebody needs it, and
+# an id by chance. `event_id` and `position` are those of the event that has it told. `recipient` is a user's id, or a
+# keyed hash of an address or a device's token, never these themselves; its collation is C, since the recipients of one
+# matter are planned in the order of their ids. `token` and `lease_until` belong to the worker that sends it.
 notifications = Table(
     "notifications",
     app_metadata,
@@ -48,10 +50,19 @@ notifications = Table(
     Column("created_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
     Column("sent_at", TIMESTAMP(timezone=True)),
     Column("changed_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
-    UniqueConstraint("event_id", "channel", "recipient", "template"),
+    Column("matter", Text(collation="C")),
+    UniqueConstraint("event_id", "channel", "recipient", "template"),  # what workers of an earlier release go by
+    UniqueConstraint("matter", "channel", "recipient", "template"),
     CheckConstraint(f"state IN ({', '.join(repr(state) for state in STATES)})", name="state"),
 )
 Index("notifications_user_id_idx", notifications.c.user_id, notifications.c.channel, notifications.c.created_at)
+Index(
+    "notifications_nameless_idx",
+    notifications.c.channel,
+    notifications.c.recipient,
+    notifications.c.template,
+    postgresql_where=notifications.c.matter.is_(None),
+)
 Index("notifications_provider_message_id_idx", notifications.c.provider_message_id)
 Index(
     "notifications_open_idx",
