@@ -69,6 +69,7 @@ class ChaosBulkProcessor(ProjectionProcessor):
     batch_size = 500
     max_attempts = 3
     backoff = 1.0
+    pause_after = None  # many fail alike, and are to be retried
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Do what the words say, then write."""
