@@ -58,7 +58,9 @@ def sender_mailbox(text: str) -> Mailbox:
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
     local, _, domain = address.rpartition("@")
     try:
-        if not text.isprintable() or not _LOCAL.fullmatch(local) or len(local) > 64 or ENCODED_WORD in local:
+        if not text.isprintable() or not _LOCAL.fullmatch(local) or ENCODED_WORD in local:
+            raise ValueError
+        if len(local) > 64 or len(name) > 200:
             raise ValueError
         return Mailbox(name, f"{local}@{ascii_domain(domain)}")
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from fundlyhub.channels import answers
 from fundlyhub.channels.messages import Push
 from fundlyhub.errors import WrongUse
 
-_LONGEST_TAG = 64
+_TAG = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 class Fcm:
@@ -37,7 +38,7 @@ class Fcm:
                 fcm_token=message.token,
                 notification_title=message.title,
                 notification_body=message.body,
-                data_payload={str(key): str(value) for key, value in message.data.items()},  # FCM takes texts alone
+                data_payload=dict(message.data),
                 timeout=self.timeout,
                 **_in_its_place(message.reference),
             )
@@ -48,8 +49,11 @@ class Fcm:
 
 
 def _in_its_place(reference: str) -> dict[str, Any]:
-    """What has a second message of this reference take the first one's place, on each kind of device."""
-    tag = reference if len(reference.encode()) <= _LONGEST_TAG else sha256(reference.encode()).hexdigest()
+    """What has a second message of this reference take the first one's place, on each kind of device.
+
+    It becomes a header at Apple's, which has room for 64 characters.
+    """
+    tag = reference if _TAG.fullmatch(reference) else sha256(reference.encode(errors="replace")).hexdigest()
     return {
         "android_config": {"collapse_key": tag, "notification": {"tag": tag}},
         "apns_config": {"headers": {"apns-collapse-id": tag}},

@@ -1,10 +1,16 @@
-"""What leaves through a channel: a mail, a push message or a text message, and what its sender promises."""
+"""What leaves through a channel: a mail, a push message or a text message, and what its sender promises.
+
+A message holds no control character and no line break where there must be none, whatever it was made of, so that no
+channel has to think of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
+
+from fundlyhub.channels.clean_text import lines, one_line
 
 ChannelName = Literal["email", "push", "sms"]
 """The three ways to a person."""
@@ -23,6 +29,10 @@ class Mail:
     reference: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        _set(self, reference=one_line(self.reference))
+        _set(self, subject=one_line(self.subject), headers=_on_one_line(self.headers))
+
 
 @dataclass(frozen=True, slots=True)
 class Push:
@@ -34,6 +44,10 @@ class Push:
     reference: str
     data: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        _set(self, reference=one_line(self.reference))
+        _set(self, title=one_line(self.title), body=lines(self.body), data=_on_one_line(self.data))
+
 
 @dataclass(frozen=True, slots=True)
 class Sms:
@@ -42,6 +56,20 @@ class Sms:
     to: str = field(repr=False)
     body: str = field(repr=False)
     reference: str
+
+    def __post_init__(self) -> None:
+        _set(self, reference=one_line(self.reference))
+        _set(self, to=one_line(self.to), body=lines(self.body))
+
+
+def _on_one_line(texts: Mapping[str, str]) -> dict[str, str]:
+    """Values that are no texts become texts: no channel takes anything else."""
+    return {name: one_line(str(text)) for name, text in texts.items()}
+
+
+def _set(message: Any, **fields: object) -> None:
+    for name, value in fields.items():
+        object.__setattr__(message, name, value)
 
 
 Message = Mail | Push | Sms

@@ -1,25 +1,39 @@
-"""A mail as RFC 5322 has it: what SMTP is handed and what an .eml file holds."""
+"""A mail as RFC 5322 has it: what SMTP is handed and what an .eml file holds.
+
+It is written here and not by ``email.message``, which decodes RFC 2047 words in the values that it is given, so that
+a campaign's name could become a header. What is written is read once more before it leaves.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from email.errors import MessageError
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from email.utils import format_datetime, localtime, parseaddr
+from base64 import encodebytes
+from binascii import b2a_base64, b2a_qp
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime, formataddr
+from functools import lru_cache
+from secrets import token_hex
 
 from email_validator import EmailNotValidError, validate_email
 
+from fundlyhub.addresses import ENCODED_WORD, Mailbox, sender_mailbox
+from fundlyhub.channels.clean_text import one_line
 from fundlyhub.channels.messages import Mail
 from fundlyhub.errors import Permanent
 
-_NAME = re.compile(r"[!-9;-~]+")
+_NAME = re.compile(r"[!-9;-~]{1,60}")
 _OURS = frozenset(
     {"from", "to", "cc", "bcc", "sender", "reply-to", "subject", "date", "message-id", "mime-version"}
     | {"content-type", "content-transfer-encoding", "content-disposition", "received", "dkim-signature"}
 )
+_FOLDED, _LONGEST = 76, 998
+"""Characters of a line: where one is folded if it can be, and what RFC 5322 allows."""
+_ROOM = 45
+"""Bytes that one RFC 2047 word has room for, in base64."""
+
+sender_of = lru_cache(16)(sender_mailbox)
+"""Who mails come from, by the setting. Raises ValueError."""
 
 
 def mailbox(text: str) -> str:
@@ -28,20 +42,28 @@ def mailbox(text: str) -> str:
         valid = validate_email(text, check_deliverability=False)
     except EmailNotValidError:
         raise Permanent("the address is no e-mail address") from None
+    if ENCODED_WORD in valid.normalized:  # mail programs would decode it
+        raise Permanent("the address is no e-mail address")
     return valid.ascii_email or valid.normalized
 
 
-def one_line(text: str) -> str:
-    """A text for a header: a line break in it would begin another header."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-
-
 def extra_headers(mail: Mail) -> Mapping[str, str]:
-    """The headers that a mail brings along, each on one line. Raises Permanent for one that is not its own."""
+    """The headers that a mail brings along. Raises Permanent for one that is not its own, or is there twice."""
     for name in mail.headers:
         if not _NAME.fullmatch(name) or name.lower() in _OURS:
             raise Permanent("a header of the mail has a name that is not allowed")
-    return {name: one_line(value) for name, value in mail.headers.items()}
+    if len({name.lower() for name in mail.headers}) < len(mail.headers):
+        raise Permanent("a header of the mail is there twice")
+    return mail.headers
+
+
+def header_value(name: str, text: str) -> str:
+    """A header's value in ASCII: a text that needs it as RFC 2047 words, and so any that looks like one."""
+    text = one_line(text)
+    longest = max(map(len, text.split(" ")))
+    if text.isascii() and ENCODED_WORD not in text and len(name) + 2 + longest <= _LONGEST:
+        return text
+    return _words(name, text)
 
 
 def written(mail: Mail, sender: str) -> tuple[str, bytes]:
@@ -49,25 +71,84 @@ def written(mail: Mail, sender: str) -> tuple[str, bytes]:
 
     Its Message-ID is made of the reference: a copy that was sent twice can be told by it.
     """
-    to = mailbox(mail.to)
+    to, extra = mailbox(mail.to), extra_headers(mail)
     try:
-        return to, _message(mail, sender, to).as_bytes()
-    except (ValueError, MessageError, IndexError):
+        author = sender_of(sender)
+        boundary = f"=_{token_hex(12)}"  # neither quoted-printable nor base64 holds such a text
+        headers = {
+            "From": _author(author),
+            "To": to,  # beyond ASCII only where SMTPUTF8 is spoken
+            "Subject": header_value("Subject", mail.subject),
+            "Date": format_datetime(datetime.now(UTC)),
+            "Message-ID": f"<{_identity(mail.reference)}@{author.address.rpartition('@')[2]}>",
+            **{name: header_value(name, text) for name, text in extra.items()},
+            "MIME-Version": "1.0",
+            "Content-Type": f'multipart/alternative; boundary="{boundary}"',
+        }
+        head = "\r\n".join(_folded(name, value) for name, value in headers.items()).encode()
+        edge = f"\r\n--{boundary}".encode()
+        parts = [_part(kind, text) for kind, text in (("plain", mail.text), ("html", mail.html))]
+        whole = b"".join([head, b"\r\n", *(edge + b"\r\n" + part for part in parts), edge, b"--\r\n"])
+    except ValueError:
         raise Permanent("the mail cannot be written down") from None
+    _check(whole, tuple(headers))
+    return to, whole
 
 
-def _message(mail: Mail, sender: str, to: str) -> EmailMessage:
-    name, address = parseaddr(sender)
-    # Encoded to ASCII, since not every server on the way takes more; only an address may need otherwise.
-    policy = (SMTP if to.isascii() else SMTPUTF8).clone(cte_type="7bit")
-    message = EmailMessage(policy)
-    message["From"] = Address(display_name=name, addr_spec=address)
-    message["To"] = to  # as a text, since Address takes ASCII alone; that it is one address is known
-    message["Subject"] = one_line(mail.subject)
-    message["Date"] = format_datetime(localtime())
-    message["Message-ID"] = f"<{re.sub(r'[^A-Za-z0-9-]', '-', mail.reference)}@{address.rpartition('@')[2]}>"
-    for key, value in extra_headers(mail).items():
-        message[key] = value
-    message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
-    return message
+def _author(author: Mailbox) -> str:
+    name, address = author
+    if name.isascii() and ENCODED_WORD not in name:
+        return formataddr(author)
+    return f"{_words('From', name)}\r\n <{address}>"
+
+
+def _words(name: str, text: str) -> str:
+    """RFC 2047 words in base64, each of whole characters, on lines of the length that the standard allows."""
+    data, begin, words = text.encode(), 0, []
+    room = max(6, (_FOLDED - len(f"{name}: =?utf-8?b??=")) // 4 * 3)
+    while begin < len(data):
+        end = min(begin + room, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:  # within a character
+            end -= 1
+        words.append(f"=?utf-8?b?{b2a_base64(data[begin:end], newline=False).decode()}?=")
+        begin, room = end, _ROOM
+    return "\r\n ".join(words)
+
+
+def _identity(reference: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", reference)[:200] or "-"
+
+
+def _folded(name: str, value: str) -> str:
+    """A header, folded at blanks where it can be; a word of any length stays whole."""
+    if len(name) + 2 + len(value) <= _FOLDED or "\r\n" in value:
+        return f"{name}: {value}"
+    first, *words = value.split(" ")
+    lines = [f"{name}: {first}"]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) > _FOLDED:
+            lines.append("")
+        lines[-1] += f" {word}"
+    return "\r\n".join(lines)
+
+
+def _part(kind: str, text: str) -> bytes:
+    """A part with its headers: quoted-printable, which people can read, or base64 where that would be longer."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    data = (text if text.endswith("\n") else f"{text}\n").encode()
+    readable = len(data) - len(text) <= len(data) // 4
+    data = data.replace(b"\n", b"\r\n")
+    body = b2a_qp(data) if readable else encodebytes(data).replace(b"\n", b"\r\n")
+    encoding = "quoted-printable" if readable else "base64"
+    head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
+    return head.encode() + body
+
+
+def _check(mail: bytes, names: Sequence[str]) -> None:
+    """Read what was written: just our headers, no line break but CR LF, no line that is too long. Raises Permanent."""
+    lines = mail.split(b"\r\n")
+    head = lines[: lines.index(b"")]
+    found = tuple(line.partition(b":")[0].decode() for line in head if line[:1] not in (b" ", b"\t"))
+    loose = {mail.count(sign) for sign in (b"\r", b"\n", b"\r\n")} != {len(lines) - 1} or b"\0" in mail
+    if found != tuple(names) or loose or max(map(len, lines)) > _LONGEST:
+        raise Permanent("the mail would not be the one that was meant")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
+from fundlyhub.addresses import ENCODED_WORD
 from fundlyhub.channels import answers
 from fundlyhub.channels.messages import Mail
-from fundlyhub.channels.mime import extra_headers, mailbox, one_line
+from fundlyhub.channels.mime import extra_headers, header_value, mailbox, sender_of
 from fundlyhub.errors import WrongUse
 from fundlyhub.forks import in_each_process
 
@@ -36,7 +36,7 @@ class SendGrid:
         if not api_key:
             raise WrongUse("FUNDLYHUB_SENDGRID_API_KEY is not set")
         self.timeout = timeout
-        self._key, self._sender = api_key, parseaddr(sender)
+        self._key, self._sender = api_key, sender_of(sender)
         self._base_url, self._tls = base_url, ssl.create_default_context()
         in_each_process(self._begin)
 
@@ -71,13 +71,20 @@ class SendGrid:
         name, address = self._sender
         person = sdk.Personalization()
         person.add_to(sdk.To(to))
-        person.add_custom_arg(sdk.CustomArg(REFERENCE, message.reference))
+        person.add_custom_arg(sdk.CustomArg(REFERENCE, _undecoded(message.reference)))
         for key, value in extra_headers(message).items():
-            person.add_header(sdk.Header(key, value))
-        mail = sdk.Mail(sdk.From(address, name or None), None, one_line(message.subject), message.text, message.html)
+            person.add_header(sdk.Header(key, " ".join(header_value(key, value).split())))  # SendGrid encodes none
+        mail = sdk.Mail(
+            sdk.From(address, _undecoded(name) or None), None, _undecoded(message.subject), message.text, message.html
+        )
         mail.add_personalization(person)
         mail.tracking_settings = sdk.TrackingSettings(
             click_tracking=sdk.ClickTracking(False, False), open_tracking=sdk.OpenTracking(False)
         )
         body: dict[str, Any] = mail.get()
         return body
+
+
+def _undecoded(text: str) -> str:
+    """A text that SendGrid makes a header of: a blank parts what would be read as an RFC 2047 word."""
+    return text.replace(ENCODED_WORD, "= ?")

@@ -7,12 +7,11 @@ import smtplib
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from email.utils import parseaddr
 from urllib.parse import unquote, urlsplit
 
 from fundlyhub.channels import answers, smtp_replies
 from fundlyhub.channels.messages import Mail
-from fundlyhub.channels.mime import written
+from fundlyhub.channels.mime import sender_of, written
 from fundlyhub.channels.smtp_replies import Step
 from fundlyhub.errors import OutcomeUnknown, Permanent, ServiceRefuses, Transient, WrongUse
 
@@ -49,7 +48,7 @@ class Smtp:
         try:
             with _before_the_end():
                 server = self._connected()
-                self._begin(server, parseaddr(self._sender)[1], to)
+                self._begin(server, sender_of(self._sender).address, to)
                 # Only with the dot at its end does a server take a mail, so up to here nothing was taken.
                 server.send(re.sub(rb"(?m)^\.", b"..", mail) + b".\r\n")
             self._end(server)

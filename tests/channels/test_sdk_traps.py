@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fundlyhub.channels.messages import Push
+from fundlyhub.channels.messages import Mail, Push, Sms
+from fundlyhub.channels.sendgrid import SendGrid as SendGridSender
 from fundlyhub.channels.twilio import Twilio
 from fundlyhub.errors import Permanent, ServiceRefuses, Snooze, Transient, WrongUse
 from tests.channels.senders import (
     ADDRESS,
     DEVICE,
     FROM,
+    KEY,
+    NUMBER,
     SID,
     assert_nothing_private,
     fcm_at,
@@ -83,6 +88,25 @@ class TestSendGrid:
             sendgrid_at(fake.url).send(mail(subject="Wells\r\nBcc: x@example.org"))
         assert fake.accepted[0].body["subject"] == "Wells Bcc: x@example.org"
 
+    # SendGrid writes the header itself, of a name that may look like an encoded word.
+    def test_no_field_holds_an_encoded_word_that_is_not_ours(self) -> None:
+        name = "=?utf-8?q?Wells=0D=0AReply-To=3A_eve=40evil.example?="
+        with SendGrid.running() as fake:
+            note = {"X-Note": f"Grüße {name}", "List-Unsubscribe": f"<https://x.example/{'a' * 300}>"}
+            sendgrid_at(fake.url).send(Mail(ADDRESS, f"Your gift to {name}", name, name, name, note))
+        body = fake.accepted[0].body
+        (person,) = body["personalizations"]
+        assert body["subject"] == "Your gift to = ?utf-8?q?Wells=0D=0AReply-To=3A_eve=40evil.example?="
+        assert "=?" not in person["custom_args"]["notification"]
+        assert str(make_header(decode_header(person["headers"]["X-Note"]))) == f"Grüße {name}"
+        assert person["headers"]["X-Note"].isascii()
+        assert person["headers"]["List-Unsubscribe"] == f"<https://x.example/{'a' * 300}>"
+
+    def test_a_sender_of_an_international_domain_is_named_in_ascii(self) -> None:
+        with SendGrid.running() as fake:
+            SendGridSender(KEY, "Für Alle <hello@exämple.org>", base_url=fake.url).send(mail())
+        assert fake.accepted[0].body["from"] == {"name": "Für Alle", "email": "hello@xn--exmple-cua.org"}
+
 
 class TestFcm:
     def test_what_it_is_handed(self, tmp_path: Path) -> None:
@@ -120,6 +144,15 @@ class TestFcm:
         with Fcm.running() as fake:
             fcm_at(fake.url, tmp_path).send(Push(DEVICE, "Wells", "x", "n-1", numbers))
         assert fake.accepted[0].body["data"] == {"count": "7"}
+
+    def test_no_field_holds_a_control_character(self, tmp_path: Path) -> None:
+        wild = "We\x00lls\r\nx\u2028y\x1b"
+        with Fcm.running() as fake:
+            fcm_at(fake.url, tmp_path).send(Push(DEVICE, wild, wild, "n 1: ü", {"template": wild}))
+        body = fake.accepted[0].body
+        assert body["notification"] == {"title": "We lls x y", "body": "We lls\nx\ny"}
+        assert body["data"] == {"template": "We lls x y"}
+        assert re.fullmatch("[0-9a-f]{64}", body["apns"]["headers"]["apns-collapse-id"]), "it becomes a header"
 
     # pyfcm sleeps as long as it is told, and calls itself; it fails with a ValueError over a date.
     @pytest.mark.parametrize("retry_after", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT"])
@@ -214,6 +247,11 @@ class TestTwilio:
         with TwilioFake.running() as fake:
             twilio_at(fake.url).send(sms("a&b=c/d é"))
         assert fake.accepted[0].reference == "a&b=c/d é"
+
+    def test_a_text_holds_no_control_character(self) -> None:
+        with TwilioFake.running() as fake:
+            twilio_at(fake.url).send(Sms(NUMBER, "We\x00lls\r\nx\u2028y\x1b[1m", "n-1"))
+        assert fake.accepted[0].body["Body"] == "We lls\nx\ny [1m"
 
     def test_its_address_may_have_a_path(self) -> None:
         with TwilioFake.running() as fake:

@@ -227,3 +227,19 @@ def test_an_address_beyond_ascii_goes_where_the_server_takes_it(server: MailServ
     server.replies["EHLO"] = "250 HELP"
     with pytest.raises(Permanent, match="smtp takes ASCII addresses only"):
         smtp_at(server.url).send(mail(to="zoë@exämple.org"))
+
+
+def test_a_name_that_is_an_encoded_word_makes_no_header_on_the_way(server: MailServer) -> None:
+    name = "=?utf-8?q?Wells=0D=0AReply-To=3A_eve=40evil.example?="
+    smtp_at(server.url).send(mail(subject=f"Your gift to {name}", text=f"Hello {name}"))
+    (one,) = server.accepted
+    assert one.mail["Reply-To"] is None
+    assert one.mail["Subject"] == f"Your gift to {name}"
+
+
+def test_a_sender_of_an_international_domain_is_named_in_ascii(server: MailServer) -> None:
+    Smtp(server.url, "FundlyHub für Alle <hello@exämple.org>", timeout=2).send(mail())
+    (one,) = server.accepted
+    assert one.sender == "hello@xn--exmple-cua.org"
+    assert one.mail["From"] == "FundlyHub für Alle <hello@xn--exmple-cua.org>"
+    assert one.mail["Message-ID"] == "<n-1@xn--exmple-cua.org>"

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
+from fundlyhub.addresses import ascii_url
 from fundlyhub.channels.doors import Door
 from fundlyhub.channels.messages import Mail, Message, Push, Sms
 from fundlyhub.database import is_outage
@@ -215,7 +216,7 @@ def compose(letter: Letter, settings: Settings) -> Message:
 
 def _leaving(url: str) -> dict[str, str]:
     """What mail programs need for their own button (RFC 2369, RFC 8058)."""
-    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return {"List-Unsubscribe": f"<{ascii_url(url)}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
 
 
 def combined(errors: Sequence[Exception]) -> Exception | None:

@@ -30,6 +30,7 @@ class AcceptedMail(NamedTuple):
     reference: str
     recipient: str
     mail: EmailMessage
+    sender: str
 
 
 @dataclass
@@ -125,7 +126,7 @@ class _Handler:
             fake.concurrent += 1
             fake.most_concurrent = max(fake.most_concurrent, fake.concurrent)
             reference = str(mail["Message-ID"]).strip("<>").partition("@")[0]
-            fake.accepted.append(AcceptedMail(reference, envelope.rcpt_tos[0], mail))
+            fake.accepted.append(AcceptedMail(reference, envelope.rcpt_tos[0], mail, str(envelope.mail_from)))
         await asyncio.sleep(fake.slow)
         with fake.lock:
             fake.concurrent -= 1
