@@ -68,7 +68,9 @@ def test_what_is_written_comes_back_as_numbers_feed_and_search(place: Platform, 
         return [line["text"] for line in api.get(path).json()]
 
     wait_until(lambda: gave in texts(f"/campaigns/{opened}/feed"), what="the campaign's feed")
-    wait_until(lambda: "Someone gave 100 USD to Rebuild the Orchestra" in texts(f"/users/{ben}/feed"), what="the feed")
+    wait_until(
+        lambda: "Someone gave 100.00 USD to Rebuild the Orchestra" in texts(f"/users/{ben}/feed"), what="the feed"
+    )
     wait_until(lambda: done(api.get("/search", params={"q": "rebild"}))["total"] == 1, what="the search")
     done(api.delete(f"/users/{ben}/follows/campaign/{opened}"))
     wait_until(lambda: texts(f"/users/{ben}/feed") == [], what="a feed of nobody")

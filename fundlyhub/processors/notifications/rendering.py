@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_timezone_gmt
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.forks import process_cache
+from fundlyhub.processors.money import local_money
 from fundlyhub.processors.notifications.facts import Fact, Facts, Money
 from fundlyhub.processors.notifications.texts import Foreign, clean, isolated, one_line, unlinked
 
@@ -152,7 +153,7 @@ def _said(name: str, fact: Fact, locale: Locale, reader: Reader) -> Any:
         case str():
             return clean(fact, ROOM.get(name, 200))
         case Money():
-            return format_currency(fact.amount, fact.currency, locale=locale)
+            return local_money(fact.amount, fact.currency, locale)
         case datetime():
             local = fact.astimezone(_zone(reader.time_zone))
             day, clock = format_date(local, "long", locale=locale), format_time(local, "short", locale=locale)

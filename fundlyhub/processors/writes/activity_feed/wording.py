@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from fundlyhub.processors.money import plain_money
+
 SENTENCES = {
     "followed_user": ("{actor} followed {target}", "someone"),
     "followed_organization": ("{actor} followed {target}", "an organization"),
@@ -32,6 +34,6 @@ def sentence(
         actor=actor or "someone",
         target=target or nameless,
         detail=f'"{detail}"' if detail else "an update",
-        money=f"{amount:f} {currency}" if amount is not None else "something",
+        money=plain_money(amount, currency) if amount is not None and currency else "something",
     )
     return text[:1].upper() + text[1:]
