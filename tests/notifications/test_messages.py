@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from email import message_from_bytes, policy
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from fundlyhub.processors.notifications import EmailNotificationProcessor, PushN
 from fundlyhub.processors.notifications.facts import Facts, Money
 from fundlyhub.processors.notifications.lookup import Lookup
 from fundlyhub.processors.notifications.stories import tell
+from fundlyhub.settings import get_settings
 from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post, quiet, registered
 from tests.support.make import completed, refunded
 
@@ -182,6 +184,26 @@ def test_an_update_that_is_deleted_by_then_is_not_told(full: Post) -> None:
     full.known(ProjectUpdateDeleted(update_id=NEWS, fundraiser_id=WELLS, author_id=ME))
     full.tell(update)
     assert {one.reason for one in full.entries("project_update")} == {"withdrawn"}
+
+
+def test_an_updates_html_is_mailed_as_text_and_its_title_as_it_is(full: Post) -> None:
+    body = "<style>p{}</style><p>On <b>Mon</b>day we reached&nbsp;water &amp; more.</p><script>x()</script><p>Come!</p>"
+    title = "=?utf-8?q?News=0D=0AReply-To=3A_eve=40evil.example?="
+    full.tell(update.model_copy(update={"body": body, "title": title}))
+    (mail,) = [
+        mail
+        for path in (get_settings().data_dir / "outbox" / "email").glob("*.eml")
+        if "Wells: " in (mail := message_from_bytes(path.read_bytes(), policy=policy.default))["Subject"]
+    ]
+    assert mail["Subject"] == f"Wells: {title}"
+    assert mail["Reply-To"] is None
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,))
+        assert part is not None
+        assert "On Monday we reached water &amp; more. Come!".replace("&amp;", "&" if kind == "plain" else "&amp;") in (
+            part.get_content()
+        )
+        assert "&lt;" not in part.get_content()
 
 
 def test_1_200_followers_are_told_in_chunks_each_once(post: Post) -> None:

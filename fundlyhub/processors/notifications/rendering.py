@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,11 +17,12 @@ from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from fundlyhub.channels.clean_text import one_line
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.forks import process_cache
 from fundlyhub.processors.money import local_money
 from fundlyhub.processors.notifications.facts import Fact, Facts, Money
-from fundlyhub.processors.notifications.texts import Foreign, clean, isolated, one_line, unlinked
+from fundlyhub.processors.notifications.texts import Foreign, clean, cut, isolated, unlinked
 
 LOCALES = ("en", "de")
 """The languages that there are texts in; the first is for those whose language is not among them."""
@@ -29,6 +30,11 @@ ROOM: Mapping[str, int] = {"donor": 100, "follower": 100, "device": 200, "reason
 """Characters of a fact that somebody wrote; 200 of any other."""
 SUBJECT, PUSH_TITLE, PUSH_BODY, SMS = 150, 65, 240, 320
 """Characters that there is room for."""
+NO_END = 2200
+"""A year from which on a time stands for none: nobody reads that a suspension ends in 9999."""
+_IN_TITLES, _IN_TEXTS = (60, 40, 30, 20, 10), (200, 100, 50, 25)
+# Characters of each text that somebody wrote, in a subject and in a push or text message: the first that lets all
+# of our own words stay.
 
 _PACKAGE = "fundlyhub.processors.notifications"
 
@@ -60,12 +66,13 @@ def render(
     words = texts(locale.language)
     values = {**words["common"], **{name: _said(name, fact, locale, reader) for name, fact in facts.items()}}
     message, plain = words[template], _Words(values, html=False)
-    subject = _begun(one_line(plain(message["subject"], link=True), SUBJECT))
     match channel:
         case "push":
-            return Rendered(one_line(subject, PUSH_TITLE), _begun(one_line(plain(message["push"]), PUSH_BODY)))
+            title = plain.line(message["subject"], PUSH_TITLE, _IN_TITLES, link=True)
+            return Rendered(_begun(title), _begun(plain.line(message["push"], PUSH_BODY, _IN_TEXTS)))
         case "sms":
-            return Rendered("", one_line(plain(message["sms"]), SMS))
+            return Rendered("", plain.line(message["sms"], SMS, _IN_TEXTS))
+    subject = _begun(plain.line(message["subject"], SUBJECT, _IN_TITLES, link=True))
     frame = {
         "locale": locale.language,
         "site_url": site_url,
@@ -91,6 +98,16 @@ class _Words:
     def __call__(self, text: str, *, link: bool = False, **more: Any) -> str:
         """One text. With ``link`` what somebody wrote may look like an address: nobody makes links of subjects."""
         return _compiled(text, self.html, link).render({**self.values, **more}).strip()
+
+    def line(self, text: str, limit: int, rooms: Sequence[int], *, link: bool = False) -> str:
+        """One text on one line: what somebody wrote is shortened until there is room for our own words."""
+        said = ""
+        for room in rooms:
+            short = {name: Foreign(cut(value, room)) for name, value in self.values.items() if type(value) is Foreign}
+            said = one_line(self(text, link=link, **short))
+            if len(said) <= limit:
+                break
+        return cut(said, limit)
 
 
 def _mail(layout: str, frame: Mapping[str, Any], message: Mapping[str, Any], words: _Words, name: str | None) -> str:
@@ -154,8 +171,10 @@ def _said(name: str, fact: Fact, locale: Locale, reader: Reader) -> Any:
             return clean(fact, ROOM.get(name, 200))
         case Money():
             return local_money(fact.amount, fact.currency, locale)
+        case datetime() if name == "until" and fact.year >= NO_END:
+            return None
         case datetime():
-            local = fact.astimezone(_zone(reader.time_zone))
+            local = _local(fact, _zone(reader.time_zone))
             day, clock = format_date(local, "long", locale=locale), format_time(local, "short", locale=locale)
             return f"{day}, {clock} {get_timezone_gmt(local, locale=locale)}"
         case date():
@@ -164,6 +183,16 @@ def _said(name: str, fact: Fact, locale: Locale, reader: Reader) -> Any:
             return fact
         case _:
             return _Number(fact, locale)
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+    """A time in a zone; one at either end of the calendar, which has no name there, as it is elsewhere."""
+    for place in (zone, UTC):
+        try:
+            return moment.astimezone(place)
+        except OverflowError:
+            continue
+    return moment
 
 
 class _Number(int):

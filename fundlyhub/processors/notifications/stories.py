@@ -29,6 +29,7 @@ from fundlyhub.events.catalogue.payout import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
+from fundlyhub.processors.notifications.excerpts import excerpt
 from fundlyhub.processors.notifications.facts import Facts, Money
 from fundlyhub.processors.notifications.lookup import Addressee, Campaign, Lookup, Unwanted
 
@@ -171,7 +172,7 @@ def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup)
     campaign = lookup.campaign(payload.fundraiser_id)
     if lookup.is_withdrawn(payload.update_id) or (campaign and campaign.deleted):
         raise Unwanted("withdrawn")
-    facts: Facts = {**_campaign(campaign), "title": payload.title, "excerpt": payload.body}
+    facts: Facts = {**_campaign(campaign), "title": payload.title, "excerpt": excerpt(payload.body)}
     return Story(facts, followers_of=payload.fundraiser_id, donors_only=payload.visibility == "donors_only")
 
 

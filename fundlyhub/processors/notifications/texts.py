@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F])
-_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_FSI, _PDI, _JOINER = "\u2068", "\u2069", "\u2060"
-# What a mail program or a phone would take for an address: a scheme, or a dot or an at sign between letters.
-_LINK = re.compile(r"(?<=\w)(?=[.@]\w)|(?<=:)(?=//)")
+from fundlyhub.channels.clean_text import one_line
+
+_FSI, _PDI = "\u2068", "\u2069"
+_ISOLATES = dict.fromkeys(map(ord, (_FSI, _PDI)))
+# What a mail program or a phone takes for an address: a scheme, an at sign, and a dot before the letters of a domain.
+_SCHEME, _AT = re.compile(r":(?=//)"), re.compile(r"(?<=\S)@(?=\S)")
+_DOT = re.compile(r"(?<=[^\s.])(\.(?=[^\W\d_]{2})|[。．｡](?=[A-Za-z]{2}))")
 _ZWJ = "\u200d"
 
 
@@ -21,23 +23,21 @@ class Foreign(str):
 
 def clean(value: str, room: int) -> Foreign:
     """One line of at most ``room`` characters, without marks that turn the direction of what follows."""
-    return Foreign(cut(_BLANKS.sub(" ", value.translate(_BIDI)).strip(), room))
+    return Foreign(cut(one_line(value.translate(_ISOLATES)), room))
 
 
 def unlinked(text: str) -> str:
-    """The same to the eye, but no link to a mail program: joiners that have no width stand in it."""
-    return _LINK.sub(_JOINER, text)
+    """No link to any mail program: a blank stands in what would be one.
+
+    A reader sees the blank, and can take it out. A sign without width would be copied unseen with the text.
+    """
+    return _DOT.sub(r"\1 ", _AT.sub(" @ ", _SCHEME.sub(": ", text)))
 
 
 def isolated(text: str) -> str:
     """A text that runs from right to left keeps its direction to itself; another one stays as it is."""
     turns = any(unicodedata.bidirectional(sign) in ("R", "AL", "AN") for sign in text)
     return f"{_FSI}{text}{_PDI}" if turns else text
-
-
-def one_line(text: str, room: int) -> str:
-    """A rendered text as one line: for subjects, titles and text messages."""
-    return cut(_BLANKS.sub(" ", text).strip(), room)
 
 
 def cut(text: str, room: int) -> str:
