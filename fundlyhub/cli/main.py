@@ -5,7 +5,10 @@ The same commands hang below `celery -A fundlyhub` through Celery's plug-in entr
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +61,7 @@ def errors_in_one_line() -> Iterator[None]:
     """Say what went wrong in one line, and leave: exit status 1, or 2 for wrong use."""
     try:
         yield
+        sys.stdout.flush()  # a disk that is full says so here, and not when the interpreter ends
     except click.exceptions.NoArgsIsHelpError:  # a group without a command: its help
         raise
     except click.UsageError as error:
@@ -66,9 +70,32 @@ def errors_in_one_line() -> Iterator[None]:
     except FundlyHubError as error:
         fail(str(error), 2 if isinstance(error, WrongUse) else 1)
     except (DBAPIError, psycopg.Error) as error:
-        if not is_outage(error):
+        fail(_database_fault(error), 1)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader has seen enough: click ends in silence
             raise
-        fail(f"a database failed ({sqlstate(error) or type(error).__name__}): try again when it is back", 1)
+        where = f" {error.filename}" if error.filename else ""
+        _forget_output()
+        fail(f"cannot read or write{where}: {error.strerror or type(error).__name__}", 1)
+
+
+def _database_fault(error: BaseException) -> str:
+    """The kind of a database's fault in our words: the server's own may quote what people wrote."""
+    state = sqlstate(error) or type(error).__name__
+    if is_outage(error):
+        return f"a database failed ({state}): try again when it is back"
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, psycopg.errors.InsufficientPrivilege):
+        return f"a database refused: {original.diag.message_primary}; give our role the rights that it lacks"
+    if isinstance(original, (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)):
+        return f"a database took too long ({state}): see what holds it up, and try again"
+    return f"a database refused a statement ({state}, {type(original).__name__}): is it at this version's tables?"
+
+
+def _forget_output() -> None:
+    """Give up on what waits to be written to stdout, or the interpreter's end complains of it once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, status: int) -> None:
@@ -92,4 +119,7 @@ def cli() -> None:
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its escape, and goes on
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     cli(prog_name="fundlyhub")

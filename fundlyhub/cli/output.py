@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from fundlyhub.cli.tables import fitted, printable, short_ids, terminal
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more, on stderr.")
@@ -20,15 +19,27 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, default=str))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table on stdout; numbers to the right. What people wrote is shown as it is: no part of it is markup."""
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    ids: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> None:
+    """A table on stdout; numbers to the right. What people wrote is shown as it is: no part of it is markup.
+
+    Columns of ``ids`` are shortened. Where the terminal is narrow, ``optional`` columns are left out, the last one
+    first; where that is not enough, each row becomes a record.
+    """
     body = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for index, column in enumerate(columns):
-        numeric = bool(body) and all(isinstance(row[index], (int, float)) for row in body)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in body:
-        table.add_row(
-            *(Text("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row)
-        )
-    Console().print(table)
+    right = [bool(body) and all(isinstance(row[index], (int, float)) for row in body) for index in range(len(columns))]
+    text = [
+        ["" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in body
+    ]
+    for index in (columns.index(name) for name in ids):
+        for row, short in zip(text, short_ids([row[index] for row in text]), strict=True):
+            row[index] = short or ""
+    cells = [[printable(cell) for cell in row] for row in text]
+    console = terminal()
+    console.print(fitted(title, columns, cells, right=right, optional=optional, width=console.width), crop=False)

@@ -38,8 +38,8 @@ def execute(session: SyncSession, statement: Statement, values: dict[str, Any]) 
     if isinstance(session, (Session, Connection)):
         return _by_sqlalchemy(session, statement, values)
     raise WrongUse(
-        "session must be a SQLAlchemy Session or Connection or a psycopg Connection, "
-        f"not {type(session).__name__}; for asynchronous ones there is publish_event_async"
+        "session must be a SQLAlchemy Session or Connection or a psycopg Connection, not "
+        f"{_hint(session) or f'{type(session).__name__}; for asynchronous ones there is publish_event_async'}"
     )
 
 
@@ -51,8 +51,8 @@ async def execute_async(session: AsyncSessions, statement: Statement, values: di
     if _is_sqlalchemys(session):
         return await session.run_sync(_by_sqlalchemy, statement, values)
     raise WrongUse(
-        "session must be an AsyncSession, an AsyncConnection or a psycopg AsyncConnection, "
-        f"not {type(session).__name__}; for synchronous ones there is publish_event"
+        "session must be an AsyncSession, an AsyncConnection or a psycopg AsyncConnection, not "
+        f"{_hint(session) or f'{type(session).__name__}; for synchronous ones there is publish_event'}"
     )
 
 
@@ -63,6 +63,21 @@ def _by_sqlalchemy(session: Session | Connection, statement: Statement, values: 
     if session.dialect.driver == "psycopg":  # its SQL is ours: nothing has to be compiled
         return session.exec_driver_sql(statement.sql, values).fetchall()
     return session.execute(statement.text, values).fetchall()
+
+
+_MAKERS = ("scoped_session", "sessionmaker", "async_scoped_session", "async_sessionmaker")
+
+
+def _hint(session: object) -> str | None:
+    """What to write instead of something that only makes sessions or connections."""
+    name = type(session).__name__
+    if name in _MAKERS:
+        return f"a {name}: call it, as in session=Session()"
+    if name in ("Engine", "AsyncEngine"):
+        return f"an {name}: pass the connection of your transaction, as in `with engine.begin() as session`"
+    if isinstance(session, (psycopg.Cursor, psycopg.AsyncCursor)):
+        return "a cursor: pass its connection"
+    return None
 
 
 def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -223,3 +224,47 @@ def test_help_needs_no_settings() -> None:
         done = fundlyhub(*command, "--help", settings={})
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("events", "docs"), ("status",), ("status", "--json")], ids=" ".join)
+def test_a_full_disk_is_one_line(dsn: str, command: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fundlyhub", *command], env=environment(dsns(dsn)), stdin=subprocess.DEVNULL,
+            stdout=full, stderr=subprocess.PIPE, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"fundlyhub: cannot read or write: No space left on device\n")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(dsn: str) -> None:
+    done = subprocess.run(  # noqa: S602  # a shell's pipe is what it is about
+        f"{sys.executable} -m fundlyhub events docs | head -1", shell=True, env=environment(dsns(dsn)),
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == b""
+
+
+WRITES = [
+    ("dlq", "discard", "--all", "--reason", "x", "--by", "ann"),
+    ("suppressions", "add", "email", "ann@example.org"),
+    ("relay", "rebase", "--floor", "0"),
+    ("events", "publish", "examples/first.jsonl"),
+]
+
+
+@pytest.mark.parametrize("command", WRITES, ids=lambda command: " ".join(command[:3]))
+def test_a_role_that_may_only_read_is_told_what_it_lacks(dsn: str, command: tuple[str, ...]) -> None:
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("CREATE ROLE looker LOGIN PASSWORD 'looker'")
+        try:
+            for schema in ("events", "app", "analytics"):
+                db.execute(f"GRANT USAGE ON SCHEMA {schema} TO looker")
+                db.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO looker")
+            own = dsn.replace(dsn.split("//")[1].split("@")[0], "looker:looker")
+            more = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}
+            done = fundlyhub(*command, settings={**dsns(own), **more})
+        finally:
+            db.execute("DROP OWNED BY looker; DROP ROLE looker")
+    one_line(done, 1, "refused: permission denied for", "give our role the rights that it lacks")

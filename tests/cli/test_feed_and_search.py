@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from fundlyhub import Payload, UserFollowedUser, UserRegistered, publish_events
+from fundlyhub import Payload, UserFollowedUser, UserRegistered, publish_event, publish_events
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.projections import SearchIndexProcessor
 from fundlyhub.processors.writes import ActivityFeedProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
 from fundlyhub.settings import Settings
-from tests.support.command import Done, dsns, fundlyhub
+from tests.support.command import Done, dsns, environment, fundlyhub
 from tests.support.make import campaign
 
 ME, JOHN, WELLS = UUID(int=1), UUID(int=2), UUID(int=11)
@@ -47,6 +49,20 @@ def test_a_feed_for_people(told: dict[str, str]) -> None:
     assert done.returncode == 0, done.stderr
     assert "What those that this user follows did" in done.stdout
     assert done.stdout.index("John started Roofs") < done.stdout.index("John started Wells [bold] & <b>more</b>")
+
+
+def test_a_terminal_that_lacks_a_letter_shows_its_escape(told: dict[str, str]) -> None:
+    event = publish_event(campaign(user_id=JOHN, title="Brunnen für Łódź"))
+    for processor in PROCESSORS[1:3]:
+        execute(processor, [event.position or 0])
+    latin = {**told, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    done = subprocess.run(
+        [sys.executable, "-m", "fundlyhub", "feed", str(ME)], env=environment(latin), stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    assert b"Brunnen f\xfcr \\u0141\xf3d\\u017a" in done.stdout
 
 
 def test_a_feed_goes_on_where_its_page_ended(told: dict[str, str]) -> None:

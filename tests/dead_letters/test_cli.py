@@ -111,7 +111,7 @@ def test_a_patch_and_a_payload_and_undo(dlq: Dlq, query: Query, tmp_path: Path) 
     done = dlq("edit", id, "--payload", file)
     assert "the type knows no nonsense; left out" in done.stderr
     assert query("SELECT payload FROM events.corrections") == [({"query": "better"},)]
-    assert dlq.json("edit", id, "--undo") == {"id": id, "changed": [], "ignored": [], "undone": True}
+    assert dlq.json("edit", id, "--undo") == {"id": id, "changed": [], "ignored": [], "undone": True, "letters": [id]}
     assert "has no corrected payload" in dlq("edit", id, "--undo", status=1).stderr
     assert query("SELECT count(*) FROM events.corrections") == [(0,)]
 
@@ -125,6 +125,46 @@ report.write_text("\\n".join([*runs, f"{stat.S_IMODE(file.stat().st_mode):o} {fi
 text = file.read_text()
 file.write_text(text.replace(*os.environ["CHANGES"].split(" ")[len(runs)].split(">")))
 """
+
+
+def two_letters_of_one_event(query: Query) -> tuple[int, int]:
+    """Letters of two processors."""
+    (first,) = dead("permanent")
+    query(
+        """INSERT INTO events.dead_letters (processor, position, event_id, type, error_class, error_message, traceback,
+                                            fingerprint, attempts, first_failed_at, last_failed_at)
+           SELECT 'other', position, event_id, type, error_class, error_message, traceback, 'other', attempts,
+                  first_failed_at, last_failed_at FROM events.dead_letters RETURNING id"""
+    )
+    return first, first + 1
+
+
+def test_letters_are_found_by_event_and_position_and_by_the_beginning_of_an_id(dlq: Dlq, query: Query) -> None:
+    first, second = two_letters_of_one_event(query)
+    (third,) = dead("another")
+    by_id = {one["id"]: one for one in dlq.json("list")}
+    event, position = by_id[first]["event_id"], by_id[first]["position"]
+    for wanted in (("--event", event), ("--event", event[:23]), ("--position", position)):
+        assert sorted(one["id"] for one in dlq.json("list", *wanted)) == [first, second]
+    assert [one["id"] for one in dlq.json("list", "--fingerprint", by_id[first]["fingerprint"][:8])] == [third, first]
+    assert dlq.json("list", "--event", "00000000-0000-4000-8000-000000000000") == []
+    (common,) = {one["event_id"][:6] for one in by_id.values()}
+    assert "write more of it" in dlq("discard", "--event", common, "--reason", "x", status=2).stderr
+    assert "a UUID, or at least its first 4" in dlq("list", "--event", "no id", status=2).stderr
+    assert {state for (state,) in query(STATES)} == {"open"}
+
+
+def test_one_correction_counts_for_all_processors_of_an_event(dlq: Dlq, query: Query) -> None:
+    first, second = two_letters_of_one_event(query)
+    patch = b'[{"op": "replace", "path": "/query", "value": "fine"}]'
+    done = dlq("edit", second, "--all-processors", "--patch", "-", "--by", "ann", input=patch)
+    assert done.stdout == f"{second}, {first}: saved (query); `fundlyhub dlq replay {second} {first}`\n"
+    corrected = "SELECT processor, payload FROM events.corrections ORDER BY processor"
+    assert query(corrected) == [("other", {"query": "fine"}), ("test_count", {"query": "fine"})]
+    assert [line[:2] for line in query(AUDIT)[-2:]] == [("ann", "edited")] * 2
+    undone = dlq.json("edit", first, "--undo", "--all-processors")
+    assert undone["letters"] == [first, second]
+    assert query(corrected) == []
 
 
 @pytest.fixture

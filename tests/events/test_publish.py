@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from fundlyhub import (
     ConflictingEvent,
@@ -270,6 +270,12 @@ class TestTransactions:
             publish_event(completed(), session=dsn)  # type: ignore[arg-type]  # that is the fault
         with pytest.raises(WrongUse, match="for synchronous ones"):
             asyncio.run(publish_event_async(completed(), session=dsn))  # type: ignore[arg-type]  # the same
+        with pytest.raises(WrongUse, match="a scoped_session: call it"):
+            publish_event(completed(), session=scoped_session(sessionmaker()))  # type: ignore[arg-type]  # the same
+        with pytest.raises(WrongUse, match="a sessionmaker: call it"):
+            publish_event(completed(), session=sessionmaker())  # type: ignore[arg-type]  # the same
+        with pytest.raises(WrongUse, match="pass the connection of your transaction"):
+            publish_event(completed(), session=create_engine("postgresql+psycopg://"))  # type: ignore[arg-type]
         with pytest.raises(WrongUse, match="not dict"):
             publish_event({})  # type: ignore[arg-type]  # the same
 

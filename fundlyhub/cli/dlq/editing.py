@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import click
@@ -24,49 +26,75 @@ from fundlyhub.processing.dead_letters import Corrected, Draft
 @click.option("--patch", type=click.File("rb"), help="A JSON patch (RFC 6902) to apply; - is stdin.")
 @click.option("--payload", type=click.File("rb"), help="The whole new payload; - is stdin.")
 @click.option("--undo", is_flag=True, help="Let the event's own payload count again.")
+@click.option("--all-processors", is_flag=True, help="For every processor that gave up on this event.")
 @click.option("--reason", help="Why; it is kept, and shown to everybody.")
 @by_option
 @json_option
 def edit(
-    letter: int, patch: BinaryIO | None, payload: BinaryIO | None, undo: bool, reason: str | None, who: str,
-    as_json: bool,
+    letter: int, patch: BinaryIO | None, payload: BinaryIO | None, undo: bool, all_processors: bool,
+    reason: str | None, who: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Correct the payload of an open letter's event; without an option, in $EDITOR.
 
-    The new payload is checked as `publish_event` checks it. It counts for this letter's processor alone, from its
-    next run on: replay the letter then. The event in the log stays as it is.
+    The new payload is checked as `publish_event` checks it. It counts for this letter's processor alone, or with
+    --all-processors for each that has an open letter of the event, from its next run on: replay the letters then. The
+    event in the log stays as it is.
     """
     if sum((patch is not None, payload is not None, undo)) > 1:
         raise WrongUse("give one of --patch, --payload and --undo")
     if undo:
         with events_db() as db:
-            dead_letters.undo(db, letter, who=who, reason=reason)
-        _tell(letter, None, as_json)
+            letters = [letter, *(dead_letters.neighbours(db, letter, corrected=True) if all_processors else ())]
+            for one in sorted(letters):
+                dead_letters.undo(db, one, who=who, reason=reason)
+        _tell(letters, None, as_json)
         return
     with events_db() as db:
         draft = dead_letters.draft(db, letter)
+        others = dead_letters.neighbours(db, letter) if all_processors else []
+    save = _Save(draft, others, who, reason)
     if payload is not None:
-        done = _saved(draft, payload.read(), who, reason)
+        done = save(payload.read())
     elif patch is not None:
         operations = _parsed(patch.read(), "the patch")
-        done = _saved(draft, dumps(dead_letters.patched(_readable(draft), operations)), who, reason)
+        done = save(dumps(dead_letters.patched(_readable(draft), operations)))
     else:
-        done = _edited(draft, who, reason)
-    _tell(letter, done, as_json)
+        done = _edited(save)
+    _tell([letter, *others], done, as_json)
 
 
-def _edited(draft: Draft, who: str, reason: str | None) -> Corrected:
+@dataclass(frozen=True, slots=True)
+class _Save:
+    """Saves a payload for a letter, and in the same transaction for others of its event."""
+
+    draft: Draft
+    others: Sequence[int]
+    who: str
+    reason: str | None
+
+    def __call__(self, text: bytes | str) -> Corrected:
+        payload = _parsed(text, "the payload")
+        as_of = {self.draft.letter: self.draft.as_of}
+        with events_db() as db:
+            done = {  # in one order, so that two who correct the same event at once do not deadlock
+                one: dead_letters.correct(db, one, payload, who=self.who, reason=self.reason, as_of=as_of.get(one))
+                for one in sorted([self.draft.letter, *self.others])
+            }
+        return done[self.draft.letter]
+
+
+def _edited(save: _Save) -> Corrected:
     """In the editor, and there again when it is refused and somebody is there to ask."""
     is_person = sys.stdin.isatty()
     if not is_person and not any(os.environ.get(name) for name in ("VISUAL", "EDITOR")):
         raise WrongUse("set $EDITOR, or give --patch or --payload")
-    text = before = dumps(_readable(draft), pretty=True).decode()
+    text = before = dumps(_readable(save.draft), pretty=True).decode()
     while True:
         text = _in_editor(text)
         if text.strip() == before:
             raise WrongState("nothing was changed in the editor: nothing is saved")
         try:
-            return _saved(draft, text, who, reason)
+            return save(text)
         except InvalidEvent as error:
             if not is_person:
                 raise
@@ -83,12 +111,6 @@ def _in_editor(text: str) -> str:
         raise FundlyHubError(f"{error.format_message()}: nothing is saved") from None
 
 
-def _saved(draft: Draft, text: bytes | str, who: str, reason: str | None) -> Corrected:
-    payload = _parsed(text, "the payload")
-    with events_db() as db:
-        return dead_letters.correct(db, draft.letter, payload, who=who, reason=reason, as_of=draft.as_of)
-
-
 def _parsed(text: bytes | str, what: str) -> Any:
     try:
         return parse_json(text)
@@ -102,14 +124,17 @@ def _readable(draft: Draft) -> Any:
     return decode(draft.payload)
 
 
-def _tell(letter: int, done: Corrected | None, as_json: bool) -> None:
+def _tell(letters: Sequence[int], done: Corrected | None, as_json: bool) -> None:
     """Names of fields only: what is in them is people's data."""
+    which = ", ".join(map(str, letters))
     if as_json:
         changed, ignored = (done.changed, done.ignored) if done else ((), ())
-        print_json({"id": letter, "changed": changed, "ignored": ignored, "undone": done is None})
+        document = {"id": letters[0], "changed": changed, "ignored": ignored, "undone": done is None}
+        print_json({**document, "letters": letters})
     elif done is None:
-        click.echo(f"{letter}: the event's own payload counts again")
+        click.echo(f"{which}: the event's own payload counts again")
     else:
         if done.ignored:
-            click.echo(f"{letter}: the type knows no {', '.join(done.ignored)}; left out", err=True)
-        click.echo(f"{letter}: saved ({', '.join(done.changed) or 'nothing differs'}); `fundlyhub dlq replay {letter}`")
+            click.echo(f"{which}: the type knows no {', '.join(done.ignored)}; left out", err=True)
+        ids = " ".join(map(str, letters))
+        click.echo(f"{which}: saved ({', '.join(done.changed) or 'nothing differs'}); `fundlyhub dlq replay {ids}`")

@@ -29,6 +29,7 @@ def list_(wanted: Filter, state: str, group: bool, limit: int, as_json: bool) ->
         _list_groups(wanted, limit, as_json)
         return
     with events_db() as db:
+        wanted = dead_letters.in_full(db, wanted)
         found = dead_letters.find(db, wanted, limit=limit)
         total = len(found) if len(found) < limit else dead_letters.count(db, wanted)
     if not found:
@@ -44,12 +45,13 @@ def list_(wanted: Filter, state: str, group: bool, limit: int, as_json: bool) ->
              f"{one.state}, edited" if one.corrected else one.state)
             for one in found
         ],
+        optional=("last failed", "attempts", "type", "state"),
     )  # fmt: skip
 
 
 def _list_groups(wanted: Filter, limit: int, as_json: bool) -> None:
     with events_db() as db:
-        found = dead_letters.groups(db, wanted, limit=limit)
+        found = dead_letters.groups(db, dead_letters.in_full(db, wanted), limit=limit)
     if not found:
         tell_when_unknown(wanted)
     if as_json:
@@ -63,6 +65,7 @@ def _list_groups(wanted: Filter, limit: int, as_json: bool) -> None:
              _time(one.first_failed_at), _time(one.last_failed_at), str(one.sample))
             for one in found
         ],
+        optional=("message", "last failed", "type", "first failed", "sample"),
     )  # fmt: skip
 
 

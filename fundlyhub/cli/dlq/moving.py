@@ -33,7 +33,7 @@ def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
     """
     wanted, written = in_state(wanted, state), 0
     with events_db() as db, _opened(file) as out:
-        for line in dead_letters.export_lines(db, wanted, payload=payload):
+        for line in dead_letters.export_lines(db, dead_letters.in_full(db, wanted), payload=payload):
             out.write(line)
             written += 1
     click.echo(f"{written:,} {'letter' if written == 1 else 'letters'} written", err=True)

@@ -27,7 +27,9 @@ _FILTERS = (
     click.option("--processor", help="Those of this processor."),
     click.option("--type", "type_", help="Those of events of this type."),
     click.option("--error", metavar="CLASS", help="Those that failed with this class of error."),
-    click.option("--fingerprint", help="Those that look alike: `dlq list --group` shows the fingerprints."),
+    click.option("--fingerprint", help="Those that look alike: `dlq list --group` shows the fingerprints' beginnings."),
+    click.option("--event", metavar="ID", help="Those of this event, by its id or the beginning of it."),
+    click.option("--position", type=click.IntRange(1, 2**63 - 1), help="Those of the event at this position."),
     click.option("--aggregate", metavar="[TYPE/]ID", help="Those of events about this thing."),
     click.option("--older", "older_than", type=age, metavar="AGE", help="Last failed longer ago than 15m, 2h, 7d."),
     click.option("--newer", "newer_than", type=age, metavar="AGE", help="Last failed within AGE."),
@@ -40,10 +42,13 @@ def filters(function: F) -> F:
     @wraps(function)
     def given(
         *args: Any, processor: str | None, type_: str | None, error: str | None, fingerprint: str | None,
-        aggregate: str | None, older_than: timedelta | None, newer_than: timedelta | None, **rest: Any,
+        event: str | None, position: int | None, aggregate: str | None, older_than: timedelta | None,
+        newer_than: timedelta | None, **rest: Any,
     ) -> Any:  # fmt: skip
         kind, _, thing = (aggregate or "").rpartition("/")
-        wanted = Filter(processor, type_, error, fingerprint, kind or None, thing or None, older_than, newer_than)
+        wanted = Filter(
+            processor, type_, error, fingerprint, event, position, kind or None, thing or None, older_than, newer_than
+        )
         return function(*args, wanted=wanted, **rest)
 
     for option in reversed(_FILTERS):
@@ -73,7 +78,7 @@ def selected(db: Connection, letters: Sequence[int], wanted: Filter, everything:
         raise WrongUse("say which: IDs, or a filter, or --all")
     if letters:
         return list(dict.fromkeys(letters))
-    return dead_letters.ids(db, replace(wanted, state=state))
+    return dead_letters.ids(db, dead_letters.in_full(db, replace(wanted, state=state)))
 
 
 @contextmanager

@@ -56,6 +56,7 @@ def list_(stream: str | None, state: str, limit: int, as_json: bool) -> None:
             (str(one.id), one.stream, one.entry_id, one.type, one.reason, _time(one.received_at), one.state)
             for one in found
         ],
+        optional=("received", "type", "state"),
     )
 
 

@@ -7,19 +7,18 @@ and move them. The functions of operators take a connection to the Events DB and
 
 from fundlyhub.processing.dead_letters.audit import timeline
 from fundlyhub.processing.dead_letters.canary import End, Terms
-from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, correct, draft, patched, undo
+from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, correct, draft, neighbours, patched, undo
 from fundlyhub.processing.dead_letters.deciding import UNKNOWN, Changes, discard, restore
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, reason
-from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids
+from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids, in_full
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
 from fundlyhub.processing.dead_letters.recording import DeadLetter, Known, forget_waits, known, record, resolve
 from fundlyhub.processing.dead_letters.replaying import Replayed, Send, choose, replay
 from fundlyhub.processing.dead_letters.showing import Shown, show
-from fundlyhub.processing.dead_letters.words import WORKER, Action, Entry, Letter, State
+from fundlyhub.processing.dead_letters.words import Action, Entry, Letter, State
 
 __all__ = [
     "UNKNOWN",
-    "WORKER",
     "Action",
     "Changes",
     "Corrected",
@@ -51,7 +50,9 @@ __all__ = [
     "groups",
     "ids",
     "import_lines",
+    "in_full",
     "known",
+    "neighbours",
     "patched",
     "reason",
     "record",

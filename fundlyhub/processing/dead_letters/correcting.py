@@ -32,6 +32,15 @@ _LETTER = """
            ON c.processor = d.processor AND c.position = d.position AND c.event_id = d.event_id
     WHERE d.id = %(id)s FOR UPDATE OF d
 """
+_NEIGHBOURS = """
+    SELECT other.id FROM events.dead_letters d
+    JOIN events.dead_letters other ON other.position = d.position AND other.event_id = d.event_id
+    WHERE d.id = %(id)s AND other.id <> d.id AND other.state = 'open' AND (NOT %(corrected)s OR EXISTS (
+        SELECT FROM events.corrections c
+        WHERE c.processor = other.processor AND c.position = other.position AND c.event_id = other.event_id
+    ))
+    ORDER BY other.id
+"""
 _SAVE = """
     INSERT INTO events.corrections (processor, position, event_id, version, payload)
     VALUES (%(processor)s, %(position)s, %(event_id)s, %(version)s, %(payload)s::jsonb)
@@ -111,6 +120,11 @@ def correct(
     save(db, found.processor, event)
     _noted(db, letter, "edited", who, reason, ", ".join(changed) or "nothing differs")
     return Corrected(changed, _unknown(payload, event.payload.to_wire()))
+
+
+def neighbours(db: Connection, letter: int, *, corrected: bool = False) -> list[int]:
+    """The open letters of the same event in other processors, by id; ``corrected`` asks for those with a correction."""
+    return list(db.exec_driver_sql(_NEIGHBOURS, {"id": letter, "corrected": corrected}).scalars())
 
 
 def undo(db: Connection, letter: int, *, who: str, reason: str | None = None) -> None:

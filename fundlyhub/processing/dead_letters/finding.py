@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
+from fundlyhub.database.prefixes import the_one, uuid_range
 from fundlyhub.processing.dead_letters.words import Letter, State
 
 # What each part of a filter asks. Only those that are given are in a query: the planner sees them alone.
@@ -17,6 +19,8 @@ _CONDITIONS = {
     "type": "d.type = %(type)s",
     "error": "d.error_class = %(error)s",
     "fingerprint": "d.fingerprint = %(fingerprint)s",
+    "event_id": "d.event_id = %(event_id)s",
+    "position": "d.position = %(position)s",
     "aggregate_type": "d.aggregate_type = %(aggregate_type)s",
     "aggregate_id": "d.aggregate_id = %(aggregate_id)s",
     "older_than": "d.last_failed_at < clock_timestamp() - %(older_than)s",
@@ -45,6 +49,12 @@ _GROUPS = """
     JOIN events.dead_letters s ON s.id = g.sample
     ORDER BY g.letters DESC, g.fingerprint
 """
+_EVENTS = """
+    SELECT DISTINCT event_id FROM events.dead_letters WHERE event_id BETWEEN %(low)s AND %(high)s LIMIT 2
+"""
+_FINGERPRINTS = """
+    SELECT DISTINCT fingerprint FROM events.dead_letters WHERE starts_with(fingerprint, %(beginning)s) LIMIT 2
+"""
 _STATES = "SELECT id, state FROM events.dead_letters WHERE id = ANY (%(ids)s::bigint[])"
 
 
@@ -57,6 +67,9 @@ class Filter:
     error: str | None = None
     """The error's class."""
     fingerprint: str | None = None
+    event_id: UUID | str | None = None
+    """In a query a whole one: ``in_full`` finds the id to its beginning, and the fingerprint."""
+    position: int | None = None
     aggregate_type: str | None = None
     aggregate_id: str | None = None
     older_than: timedelta | None = None
@@ -87,6 +100,22 @@ class Group:
     first_failed_at: datetime
     last_failed_at: datetime
     sample: int
+
+
+def in_full(db: Connection, wanted: Filter) -> Filter:
+    """The same filter with event id and fingerprint written out, where it has their beginnings.
+
+    Raises WrongUse when a beginning stands for several: a filter also says what is discarded. Where no letter begins
+    so, the filter finds none.
+    """
+    if isinstance(wanted.event_id, str):
+        low, high = uuid_range(wanted.event_id)
+        found = db.exec_driver_sql(_EVENTS, {"low": low, "high": high}).scalars().all() or [low]
+        wanted = replace(wanted, event_id=the_one(found, "event's id", wanted.event_id))
+    if wanted.fingerprint is not None:
+        prints = db.exec_driver_sql(_FINGERPRINTS, {"beginning": wanted.fingerprint}).scalars().all()
+        wanted = replace(wanted, fingerprint=the_one(prints or [wanted.fingerprint], "fingerprint", wanted.fingerprint))
+    return wanted
 
 
 def find(db: Connection, wanted: Filter, *, limit: int) -> list[Letter]:

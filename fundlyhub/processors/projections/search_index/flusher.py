@@ -25,8 +25,12 @@ NOWHERE = UUID(int=0)
 PAGE = 200
 """Documents in one bulk; with their stories some megabytes at most in practice."""
 
-_LOCK = "SELECT pg_try_advisory_lock(hashtext('fundlyhub search flusher'))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtext('fundlyhub search flusher'))"
+# The lock ends with its transaction, which does nothing else: it holds no row and no snapshot while the engine is
+# called. A lock of the session would be lost, or left behind, by a pooler in transaction mode.
+_LOCK = """
+    SELECT pg_try_advisory_xact_lock(hashtext('fundlyhub search flusher')),
+           set_config('idle_in_transaction_session_timeout', '0', true)
+"""
 
 _BEHIND = """
     SELECT EXISTS (SELECT FROM search_documents WHERE version > sent_version)
@@ -66,7 +70,7 @@ def is_behind() -> bool:
 
 
 class Flusher:
-    """One at a time over all workers; no transaction is open while the engine is called."""
+    """One at a time over all workers; no row is locked while the engine is called."""
 
     def __init__(self, engine: SearchEngine, database: Engine | None = None) -> None:
         self._engine = engine
@@ -75,13 +79,10 @@ class Flusher:
     def flush(self) -> None:
         """Send all that is dirty, unless somebody else is at it. Raises what the engine's door raises."""
         while True:
-            with self._database.connect().execution_options(isolation_level="AUTOCOMMIT") as lock:
+            with self._database.begin() as lock:
                 if not lock.exec_driver_sql(_LOCK).scalar_one():
-                    return  # whoever holds it looks again after letting go, and finds what we have committed
-                try:
-                    self._flush_kinds()
-                finally:
-                    lock.exec_driver_sql(_UNLOCK)
+                    return  # the flusher that holds it looks again afterwards, and finds what we have committed
+                self._flush_kinds()
             if not is_behind():
                 return
 
