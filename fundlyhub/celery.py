@@ -34,6 +34,7 @@ from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing import queues, registry, tasks
 from fundlyhub.processing.worker.garbage import tune
+from fundlyhub.processing.worker.presence import Presence
 from fundlyhub.processing.worker.stopping import bound_the_stop
 from fundlyhub.settings import get_settings
 
@@ -50,6 +51,7 @@ def make_app() -> Celery:
     app.config_from_object("celeryconfig")
     tasks.install(app)
     in_child(app, _leave_connections)
+    app.steps["consumer"].add(Presence)
     return app
 
 

@@ -8,8 +8,9 @@ from typing import get_args
 import click
 
 from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.wiring import known_processors
 from fundlyhub.monitoring.bounded import Bounded
-from fundlyhub.monitoring.health import MAX_LAG, Role, look
+from fundlyhub.monitoring.health import MAX_LAG, MAX_WAIT, Role, look
 from fundlyhub.settings import get_settings
 
 
@@ -19,13 +20,20 @@ from fundlyhub.settings import get_settings
     "--max-lag", type=click.FloatRange(min=0), default=MAX_LAG, show_default=True,
     help="Seconds that the oldest event may wait for the relay.",
 )  # fmt: skip
+@click.option(
+    "--max-wait", type=click.FloatRange(min=0), default=MAX_WAIT, show_default=True,
+    help="Seconds that the oldest event may wait for a processor.",
+)  # fmt: skip
 @json_option
-def command(role: Role | None, max_lag: float, as_json: bool) -> None:
+def command(role: Role | None, max_lag: float, max_wait: float, as_json: bool) -> None:
     """Whether databases, broker and Redis answer and the relay keeps up: exit status 0, or 1 when anything is wrong.
 
+    Without a role also whether each queue has a worker, no event waits too long, and no processor has paused itself.
     It ends within FUNDLYHUB_CONNECT_TIMEOUT and a few seconds, whatever hangs.
     """
-    health = look(get_settings(), Bounded(), role, max_lag)
+    if role is None:
+        known_processors()
+    health = look(get_settings(), Bounded(), role, max_lag, max_wait if role is None else None)
     if as_json:
         print_json(health.document())
     else:

@@ -11,6 +11,7 @@ from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, Unavailable
 from fundlyhub.monitoring.bounded import Bounded, Result
+from fundlyhub.monitoring.processors import processors_keep_up, processors_run, workers_run
 from fundlyhub.monitoring.servers import broker, redis_client
 from fundlyhub.relay.leader import leader
 from fundlyhub.relay.status import relay_lag
@@ -18,6 +19,8 @@ from fundlyhub.settings import BRANCHES, Branch, Settings
 
 Role = Literal["relay", "worker", "ingest", "api"]
 ROLES: tuple[Role, ...] = get_args(Role)
+MAX_WAIT = 600.0
+"""Seconds that an event may wait for a processor before it is called ill; as in the alert."""
 MAX_LAG = 60.0
 """Seconds that an event may be in the log before a relay that has not handed it over is called ill."""
 GRACE = 1.0
@@ -59,16 +62,25 @@ class Health:
         return {"ok": self.ok, "role": self.role, "checks": [asdict(finding) for finding in self.findings]}
 
 
-def look(settings: Settings, bounded: Bounded, role: Role | None = None, max_lag: float = MAX_LAG) -> Health:
+def look(
+    settings: Settings,
+    bounded: Bounded,
+    role: Role | None = None,
+    max_lag: float = MAX_LAG,
+    max_wait: float | None = None,
+) -> Health:
     """Check what a role needs, or everything, in no more than CONNECT_TIMEOUT and a second.
+
+    With ``max_wait`` also whether anybody works: workers and processors. A process that asks about itself leaves that
+    out: no restart of its own would mend it.
 
     Raises WrongUse when a setting is missing.
     """
-    results = bounded.run(checks(settings, role, max_lag), settings.connect_timeout + GRACE)
+    results = bounded.run(checks(settings, role, max_lag, max_wait), settings.connect_timeout + GRACE)
     return Health(role, tuple(_finding(name, result) for name, result in results.items()))
 
 
-def checks(settings: Settings, role: Role | None, max_lag: float) -> dict[str, Check]:
+def checks(settings: Settings, role: Role | None, max_lag: float, max_wait: float | None = None) -> dict[str, Check]:
     """The checks of a role by their names. Raises WrongUse when a setting is missing."""
     quick = settings.model_copy(update={"statement_timeout": settings.connect_timeout})
     found: dict[str, Check] = {}
@@ -85,6 +97,10 @@ def checks(settings: Settings, role: Role | None, max_lag: float) -> dict[str, C
     if role in {"relay", None}:
         found["relay leads"] = partial(_leads, quick)
         found["relay keeps up"] = partial(_keeps_up, quick, max_lag)
+    if max_wait is not None:
+        found["workers"] = partial(workers_run, quick)
+        found["processors keep up"] = partial(processors_keep_up, quick, max_wait)
+        found["processors run"] = partial(processors_run, quick)
     return found
 
 

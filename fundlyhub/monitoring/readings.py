@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import psycopg
 
@@ -16,8 +16,9 @@ from fundlyhub.database import connect
 from fundlyhub.monitoring.claims import Claims
 from fundlyhub.monitoring.servers import broker, redis_client
 from fundlyhub.monitoring.waiting import Log
+from fundlyhub.processing.pauses import IN_FORCE, Kind
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.queues import DEAD_QUEUE, PARKED_QUEUE, QUEUES, depths
+from fundlyhub.processing.queues import DEAD_QUEUE, PARKED_QUEUE, QUEUES, seen
 from fundlyhub.relay.leader import leader
 from fundlyhub.relay.status import relay_lag
 from fundlyhub.settings import Branch, Settings
@@ -30,7 +31,8 @@ BREAKER_STATES = (CLOSED, HALF_OPEN, OPEN, "open by hand")
 
 _HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 _ATTEMPTS = """
-    SELECT processor, count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE attempts <= 0)
+    SELECT processor, count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE attempts <= 0),
+           coalesce(extract(epoch FROM clock_timestamp() - min(first_seen) FILTER (WHERE attempts > 0)), 0)::float8
     FROM events.attempts GROUP BY processor
 """
 _DEAD = "SELECT processor, type, count(*) FROM events.dead_letters WHERE state = 'open' GROUP BY processor, type"
@@ -96,9 +98,14 @@ def _log(settings: Settings, names: list[str]) -> Iterator[Sample]:
         yield Sample("fundlyhub_relay_lag_seconds", (), lag["lag_seconds"])
         attempts = {name: counts for name, *counts in _rows(db, _ATTEMPTS)}
         for name in dict.fromkeys((*names, *attempts)):
-            retrying, snoozed = attempts.get(name, (0, 0))
+            retrying, snoozed, oldest = attempts.get(name, (0, 0, 0.0))
             yield Sample("fundlyhub_events_retrying", (name,), retrying)
+            yield Sample("fundlyhub_events_retrying_seconds", (name,), max(0.0, oldest))
             yield Sample("fundlyhub_events_snoozed", (name,), snoozed)
+        paused = {(name, kind) for name, kind, _ in _rows(db, IN_FORCE)}
+        for name in names:
+            for kind in get_args(Kind):
+                yield Sample("fundlyhub_processor_paused", (name, kind), int((name, kind) in paused))
         for name, kind, letters in _rows(db, _DEAD):
             yield Sample("fundlyhub_dead_letters_open", (name, kind), letters)
         for stream, entries in _rows(db, _QUARANTINE):
@@ -138,8 +145,10 @@ def _search(settings: Settings) -> Iterator[Sample]:
 def _queues(settings: Settings) -> Iterator[Sample]:
     names = [*QUEUES, PARKED_QUEUE, *([DEAD_QUEUE] if settings.broker_is_amqp else [])]
     with broker(settings) as connection:
-        for queue, messages in depths(connection, settings.broker_is_amqp, names).items():
-            yield Sample("fundlyhub_queue_messages", (queue,), messages)
+        for queue, found in seen(connection, settings.broker_is_amqp, names).items():
+            yield Sample("fundlyhub_queue_messages", (queue,), found.messages)
+            if queue in QUEUES:
+                yield Sample("fundlyhub_queue_consumers", (queue,), found.consumers)
 
 
 def _breakers(url: str) -> Iterator[Sample]:

@@ -24,14 +24,15 @@ from fundlyhub.observability.context import at
 from fundlyhub.observability.tracing import processing
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
-from fundlyhub.processing.dead_letters import error_class
+from fundlyhub.processing.dead_letters import WORKER, error_class
 from fundlyhub.processing.idempotency import claim, claimed, dropped
 from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
+from fundlyhub.processing.pauses import end, notice
 from fundlyhub.processing.processor import NotificationProcessor, Processor
-from fundlyhub.processing.settling import Report, Run, ended, failed, report_of, settle
+from fundlyhub.processing.settling import Report, Run, ended, failed, failing, held, report_of, settle
 from fundlyhub.processing.work import Refused, Work, load
 
-log = getLogger(__name__)
+logger = getLogger(__name__)
 
 COLLISIONS = 5
 """Times that a transaction is run again when a neighbour's got in its way."""
@@ -69,8 +70,9 @@ def execute(
             if careful:
                 return _run_carefully(processor, work, budget)
             report = _settled(processor, work, work.refused, _run(processor, work))
-        _afterwards(processor)
-        return report
+        if work.pause is None:
+            _afterwards(processor)
+        return report + held(work)
     except Exception as error:
         if is_outage(error):
             raise Outage(error, work.leased.isoformat() if work.leased else due) from error
@@ -82,11 +84,15 @@ def _afterwards(processor: type[Processor]) -> None:
     try:
         processor().afterwards()
     except Exception as error:
-        log.warning("%s: what follows its batches failed (%s); the sweep calls again", processor.name, describe(error))
+        logger.warning(
+            "%s: what follows its batches failed (%s); the sweep calls again", processor.name, describe(error)
+        )
 
 
 def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused], runs: Sequence[Run]) -> Report:
     report = _written_down(processor, work, refused, runs)
+    if work.pause is not None and any(run.outcome == DONE for run in runs):
+        _resume(processor, work)
     if report.failed:
         live.settled(processor.name, failed(refused, runs, report))
     if work.spans is not None:
@@ -101,8 +107,18 @@ def _written_down(processor: type[Processor], work: Work, refused: Sequence[Refu
     known = work.attempts or work.replayed
     if not refused and all(run.outcome and not run.counted for run in runs) and not known:
         return report_of(runs)  # nothing to write down: the usual case costs no transaction
+    hold = notice(processor, failing(processor, work, runs), sum(run.outcome == DONE for run in runs))
+    work.stopped = hold is not None and work.pause is None
     with get_engine("events").begin() as log:
-        return settle(log, processor, work, refused, runs, now=attempts.clock(log), rng=random.Random())
+        return settle(log, processor, work, refused, runs, now=attempts.clock(log), rng=random.Random(), hold=hold)
+
+
+def _resume(processor: type[Processor], work: Work) -> None:
+    """A probe has succeeded."""
+    with get_engine("events").begin() as log:
+        if end(log, processor.name, who=WORKER, details="a probe succeeded", kinds=("burst",)):
+            logger.warning("%s is resumed: a probe succeeded; what was held back is sent", processor.name)
+    work.pause = None
 
 
 def _run(processor: type[Processor], work: Work) -> list[Run]:
@@ -137,15 +153,15 @@ def _run_one_by_one(processor: type[Processor], work: Work) -> list[Run]:
 
 
 def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Report:
-    """One event at a time, each settled before the next: whoever kills the worker is left with one attempt more."""
+    """One event at a time, each settled before the next: one that kills the worker is left with a crash more."""
     report = _settled(processor, work, work.refused, [])
-    end = time.monotonic() + budget
+    deadline = time.monotonic() + budget
     with get_engine(processor.database).connect() as db:
         applied = claimed(db, processor.name, [event.position for event in work.ready if event.position])
     for index, event in enumerate(work.ready):
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             rest = [Run(left, None) for left in work.ready[index:]]
-            return report + _settled(processor, work, [], rest)
+            return report + _settled(processor, work, [], rest) + held(work)
         if event.position is not None and applied.get(event.position) == event.id:
             run = Run(event, None, outcome=SKIPPED)
             live.settled(processor.name, ended([run]))
@@ -154,9 +170,11 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
         else:
             run = _counted(processor, work, event)
         report += _settled(processor, work, [], [run])
+        if work.stopped:
+            break  # what is left has no trace, and is sent when the pause is over
         if isinstance(run.error, SoftTimeLimitExceeded):
-            end = time.monotonic()  # the limit strikes once: nothing guards the events after this one
-    return report
+            deadline = time.monotonic()  # the limit strikes once: nothing guards the events after this one
+    return report + held(work)
 
 
 def _kills_workers(processor: type[Processor], work: Work, event: Event) -> bool:

@@ -59,6 +59,9 @@ class Processor:
     """Seconds of the first retry's longest wait; doubles with each. The shortest wait is half of the longest."""
     backoff_limit: ClassVar[float] = 1_800.0
     """Seconds that no retry waits beyond."""
+    pause_after: ClassVar[int | None] = 20
+    """Events that fail alike within a minute, with next to no success beside, before the processor pauses itself: its
+    events wait then and are charged nothing. None: it never does."""
     snooze_limit: ClassVar[float] = 24 * 3600.0
     """Age in seconds at which a snoozing event is a dead letter."""
 
@@ -169,6 +172,8 @@ def _check(cls: type[Processor]) -> None:
         raise WrongUse(f"{where}: batch_size must be from 1 to {MAX_BATCH}")
     if min(cls.max_attempts, cls.max_crashes) < 1:
         raise WrongUse(f"{where}: max_attempts and max_crashes must be at least 1")
+    if cls.pause_after is not None and cls.pause_after < 2:
+        raise WrongUse(f"{where}: pause_after must be at least 2, or None: one event never pauses a processor")
     for item in cls.handles:
         if isinstance(item, str) and not _PATTERN.fullmatch(item):
             raise WrongUse(f"{where}: {item!r} is no type pattern; try 'campaign.*' or 'payout.**'")

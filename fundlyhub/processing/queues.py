@@ -8,8 +8,9 @@ messages in the same virtual host would end here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
+from amqp import exceptions as amqp_errors
 from kombu import Connection, Exchange
 from kombu import Queue as Declaration
 
@@ -35,6 +36,18 @@ _WORK: dict[str, Any] = {
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
+
+CONSUMERS_KEY = "fundlyhub:consumers:{queue}"
+"""On Redis: a sorted set of the workers that consume a queue, by the time when they said so."""
+CONSUMER_SILENCE = 20
+"""Seconds after its last word at which a worker on Redis is taken for dead."""
+
+
+class Seen(NamedTuple):
+    """Messages that wait in a queue, and workers that consume it."""
+
+    messages: int
+    consumers: int
 
 
 def declarations(amqp: bool) -> list[Declaration]:
@@ -87,3 +100,28 @@ def depths(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) ->
         if not amqp:  # an empty list is no key there, so that asking for it by declaration is an error
             return {name: channel._size(name) for name in names}
         return {name: channel.queue_declare(name, passive=True).message_count for name in names}
+
+
+def seen(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) -> dict[str, Seen]:
+    """What each of these queues holds and how many workers consume it; by default, the work queues.
+
+    RabbitMQ knows a killed worker at once; on Redis it is missed after ``CONSUMER_SILENCE``. A queue that nobody has
+    declared yet is empty.
+    """
+    if amqp:
+        return {name: _declared(connection, name) for name in names}
+    with connection.channel() as channel:
+        since = int(channel.client.time()[0]) - CONSUMER_SILENCE
+        counts = {name: channel.client.zcount(CONSUMERS_KEY.format(queue=name), since, "+inf") for name in names}
+        return {name: Seen(channel._size(name), counts[name]) for name in names}
+
+
+def _declared(connection: Connection, name: str) -> Seen:
+    """On a channel of its own: RabbitMQ closes one that asks for a queue that is not there."""
+    channel = connection.channel()
+    try:
+        found = channel.queue_declare(name, passive=True)
+        channel.close()
+        return Seen(found.message_count, found.consumer_count)
+    except amqp_errors.NotFound:
+        return Seen(0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from logging import DEBUG, ERROR, INFO, getLogger
 from typing import NamedTuple
@@ -18,11 +18,15 @@ from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Postponed
 from fundlyhub.processing.dead_letters import Action, DeadLetter
 from fundlyhub.processing.outcome import Dead, Done, History, Outcome, Retry, Skipped, Snoozed, decide
+from fundlyhub.processing.pauses.bursts import Failing, Hold
+from fundlyhub.processing.pauses.rules import speaks_of_the_handler
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.work import Refused, Work
 
 log = getLogger(__name__)
 
+HELD_WAIT = 3_600.0
+"""Seconds until what waits for the end of a pause is due, should nobody bring it forward when the pause ends."""
 LONGEST_COUNTDOWN = 60.0
 """Seconds; longer waits are rows that the sweep sends when they are due, not messages in a broker."""
 
@@ -80,21 +84,30 @@ def settle(
     *,
     now: datetime,
     rng: random.Random,
+    hold: Hold | None = None,
 ) -> Report:
-    """Write down what became of these events of ``work``, in the caller's transaction on the Events DB."""
+    """Write down what became of these events of ``work``, in the caller's transaction on the Events DB.
+
+    Those to ``hold`` wait for the end of their processor's pause, whatever their error says.
+    """
     report = report_of(runs)
     finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
     unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
     postponed, letters, ends = [], [], []
+    held_back = hold.positions if hold is not None else frozenset[int]()
     for failure in _failures(processor, refused, runs):
         outcome, history = _decided(processor, work, failure, now, rng)
+        if hold is not None and failure.position in held_back:
+            outcome, failure = Snoozed(HELD_WAIT), replace(failure, fingerprint=hold.fingerprint)
         ends.append((failure, outcome, history))
         report.failed[failure.position] = type(outcome).__name__.lower()
         report.outcomes[report.failed[failure.position]] += 1
         if isinstance(outcome, Dead):
             letters.append(_letter(failure, history, now))
         elif isinstance(outcome, (Retry, Snoozed)):
-            postponed.append(_postponed(failure, outcome, now))
+            # A wait that somebody has asked for is no failure, and has no fingerprint.
+            alike = failure.fingerprint if isinstance(outcome, Retry) or failure.position in held_back else None
+            postponed.append(_postponed(failure, outcome, now, alike))
     # The letters before the attempts, as operators do: in another order the two would wait for each other.
     dead_letters.resolve(db, processor.name, _replayed(work, refused, runs))
     dead_letters.record(db, processor.name, letters, now=now)
@@ -163,6 +176,23 @@ def _failures(processor: type[Processor], refused: Iterable[Refused], runs: Iter
             yield _Failure(run.event, run.event.position, run.error, _alike(processor, run.error), run.counted)
 
 
+def failing(processor: type[Processor], work: Work, runs: Iterable[Run]) -> list[Failing]:
+    """The failures that may be the handler's. What a person has sent again speaks for that person's attempt alone."""
+    found = []
+    for run in runs:
+        position = run.event.position
+        if run.error is None or position is None or position in work.replayed or not speaks_of_the_handler(run.error):
+            continue
+        alike, known = _alike(processor, run.error), work.attempts.get(position)
+        found.append(Failing(position, alike, dead_letters.reason(run.error), not known or known.fingerprint != alike))
+    return found
+
+
+def held(work: Work) -> Report:
+    """The events that were left out, since their processor is paused."""
+    return Report(Counter(held=work.held) if work.held else Counter())
+
+
 def _alike(processor: type[Processor], error: BaseException) -> str:
     return dead_letters.fingerprint(processor.name, error, dead_letters.describe(error))
 
@@ -186,7 +216,7 @@ def _letter(failure: _Failure, history: History, now: datetime) -> DeadLetter:
     )
 
 
-def _postponed(failure: _Failure, outcome: Retry | Snoozed, now: datetime) -> Postponed:
+def _postponed(failure: _Failure, outcome: Retry | Snoozed, now: datetime, alike: str | None) -> Postponed:
     """An attempt that was counted before its run is not counted again, and given back by a snooze."""
     spent = (1 if isinstance(outcome, Retry) else 0) - (1 if failure.counted else 0)
     return Postponed(
@@ -195,7 +225,7 @@ def _postponed(failure: _Failure, outcome: Retry | Snoozed, now: datetime) -> Po
         now + timedelta(seconds=outcome.seconds),
         dead_letters.error_class(failure.error),
         dead_letters.reason(failure.error),
-        failure.fingerprint,
+        alike,
         survived=failure.counted,
     )
 

@@ -19,6 +19,7 @@ _WORDS = {
     "retry": "to be tried again",
     "snoozed": "waiting",
     "dead": "dead",
+    "held": "held back, since the processor is paused",
 }
 _OUTAGE = "a database failed"
 _WITH_CARE = "to be run with care"

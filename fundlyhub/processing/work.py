@@ -19,6 +19,7 @@ from fundlyhub.events.log import read, read_and_ask
 from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.dead_letters import Known
+from fundlyhub.processing.pauses import Pause, in_force
 from fundlyhub.processing.processor import Delivery, Processor
 
 if TYPE_CHECKING:  # an extra
@@ -26,12 +27,13 @@ if TYPE_CHECKING:  # an extra
 
 log = getLogger(__name__)
 
-# Whether one of the events has failed before.
+# Whether one of the events has failed before, or the processor is paused.
 _ANY_KNOWN = """
     EXISTS (SELECT FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[]))
     OR EXISTS (
         SELECT FROM events.dead_letters WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
     )
+    OR EXISTS (SELECT FROM events.processor_pauses WHERE processor = %(processor)s AND ended_at IS NULL)
 """
 
 
@@ -56,6 +58,12 @@ class Work:
     """Until when those that have been waiting are ours."""
     replayed: Mapping[int, datetime] = field(default_factory=dict)
     """Dead letters that a person has sent again, and when they had failed last."""
+    pause: Pause | None = None
+    """The pause that its processor is under: then only the events of a probe are run."""
+    held: int = 0
+    """Positions that were left out for it."""
+    stopped: bool = False
+    """Whether its own failures have paused the processor: nothing more of it is to be run."""
     spans: Spans | None = None
     """The spans of its events, where some of them are part of a trace."""
 
@@ -81,7 +89,8 @@ def load(processor: type[Processor], positions: Sequence[int], *, due: Due, care
     """Read a batch from the log, check it, and take what is to be run.
 
     An event that waits is run by one message: the first that comes when its wait is over, or ended by ``due``. One
-    whose run has not ended is left to that run, but in a careful one, which comes when its worker died.
+    whose run has not ended is left to that run, but in a careful one, which comes when its worker died. Of a processor
+    that is paused only the events of a probe are run; the others keep their place in the log, and are sent again.
     """
     with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         rows, known = read_and_ask(db, positions, _ANY_KNOWN, processor=processor.name)
@@ -89,7 +98,11 @@ def load(processor: type[Processor], positions: Sequence[int], *, due: Due, care
             _tell_of_absent(db, processor, positions, rows)
             return _checked(Work(), rows)
     with get_engine("events").begin() as db:
-        return _taken(db, processor, look(db, processor, positions), due, careful)
+        pause = in_force(db, processor.name)
+        ours = [position for position in positions if position in set(pause.probing)] if pause else positions
+        work = _taken(db, processor, look(db, processor, ours), due, careful)
+    work.pause, work.held = pause, len(positions) - len(ours)
+    return work
 
 
 def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -> Work:

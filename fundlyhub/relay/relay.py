@@ -37,6 +37,7 @@ from fundlyhub.relay.leader import Wake, try_to_lead
 from fundlyhub.relay.mirror import Mirror
 from fundlyhub.relay.pace import Pace
 from fundlyhub.relay.registration import register
+from fundlyhub.relay.resuming import Resumer
 from fundlyhub.relay.routing import Batch, Router
 from fundlyhub.relay.sweep import Sweeper
 from fundlyhub.settings import Settings
@@ -116,6 +117,7 @@ class Relay:
         with (
             Sweeper(self._app, self._settings, self._processors, cursor.epoch),
             Collector(self._app, self._settings, self._processors),
+            Resumer(self._app, self._settings, self._processors),
             Mirror(self._settings),
             Keeper(self._settings, self._processors),
         ):

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from fundlyhub.database import get_engine
+from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.cursor import NOTHING_SEEN
 from fundlyhub.relay.leader import leader
@@ -34,10 +35,13 @@ _LAG = """
 """.replace("BEYOND", _BEYOND)
 _UNROUTED = "SELECT type, events, last_position FROM events.unrouted ORDER BY events DESC, type"
 _HELD = """
-    SELECT p.name, (SELECT count(*) FROM events.attempts a WHERE a.processor = p.name),
-           (SELECT count(*) FROM events.dead_letters d WHERE d.processor = p.name AND d.state = 'open')
-    FROM unnest(%s::text[]) AS p(name)
+    SELECT p.name, a.events,
+           (SELECT count(*) FROM events.dead_letters d WHERE d.processor = p.name AND d.state = 'open'), a.age
+    FROM unnest(%s::text[]) AS p(name), LATERAL (
+        SELECT count(*) AS events, extract(epoch FROM clock_timestamp() - min(first_seen))::float8 AS age
+        FROM events.attempts WHERE processor = p.name) a
 """
+_NOW = "SELECT clock_timestamp()"
 # What no code here handles: it waits for a release that does, and holds up nobody.
 _OTHERS = """
     SELECT p.name, p.registered_at, (SELECT count(*) FROM events.attempts a WHERE a.processor = p.name),
@@ -53,18 +57,24 @@ _APPLIED = """
 def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, Any]:
     """The head of the log, what is not relayed, and per processor applied, waiting, retrying and dead.
 
-    Also the processors that a newer or an older release has registered, and this one does not have.
+    With them the ages of the oldest events that wait and that are retried, and the pause, if it is paused. Also the
+    processors that a newer or an older release has registered, and this one does not have.
     ``db`` is an autocommit connection to the Events DB. Numbers are exact at slightly different moments.
     """
     (head,) = _one(db, _HEAD)
     lag = relay_lag(db)
-    held = {name: (retrying, dead) for name, retrying, dead in db.execute(_HELD, (list(processors),))}
+    held = {name: counts for name, *counts in db.execute(_HELD, (list(processors),))}
     first = starts(db)
+    with get_engine("events").connect() as log_db:
+        paused = pauses.paused(log_db)
     return {
         "log": {"head": head},
         "relay": lag,
         "processors": {
-            name: _processor_status(db, processor, first.get(name, 0), *held[name])
+            name: {
+                **_processor_status(db, processor, first.get(name, 0), *held[name]),
+                "paused": _pause(paused[name]) if name in paused else None,
+            }
             for name, processor in processors.items()
         },
         "of_other_releases": [
@@ -98,17 +108,37 @@ def relay_status(db: psycopg.Connection[Any]) -> dict[str, Any]:
 
 
 def _processor_status(
-    db: psycopg.Connection[Any], processor: type[Processor], start: int, retrying: int, dead: int
-) -> dict[str, int]:
+    db: psycopg.Connection[Any], processor: type[Processor], start: int, retrying: int, dead: int, age: float | None
+) -> dict[str, Any]:
     """``waiting``: wanted, beyond what the sweep knows to be settled, and neither applied nor held."""
     row = db.execute(_SEEN, (f"sweep:{processor.name}",)).fetchone()
     router = Router({processor.name: processor})
     beyond = db.execute(_BEYOND, {"seen": row[0] if row else NOTHING_SEEN})
-    open_positions = [position for position, kind, *_ in beyond if position > start and router.wanting(kind)]
+    recorded = {position: at for position, kind, at, _ in beyond if position > start and router.wanting(kind)}
     with get_engine(processor.database).connect() as effects:
         applied = effects.exec_driver_sql(_APPLIED, {"processor": processor.name}).scalar_one()
-    waiting = len(unsettled(db, processor, open_positions))
-    return {"applied": applied, "waiting": waiting, "retrying": retrying, "dead": dead}
+    waiting = unsettled(db, processor, sorted(recorded))
+    oldest = (_one(db, _NOW)[0] - recorded[waiting[0]]).total_seconds() if waiting else None
+    return {
+        "applied": applied,
+        "waiting": len(waiting),
+        "retrying": retrying,
+        "dead": dead,
+        "oldest_waiting_seconds": None if oldest is None else round(max(0.0, oldest), 3),
+        "oldest_retrying_seconds": None if age is None else round(max(0.0, age), 3),
+    }
+
+
+def _pause(pause: pauses.Pause) -> dict[str, Any]:
+    return {
+        "kind": pause.kind,
+        "who": pause.who,
+        "reason": pause.reason,
+        "since": pause.since.isoformat(),
+        "until": pause.until and pause.until.isoformat(),
+        "probes": pause.probes,
+        "next_probe_at": pause.probe_at and pause.probe_at.isoformat(),
+    }
 
 
 def _one(db: psycopg.Connection[Any], query: Any, values: Any = None) -> tuple[Any, ...]:

@@ -16,15 +16,16 @@ import psycopg
 from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
-from fundlyhub.database import connect
+from fundlyhub.database import connect, get_engine
 from fundlyhub.errors import FundlyHubError, describe
 from fundlyhub.events.archived import away
-from fundlyhub.processing.attempts import lease
+from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.archiving.asking import missing
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.companion import Companion
 from fundlyhub.relay.cursor import NOTHING_SEEN, LostLeadership, SnapshotCursor
+from fundlyhub.relay.due import send_due
 from fundlyhub.relay.registration import starts
 from fundlyhub.relay.routing import Batch, Router, split
 from fundlyhub.relay.traces import unsettled
@@ -36,15 +37,6 @@ PAGE = 5_000
 """Positions that are compared at a time."""
 
 _RELAYED = "SELECT seen::text FROM events.relay_cursors WHERE name = 'main' AND epoch = %s"
-# What is sent now is not sent again before the lease is over, should its message be lost too.
-_DUE = """
-    UPDATE events.attempts a SET next_at = statement_timestamp() + make_interval(secs => %(lease)s)
-    FROM (SELECT processor, position FROM events.attempts
-          WHERE next_at < clock_timestamp() - interval '5 seconds' AND processor = ANY (%(processors)s)
-          ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
-    WHERE a.processor = due.processor AND a.position = due.position
-    RETURNING a.processor, a.position, a.next_at
-"""
 
 
 class Sweeper(Companion):
@@ -72,12 +64,15 @@ class Sweeper(Companion):
         self._publisher.close()
 
     def sweep(self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float) -> None:
-        """One round: what is due, then what is missing, for each processor."""
-        self._send_due(db)
+        """One round: what is due, then what is missing, for each processor that is not paused."""
+        with get_engine("events").connect() as log_db:
+            paused = pauses.paused(log_db)
+        running = {name: processor for name, processor in self._processors.items() if name not in paused}
+        send_due(db, self._publisher, running)
         target = self._target(db, now)
         first, archives = starts(db), away(db)
         depths = self._publisher.depths()
-        for name, processor in self._processors.items():
+        for name, processor in running.items():
             start = first.get(name, 0)
             if cursors[name].seen == NOTHING_SEEN and missing(archives, processor, start):
                 # It had passed them when they were archived: somebody has taken its cursor away.
@@ -92,12 +87,12 @@ class Sweeper(Companion):
                     pass
             except DBAPIError as error:
                 log.warning("%s: its database cannot be compared now (%s)", name, type(error).__name__)
-        self._wake(depths)
+        self._wake(running, depths)
         self._sent = {key: at for key, at in self._sent.items() if now - at < self._settings.sweep_grace}
 
-    def _wake(self, depths: Mapping[str, int]) -> None:
+    def _wake(self, running: Mapping[str, type[Processor]], depths: Mapping[str, int]) -> None:
         """An empty batch for each processor that has left something undone and waits for no other message."""
-        for name, processor in self._processors.items():
+        for name, processor in running.items():
             try:
                 if depths[processor.queue] == 0 and processor.has_more():
                     self._publisher.send([Batch(processor, ())])
@@ -160,18 +155,3 @@ class Sweeper(Companion):
         log.warning("%s: %d events left no trace; sending them again", processor.name, len(fresh))
         self._publisher.send([Batch(processor, part) for part in split(fresh, processor.batch_size)])
         self._sent.update({(processor.name, position): now for position in fresh})
-
-    def _send_due(self, db: psycopg.Connection[Any]) -> None:
-        groups: dict[str, list[int]] = {}
-        with db.transaction():
-            values = {"processors": list(self._processors), "lease": lease(), "limit": PAGE}
-            rows = db.execute(_DUE, values).fetchall()
-            for name, position, _ in rows:
-                groups.setdefault(name, []).append(position)
-            batches = [
-                Batch(self._processors[name], part)
-                for name, positions in groups.items()
-                for part in split(sorted(positions), self._processors[name].batch_size)
-            ]
-            if batches:  # inside the transaction: what cannot be sent stays due
-                self._publisher.send(batches, due=rows[0][2].isoformat())

@@ -1,4 +1,7 @@
-"""What has left no trace is on its way, or late, or, where somebody has waited for it, missing."""
+"""What has left no trace is on its way, or late, or, where somebody has waited for it, missing.
+
+The events of a paused processor are on their way, however long it lasts.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ _AGES = """
     FROM events.events e LEFT JOIN events.relay_cursors c ON c.name = 'main'
     WHERE e.position = ANY (%(positions)s::bigint[]) ORDER BY e.position
 """
+_PAUSED = "SELECT DISTINCT processor FROM events.processor_pauses"
 _OVERDUE = """
     SELECT a.processor, a.position, e.id, extract(epoch FROM clock_timestamp() - a.next_at)::int
     FROM events.attempts a LEFT JOIN events.events e USING (position)
@@ -98,7 +102,10 @@ class Flight:
     def stuck(self) -> dict[str, list[int]]:
         """Attempts that are long overdue, which are noted: nobody sends them again."""
         found: dict[str, list[int]] = {}
+        paused = self._paused()
         for name, processor in self._scope.processors.items():
+            if name in paused:
+                continue
             limit = self._scope.patience(processor)
             given = {"processor": name, "since": self._scope.since, "limit": limit, "most": MOST}
             for _, position, event_id, overdue in self._places.events.execute(_OVERDUE, given).fetchall():
@@ -109,11 +116,19 @@ class Flight:
 
     def _late(self, untraced: Untraced) -> Untraced:
         late = {}
+        paused = self._paused()
         for name, positions in untraced.items():
+            if name in paused:
+                late[name] = array("q")
+                continue
             patience = self._scope.patience(self._scope.processors[name])
             missing = (e.position for e in self._ages(positions) if is_missing(e, patience, self._scope.wait > 0))
             late[name] = array("q", missing)
         return late
+
+    def _paused(self) -> set[str]:
+        """Processors whose events wait for the end of a pause, or for the relay to send what it held back."""
+        return {name for (name,) in self._places.events.execute(_PAUSED).fetchall()}
 
     def _ages(self, positions: Sequence[int]) -> Iterator[Age]:
         for part in _parts(positions):

@@ -41,8 +41,9 @@ def led(platform: Platform) -> Any:
 
 @pytest.fixture
 def running(platform: Platform) -> Platform:
-    """A platform with a relay that leads."""
+    """A platform with a relay that leads and a worker for each queue."""
     led(platform)
+    platform.worker("writes,projections,notifications", concurrency=1)
     return platform
 
 
@@ -56,7 +57,7 @@ def test_good_while_everything_is_there(running: Platform, role: tuple[str, ...]
 def test_a_dead_relay_is_seen_by_what_it_does_not_do(platform: Platform) -> None:
     relay = led(platform)
     publish_events([completed()])
-    wait_until(lambda: health(platform, "--max-lag", "0")[0] == 0, what="the event to be relayed")
+    wait_until(lambda: health(platform, "--role", "relay", "--max-lag", "0")[0] == 0, what="the event to be relayed")
     relay.kill()
     publish_events([completed()])
     status, bad, _ = wait_until(
@@ -69,13 +70,13 @@ def test_a_dead_relay_is_seen_by_what_it_does_not_do(platform: Platform) -> None
     assert bad["relay keeps up"].startswith("1 events are not relayed, the oldest for ")
     assert health(platform, "--role", "worker")[:2] == (0, {}), "workers are not to be restarted for it"
     led(platform)
-    wait_until(lambda: health(platform)[0] == 0, what="a good state again")
+    wait_until(lambda: health(platform, "--role", "relay")[0] == 0, what="a good state again")
 
 
 def test_a_database_that_is_away_or_has_no_tables(running: Platform, postgres: Any) -> None:
     away = f"postgresql://ada:{SECRET}@{DEAD_END}/x"
     status, bad, printed = health(running, FUNDLYHUB_ANALYTICS_DSN=away)
-    assert (status, set(bad)) == (1, {"analytics database"})
+    assert (status, set(bad)) == (1, {"analytics database", "processors keep up"})
     assert bad["analytics database"].startswith(f"cannot reach the analytics database at {DEAD_END}/x")
     assert SECRET not in printed
     assert health(running, "--role", "api", FUNDLYHUB_ANALYTICS_DSN=away)[0] == 0, "publishing needs the log alone"
@@ -92,7 +93,7 @@ def test_a_broker_or_a_redis_that_is_away(running: Platform) -> None:
     status, bad, printed = health(
         running, FUNDLYHUB_BROKER_URL=away, FUNDLYHUB_REDIS_URL=f"redis://:{SECRET}@{DEAD_END}"
     )
-    assert (status, set(bad)) == (1, {"broker", "redis"})
+    assert (status, set(bad)) == (1, {"broker", "redis", "workers"})
     assert bad["broker"].startswith(f"cannot reach the broker at {DEAD_END}")
     assert bad["redis"].startswith(f"Redis at {DEAD_END} failed")
     assert SECRET not in printed

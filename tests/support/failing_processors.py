@@ -27,6 +27,7 @@ class TestFailingProcessor(ProjectionProcessor):
     max_attempts = 20
     backoff = 2.0
     backoff_limit = 6.0
+    pause_after = None  # all of them fail, and are to be retried
 
     def handle(self, event: Event, db: Connection) -> None:
         """Its count of failures is kept, although its transaction is not."""

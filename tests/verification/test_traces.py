@@ -52,6 +52,16 @@ class TestMissing:
         assert [(one.kind, one.position) for one in report.findings.listed] == [("missing", event.position)]
         assert report.in_flight == {}
 
+    def test_what_waits_for_a_paused_processor_is_in_flight_however_long_that_lasts(self, at_rest: Settings) -> None:
+        publish_events([completed()])
+        relay()
+        sql("UPDATE events.events SET recorded_at = now() - interval '1 day'")
+        sql("INSERT INTO events.processor_pauses (processor, kind, who, reason)"
+            " VALUES ('campaign_stats', 'by hand', 'ann', 'a look at it')")  # fmt: skip
+        report = verified("campaign_stats", wait=0.3)
+        assert report.ok
+        assert report.in_flight == {"campaign_stats": 1}
+
     def test_what_was_not_relayed_is_in_flight_however_old_it_is(self, at_rest: Settings) -> None:
         publish_events([completed()])
         sql("UPDATE events.events SET recorded_at = now() - interval '1 day'")

@@ -15,10 +15,11 @@ from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines,
 from fundlyhub.processing.dead_letters.recording import DeadLetter, Known, forget_waits, known, record, resolve
 from fundlyhub.processing.dead_letters.replaying import Replayed, Send, choose, replay
 from fundlyhub.processing.dead_letters.showing import Shown, show
-from fundlyhub.processing.dead_letters.words import Action, Entry, Letter, State
+from fundlyhub.processing.dead_letters.words import WORKER, Action, Entry, Letter, State
 
 __all__ = [
     "UNKNOWN",
+    "WORKER",
     "Action",
     "Changes",
     "Corrected",

@@ -1,0 +1,163 @@
+"""`fundlyhub processors`: which processors run and which are paused; pausing and resuming by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from sqlalchemy import Connection
+
+from fundlyhub.cli.dlq.selecting import events_db
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.times import age
+from fundlyhub.cli.who import by_option
+from fundlyhub.cli.wiring import known_processors
+from fundlyhub.errors import WrongUse
+from fundlyhub.processing import pauses
+from fundlyhub.processing.pauses import Pause
+
+_REGISTERED = "SELECT name FROM events.processors ORDER BY name"
+_HISTORY = """
+    SELECT at, action, kind, who, details FROM events.processor_pause_audit
+    WHERE processor = %(processor)s ORDER BY id DESC LIMIT %(limit)s
+"""
+
+name_argument = click.argument("name", metavar="NAME")
+
+
+@click.group("processors")
+def command() -> None:
+    """Which processors run and which are paused; pause and resume them.
+
+    The events of a paused processor wait in the log and are charged nothing. A processor pauses itself when many
+    events fail alike and next to none succeeds; then it tries a few from time to time, and resumes when one succeeds.
+    """
+
+
+@command.command("list")
+@json_option
+def show(as_json: bool) -> None:
+    """All processors: their queue, and since when, why and by whom they are paused."""
+    with events_db() as db:
+        paused = pauses.paused(db)
+        queues = {name: processor.queue for name, processor in known_processors().items()}
+        found = [_document(name, queues.get(name), paused.get(name)) for name in _names(db)]
+    if as_json:
+        print_json(found)
+        return
+    columns = ("processor", "queue", "state")
+    rows = [(one["name"], one["queue"], "paused" if one["since"] else "running") for one in found]
+    print_table("Processors", columns, rows)
+    for one in found:
+        if one["since"]:
+            click.echo(_in_words(one))
+
+
+@command.command("pause")
+@name_argument
+@click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
+@click.option("--until", metavar="TIME", help="When it ends by itself: 15m, 2h, 7d from now, or 2026-01-31T18:00Z.")
+@by_option
+@json_option
+def pause(name: str, reason: str, until: str | None, who: str, as_json: bool) -> None:
+    """Run no event of a processor until it is resumed. What runs at this moment comes to its end."""
+    end = _moment(until) if until else None
+    with events_db() as db:
+        _require(db, name)
+        pauses.pause_by_hand(db, name, who=who, reason=reason, until=end)
+    if as_json:
+        print_json({"name": name, "paused": True, "until": end})
+    else:
+        moment = f"{end:%Y-%m-%d %H:%M:%SZ}" if end else f"`fundlyhub processors resume {name}`"
+        click.echo(f"{name} is paused until {moment}.")
+
+
+@command.command("resume")
+@name_argument
+@click.option("--reason", default="by hand", show_default=True, help="Why; it is kept.")
+@by_option
+@json_option
+def resume(name: str, reason: str, who: str, as_json: bool) -> None:
+    """End the pause of a processor, whoever began it; the relay sends at once what was held back."""
+    with events_db() as db:
+        _require(db, name)
+        done = pauses.end_by_hand(db, name, who=who, reason=reason)
+    if as_json:
+        print_json({"name": name, "resumed": done})
+    else:
+        click.echo(f"{name} is resumed." if done else f"{name} is not paused.")
+
+
+@command.command("history")
+@name_argument
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Lines at most.")
+@json_option
+def history(name: str, limit: int, as_json: bool) -> None:
+    """When a processor was paused and resumed, by whom and why; the newest first."""
+    columns = ("at", "action", "kind", "who", "details")
+    with events_db() as db:
+        _require(db, name)
+        rows = db.exec_driver_sql(_HISTORY, {"processor": name, "limit": limit}).all()
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    print_table(f"Pauses of {name}", columns, [(_time(at), *rest) for at, *rest in rows])
+
+
+def _names(db: Connection) -> list[str]:
+    """Those of this release, and those that another one has registered."""
+    return sorted({*known_processors(), *db.exec_driver_sql(_REGISTERED).scalars()})
+
+
+def _require(db: Connection, name: str) -> None:
+    if name not in (names := _names(db)):
+        raise WrongUse(f"no such processor: {name}; there are {', '.join(names)}")
+
+
+def _moment(text: str) -> datetime:
+    """A time to come. Raises click's BadParameter for anything else."""
+    now = datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            moment = now + age(text)
+        except click.BadParameter as error:
+            raise click.BadParameter(f"--until: {error.message}, or as 2026-01-31T18:00Z") from None
+    if moment.tzinfo is None:
+        raise click.BadParameter("--until: say the time zone, as in 2026-01-31T18:00Z")
+    if moment <= now:
+        raise click.BadParameter("--until: that time is over")
+    return moment.astimezone(UTC)
+
+
+def _document(name: str, queue: str | None, one: Pause | None) -> dict[str, Any]:
+    state = "running" if one is None else "paused by hand" if one.kind == "by hand" else "paused itself"
+    return {
+        "name": name,
+        "queue": queue,
+        "state": state,
+        "since": one and one.since,
+        "who": one and one.who,
+        "reason": one and one.reason,
+        "until": one and one.until,
+        "failed": one and one.failed,
+        "fingerprint": one and one.fingerprint,
+        "probes": one and one.probes,
+        "next_probe_at": one and one.probe_at,
+    }
+
+
+def _in_words(one: dict[str, Any]) -> str:
+    by = f" by {one['who']}" if one["state"] == "paused by hand" else ""
+    after = ""
+    if one["next_probe_at"]:
+        after = f"; probe {one['probes'] + 1} at {_time(one['next_probe_at'])}"
+    elif one["until"]:
+        after = f"; resumes at {_time(one['until'])}"
+    return f"{one['name']} {one['state']}{by} at {_time(one['since'])}: {one['reason']}{after}"
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -1,0 +1,122 @@
+"""`fundlyhub waiting`: which events wait, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import click
+import psycopg
+
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.wiring import known_processors
+from fundlyhub.database import connect, dispose_engines
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.monitoring.reasons import Logged, Waits, Wanted, count, events_named, not_run, reasons, waits
+from fundlyhub.monitoring.servers import broker
+from fundlyhub.processing.queues import seen
+from fundlyhub.settings import get_settings
+
+_AT = "SELECT id, position, type, recorded_at FROM events.events WHERE position = %s"
+
+
+@click.command("waiting")
+@click.option("--processor", metavar="NAME", help="Those that wait for this processor.")
+@click.option(
+    "--event", metavar="ID", help="This event, for each processor that wants it: an id or its beginning, or a position."
+)
+@click.option("--reason", metavar="TEXT", help="Those whose error or reason holds this text.")
+@click.option("--group", is_flag=True, help="A line for each reason, with the number of events.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Lines at most.")
+@json_option
+def command(
+    processor: str | None, event: str | None, reason: str | None, group: bool, limit: int, as_json: bool
+) -> None:
+    """Events that failed or were put off: why, how often, and when they are run again; the oldest first.
+
+    What has not been run yet is counted by `fundlyhub status`; for one event (--event) it is told here too. Reasons
+    hold no value of an event.
+    """
+    known = known_processors()
+    if group and event:
+        raise WrongUse("--group and --event: one event is no group")
+    require_current("events", "app", "analytics")
+    click.get_current_context().call_on_close(partial(dispose_engines, close=True))
+    with connect("events", autocommit=True) as db:
+        one = _event(db, event) if event else None
+        wanted = Wanted(processor, one.position if one else None, reason)
+        if group:
+            _print_groups(db, wanted, limit, as_json)
+            return
+        found, number = waits(db, wanted, limit), count(db, wanted)
+        if one is not None:
+            chosen = {name: cls for name, cls in known.items() if processor in (None, name)}
+            fresh = [item for item in not_run(db, chosen, one, _idle()) if (reason or "") in item.reason]
+            found, number = [*found, *fresh], number + len(fresh)
+    if as_json:
+        print_json([asdict(item) for item in found])
+        return
+    _print(found, number, one)
+
+
+def _event(db: psycopg.Connection[Any], text: str) -> Logged:
+    """The event that is meant. Raises WrongUse when none is, or several are."""
+    found: list[Logged] = []
+    if re.fullmatch(r"\d{1,18}", text):
+        found = [Logged(*row) for row in db.execute(_AT, (int(text),))]
+    if not found and re.fullmatch(r"[0-9a-fA-F-]{8,36}", text) and 8 <= len(text.replace("-", "")) <= 32:
+        found = events_named(db, text)
+    elif not found and not text.isdigit():
+        raise WrongUse("--event: give an event's id, at least its first 8 characters, or a position")
+    if not found:
+        raise WrongUse(f"no event {text} is in the log")
+    if len(found) > 1:
+        raise WrongUse(f"several events begin with {text}: give more of the id")
+    return found[0]
+
+
+def _idle() -> Sequence[str]:
+    """Queues without a worker, as far as the broker says."""
+    settings = get_settings()
+    try:
+        with broker(settings) as connection:
+            found = seen(connection, settings.broker_is_amqp)
+    except Unavailable:
+        return ()
+    return [name for name, queue in found.items() if not queue.consumers]
+
+
+def _print_groups(db: psycopg.Connection[Any], wanted: Wanted, limit: int, as_json: bool) -> None:
+    found = reasons(db, wanted, limit)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = [(one.events, one.processor, one.reason or one.error, _time(one.since), _time(one.next_at)) for one in found]
+    print_table(f"Why {count(db, wanted):,} events wait", ("events", "processor", "reason", "since", "next"), rows)
+
+
+def _print(found: Sequence[Waits], number: int, event: Logged | None) -> None:
+    title = f"Events that wait: {number:,}"
+    if len(found) < number:
+        title += f", the oldest {len(found):,} of them"
+    if event is not None:
+        title = f"Event {event.id} at position {event.position}"
+        if not found:
+            click.echo(f"{title} waits for no processor.")
+            return
+    columns = ("position", "processor", "state", "attempts", "reason", "since", "next")
+    rows = [
+        (str(one.position), one.processor, one.kind, one.attempts, one.reason,
+         _time(one.since), _time(one.next_at))
+        for one in found
+    ]  # fmt: skip
+    print_table(title, columns, rows)
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -1,0 +1,66 @@
+"""Whether processors do their work: the checks of `fundlyhub health` that speak of the whole platform."""
+
+from __future__ import annotations
+
+from fundlyhub.database import connect
+from fundlyhub.errors import Unavailable
+from fundlyhub.monitoring.servers import broker
+from fundlyhub.monitoring.waiting import Log
+from fundlyhub.processing import registry
+from fundlyhub.processing.pauses import IN_FORCE
+from fundlyhub.processing.queues import QUEUES, seen
+from fundlyhub.settings import Settings
+
+
+def workers_run(settings: Settings) -> str:
+    """Whether a worker consumes each queue. Raises Unavailable, naming the queues, where none does."""
+    wanted = {processor.queue for processor in registry.processors().values()} or set(QUEUES)
+    with broker(settings) as connection:
+        found = seen(connection, settings.broker_is_amqp, [queue for queue in QUEUES if queue in wanted])
+    idle = [queue for queue, one in found.items() if not one.consumers]
+    if idle:
+        raise Unavailable(
+            f"no worker consumes {', '.join(idle)}: start one (`celery -A fundlyhub worker -Q {','.join(idle)}`)"
+        )
+    return ", ".join(f"{queue}: {one.consumers}" for queue, one in found.items())
+
+
+def processors_keep_up(settings: Settings, max_wait: float) -> str:
+    """Whether no event waits too long for a processor that runs. Raises Unavailable, naming the slowest one."""
+    paused = {name for name, *_ in _pauses(settings)}
+    oldest: dict[str, tuple[float, int]] = {}
+    processors = {name: one for name, one in registry.processors().items() if name not in paused}
+    for branch in sorted({processor.database for processor in processors.values()}):
+        with (
+            connect("events", settings=settings, autocommit=True) as db,
+            connect(branch, settings=settings, autocommit=True) as effects,
+        ):
+            log = Log(db, effects)
+            for name, processor in processors.items():
+                if processor.database == branch:
+                    waiting = log.waiting(processor)
+                    oldest[name] = (waiting.oldest, waiting.events)
+    slow = {name: waits for name, waits in oldest.items() if waits[0] > max_wait}
+    if slow:
+        name, (seconds, events) = max(slow.items(), key=lambda item: item[1])
+        others = f", as {len(slow) - 1} other processors are" if len(slow) > 1 else ""
+        raise Unavailable(
+            f"{events:,} events wait for {name}, the oldest for {seconds:.0f} s{others}: more than {max_wait:g} s; "
+            "see `fundlyhub status`"
+        )
+    return f"the oldest event waits for {max((age for age, _ in oldest.values()), default=0.0):.1f} s"
+
+
+def processors_run(settings: Settings) -> str:
+    """Whether none has paused itself. Raises Unavailable, with the reason, when one has."""
+    rows = _pauses(settings)
+    if itself := [f"{name} ({reason})" for name, kind, reason in rows if kind == "burst"]:
+        raise Unavailable(f"paused itself: {'; '.join(itself)}; see `fundlyhub processors list`")
+    by_hand = sorted({name for name, _, _ in rows})
+    return f"paused by hand: {', '.join(by_hand)}" if by_hand else "none is paused"
+
+
+def _pauses(settings: Settings) -> list[tuple[str, str, str]]:
+    """Processor, kind and reason of each."""
+    with connect("events", settings=settings, autocommit=True) as db:
+        return [(name, kind, reason) for name, kind, reason in db.execute(IN_FORCE)]

@@ -1,0 +1,39 @@
+"""Paused processors: their events wait, spend no attempt, and are sent when the pause is over.
+
+A person pauses one by hand, or a burst of the same failure does: what a circuit breaker is for an outside service, that
+is for a handler. The state is one table of the Events DB, which every worker asks on its way to the events of a batch.
+"""
+
+from fundlyhub.processing.pauses.bursts import Hold, notice
+from fundlyhub.processing.pauses.rules import Burst, Kind, is_burst, probe_wait
+from fundlyhub.processing.pauses.store import (
+    IN_FORCE,
+    Pause,
+    end,
+    end_by_hand,
+    in_force,
+    pause_by_hand,
+    paused,
+    remove,
+    start_probe,
+    whole_table,
+)
+
+__all__ = [
+    "IN_FORCE",
+    "Burst",
+    "Hold",
+    "Kind",
+    "Pause",
+    "end",
+    "end_by_hand",
+    "in_force",
+    "is_burst",
+    "notice",
+    "pause_by_hand",
+    "paused",
+    "probe_wait",
+    "remove",
+    "start_probe",
+    "whole_table",
+]

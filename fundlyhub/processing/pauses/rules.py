@@ -1,0 +1,50 @@
+"""When a processor pauses itself, which failures speak for it, and how long it waits between two probes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from fundlyhub.errors import InvalidEvent, OutcomeUnknown, Permanent, Snooze
+from fundlyhub.processing.outcome import DeliveryLimit, WorkerLost
+
+Kind: TypeAlias = Literal["burst", "by hand"]
+"""What paused a processor: many failures alike, or a person."""
+
+WINDOW = 60.0
+"""Seconds within which failures are one burst."""
+SUCCESS_SHARE = 0.05
+"""Of a burst that pauses its processor, at most this share of events succeeded meanwhile."""
+FIRST_PROBE, LONGEST_PROBE = 5.0, 60.0
+"""Seconds until the first probe, doubled with each; a release that is rolled back is found within the longest."""
+PROBED = 5
+"""Events of one probe."""
+
+# These speak of one event, of its worker or of a wait that somebody has asked for, and not of the handler: a Permanent
+# is what the handler itself has found out about its event.
+_OF_THE_EVENT = (DeliveryLimit, InvalidEvent, OutcomeUnknown, Permanent, Snooze, WorkerLost)
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Events of one processor that failed alike within the window, and events that succeeded since its first one."""
+
+    failed: int
+    succeeded: int
+
+
+def speaks_of_the_handler(error: BaseException) -> bool:
+    """Whether a failure may be the processor's own, or that of something that it calls."""
+    return not isinstance(error, _OF_THE_EVENT)
+
+
+def is_burst(burst: Burst, pause_after: int | None) -> bool:
+    """Whether so many failures pause their processor: enough of them, and next to no success beside."""
+    if pause_after is None or burst.failed < pause_after:
+        return False
+    return burst.succeeded <= SUCCESS_SHARE * burst.failed
+
+
+def probe_wait(probes: int) -> float:
+    """Seconds between so many probes and the next one."""
+    return min(LONGEST_PROBE, FIRST_PROBE * 2.0 ** min(probes, 16))
