@@ -12,11 +12,13 @@
     ├── InvalidEvent               an event was refused at the door
     │   ├── UnknownEventType       no such type: a typo, most likely
     │   ├── UnknownVersion         the type is known, this version of it is not
+    │   ├── UnreadableEvent        the code that reads events of its type failed on it
     │   └── ConflictingEvent       the id is taken by an event with other content
     └── ProcessingError            what a handler raises to say what became of an event
         ├── Transient              try again, with backoff, a limited number of times
         ├── Permanent              never try again: a dead letter at once
         │   ├── ClaimsDropped      so old that nobody knows any more whether it was applied
+        │   ├── Held               nobody is told before a person has decided
         │   └── AddressGone        nobody is there any more: an address or device to be forgotten
         ├── Snooze                 wait without spending an attempt
         │   └── ServiceRefuses     the service refuses us, whatever we send; counts against the service
@@ -85,6 +87,17 @@ class UnknownVersion(InvalidEvent):
         super().__init__(reason)
 
 
+class UnreadableEvent(InvalidEvent):
+    """The code that reads events of this type failed: a payload class, a validator, an upcaster, or an encoder.
+
+    Whatever it raised belongs to this event alone. ``error_class`` names it.
+    """
+
+    def __init__(self, error_class: str) -> None:
+        self.error_class = error_class
+        super().__init__(f"the event cannot be read: the code that reads its type raised {error_class}")
+
+
 class ConflictingEvent(InvalidEvent):
     """An event of this id is in the log already, with other content."""
 
@@ -142,6 +155,19 @@ class OutcomeUnknown(ProcessingError):
     """A call to an outside service that may have been accepted: never repeated blindly."""
 
 
+LONGEST = 2_000
+"""Characters of an error's text that are kept."""
+
+
 def describe(error: BaseException) -> str:
     """One line on an error that may be logged: our own text, of others only the class, since theirs may quote data."""
-    return str(error) if isinstance(error, FundlyHubError) else type(error).__name__
+    return text_of(error) if isinstance(error, FundlyHubError) else type(error).__name__
+
+
+def text_of(error: BaseException) -> str:
+    """An error's text as any log and any database can hold it; of one that cannot tell its text, the class."""
+    try:
+        text = str(error)
+    except Exception:  # a subclass may be anybody's
+        text = type(error).__name__
+    return text[:LONGEST].replace("\0", "?").encode("utf-8", "replace").decode()

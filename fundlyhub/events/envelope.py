@@ -8,8 +8,7 @@ from functools import lru_cache
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 from uuid_utils.compat import uuid7
 
 from fundlyhub.errors import InvalidEvent
@@ -17,8 +16,9 @@ from fundlyhub.events.catalogue import CURRENT, PAYLOADS, canonical_type, canoni
 from fundlyhub.events.encoding import checked_json, dumps
 from fundlyhub.events.log import StoredEvent, decode
 from fundlyhub.events.opaque import Opaque
-from fundlyhub.events.payload import MomentMs, Payload
-from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH, check_json, reasons
+from fundlyhub.events.payload import CamelCase, MomentMs, Payload
+from fundlyhub.events.refusal import of_one_event
+from fundlyhub.events.rules import MAX_BYTES, check_json, reasons
 from fundlyhub.events.secrets import secret_names
 from fundlyhub.events.upcasters import upcast
 
@@ -32,21 +32,16 @@ _WRITTEN = "_written"
 _NOTHING = (None, b"")
 
 
-class Event(BaseModel):
+class Event(CamelCase):
     """One fact: what happened, when, to what, and why.
 
     ``Event.of(payload)`` makes one; ``Event.model_validate(envelope)`` reads the platform's JSON form
-    (camelCase, ``timestamp`` in milliseconds). Both raise InvalidEvent, which names each wrong field.
+    (camelCase, ``timestamp`` in milliseconds). Both raise InvalidEvent, which names each wrong field, and so does
+    whatever here touches the payload: see ``refusal``.
     ``position`` is the place in the log, known once the event is published.
     """
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="ignore",
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     id: UUID
     type: str
@@ -60,6 +55,7 @@ class Event(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
+    @of_one_event
     def _with_reasons(cls, data: Any, handler: Any) -> Self:
         try:
             event: Self = handler(_prepared(data))
@@ -77,6 +73,7 @@ class Event(BaseModel):
         return self
 
     @classmethod
+    @of_one_event
     def of(
         cls,
         payload: Payload,
@@ -112,18 +109,15 @@ class Event(BaseModel):
         return cls._made(values)._within_limits(now, text)
 
     @classmethod
+    @of_one_event
     def stored(cls, row: StoredEvent) -> Event:
         """The event in a row of the log, brought up to the newest version of its type and checked.
 
         Raises InvalidEvent, UnknownEventType or UnknownVersion.
         """
-        if row.payload is None or len(row.payload) > 2 * MAX_BYTES:
-            raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes")
         kind, version, current = _reading(row.type, row.version)  # an unknown version is told from a wrong payload
         _check_time(row.occurred_at, now=row.recorded_at)
-        payload = _decoded("payload", row.payload)
-        if not isinstance(payload, dict):
-            raise InvalidEvent("payload: must be an object")
+        payload, metadata = decode(row.payload), decode(row.metadata, "metadata")
         if version != current.event_version:
             version, payload = upcast(kind, version, payload)
         # The envelope's columns have their types from the database: only the payload needs checking.
@@ -135,7 +129,7 @@ class Event(BaseModel):
             "payload": _validated(current, payload),
             "correlation_id": row.correlation_id,
             "causation_id": row.causation_id,
-            "metadata": _decoded("metadata", row.metadata),
+            "metadata": metadata,
             "position": row.position,
         })  # fmt: skip
 
@@ -158,6 +152,7 @@ class Event(BaseModel):
         return self._made(values)
 
     @property
+    @of_one_event
     def payload_json(self) -> bytes:
         """The payload as it stands in the log: UTF-8 JSON, money as numbers."""
         payload, text = self.__dict__.get(_WRITTEN, _NOTHING)
@@ -165,20 +160,35 @@ class Event(BaseModel):
         return text if payload is self.payload else dumps(self.payload.to_wire())
 
     @property
+    @of_one_event
     def metadata_json(self) -> bytes:
         """The metadata as it stands in the log: UTF-8 JSON."""
         return dumps(self.metadata) if self.metadata else b"{}"
 
     @property
+    @of_one_event
     def aggregate_type(self) -> str | None:
         """The kind of thing that the event is about."""
         return self.payload.aggregate_kind
 
     @property
+    @of_one_event
     def aggregate_id(self) -> str | None:
         """The id of the thing that the event is about."""
-        return self.payload.aggregate_id
+        id_ = self.payload.aggregate_id
+        if id_ is not None:
+            if not isinstance(id_, str):
+                raise InvalidEvent("aggregateId: must be a text")
+            if not id_.isascii() or "\0" in id_:
+                check_json(id_, path="aggregateId")
+        return id_
 
+    @of_one_event
+    def payload_wire(self) -> dict[str, Any]:
+        """What it says, by the keys of the wire."""
+        return self.payload.to_wire()
+
+    @of_one_event
     def to_envelope(self) -> dict[str, Any]:
         """The platform's JSON form, as Python values; what is absent is left out."""
         return {key: value for key, value in self.model_dump(by_alias=True).items() if value is not None}
@@ -198,15 +208,6 @@ def _reading(type: str, version: str) -> tuple[str, str, type[Payload]]:
     kind, version = canonical_type(type), canonical_version(version)
     payload_class(kind, version)
     return kind, version, CURRENT[kind]
-
-
-def _decoded(field: str, stored: str) -> Any:
-    try:
-        return decode(stored)
-    except RecursionError:
-        raise InvalidEvent(f"{field}: must not be nested deeper than {MAX_DEPTH} levels") from None
-    except ValueError:  # a whole number of thousands of digits, which jsonb can hold
-        raise InvalidEvent(f"{field}: must not hold such large numbers") from None
 
 
 def _prepared(data: Any) -> Any:

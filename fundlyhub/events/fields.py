@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import inf
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
@@ -28,6 +29,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from fundlyhub.events.rules import BrokenRule
+
 MAX_TEXT = 100_000
 """Characters of the longest text."""
 MAX_LIST = 1_000
@@ -42,22 +45,22 @@ MINOR_UNITS: dict[str, int] = {c.code: c.exponent or 0 for c in _Iso4217}
 def _number(value: Any) -> Any:
     """Only numbers are numbers: text is refused, and a float has already lost the cents."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise ValueError("must be a number" + (" (a Decimal, not a float)" if isinstance(value, float) else ""))
+        raise BrokenRule("must be a number" + (" (a Decimal, not a float)" if isinstance(value, float) else ""))
     if isinstance(value, Decimal) and not value.is_finite():
-        raise ValueError("must be a finite number")
+        raise BrokenRule("must be a finite number")
     return value
 
 
 def _ratio(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise ValueError("must be a number")
+        raise BrokenRule("must be a number")
     return value
 
 
 def _currency(value: Any) -> Any:
     code = value.upper() if isinstance(value, str) else ""
     if code not in MINOR_UNITS:
-        raise ValueError("must be an ISO 4217 currency")
+        raise BrokenRule("must be an ISO 4217 currency")
     return code
 
 
@@ -65,7 +68,7 @@ def _email(value: str) -> str:
     try:
         validate_email(value, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        raise ValueError("must be an e-mail address") from None
+        raise BrokenRule("must be an e-mail address") from None
     return value
 
 
@@ -73,25 +76,32 @@ def _moment_from_ms(value: Any) -> Any:
     """Milliseconds since 1970 as the platform writes them; a datetime must be aware."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("must have a time zone")
-        return value.astimezone(UTC)
+            raise BrokenRule("must have a time zone")
+        return _utc(value)
     return datetime_from_ms(value)
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the last hours of 9999 west of Greenwich, the first ones of the year 1 east of it
+        raise BrokenRule("must lie in the years 1 to 9999, in UTC too") from None
 
 
 def datetime_from_ms(value: Any) -> datetime:
     """The UTC time of a number of milliseconds since 1970, kept to the microsecond.
 
-    Raises ValueError with a hint when the number looks like seconds or microseconds.
+    Raises BrokenRule with a hint when the number looks like seconds or microseconds.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise ValueError("must be a number of milliseconds")
+        raise BrokenRule("must be a number of milliseconds")
     try:
         number = int(Decimal(str(value)) * 1000)
     except (ArithmeticError, ValueError):
-        raise ValueError("must be a finite number of milliseconds") from None
+        raise BrokenRule("must be a finite number of milliseconds") from None
     for low, high, hint in _LOOKS_LIKE:
         if low <= number < high:
-            raise ValueError(f"must be milliseconds since 1970, from the year 2000 on{hint}")
+            raise BrokenRule(f"must be milliseconds since 1970, from the year 2000 on{hint}")
     return _EPOCH + _MICROSECOND * number
 
 
@@ -106,12 +116,12 @@ _MICROSECOND = datetime.resolution
 _Y2000 = 946_684_800_000_000  # in microseconds, as all of these
 _Y3000 = 32_503_680_000_000_000
 _LOOKS_LIKE = (
-    (-(10**30), _Y2000 // 1000, ""),
+    (-inf, _Y2000 // 1000, ""),
     (_Y2000 // 1000, _Y3000 // 1000, ": it looks like seconds"),
     (_Y3000 // 1000, _Y2000, ""),
     (_Y3000, _Y2000 * 1000, ""),
     (_Y2000 * 1000, _Y3000 * 1000, ": it looks like microseconds"),
-    (_Y3000 * 1000, 10**30, ""),
+    (_Y3000 * 1000, inf, ""),
 )
 
 
@@ -119,14 +129,14 @@ def _iso_moment(value: Any) -> Any:
     """ISO 8601 with a time zone, as the payouts write it."""
     if isinstance(value, str):
         if not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d", value):
-            raise ValueError("must be ISO 8601, such as 2026-01-31T12:00:00Z")
+            raise BrokenRule("must be ISO 8601, such as 2026-01-31T12:00:00Z")
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError("must be ISO 8601, such as 2026-01-31T12:00:00Z") from None
+            raise BrokenRule("must be ISO 8601, such as 2026-01-31T12:00:00Z") from None
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise ValueError("must be ISO 8601 with a time zone, such as 2026-01-31T12:00:00Z")
-    return value.astimezone(UTC)
+        raise BrokenRule("must be ISO 8601 with a time zone, such as 2026-01-31T12:00:00Z")
+    return _utc(value)
 
 
 def _iso_day(value: Any) -> Any:
@@ -134,21 +144,21 @@ def _iso_day(value: Any) -> Any:
         try:
             return date.fromisoformat(value)
         except ValueError:
-            raise ValueError("must be a date, such as 2026-01-31") from None
+            raise BrokenRule("must be a date, such as 2026-01-31") from None
     if isinstance(value, datetime) or not isinstance(value, date):
-        raise ValueError("must be a date, such as 2026-01-31")
+        raise BrokenRule("must be a date, such as 2026-01-31")
     return value
 
 
 def _amount_text(value: str) -> str:
     if not 0 < Decimal(value) <= MAX_AMOUNT:
-        raise ValueError(f"must be above 0 and at most {MAX_AMOUNT:f}")
+        raise BrokenRule(f"must be above 0 and at most {MAX_AMOUNT:f}")
     return value
 
 
 def _url(value: str) -> str:
     if not re.match(r"https?://[^\s/]+", value):
-        raise ValueError("must be an http or https address")
+        raise BrokenRule("must be an http or https address")
     return value
 
 
@@ -161,12 +171,12 @@ def _uuid_or_system(value: Any) -> Any:
     try:
         return value if value == "system" or isinstance(value, UUID) else UUID(value)
     except (ValueError, TypeError, AttributeError):
-        raise ValueError("must be a UUID or the word system") from None
+        raise BrokenRule("must be a UUID or the word system") from None
 
 
 def _never_null(value: Any) -> Any:
     if value is None:
-        raise ValueError("must not be null: the column cannot be emptied")
+        raise BrokenRule("must not be null: the column cannot be emptied")
     return value
 
 

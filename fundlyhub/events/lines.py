@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from fundlyhub.errors import ConflictingEvent, InvalidEvent
+from sqlalchemy.exc import DBAPIError
+
+from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.envelope import Event
 from fundlyhub.events.publish import insert
+from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.events.rules import MAX_BYTES, parse_json
 
 CHUNK = 500
@@ -49,7 +52,9 @@ def publish_lines(file: BinaryIO) -> Iterator[LineReport]:
         events = list(_parsed(chunk, report))
         try:
             _publish(events, report)
-        except ConflictingEvent:
+        except (InvalidEvent, DBAPIError) as error:
+            if not is_to_blame(error):
+                raise
             for numbered in events:  # one by one: the good ones go in
                 _publish_alone(numbered, report)
         report.lines = chunk[-1].number
@@ -105,5 +110,7 @@ def _publish(events: list[tuple[int, Event]], report: LineReport) -> None:
 def _publish_alone(numbered: tuple[int, Event], report: LineReport) -> None:
     try:
         _publish([numbered], report)
-    except ConflictingEvent as error:
-        report.refused.append((numbered[0], str(error)))
+    except (InvalidEvent, DBAPIError) as error:
+        if not is_to_blame(error):
+            raise
+        report.refused.append((numbered[0], reason_of(error)))

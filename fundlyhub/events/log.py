@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from fundlyhub.database.arrays import array
 from fundlyhub.database.metadata import events_metadata
 from fundlyhub.database.types import Xid8
-from fundlyhub.events.rules import MAX_BYTES
+from fundlyhub.errors import InvalidEvent
+from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH
 
 events = Table(
     "events",
@@ -43,26 +44,33 @@ secret_keys = Table(
     Column("key", Text, primary_key=True),
 )
 
-# A time that Python cannot hold (infinity, the year 20000) comes as the nearest that it can, to be refused by
-# the check of times, and not as an error that fails the whole read.
-# A payload above the limit stays where it is: a row of ten megabytes must not travel to say that it is
+
+def representable(time: str) -> str:
+    """SQL for a time of the log: one that Python cannot hold (infinity, the year 20000) as the nearest that it can.
+
+    It is refused by the check of times then, and is not an error that fails the whole read.
+    """
+    return f"greatest(least({time}, '9999-12-30'), '0001-01-02')"
+
+
+# What is above the limit stays where it is: a row of ten megabytes must not travel to say that it is
 # too large. pg_column_size is the compressed size and costs nothing; the true size is checked on arrival.
-_READ = """
-    SELECT {question}, e.position, e.id, e.type, e.version,
-           greatest(least(e.occurred_at, '9999-12-30'), '0001-01-02') AS occurred_at,
-           e.recorded_at, e.correlation_id, e.causation_id,
-           CASE WHEN pg_column_size(e.payload) <= %(limit)s THEN e.payload::text END, e.metadata::text
+_READ = f"""
+    SELECT {{question}}, e.position, e.id, e.type, e.version,
+           {representable("e.occurred_at")}, {representable("e.recorded_at")}, e.correlation_id, e.causation_id,
+           CASE WHEN pg_column_size(e.payload) <= %(limit)s THEN e.payload::text END,
+           CASE WHEN pg_column_size(e.metadata) <= %(limit)s THEN e.metadata::text END
     FROM events.events e
     WHERE e.position = ANY (%(positions)s::bigint[])
     ORDER BY e.position
-"""
+"""  # noqa: S608  # our own constants
 
 
 _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class StoredEvent(NamedTuple):
-    """A row of the log, not yet checked. ``payload`` is JSON text, or None when it is far too large."""
+    """A row of the log, not yet checked. Payload and metadata are JSON text, or None when they are far too large."""
 
     position: int
     id: UUID
@@ -73,7 +81,7 @@ class StoredEvent(NamedTuple):
     correlation_id: UUID | None
     causation_id: UUID | None
     payload: str | None
-    metadata: str
+    metadata: str | None
 
 
 def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
@@ -96,12 +104,22 @@ def read_and_ask(
     return [StoredEvent._make(row[1:]) for row in rows], rows[0][0] if rows else None
 
 
-def decode(stored: str) -> Any:
-    """JSON text of the log as Python values, numbers with a point as Decimal.
+def decode(stored: str | None, field: str = "payload") -> dict[str, Any]:
+    """The JSON text of a field in the log as Python values, numbers with a point as Decimal.
 
-    Raises RecursionError or ValueError for what the log can hold and Python cannot.
+    Raises InvalidEvent for what is no object, too large, or such as the log can hold and Python cannot.
     """
     if stored == "{}":  # most metadata
         return {}
-    # jsonb's text has no space around it, and json.loads would make a decoder for each call.
-    return _DECODER.raw_decode(stored)[0]
+    if stored is None or len(stored) > 2 * MAX_BYTES:
+        raise InvalidEvent(f"{field}: must have at most {MAX_BYTES} bytes")
+    try:
+        # jsonb's text has no space around it, and json.loads would make a decoder for each call.
+        value, _ = _DECODER.raw_decode(stored)
+    except RecursionError:
+        raise InvalidEvent(f"{field}: must not be nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError:  # a whole number of thousands of digits
+        raise InvalidEvent(f"{field}: must not hold such large numbers") from None
+    if not isinstance(value, dict):
+        raise InvalidEvent(f"{field}: must be an object")
+    return value

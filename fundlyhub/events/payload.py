@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_serializer, model_validator
 from pydantic.alias_generators import to_camel
 
 from fundlyhub.events.fields import (
@@ -49,6 +49,7 @@ from fundlyhub.events.fields import (
     datetime_from_ms,
     ms_from_datetime,
 )
+from fundlyhub.events.rules import BrokenRule
 
 dropped_keys: Counter[str] = Counter()
 """Names of the unknown keys that this process dropped, as ``type.key``; never their values."""
@@ -59,25 +60,39 @@ _PLAIN = frozenset({str, int, bool, UUID, Decimal, date, _NONE})
 """Types of values that a payload hands to the encoder as they are."""
 
 
-class WireModel(BaseModel):
+# No literal in the class: mypy's plug-in shall see the names that Python uses.
+_SPELLING = ConfigDict(alias_generator=to_camel, validate_by_alias=True, validate_by_name=False)
+_IN_PYTHON = object()
+"""The context of a validation whose keys Python wrote."""
+
+
+class CamelCase(BaseModel):
+    """A model whose keys on the wire are camelCase and nothing else; Python calls its fields by their names."""
+
+    model_config = _SPELLING
+
+    def __init__(self, /, **values: Any) -> None:
+        self.__pydantic_validator__.validate_python(
+            values, self_instance=self, by_alias=True, by_name=True, context=_IN_PYTHON
+        )
+
+    # Else pydantic has what comes from the wire go through the constructor, too.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+
+class WireModel(CamelCase):
     """Anything inside a payload: camelCase outside, null is absent, unknown keys are dropped."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        use_enum_values=True,
-        serialize_by_alias=True,
+        extra="ignore", frozen=True, hide_input_in_errors=True, use_enum_values=True, serialize_by_alias=True
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _normalise(cls, data: Any) -> Any:
+    def _normalise(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, dict):
             return data
-        known = _wire_names(cls)
+        known = _names(cls) if info.context is _IN_PYTHON else _wire_names(cls)
         # By type, since to compare a UUID with None is work.
         if data.keys() <= known.keys() and _NONE not in map(type, data.values()):
             return data
@@ -93,14 +108,20 @@ class WireModel(BaseModel):
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: Any) -> dict[str, Any]:
         """Absent is absent on the wire too; only a required field may say null."""
-        names = _wire_names(type(self))
+        names = _names(type(self))  # whoever dumps it may ask for either
         return {key: value for key, value in handler(self).items() if value is not None or names[key]}
 
 
 @cache
 def _wire_names(of: type[WireModel]) -> dict[str, bool]:
-    """Each name that a field answers to, and whether the field is required."""
-    return {name: field.is_required() for key, field in of.model_fields.items() for name in (key, field.alias or key)}
+    """Each key on the wire, and whether its field is required."""
+    return {field.alias or key: field.is_required() for key, field in of.model_fields.items()}
+
+
+@cache
+def _names(of: type[WireModel]) -> dict[str, bool]:
+    """The same with the names of the fields, by which Python may call them too."""
+    return {key: field.is_required() for key, field in of.model_fields.items()} | _wire_names(of)
 
 
 class Changes(BaseModel):
@@ -171,7 +192,7 @@ class Payload(WireModel):
 
     def plain_wire(self) -> dict[str, Any] | None:
         """The same of a payload whose values have nothing inside them, for a third of the cost; None of any other."""
-        keys, required = _wire_keys(type(self)), _wire_names(type(self))
+        keys, required = _wire_keys(type(self)), _names(type(self))
         values = self.__dict__
         if len(values) != len(keys) or not _PLAIN.issuperset(map(type, values.values())):
             return None
@@ -199,7 +220,7 @@ class MoneyPayload(Payload):
         digits = MINOR_UNITS[currency]
         for name, amount in self._amounts():
             if amount is not None and amount != round(amount, digits):
-                raise ValueError(f"{_camel_path(name)} must have at most {digits} decimals in {currency}")
+                raise BrokenRule(f"{_camel_path(name)} must have at most {digits} decimals in {currency}")
         return self
 
     def _amounts(self) -> Iterator[tuple[str, Decimal | None]]:
@@ -221,6 +242,8 @@ __all__ = [
     "UUID",
     "Amount",
     "AmountText",
+    "BrokenRule",
+    "CamelCase",
     "Changes",
     "Count",
     "Currency",

@@ -202,13 +202,12 @@ def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Ev
 
 
 def _values(event: Event, notify: bool) -> dict[str, Any]:
-    payload = event.payload
     return {
         "id": event.id,
         "type": event.type,
         "version": event.version,
-        "aggregate_type": payload.aggregate_kind,
-        "aggregate_id": payload.aggregate_id,
+        "aggregate_type": event.aggregate_type,
+        "aggregate_id": event.aggregate_id,
         "payload": event.payload_json.decode(),
         "metadata": event.metadata_json.decode(),
         "correlation_id": event.correlation_id,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fundlyhub.errors import InvalidEvent
+from fundlyhub.errors import InvalidEvent, text_of
 
 MAX_BYTES = 256 * 1024
 """Largest event, in bytes of JSON."""
@@ -52,6 +52,10 @@ _WITH_LIMIT = {
 }
 
 
+class BrokenRule(ValueError):
+    """What a validator raises: its text speaks of the rule alone and is shown, as that of no other error is."""
+
+
 def reasons(error: ValidationError, prefix: str = "") -> tuple[str, ...]:
     """pydantic's faults as our own texts: the field's path and the rule, never the value."""
     return tuple(_reasons(error, prefix))
@@ -68,8 +72,9 @@ def _reasons(error: ValidationError, prefix: str) -> Iterator[str]:
 
 
 def _message(kind: str, ctx: dict[str, Any]) -> str:
-    if kind == "value_error":  # raised by a validator of ours, which speaks of rules only
-        return str(ctx["error"])
+    if kind == "value_error":
+        found = ctx["error"]
+        return text_of(found) if isinstance(found, BrokenRule) else f"is not valid ({type(found).__name__})"
     if kind in _WITH_LIMIT:
         text, key = _WITH_LIMIT[kind]
         return text.format(re.sub(r"Decimal\('(.*)'\)", r"\1", str(ctx.get(key, ""))))

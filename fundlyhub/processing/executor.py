@@ -1,7 +1,7 @@
 """How any processor runs a batch: load, check, claim and handle in one transaction, settle.
 
 An outage of a database is nobody's fault: it is raised as Outage, and the whole batch runs again. All
-other errors belong to single events and end in one of the outcomes.
+other errors belong to single events and end in one of the outcomes, wherever they were raised.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from uuid import UUID
 import psycopg
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
 from fundlyhub.errors import ClaimsDropped, Permanent, describe
 from fundlyhub.events import Event
+from fundlyhub.events.refusal import interrupted_by, interruption, is_to_blame
 from fundlyhub.observability import live
 from fundlyhub.observability.context import at
 from fundlyhub.observability.tracing import processing
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
+from fundlyhub.processing.breakdown import broken_down
 from fundlyhub.processing.dead_letters import WORKER, error_class
 from fundlyhub.processing.idempotency import claim, claimed, dropped
 from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
@@ -33,6 +36,8 @@ from fundlyhub.processing.settling import Report, Run, ended, failed, failing, h
 from fundlyhub.processing.work import Refused, Work, load
 
 logger = getLogger(__name__)
+
+interrupted_by(SoftTimeLimitExceeded)
 
 COLLISIONS = 5
 """Times that a transaction is run again when a neighbour's got in its way."""
@@ -60,7 +65,8 @@ def execute(
     made. ``due`` says which events that wait for a retry are to be run now. ``budget`` is the time in
     seconds after which a careful run hands the rest back.
 
-    Raises Outage when a database fails; what was committed until then is found by the claims.
+    Raises Outage when a database fails; what was committed until then is found by the claims. Raises
+    SoftTimeLimitExceeded when the limit strikes between two steps.
     """
     live.batch(processor.name, len(positions))
     work = Work()
@@ -74,9 +80,16 @@ def execute(
             _afterwards(processor)
         return report + held(work)
     except Exception as error:
-        if is_outage(error):
+        if (limit := interruption(error)) is not None:
+            raise limit from None
+        if is_outage(error) or _is_the_databases(error):
             raise Outage(error, work.leased.isoformat() if work.leased else due) from error
-        raise
+        return broken_down(processor, positions, error)
+
+
+def _is_the_databases(error: Exception) -> bool:
+    """Whether a statement of ours failed for no event's fault: a table or a right that is missing."""
+    return isinstance(error, (DBAPIError, psycopg.Error)) and not is_to_blame(error)
 
 
 def _afterwards(processor: type[Processor]) -> None:
@@ -222,16 +235,10 @@ def _apply(processor: type[Processor], work: Work, events: Sequence[Event]) -> l
         live.settled(processor.name, ended(runs))
         return runs
     except Exception as error:
-        limit = _time_limit_behind(error)
+        limit = interruption(error)
         if limit is None or limit is error:
             raise
         raise limit from None
-
-
-def _time_limit_behind(error: BaseException | None) -> SoftTimeLimitExceeded | None:
-    while error is not None and not isinstance(error, SoftTimeLimitExceeded):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:

@@ -82,12 +82,17 @@ def decide(
         error = Snooze(str(error), seconds=NEWER_RELEASE_WAIT)
     if isinstance(error, Snooze):
         age = now - (history.first_seen or now)
-        return Dead() if age >= timedelta(seconds=processor.snooze_limit) else Snoozed(max(1.0, error.seconds))
+        return Dead() if age >= timedelta(seconds=processor.snooze_limit) else _snoozed(error, processor)
     if isinstance(error, (Permanent, InvalidEvent, OutcomeUnknown, WorkerLost, DeliveryLimit)):
         return Dead()
     if history.attempts >= processor.max_attempts:
         return Dead()
     return Retry(backoff(history.attempts, processor, rng))
+
+
+def _snoozed(error: Snooze, processor: type[Processor]) -> Snoozed:
+    """As long as was asked for, from a second up to the event's greatest age; nobody can count in infinities."""
+    return Snoozed(max(1.0, min(error.seconds, processor.snooze_limit)))
 
 
 def backoff(attempts: int, processor: type[Processor], rng: random.Random) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
-from fundlyhub.errors import FundlyHubError
+from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events.archived import among, away
 from fundlyhub.events.log import read, read_and_ask
@@ -140,7 +140,7 @@ def _checked(work: Work, rows: Iterable[StoredEvent]) -> Work:
     for row in rows:
         try:
             work.ready.append(Event.stored(row))
-        except FundlyHubError as error:
+        except InvalidEvent as error:
             work.refused.append(Refused(row, error))
     return work
 

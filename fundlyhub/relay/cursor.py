@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from fundlyhub.errors import Unavailable
+from fundlyhub.events.log import representable
 
 NOTHING_SEEN = "3:3:"
 """The snapshot of a cursor that starts at the beginning of the log: 3 is the first xid there is."""
@@ -48,8 +49,8 @@ _FLOORS = """
 # The branch of the late rows is paged by the primary key: IS TRUE hides the condition from the xid index,
 # which would sort the whole window for each page. It begins at its own floor, which is far above the other
 # branch's when a long transaction has just ended. The early rows are few, and found by their xids: OFFSET 0 again.
-_PAGE = """
-    SELECT position, type, recorded_at FROM (
+_PAGE = f"""
+    SELECT position, type, {representable("recorded_at")} FROM (
         (SELECT position, type, recorded_at FROM events.events
          WHERE position > greatest(%(after)s, %(late)s) AND (xid >= pg_snapshot_xmax(%(seen)s::pg_snapshot)) IS TRUE
            AND pg_visible_in_snapshot(xid, %(target)s::pg_snapshot)
@@ -61,7 +62,7 @@ _PAGE = """
          WHERE position > %(after)s AND pg_visible_in_snapshot(xid, %(target)s::pg_snapshot)
          ORDER BY position LIMIT %(limit)s)
     ) fresh ORDER BY position LIMIT %(limit)s
-"""
+"""  # noqa: S608  # our own constants
 
 NO_POSITION = 2**63 - 1
 

@@ -6,6 +6,7 @@ It reads the log with a cursor of its own, so that a Redis that is away holds up
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -83,12 +84,18 @@ class Mirror(Companion):
 
     def _send(self, positions: Sequence[int]) -> None:
         with self._client().pipeline(transaction=False) as pipe:
-            for event in _readable(positions):
-                pipe.xadd(
-                    f"{CHANNEL}{event.type}", self._mirrored.entry(event), maxlen=self._settings.mirror_length,
-                    approximate=True,
-                )  # fmt: skip
+            for kind, entry in self._entries(positions):
+                pipe.xadd(f"{CHANNEL}{kind}", entry, maxlen=self._settings.mirror_length, approximate=True)
             pipe.execute()
+
+    def _entries(self, positions: Sequence[int]) -> Iterator[tuple[str, dict[Any, Any]]]:
+        """The entries; an event that cannot be read is a dead letter elsewhere, and nothing to show."""
+        with get_engine("events").connect() as db:
+            rows = read(db, positions)
+        for row in rows:
+            with suppress(InvalidEvent):
+                event = Event.stored(row)
+                yield event.type, self._mirrored.entry(event)
 
     def _client(self) -> redis.Redis:
         if self._redis is None:
@@ -103,14 +110,3 @@ def take(db: psycopg.Connection[Any]) -> SnapshotCursor:
     """The mirror's cursor, made at the log's end if need be."""
     db.execute(_BEGIN, (NAME,))
     return SnapshotCursor.take(db, NAME)
-
-
-def _readable(positions: Sequence[int]) -> Iterator[Event]:
-    """The events there; one that breaks the rules of its type is a dead letter elsewhere, and nothing to show."""
-    with get_engine("events").connect() as db:
-        rows = read(db, positions)
-    for row in rows:
-        try:
-            yield Event.stored(row)
-        except InvalidEvent:
-            continue

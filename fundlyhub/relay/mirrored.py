@@ -13,6 +13,7 @@ from fundlyhub.events import Event, canonical_type
 from fundlyhub.events.catalogue import CURRENT, VERSIONS
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.fields import ms_from_datetime
+from fundlyhub.events.refusal import of_one_event
 from fundlyhub.relay.routing import pattern_regex
 
 CHANNEL = "events:"
@@ -87,9 +88,13 @@ class Mirrored:
     def _wants(self, kind: str) -> bool:
         return canonical_type(kind) in self.fields
 
+    @of_one_event
     def entry(self, event: Event) -> dict[Any, Any]:
-        """The fields of an event's entry; ``id`` is what a subscriber knows it by when it comes twice."""
-        said = event.payload.to_wire()
+        """The fields of an event's entry; ``id`` is what a subscriber knows it by when it comes twice.
+
+        Raises InvalidEvent where what it says cannot be written.
+        """
+        said = event.payload_wire()
         return {
             "id": str(event.id),
             "type": event.type,

@@ -17,7 +17,7 @@ from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import connect, get_engine
-from fundlyhub.errors import FundlyHubError, describe
+from fundlyhub.errors import describe
 from fundlyhub.events.archived import away
 from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
@@ -94,10 +94,12 @@ class Sweeper(Companion):
         """An empty batch for each processor that has left something undone and waits for no other message."""
         for name, processor in running.items():
             try:
-                if depths[processor.queue] == 0 and processor.has_more():
-                    self._publisher.send([Batch(processor, ())])
-            except (DBAPIError, FundlyHubError) as error:
+                wanted = depths[processor.queue] == 0 and processor.has_more()
+            except Exception as error:  # it may be anybody's, and none of the others waits for it
                 log.warning("%s: it cannot be told whether there is more to do (%s)", name, describe(error))
+                continue
+            if wanted:
+                self._publisher.send([Batch(processor, ())])
 
     def _target(self, db: psycopg.Connection[Any], now: float) -> str | None:
         """The newest snapshot that the relay was done with at least ``sweep_grace`` seconds ago."""

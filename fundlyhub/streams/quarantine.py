@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from fundlyhub.database.audited import named, reasoned
 from fundlyhub.errors import InvalidEvent, WrongState
 from fundlyhub.events.publish import Published, insert
+from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.streams.entry import Entry, Fields
 from fundlyhub.streams.layouts import to_event
 from fundlyhub.streams.raw import from_json
-from fundlyhub.streams.store import is_to_blame, reason_of
 from fundlyhub.streams.words import Action, Held, Line, State
 
 UNKNOWN = "unknown"

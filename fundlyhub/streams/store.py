@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import psycopg
 
-from fundlyhub.database import is_outage, sqlstate
-from fundlyhub.errors import ConflictingEvent, InvalidEvent
+from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event
 from fundlyhub.events.publish import insert
+from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.streams.entry import Entry
 from fundlyhub.streams.layouts import kind_of, to_event
 from fundlyhub.streams.raw import to_json
@@ -29,8 +29,6 @@ _KEEP = """
     INSERT INTO events.quarantine_audit (quarantine_id, who, action, details)
     SELECT id, %(who)s, 'quarantined', %(reason)s FROM kept
 """
-# A value that the database cannot hold, or that breaks a constraint, or is too large for it: the entry is to blame.
-_OF_THE_VALUE = ("22", "23", "54")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def store(db: psycopg.Connection[Any], entries: Sequence[Entry]) -> Stored:
         with db.transaction():
             published = insert([event for _, event in readable], session=db)
             _keep(db, refused)
-    except (ConflictingEvent, psycopg.Error) as error:
+    except (InvalidEvent, psycopg.Error) as error:
         if not is_to_blame(error):
             raise
     else:
@@ -74,8 +72,6 @@ def read(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, Event]], list[Refu
             readable.append((entry, to_event(entry)))
         except InvalidEvent as error:
             refused.append((entry, str(error)))
-        except Exception as error:  # a mistake of ours must not hold up the stream; the entry is kept
-            refused.append((entry, f"cannot be read: {type(error).__name__}"))
     return readable, refused
 
 
@@ -84,7 +80,7 @@ def _store_alone(db: psycopg.Connection[Any], entry: Entry, event: Event) -> str
     try:
         with db.transaction():  # a savepoint
             (published,) = insert([event], session=db)
-    except (ConflictingEvent, psycopg.Error) as error:
+    except (InvalidEvent, psycopg.Error) as error:
         if not is_to_blame(error):
             raise
         _keep(db, [(entry, reason_of(error))])
@@ -109,15 +105,3 @@ def _rows(refused: Sequence[Refused]) -> Iterator[dict[str, Any]]:
             "reason": reason,
             "who": INGEST,
         }
-
-
-def reason_of(error: Exception) -> str:
-    """Why an event was refused at the log: our own text, of the database's only the code."""
-    return str(error) if isinstance(error, InvalidEvent) else f"the database refused it: SQLSTATE {sqlstate(error)}"
-
-
-def is_to_blame(error: Exception) -> bool:
-    """Whether an event is, and not the server."""
-    if isinstance(error, ConflictingEvent):
-        return True
-    return not is_outage(error) and (sqlstate(error) or "").startswith(_OF_THE_VALUE)

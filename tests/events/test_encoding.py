@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic.alias_generators import to_camel
 
 from fundlyhub import Event, InvalidEvent, SearchQuerySubmitted
 from fundlyhub.events.catalogue import PAYLOADS
@@ -99,7 +100,12 @@ class TestAnEventOfAPayload:
         given = {"id": uuid4(), "timestamp": NOON, **given}
         event = Event.of(payload, **given)
         assert event == Event.model_validate(
-            {"type": "donation.completed", "version": "2.0.0", "payload": payload.to_wire(), **given}
+            {
+                **{to_camel(name): value for name, value in given.items()},
+                "type": "donation.completed",
+                "version": "2.0.0",
+                "payload": payload.to_wire(),
+            }
         )
         assert (event.timestamp, event.timestamp.tzinfo) == (NOON, UTC)
         assert isinstance(event.id, UUID)

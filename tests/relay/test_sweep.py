@@ -158,3 +158,29 @@ def test_a_sweeper_whose_relay_has_lost_the_lead_stops(swept: Swept) -> None:
     SnapshotCursor.take(swept.db, "main")
     with pytest.raises(LostLeadership):
         swept.sweep(0)
+
+
+def test_a_processor_that_cannot_tell_whether_it_has_more_to_do_holds_up_no_other(
+    swept: Swept, settings: Settings
+) -> None:
+    from fundlyhub.celery import make_app
+
+    class Broken(TestCountProcessor, register=False):
+        name = "broken"
+
+        @classmethod
+        def has_more(cls) -> bool:
+            raise KeyError("someone@example.org")
+
+    class Behind(TestCountProcessor, register=False):
+        name = "has_more_to_do"
+
+        @classmethod
+        def has_more(cls) -> bool:
+            return True
+
+    both: dict[str, type[TestCountProcessor]] = {"broken": Broken, "has_more_to_do": Behind}
+    register(swept.db, both)
+    cursors = {name: SnapshotCursor.take(swept.db, f"sweep:{name}") for name in both}
+    Sweeper(make_app(), settings, both, swept.main.epoch).sweep(swept.db, cursors, now=0.0)
+    assert swept.taken() == [[]]

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType, ModuleType
 
-from fundlyhub.errors import InvalidEvent, UnknownEventType, UnknownVersion
+from fundlyhub.errors import InvalidEvent, UnknownEventType, UnknownVersion, WrongUse
 from fundlyhub.events.catalogue import (
     admin,
     campaign,
@@ -72,23 +72,43 @@ def _classes() -> Iterator[type[Payload]]:
                 yield value
 
 
-PAYLOADS: Mapping[tuple[str, str], type[Payload]] = MappingProxyType(
-    {(found.event_type, found.event_version): found for found in _classes()}
-)
+_payloads: dict[tuple[str, str], type[Payload]] = {}
+_versions: dict[str, tuple[str, ...]] = {}
+_current: dict[str, type[Payload]] = {}
+
+PAYLOADS: Mapping[tuple[str, str], type[Payload]] = MappingProxyType(_payloads)
 """Every payload class by type and version."""
 
-VERSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        kind: tuple(sorted((v for k, v in PAYLOADS if k == kind), key=version_triple))
-        for kind in dict.fromkeys(k for k, _ in PAYLOADS)
-    }
-)
+VERSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(_versions)
 """The known versions of each type, oldest first."""
 
-CURRENT: Mapping[str, type[Payload]] = MappingProxyType(
-    {kind: PAYLOADS[kind, versions[-1]] for kind, versions in VERSIONS.items()}
-)
+CURRENT: Mapping[str, type[Payload]] = MappingProxyType(_current)
 """The payload class of each type in its newest version."""
+
+
+def add(payload: type[Payload]) -> None:
+    """Enter a payload class, before the first event of its type is read.
+
+    Raises WrongUse when its type and version have another class.
+    """
+    kind, version = payload.event_type, canonical_version(payload.event_version)
+    if _payloads.setdefault((kind, version), payload) is not payload:
+        raise WrongUse(f"{kind} {version} has the class {_payloads[kind, version].__name__} already")
+    _arrange(kind)
+
+
+def remove(payload: type[Payload]) -> None:
+    """Take a class that was added out again: for tests."""
+    del _payloads[payload.event_type, payload.event_version]
+    _arrange(payload.event_type)
+
+
+def _arrange(kind: str) -> None:
+    versions = tuple(sorted((v for k, v in _payloads if k == kind), key=version_triple))
+    if versions:
+        _versions[kind], _current[kind] = versions, _payloads[kind, versions[-1]]
+    else:
+        del _versions[kind], _current[kind]
 
 
 def canonical_type(name: str) -> str:
@@ -132,3 +152,7 @@ def _no_such_type(name: str) -> str:
     nearest = get_close_matches(name.lower(), [*VERSIONS, *ALIASES], n=1)
     hint = f"; did you mean {canonical_type(nearest[0])}?" if nearest else ""
     return f"type: {name} is not a known event type{hint}"
+
+
+for _found in _classes():
+    add(_found)

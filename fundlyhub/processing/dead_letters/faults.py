@@ -15,7 +15,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import sqlstate
-from fundlyhub.errors import FundlyHubError
+from fundlyhub.errors import FundlyHubError, text_of
 from fundlyhub.observability.withheld import told
 from fundlyhub.processing.outcome import DeliveryLimit, WorkerLost
 
@@ -51,7 +51,7 @@ def error_class(error: BaseException) -> str:
 def describe(error: BaseException) -> str:
     """One line on the error without a value of the event."""
     if isinstance(error, (FundlyHubError, WorkerLost, DeliveryLimit)):
-        return str(error)
+        return text_of(error)
     original = _original(error)
     name = type(original).__name__
     if isinstance(original, psycopg.Error):

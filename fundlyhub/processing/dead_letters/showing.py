@@ -10,16 +10,17 @@ from sqlalchemy import Connection
 
 from fundlyhub.errors import WrongState
 from fundlyhub.events.archived import absence
+from fundlyhub.events.log import representable
 from fundlyhub.processing.dead_letters.audit import timeline
 from fundlyhub.processing.dead_letters.finding import COLUMNS
 from fundlyhub.processing.dead_letters.words import Entry, Letter
 
 _LETTER = f"SELECT d.traceback, {COLUMNS} FROM events.dead_letters d WHERE d.id = %(id)s"  # noqa: S608  # ours
-_ENVELOPE = """
-    SELECT position, id, type, version, greatest(least(occurred_at, '9999-12-30'), '0001-01-02'), recorded_at,
+_ENVELOPE = f"""
+    SELECT position, id, type, version, {representable("occurred_at")}, {representable("recorded_at")},
            correlation_id, causation_id
     FROM events.events WHERE position = %(position)s AND id = %(event_id)s
-"""
+"""  # noqa: S608  # our own constants
 _PEOPLES_DATA = """
     SELECT jsonb_pretty(e.payload), jsonb_pretty(e.metadata), jsonb_pretty(c.payload)
     FROM events.events e

@@ -11,11 +11,14 @@ import random
 from collections.abc import Mapping, Sequence
 from logging import getLogger
 
+import psycopg
 from celery import Celery
 from kombu import Message
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import get_engine
+from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event
 from fundlyhub.processing import attempts
 from fundlyhub.processing.idempotency import claimed
@@ -74,7 +77,14 @@ class Collector(Companion):
             log.error("a message was parked: %s", error)
             self._queue.park(message, str(error))
             return
-        again = self._written_down(processor, errand, reason_of(message))
+        try:
+            again = self._written_down(processor, errand, reason_of(message))
+        except (DBAPIError, psycopg.Error, FundlyHubError):
+            raise  # a database is away, or lacks what we need: the message waits for it
+        except Exception as error:  # one message holds up none of those behind it; the sweep finds its events
+            log.error("a message of %s was parked: the collector failed on it (%s)", errand.task, type(error).__name__)
+            self._queue.park(message, f"the collector failed on it ({type(error).__name__})")
+            return
         if again:
             self._publisher.send([Batch(processor, (position,)) for position in again], careful=True)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database import is_outage
-from fundlyhub.errors import FundlyHubError, Unavailable, describe
+from fundlyhub.errors import InvalidEvent, Unavailable, describe
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
 from fundlyhub.processing.processor import Processor
@@ -96,7 +96,7 @@ class Replay:
             try:
                 events.append(Event.stored(row))
                 rows.append(row)
-            except FundlyHubError as error:
+            except InvalidEvent as error:
                 what = f"claimed, and this code cannot read it: {type(error).__name__}"
                 self._findings.add(Finding("different", self._processor.name, what, row.position, row.id))
         if self._note:

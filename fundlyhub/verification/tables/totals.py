@@ -22,10 +22,12 @@ _TABLE = """
     CREATE UNLOGGED TABLE gifts_of_the_log (
         position bigint PRIMARY KEY, donation_id uuid, campaign_id uuid, currency text, amount numeric)
 """
-# A completion of the first version may name no currency: then it is in US dollars.
+# A completion of the first version may name no currency: then it is in US dollars. A UUID may be written as a URN,
+# which the server does not take for one.
 _NOTE = """
     INSERT INTO gifts_of_the_log
-    SELECT position, (said ->> 'donationId')::uuid, (said ->> 'campaignId')::uuid,
+    SELECT position, replace(said ->> 'donationId', 'urn:uuid:', '')::uuid,
+           replace(said ->> 'campaignId', 'urn:uuid:', '')::uuid,
            upper(coalesce(said ->> 'currency', 'USD')), (said ->> 'amount')::numeric
     FROM unnest(%(positions)s::bigint[], %(payloads)s::jsonb[]) AS given(position, said)
 """

@@ -1,0 +1,46 @@
+"""What becomes of a batch that broke down outside of its handlers: when it was loaded, claimed or settled.
+
+None of its events has failed by a rule, and one of them may be to blame. So the batch is halved until the one to blame
+is alone; its attempts are counted then as those of any other failure, up to a dead letter.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from logging import getLogger
+
+from fundlyhub.database import get_engine
+from fundlyhub.events import StoredEvent
+from fundlyhub.processing import attempts
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.settling import Report, Resend, settle
+from fundlyhub.processing.work import Refused, Work
+
+log = getLogger(__name__)
+
+# Without what it says, and with times that Python can hold: whatever is wrong with the event, this can be read.
+_IDENTITY = """
+    SELECT position, id, type, version, now(), now(), correlation_id, causation_id, NULL, NULL
+    FROM events.events WHERE position = %(position)s
+"""
+
+
+def broken_down(processor: type[Processor], positions: Sequence[int], error: Exception) -> Report:
+    """Send the halves of the batch again; of a single event, count the attempt."""
+    log.warning("%s: a batch of %d broke down (%s)", processor.name, len(positions), type(error).__name__)
+    if len(positions) > 1:
+        middle = len(positions) // 2
+        halves = (tuple(positions[:middle]), tuple(positions[middle:]))
+        return Report(resend=[Resend(half, 1, careful=len(half) == 1) for half in halves])
+    return Report() if not positions else _charged(processor, positions[0], error)
+
+
+def _charged(processor: type[Processor], position: int, error: Exception) -> Report:
+    with get_engine("events").begin() as db:
+        row = db.exec_driver_sql(_IDENTITY, {"position": position}).one_or_none()
+        if row is None:
+            return Report()
+        work = Work(attempts=attempts.read(db, processor.name, [position]))
+        refused = [Refused(StoredEvent(*row), error)]
+        return settle(db, processor, work, refused, [], now=attempts.clock(db), rng=random.Random())
