@@ -6,6 +6,9 @@
 * one field with either of them as one JSON text.
 
 Beside the first two a publisher may put its trace context, as ``traceparent`` and ``tracestate``.
+
+Ids and times may be absent, and are ours then. One that is there and says nothing is refused: with an id of ours, a
+donation that stands in two streams would be two events.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from fundlyhub.errors import InvalidEvent, UnknownEventType, UnknownVersion
 from fundlyhub.events import Event
 from fundlyhub.events.fields import MomentIso
 from fundlyhub.events.opaque import Opaque
+from fundlyhub.events.refusal import of_one_event
 from fundlyhub.events.rules import MAX_BYTES, parse_json, reasons
 from fundlyhub.events.tracing import TRACEPARENT, carrier_in
 from fundlyhub.streams.entry import Entry
@@ -30,10 +34,12 @@ MAX_ENTRY = 4 * MAX_BYTES
 
 _KEYS = ("id", "type", "version", "timestamp", "payload", "correlationId", "causationId", "metadata")
 _JSON = ("payload", "metadata")
+_OURS_IF_ABSENT = ("id", "timestamp", "ts")
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,9})?", re.ASCII)
 _ISO = TypeAdapter(MomentIso)
 
 
+@of_one_event
 def to_event(entry: Entry) -> Event:
     """The event that an entry tells of.
 
@@ -65,7 +71,9 @@ def envelope_of(entry: Entry) -> dict[str, Any]:
     else:
         raise InvalidEvent("fields: are of no known layout")
     defaults = {"id": entry.own_id, "timestamp": entry.milliseconds}
-    return {**envelope, **{key: value for key, value in defaults.items() if envelope.get(key) is None}}
+    if empty := [key for key in defaults if key in envelope and envelope[key] in ("", None)]:
+        raise InvalidEvent(*(f"{key}: must not be empty" for key in empty))
+    return {**defaults, **envelope}
 
 
 def kind_of(entry: Entry) -> str | None:
@@ -95,8 +103,8 @@ def _texts(entry: Entry) -> dict[str, str]:
 
 
 def _from_fields(given: Mapping[str, str]) -> dict[str, Any]:
-    envelope: dict[str, Any] = _decoded({key: given[key] for key in _KEYS if given.get(key)})
-    if "timestamp" in envelope:
+    envelope: dict[str, Any] = _decoded({key: given[key] for key in _KEYS if key in given})
+    if envelope.get("timestamp"):
         if not _NUMBER.fullmatch(envelope["timestamp"]):
             raise InvalidEvent("timestamp: must be a number of milliseconds")
         envelope["timestamp"] = Decimal(envelope["timestamp"])
@@ -105,8 +113,8 @@ def _from_fields(given: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_message(message: Mapping[str, Any]) -> dict[str, Any]:
     envelope = {key: message[key] for key in _KEYS if key in message}
-    envelope["type"] = message["event"]
-    if message.get("ts"):
+    envelope["type"] = message.get("event")
+    if "ts" in message:
         try:
             envelope["timestamp"] = _ISO.validate_python(message["ts"])
         except ValidationError as error:
@@ -130,8 +138,9 @@ def _from_text(name: str, text: str) -> dict[str, Any]:
 
 
 def _decoded(given: Mapping[str, str]) -> dict[str, Any]:
-    """The same fields without the empty ones, and those that hold JSON as values."""
-    return {key: _parsed(key, value) if key in _JSON else value for key, value in given.items() if value}
+    """The same fields without the empty ones, but those that are ours if absent; and those that hold JSON as values."""
+    said = {key: value for key, value in given.items() if value or key in _OURS_IF_ABSENT}
+    return {key: _parsed(key, value) if key in _JSON else value for key, value in said.items()}
 
 
 def _parsed(name: str, text: str) -> Any:

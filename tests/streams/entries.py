@@ -7,6 +7,8 @@ import time
 from typing import Any
 from uuid import uuid4
 
+from pydantic.alias_generators import to_snake
+
 from fundlyhub.streams.entry import Entry
 
 CAMPAIGN = "7b8f1f2e-0f6e-4a86-9d6b-5b4c1e2d3f41"
@@ -17,6 +19,7 @@ DONATION = {
     "currency": "usd",
     "paymentMethod": "card",
 }
+SNAKE_DONATION = {to_snake(name): value for name, value in DONATION.items()}
 ACCESS = {"campaign_id": CAMPAIGN, "allowed": True, "method": "public"}
 
 Said = dict[Any, Any]
@@ -65,6 +68,12 @@ def one_text(**fields: Any) -> Said:
     return {"data": json.dumps({**message(), "payload": ACCESS, **fields})}
 
 
+def whole_text(**fields: Any) -> Said:
+    """An envelope as one JSON text."""
+    said = {"id": str(uuid4()), "type": "donation.initiated", "version": "1.0.0", "timestamp": now_ms()}
+    return {"event": json.dumps({**said, "payload": DONATION, **fields})}
+
+
 def entry(said: Said, *, stream: str = "events", id: str | None = None) -> Entry:
     """As it is read."""
     pairs = tuple((_bytes(name), _bytes(value)) for name, value in said.items())
@@ -80,6 +89,30 @@ MALFORMED: dict[str, tuple[Said, str]] = {
     "no known field": ({"hello": "1", "world": "2"}, "fields: are of no known layout"),
     "one field that is no JSON": ({"data": "hello"}, "data: is no JSON"),
     "one field, JSON, no event": ({"data": "[1]"}, "data: is no event in any known layout"),
+    "an id that is empty": (whole(id=""), "id: must not be empty"),
+    "an id of blanks": (whole(id=" \t"), "id: must be a UUID"),
+    "an id with a blank": (whole(id=f" {uuid4()}"), "id: must be a UUID"),
+    "an id that is empty, in one text": (one_text(id=""), "id: must not be empty"),
+    "an id that is null, in one text": (one_text(id=None), "id: must not be empty"),
+    "an id that is empty, in a message": (message(id=""), "id: must not be empty"),
+    "a time that is empty": (whole(timestamp=""), "timestamp: must not be empty"),
+    "a time of blanks": (whole(timestamp="  "), "timestamp: must be a number of milliseconds"),
+    "a time that is null, in one text": (one_text(ts=None), "ts: must be ISO 8601"),
+    "a message with a time that is empty": (message(ts=""), "ts: must be ISO 8601"),
+    "a message of no event": (message(event=""), "type: is required"),
+    "a message without a version": (message(version=""), "version: is required"),
+    "a type of blanks": (whole(type=" "), "type: must be two to four dotted lower-case words"),
+    "a version of blanks": (whole(version=" "), "version: must be two or three numbers"),
+    "a correlation of blanks": (whole(correlationId=" "), "correlationId: must be a UUID"),
+    "a time beyond all times": (whole(timestamp="9" * 20), "timestamp: must be milliseconds since 1970"),
+    "a time of a hundred digits": (whole_text(timestamp=10**100), "timestamp: must be milliseconds since 1970"),
+    "the last hours of the year 9999": (message(ts="9999-12-31T23:59:59-05:00"), "ts: must lie in the years 1 to 9999"),
+    "snake case": (whole(payload=json.dumps(SNAKE_DONATION)), "payload.donationId: is required"),
+    "snake case in one text": (whole_text(payload=SNAKE_DONATION), "payload.donationId: is required"),
+    "camel case where snake case is meant": (
+        message(payload='{"campaignId": "7b8f1f2e-0f6e-4a86-9d6b-5b4c1e2d3f41", "method": "public"}'),
+        "payload.campaign_id: is required",
+    ),
     "no type": (whole(type=""), "type: is required"),
     "a type that can be none": (whole(type="Donation Initiated"), "type: must be two to four dotted lower-case words"),
     "no version": (whole(version=""), "version: is required"),
