@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fundlyhub.webhooks")
 
+CONNECTIONS = 200
+"""Connections at most; beyond that the answer is 503."""
+
 
 @click.command("webhooks")
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -35,19 +38,25 @@ def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
         import uvicorn
 
         from fundlyhub.webhooks.app import make_app
+        from fundlyhub.webhooks.background import TakingUp
     except ImportError:
         raise WrongUse('webhooks need their extra: pip install "fundlyhub[webhooks]"') from None
     stop = stop_on_signals()
     configure(logging.DEBUG if verbose else logging.INFO)
-    app = make_app(settings, get_engine("app"))
+    taking_up = TakingUp(get_engine("app"))
+    app = make_app(settings, get_engine("app"), taking_up.wake)
     require_current("app")
     if not settings.sendgrid_webhook_key:
         log.warning("FUNDLYHUB_SENDGRID_WEBHOOK_KEY is not set: SendGrid's events are not taken up")
     if not settings.twilio_auth_token:
         log.warning("FUNDLYHUB_TWILIO_AUTH_TOKEN is not set: Twilio's callbacks are not taken up")
     # Its access log would print the tokens of unsubscribe links.
-    config = uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, proxy_headers=behind_proxy)
-    _run(uvicorn.Server(config), stop)
+    config = uvicorn.Config(
+        app, host=host, port=port, access_log=False, log_config=None, proxy_headers=behind_proxy,
+        limit_concurrency=CONNECTIONS,
+    )  # fmt: skip
+    with taking_up:
+        _run(uvicorn.Server(config), stop)
 
 
 def _run(server: Server, stop: Event) -> None:

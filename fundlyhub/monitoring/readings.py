@@ -43,6 +43,11 @@ _MESSAGES = """
     WHERE state IN ('queued', 'sending', 'failed', 'unknown') GROUP BY channel, state
 """
 
+_REPORTS = """
+    SELECT count(*) - count(failed_at), count(failed_at),
+           coalesce(extract(epoch FROM clock_timestamp() - min(received_at) FILTER (WHERE failed_at IS NULL)), 0)::float
+    FROM delivery_reports
+"""
 _DOCUMENTS = """
     SELECT (SELECT count(*) FROM search_documents WHERE version > sent_version),
            (SELECT count(*) FROM search_documents WHERE refused IS NOT NULL)
@@ -133,6 +138,10 @@ def _messages(settings: Settings) -> Iterator[Sample]:
     with connect("app", settings=settings, autocommit=True) as db:
         for channel, state, messages in _rows(db, _MESSAGES):
             yield Sample("fundlyhub_messages_open", (channel, state), messages)
+        ((waiting, failed, oldest),) = _rows(db, _REPORTS)
+        yield Sample("fundlyhub_delivery_reports_waiting", (), waiting)
+        yield Sample("fundlyhub_delivery_reports_waiting_seconds", (), oldest)
+        yield Sample("fundlyhub_delivery_reports_failed", (), failed)
 
 
 def _search(settings: Settings) -> Iterator[Sample]:

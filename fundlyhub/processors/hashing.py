@@ -18,7 +18,7 @@ class InvalidToken(FundlyHubError):
 
 def keyed_hash(purpose: str, value: str, secret: bytes) -> str:
     """32 hexadecimal characters that only somebody with the key can tie to the value; ``purpose`` keeps uses apart."""
-    return hmac.new(secret, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(secret, f"{purpose}\0{value}".encode(errors="surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
 
 def address_hash(channel: ChannelName, address: str, secret: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from logging import getLogger
@@ -18,7 +19,7 @@ from starlette.routing import Route
 
 from fundlyhub.errors import describe
 from fundlyhub.processors.hashing import InvalidToken, read_token
-from fundlyhub.processors.notifications import feedback
+from fundlyhub.processors.notifications import delivery_reports
 from fundlyhub.processors.notifications.feedback import Word
 from fundlyhub.settings import Settings
 from fundlyhub.webhooks import sendgrid, twilio, unsubscribe
@@ -27,18 +28,23 @@ from fundlyhub.webhooks.refusals import Refusal
 
 log = getLogger(__name__)
 
-LARGEST = 1_000_000
-"""Bytes of a body at most."""
-PROVIDERS, READERS = 600, 60
-"""Requests a minute and caller, of providers and to the unsubscribe page."""
+LARGEST = 4_000_000
+"""Bytes of a body at most: SendGrid's requests have some thousand events, and less than 1 MB."""
+BODY_TIME = 30.0
+"""Seconds that a body may take to arrive."""
+STRANGERS, READERS = 600, 60
+"""Requests a minute and caller: those that no provider has signed, and those to the unsubscribe page."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
 
 
-def make_app(settings: Settings, engine: Engine) -> Starlette:
-    """The app; a provider whose key is not set has no route. Raises WrongUse when a key is missing or bad."""
-    webhooks = _Webhooks(settings, engine)
+def make_app(settings: Settings, engine: Engine, stored: Callable[[], None] = lambda: None) -> Starlette:
+    """The app; a provider whose key is not set has no route. ``stored`` is called after each report.
+
+    Raises WrongUse when a key is missing or bad.
+    """
+    webhooks = _Webhooks(settings, engine, stored)
     routes = [
         Route("/health", webhooks.health),
         Route("/unsubscribe/{token}", _guarded(webhooks.ask), methods=["GET"]),
@@ -54,38 +60,46 @@ def make_app(settings: Settings, engine: Engine) -> Starlette:
 class _Webhooks:
     """The handlers, and what they share."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, stored: Callable[[], None]) -> None:
+        self._stored = stored
         self._settings, self._engine, self._secret = settings, engine, settings.secret
         self._limits = Limits(settings.redis_url.get_secret_value() if settings.redis_url else None)
         key = settings.sendgrid_webhook_key
         self._sendgrid_key = sendgrid.public_key(key) if key else None
 
     async def health(self, _: Request) -> Response:
-        """Whether the App DB answers."""
+        """Whether the App DB answers, and which reports wait there."""
         try:
-            await self._write(lambda db: db.exec_driver_sql("SELECT 1"))
+            reports = await self._write(delivery_reports.waiting)
         except (DBAPIError, psycopg.Error):
             return JSONResponse({"ok": False}, 503)
-        return JSONResponse({"ok": True})
+        return JSONResponse({"ok": True, "reports": reports._asdict()})
 
     async def sendgrid(self, request: Request) -> Response:
         """SendGrid's events."""
-        await self._limit(request, "sendgrid", PROVIDERS)
         body = await _body(request)
         assert self._sendgrid_key is not None
-        sendgrid.verify(self._sendgrid_key, request.headers, body, now=time.time())
-        return await self._take(list(sendgrid.words(body, self._secret)))
+        try:
+            sendgrid.verify(self._sendgrid_key, request.headers, body, now=time.time())
+        except Refusal:
+            await self._limit(request, "sendgrid", STRANGERS)
+            raise
+        words = await run_in_threadpool(lambda: list(sendgrid.words(body, self._secret)))
+        return await self._store("sendgrid", words)
 
     async def twilio(self, request: Request) -> Response:
         """Twilio's status callbacks; the signature covers the address as Twilio knows it."""
-        await self._limit(request, "twilio", PROVIDERS)
         form = twilio.form_of(await _body(request))
         token = self._settings.twilio_auth_token
         assert token is not None
         url = f"{self._settings.public_url.rstrip('/')}/twilio/status?{request.url.query}"
-        twilio.verify(token.get_secret_value(), url, form, request.headers.get(twilio.SIGNATURE, ""))
+        try:
+            twilio.verify(token.get_secret_value(), url, form, request.headers.get(twilio.SIGNATURE, ""))
+        except Refusal:
+            await self._limit(request, "twilio", STRANGERS)
+            raise
         word = twilio.word(request.query_params.get("notification", ""), form, self._secret)
-        return await self._take([word] if word else [])
+        return await self._store("twilio", [word] if word else [])
 
     async def ask(self, request: Request) -> Response:
         """The page with the button."""
@@ -111,10 +125,13 @@ class _Webhooks:
             return HTMLResponse(unsubscribe.page("wrong", None, language), 404, unsubscribe.HEADERS)
         return HTMLResponse(unsubscribe.page(what, category, language), 200, unsubscribe.HEADERS)
 
-    async def _take(self, words: Sequence[Word]) -> Response:
-        counts = await self._write(lambda db: feedback.apply(db, words)) if words else {}
-        log.info("taken up: %s", dict(counts))
-        return JSONResponse({"taken": dict(counts)})
+    async def _store(self, provider: str, words: Sequence[Word]) -> Response:
+        """Answer as soon as the words are safe; they are taken up later."""
+        if not await self._write(lambda db: delivery_reports.store(db, provider, words)):
+            log.error("too many delivery reports wait: %s must tell it again", provider)
+            raise Refusal(503, "too much waits", retry_after=30)
+        self._stored()
+        return JSONResponse({"stored": len(words)})
 
     async def _limit(self, request: Request, route: str, most: int) -> None:
         caller = request.client.host if request.client else "nobody"
@@ -145,12 +162,16 @@ def _guarded(handler: Handler) -> Handler:
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body, unless it is too large."""
+    """The whole body, unless it is too large or too slow."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST:
-            raise Refusal(413, f"the body has more than {LARGEST} bytes")
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST:
+                    raise Refusal(413, f"the body has more than {LARGEST} bytes")
+    except TimeoutError:
+        raise Refusal(408, "the body did not arrive in time") from None
     return bytes(body)
 
 

@@ -25,8 +25,6 @@ SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 FRESH = 600.0
 """Seconds that a request's time may be away from ours."""
-MOST = 1_000
-"""Events in one request."""
 
 # https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 _KINDS: Mapping[str, Kind] = {"delivered": "delivered", "spamreport": "complained"}
@@ -71,8 +69,8 @@ def words(body: bytes, secret: bytes) -> Iterator[Word]:
         events = json.loads(body)
     except (ValueError, RecursionError):
         raise Refusal(400, "the body is no JSON") from None
-    if not isinstance(events, list) or len(events) > MOST:
-        raise Refusal(400, f"the body must be a list of at most {MOST} events")
+    if not isinstance(events, list):
+        raise Refusal(400, "the body must be a list of events")
     for event in events:
         if isinstance(event, dict) and (word := _word(event, secret)):
             yield word
@@ -89,7 +87,7 @@ def _word(event: Mapping[str, Any], secret: bytes) -> Word | None:
         return None
     email, message_id = event.get("email"), event.get("sg_message_id")
     return Word(
-        notification, kind, "email", message_id[:200] if isinstance(message_id, str) else None,
+        notification, kind, "email", message_id if isinstance(message_id, str) else None,
         address_hash("email", email, secret) if isinstance(email, str) else None, said,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from fundlyhub.channels.twilio import REPEATED
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications.feedback import Kind, Word
@@ -40,7 +41,8 @@ def verify(token: str, url: str, form: Mapping[str, str], signature: str) -> Non
         from twilio.request_validator import RequestValidator
     except ImportError:
         raise WrongUse('Twilio needs its extra: pip install "fundlyhub[twilio]"') from None
-    if not RequestValidator(token).validate(url, dict(form), signature):
+    validator = RequestValidator(token)
+    if not any(validator.validate(one, dict(form), signature) for one in (url, f"{url}{REPEATED}")):
         raise Refusal(403, "the signature is not Twilio's")
 
 

@@ -240,7 +240,7 @@ class TestTwilio:
         assert (sid or "").startswith("SM")
         body = fake.accepted[0].body
         assert (body["From"], body["Body"]) == ("+15550000000", "Dear Ada")
-        assert body["StatusCallback"] == "https://hooks.example/twilio/status?notification=n-1"
+        assert body["StatusCallback"] == "https://hooks.example/twilio/status?notification=n-1#rc=5&rp=all"
         assert fake.heard[0][0] == f"/2010-04-01/Accounts/{SID}/Messages.json"
 
     def test_a_reference_is_written_so_that_it_comes_back(self) -> None:

@@ -24,11 +24,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import create_engine
 from twilio.request_validator import RequestValidator
 
+from fundlyhub.channels.twilio import REPEATED
 from fundlyhub.database import get_engine
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.hashing import address_hash, token_for, unsubscribe_url
+from fundlyhub.processors.notifications.delivery_reports import take_up
 from fundlyhub.settings import Settings
-from fundlyhub.webhooks.app import LARGEST, PROVIDERS, make_app
+from fundlyhub.webhooks.app import LARGEST, STRANGERS, make_app
 from fundlyhub.webhooks.sendgrid import SIGNATURE, TIMESTAMP, public_key
 from tests.support.platform import Platform, wait_until
 from tests.webhooks.test_feedback import known, message, suppressed
@@ -95,8 +97,9 @@ class TestSendGrid:
             {"event": "delivered", "notification": "not an id"},
         ]  # fmt: skip
         answer = ask("POST", "/sendgrid/events", **signed(events))
-        assert answer.status_code == 200
-        assert answer.json() == {"taken": {"delivered": 1, "bounced": 1, "undelivered": 1, "complained": 1}}
+        assert (answer.status_code, answer.json()) == (200, {"stored": 4})
+        assert known(app, delivered) == ("sent", None), "it is only stored yet"
+        assert take_up(app) == {"delivered": 1, "bounced": 1, "undelivered": 1, "complained": 1}
         assert [known(app, id_) for id_ in (delivered, bounced, blocked, spam)] == [
             ("delivered", None), ("failed", "bounced"), ("failed", "undelivered"), ("delivered", "complained"),
         ]  # fmt: skip
@@ -104,8 +107,9 @@ class TestSendGrid:
 
     def test_a_request_that_is_sent_again_changes_nothing(self, ask: Ask) -> None:
         request = signed([event(message(get_engine("app")), "bounce", status="5.1.1")])
-        assert ask("POST", "/sendgrid/events", **request).json() == {"taken": {"bounced": 1}}
-        assert ask("POST", "/sendgrid/events", **request).json() == {"taken": {"nothing new": 1}}
+        for found in ({"bounced": 1}, {"nothing new": 1}):
+            assert ask("POST", "/sendgrid/events", **request).json() == {"stored": 1}
+            assert take_up(get_engine("app")) == found
 
     def test_what_it_did_not_sign_is_refused(self, ask: Ask) -> None:
         app = get_engine("app")
@@ -126,9 +130,26 @@ class TestSendGrid:
             assert ask("POST", "/sendgrid/events", **request).status_code == 403
         assert known(app, id_) == ("sent", None)
 
-    @pytest.mark.parametrize("body", [b"{", b'{"a": 1}', b"[" * 100_000, b"\xff", json.dumps([{}] * 1_001).encode()])
+    @pytest.mark.parametrize("body", [b"{", b'{"a": 1}', b"[" * 100_000, b"\xff"])
     def test_what_cannot_be_read_is_refused(self, ask: Ask, body: bytes) -> None:
         assert ask("POST", "/sendgrid/events", **signed(None, body=body)).status_code == 400
+
+    def test_ten_thousand_events_in_one_request_are_taken(self, ask: Ask) -> None:
+        app = get_engine("app")
+        ids = [message(app) for _ in range(20)]
+        events = [event(id_, place=place) for place in range(500) for id_ in ids]
+        assert ask("POST", "/sendgrid/events", **signed(events)).json() == {"stored": 10_000}
+        assert take_up(app) == {"delivered": 20, "nothing new": 9_980}
+
+    def test_signs_that_no_table_takes_hold_up_no_event(self, ask: Ask) -> None:
+        app = get_engine("app")
+        odd, good = message(app), message(app)
+        events = [
+            event(odd, "bounce", type="bounce", email="\ud800@x.example", sg_message_id="\u0000\ud800"),
+            event(good),
+        ]
+        assert ask("POST", "/sendgrid/events", **signed(events)).json() == {"stored": 2}
+        assert take_up(app) == {"bounced": 1, "delivered": 1}
 
     def test_a_body_without_end_is_refused(self, ask: Ask) -> None:
         assert ask("POST", "/sendgrid/events", **signed(None, body=b" " * (LARGEST + 1))).status_code == 413
@@ -139,11 +160,11 @@ class TestSendGrid:
                 public_key(encoded)
 
 
-def status(id_: UUID, said: str, *, token: str = TOKEN, **more: str) -> tuple[str, dict[str, Any]]:
+def status(id_: UUID, said: str, *, token: str = TOKEN, fragment: str = "", **more: str) -> tuple[str, dict[str, Any]]:
     """A callback as Twilio signs it."""
     path = f"/twilio/status?notification={id_}"
     form = {"MessageSid": "SM1", "MessageStatus": said, "To": "+1 202 555 0001", **more}
-    signature = RequestValidator(token).compute_signature(f"https://hooks.example{path}", form)
+    signature = RequestValidator(token).compute_signature(f"https://hooks.example{path}{fragment}", form)
     headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
     return path, {"content": urlencode(form), "headers": headers}
 
@@ -181,10 +202,15 @@ class TestTwilio:
         path, request = status(id_, said, **more)
         for _ in range(2):
             assert ask("POST", path, **request).status_code == 200
+        take_up(app)
         assert known(app, id_) == state
         hashed = address_hash("sms", NUMBER, configured.secret)
         why = {"bounced": "bounced", "unwanted": "complained"}.get(state[1] or "")
         assert suppressed(app) == ([(hashed, why)] if why else [])
+
+    def test_a_signature_over_the_address_with_its_orders_to_repeat_holds_too(self, ask: Ask) -> None:
+        path, request = status(message(get_engine("app")), "delivered", fragment=REPEATED)
+        assert ask("POST", path, **request).status_code == 200
 
     def test_what_it_did_not_sign_is_refused(self, ask: Ask) -> None:
         app = get_engine("app")
@@ -195,6 +221,7 @@ class TestTwilio:
         assert ask("POST", path, **{**request, "content": request["content"] + "&x=1"}).status_code == 403
         wrong = status(id_, "delivered", token="another")
         assert ask("POST", wrong[0], **wrong[1]).status_code == 403
+        take_up(app)
         assert known(app, id_) == known(app, other) == ("sent", None)
 
 
@@ -236,11 +263,12 @@ class TestUnsubscribe:
         assert self.wishes() == []
 
 
-def test_who_asks_too_often_is_told_to_wait(ask: Ask, configured: Settings) -> None:
+def test_a_stranger_who_asks_too_often_is_told_to_wait_and_the_provider_is_not(ask: Ask, configured: Settings) -> None:
     with redis.Redis.from_url(configured.redis) as client:  # as if he had asked all that before
         for minute in (int(time.time()) // 60, int(time.time()) // 60 + 1):
-            client.set(f"fundlyhub:webhooks:sendgrid:127.0.0.1:{minute}", PROVIDERS)
-    answer = ask("POST", "/sendgrid/events", **signed([]))
+            client.set(f"fundlyhub:webhooks:sendgrid:127.0.0.1:{minute}", STRANGERS)
+    assert ask("POST", "/sendgrid/events", **signed([])).status_code == 200
+    answer = ask("POST", "/sendgrid/events", content=b"[]")
     assert answer.status_code == 429
     assert 0 < int(answer.headers["Retry-After"]) <= 60
 
@@ -264,7 +292,8 @@ def test_a_database_that_is_gone_makes_the_provider_come_again(configured: Setti
 
 def test_health_and_doors_that_are_not_there(settings: Settings) -> None:
     asked = asking(make_app(settings, get_engine("app")))
-    assert asked("GET", "/health").json() == {"ok": True}
+    reports = {"waiting": 0, "failed": 0, "oldest_seconds": 0.0}
+    assert asked("GET", "/health").json() == {"ok": True, "reports": reports}
     assert asked("POST", "/sendgrid/events", **signed([])).status_code == 404
     assert asked("POST", "/twilio/status").status_code == 404
 
@@ -273,6 +302,7 @@ def test_no_address_and_no_token_is_logged(ask: Ask, configured: Settings, caplo
     token = token_for(ME, "updates", configured.secret)
     with caplog.at_level(logging.DEBUG, logger="fundlyhub"):
         ask("POST", "/sendgrid/events", **signed([event(message(get_engine("app")), "bounce", status="5.1.1")]))
+        take_up(get_engine("app"))
         ask("POST", f"/unsubscribe/{token}")
     assert "taken up" in caplog.text
     assert "example.org" not in caplog.text
@@ -300,7 +330,8 @@ def test_the_command_serves_until_it_is_told_to_stop(platform: Platform, number:
     wait_until(answers, what="the app")
     id_ = message(get_engine("app"))
     sent = httpx.post(f"http://127.0.0.1:{port}/sendgrid/events", **signed([event(id_)]), timeout=10)
-    assert sent.json() == {"taken": {"delivered": 1}}
+    assert sent.json() == {"stored": 1}
+    wait_until(lambda: known(get_engine("app"), id_) == ("delivered", None), what="its thread to take it up")
     httpx.get(f"http://127.0.0.1:{port}/unsubscribe/secret-token", timeout=10)
     served.popen.send_signal(number)
     assert served.popen.wait(60) == 0

@@ -15,6 +15,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.errors import Snooze
 from fundlyhub.forks import process_cache
 from fundlyhub.processing import Delivery, NotificationProcessor
+from fundlyhub.processors.notifications import delivery_reports
 from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.notices import notices_of, payloads_through
 from fundlyhub.processors.notifications.planning import Plan, go_on
@@ -71,6 +72,16 @@ class EmailNotificationProcessor(_Notifications):
 
     channel = "email"
     handles = payloads_through("email")
+
+    def afterwards(self) -> None:
+        """Take up what a provider told when the webhooks' own process did not."""
+        delivery_reports.take_up(get_engine("app"), age=delivery_reports.LATE)
+
+    @classmethod
+    def has_more(cls) -> bool:
+        """Whether a provider's word waits, and nobody is at it."""
+        with get_engine("app").connect() as db:
+            return delivery_reports.is_late(db)
 
 
 class PushNotificationProcessor(_Notifications):

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from fundlyhub.database import app_metadata
 
@@ -120,3 +120,19 @@ refund_tellings = Table(
     Column("amount", Numeric, nullable=False),
     Column("total", Numeric, nullable=False),
 )
+
+# What providers told and nobody has taken up yet: one row for each request, deleted in the transaction that applies
+# it. `words` hold hashes and no address. A word that cannot be applied stays, with `failed_at` and the class of its
+# error.
+delivery_reports = Table(
+    "delivery_reports",
+    app_metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("words", JSONB, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("received_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("failed_at", TIMESTAMP(timezone=True)),
+    Column("error", Text),
+)
+Index("delivery_reports_waiting_idx", delivery_reports.c.id, postgresql_where=delivery_reports.c.failed_at.is_(None))

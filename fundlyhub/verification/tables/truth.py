@@ -149,6 +149,7 @@ NOT_KEPT: Mapping[str, str] = {
     "devices": "the API's, and marked by push providers",
     "preferences": "the API's, and the unsubscribe page's",
     "suppressions": "what mail providers and operators tell",
+    "delivery_reports": "what providers told, until it is taken up",
     "suppression_causes": "who told it, and what exactly",
     "search_indices": "what the outside search engine has",
     "campaign_stats_waiting": "differences that are read with the statistics",

@@ -1,0 +1,137 @@
+"""What providers tell, stored at once and taken up later: a provider waits for an answer, and not every one repeats.
+
+A report is applied and deleted in one transaction, so that a kill anywhere leaves it whole or done; what it changes
+moves only forward, so that a repetition changes nothing. One that cannot be applied holds up no other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from logging import getLogger
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+import psycopg
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from fundlyhub.database import is_outage
+from fundlyhub.processors.notifications.feedback import Word, apply
+
+log = getLogger(__name__)
+
+MOST_BYTES = 256_000_000
+"""Bytes of reports that wait at most: beyond that a provider must tell it again."""
+LATE = 30.0
+"""Seconds after which a report is taken up by a worker, when the webhooks' own process has not."""
+
+_STORE = """
+    INSERT INTO delivery_reports (provider, words, bytes)
+    SELECT %(provider)s, %(words)s::jsonb, %(bytes)s
+    WHERE (SELECT coalesce(sum(bytes), 0) FROM delivery_reports) + %(bytes)s <= %(most)s
+"""
+_NEXT = """
+    SELECT id, words FROM delivery_reports
+    WHERE failed_at IS NULL AND received_at <= clock_timestamp() - make_interval(secs => %(age)s)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+_DELETE = "DELETE FROM delivery_reports WHERE id = %(id)s"
+_KEEP = """
+    UPDATE delivery_reports SET words = %(words)s::jsonb, failed_at = clock_timestamp(), error = %(error)s
+    WHERE id = %(id)s
+"""
+_WAITING = """
+    SELECT count(*) - count(failed_at), count(failed_at),
+           coalesce(extract(epoch FROM clock_timestamp() - min(received_at) FILTER (WHERE failed_at IS NULL)), 0)::float
+    FROM delivery_reports
+"""
+_IS_LATE = """
+    SELECT EXISTS (SELECT FROM delivery_reports WHERE failed_at IS NULL
+                   AND received_at <= clock_timestamp() - make_interval(secs => %(age)s))
+"""
+
+
+class Waiting(NamedTuple):
+    """Reports that wait, those that could not be applied, and the age in seconds of the oldest that waits."""
+
+    waiting: int
+    failed: int
+    oldest_seconds: float
+
+
+def store(db: Connection, provider: str, words: Sequence[Word], *, most: int = MOST_BYTES) -> bool:
+    """Keep what a request said; False when too much waits already."""
+    said = orjson.dumps([_said(word) for word in words])
+    given = {"provider": provider, "words": said.decode(), "bytes": len(said), "most": most}
+    return not words or db.exec_driver_sql(_STORE, given).rowcount == 1
+
+
+def waiting(db: Connection) -> Waiting:
+    """What waits, and for how long."""
+    return Waiting(*db.exec_driver_sql(_WAITING).one())
+
+
+def is_late(db: Connection) -> bool:
+    """Whether a report waits for so long that nobody is at it."""
+    return bool(db.exec_driver_sql(_IS_LATE, {"age": LATE}).scalar_one())
+
+
+def take_up(engine: Engine, *, age: float = 0.0) -> Mapping[str, int]:
+    """Apply all reports that are older than ``age`` seconds; what they changed. Raises outages of the database."""
+    counts: Counter[str] = Counter()
+    while (found := _take_up_one(engine, age)) is not None:
+        counts.update(found)
+    if counts:
+        log.info("taken up: %s", dict(counts))
+    return counts
+
+
+def _take_up_one(engine: Engine, age: float) -> Mapping[str, int] | None:
+    with engine.begin() as db:
+        row = db.exec_driver_sql(_NEXT, {"age": age}).first()
+        if row is None:
+            return None
+        try:
+            with db.begin_nested():
+                found = apply(db, [_word(one) for one in row.words])
+        except Exception as error:
+            if isinstance(error, (DBAPIError, psycopg.Error)) and is_outage(error):
+                raise
+            return _one_by_one(db, row.id, row.words)
+        db.exec_driver_sql(_DELETE, {"id": row.id})
+        return found
+
+
+def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, int]:
+    """Apply each word for itself; those that cannot be applied stay for a person."""
+    counts: Counter[str] = Counter()
+    failed: list[Any] = []
+    why = ""
+    for one in said:
+        try:
+            with db.begin_nested():
+                counts.update(apply(db, [_word(one)]))
+        except Exception as error:
+            if isinstance(error, (DBAPIError, psycopg.Error)) and is_outage(error):
+                raise
+            failed.append(one)
+            why = type(getattr(error, "orig", None) or error).__name__
+    if failed:
+        log.error("%d words of a provider cannot be applied (%s); see delivery_reports", len(failed), why)
+        db.exec_driver_sql(_KEEP, {"id": id, "words": orjson.dumps(failed).decode(), "error": why})
+    else:
+        db.exec_driver_sql(_DELETE, {"id": id})
+    return {**counts, **({"failed": len(failed)} if failed else {})}
+
+
+def _said(word: Word) -> Sequence[Any]:
+    """A word as it is stored; of a provider's id only what is plain text."""
+    id = word.provider_message_id
+    plain = None if id is None else "".join(sign for sign in id[:200] if "!" <= sign <= "~")
+    return [str(word.notification), *word._replace(provider_message_id=plain)[1:]]
+
+
+def _word(said: Sequence[Any]) -> Word:
+    return Word(UUID(said[0]), *said[1:])

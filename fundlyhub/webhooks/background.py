@@ -1,0 +1,50 @@
+"""The thread of `fundlyhub webhooks` that takes up what its requests have stored."""
+
+from __future__ import annotations
+
+import threading
+from logging import getLogger
+from typing import Self
+
+from sqlalchemy import Engine
+
+from fundlyhub.errors import describe
+from fundlyhub.processors.notifications import delivery_reports
+
+log = getLogger(__name__)
+
+PAUSE = 5.0
+"""Seconds after which it looks again, when nobody has woken it."""
+PATIENCE = 10.0
+"""Seconds that the end waits for it; what is left is taken up by the next one."""
+
+
+class TakingUp:
+    """Takes reports up between ``__enter__`` and ``__exit__``, whatever it meets."""
+
+    def __init__(self, engine: Engine, *, pause: float = PAUSE) -> None:
+        self._engine, self._pause = engine, pause
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="delivery reports", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(PATIENCE)
+
+    def wake(self) -> None:
+        """Something was stored."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                delivery_reports.take_up(self._engine)
+            except Exception as error:  # requests go on whatever is met here; it is tried again
+                log.warning("delivery reports wait, and are tried again: %s", describe(error))
+            self._wake.wait(self._pause)
