@@ -34,12 +34,17 @@ def print_table(
     """
     body = [list(row) for row in rows]
     right = [bool(body) and all(isinstance(row[index], (int, float)) for row in body) for index in range(len(columns))]
-    text = [
-        ["" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in body
-    ]
+    text = [[_text(column, cell) for column, cell in zip(columns, row, strict=True)] for row in body]
     for index in (columns.index(name) for name in ids):
         for row, short in zip(text, short_ids([row[index] for row in text]), strict=True):
             row[index] = short or ""
     cells = [[printable(cell) for cell in row] for row in text]
     console = terminal()
     console.print(fitted(title, columns, cells, right=right, optional=optional, width=console.width), crop=False)
+
+
+def _text(column: str, cell: Any) -> str:
+    """A number with its thousands parted, but for one that people copy into another command."""
+    if isinstance(cell, int) and column not in ("id", "position"):
+        return f"{cell:,}"
+    return "" if cell is None else str(cell)

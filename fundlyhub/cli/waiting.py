@@ -115,7 +115,7 @@ def _print(found: Sequence[Waits], number: int, event: Logged | None) -> None:
          _time(one.since), _time(one.next_at))
         for one in found
     ]  # fmt: skip
-    print_table(title, columns, rows)
+    print_table(title, columns, rows, optional=("next", "attempts", "since", "state"))
 
 
 def _time(at: datetime | None) -> str:

@@ -67,6 +67,12 @@ def test_short_ids_tell_apart_and_grow_where_they_must() -> None:
     assert short_ids(["019acf30-5a11-7000-8000-000000000001"]) == ["019acf30"]
 
 
+def test_a_number_to_be_copied_has_no_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = printed(80, monkeypatch, "Events", ("position", "bytes"), [(1234567, 7654321)])
+    assert "1234567" in shown
+    assert "7,654,321" in shown
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
