@@ -21,6 +21,7 @@
         │   ├── Held               nobody is told before a person has decided
         │   └── AddressGone        nobody is there any more: an address or device to be forgotten
         ├── Snooze                 wait without spending an attempt
+        │   ├── Limited            the service takes no more messages for a while
         │   └── ServiceRefuses     the service refuses us, whatever we send; counts against the service
         └── OutcomeUnknown         a call may have been accepted or not
 
@@ -142,6 +143,10 @@ class Snooze(ProcessingError):
     def __init__(self, reason: str, *, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(reason)
+
+
+class Limited(Snooze):
+    """The service says that we send too much: it takes no more for a while. That says nothing against it."""
 
 
 class ServiceRefuses(Snooze):

@@ -49,6 +49,8 @@ LONGEST_TIME_LIMIT = CONSUMER_TIMEOUT / PREFETCH - 30
 """Seconds that a batch may take at most: its process holds others, which run after it and must come in time."""
 SENDING_TIME = 60.0
 """Seconds after which a run of notifications begins no further sending, and hands the rest back."""
+SLICE_TIME = 10.0
+"""The same for messages to many: what is left goes behind the other events in the queue."""
 
 
 def _soft_limit(queue: str) -> Any:
@@ -132,6 +134,11 @@ class Settings(BaseSettings):
     projections_time_limit: float = _hard_limit("projections")
     notifications_soft_time_limit: float = _soft_limit("notifications")
     notifications_time_limit: float = _hard_limit("notifications")
+    broadcasts_soft_time_limit: float = _soft_limit("broadcasts")
+    broadcasts_time_limit: float = _hard_limit("broadcasts")
+    broadcasts_rate: float = Field(
+        0.0, ge=0, description="Messages to many that a process sends a second through a channel; 0 is no limit"
+    )
     ingest_streams: str = Field(
         "events,events:stream,fundlyhub-events", description="Streams that are taken into the log, separated by commas"
     )
@@ -192,18 +199,19 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:
-        for queue in ("writes", "projections", "notifications"):
+        for queue in ("writes", "projections", "notifications", "broadcasts"):
             soft, hard = self.time_limits(queue)
             if soft >= hard:
                 name = f"FUNDLYHUB_{queue.upper()}"
                 raise ValueError(f"{name}_SOFT_TIME_LIMIT must be below {name}_TIME_LIMIT")
         # A run that is cut off in mid-call leaves messages of which nobody knows whether they went out.
-        enough = SENDING_TIME + 3 * self.call_timeout
-        if self.notifications_soft_time_limit < enough:
-            raise ValueError(
-                f"FUNDLYHUB_NOTIFICATIONS_SOFT_TIME_LIMIT must be at least {enough:g}: "
-                f"{SENDING_TIME:g} and three times FUNDLYHUB_CALL_TIMEOUT"
-            )
+        for queue, sending in (("notifications", SENDING_TIME), ("broadcasts", SLICE_TIME)):
+            enough = sending + 3 * self.call_timeout
+            if self.time_limits(queue)[0] < enough:
+                raise ValueError(
+                    f"FUNDLYHUB_{queue.upper()}_SOFT_TIME_LIMIT must be at least {enough:g}: "
+                    f"{sending:g} and three times FUNDLYHUB_CALL_TIMEOUT"
+                )
         return self
 
     def time_limits(self, queue: str) -> tuple[float, float]:

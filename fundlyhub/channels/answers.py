@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 
 from fundlyhub.errors import (
     AddressGone,
+    Limited,
     OutcomeUnknown,
     Permanent,
     ProcessingError,
@@ -133,7 +134,7 @@ def seconds_of(retry_after: str | None, *, now: datetime | None = None) -> float
 def error(kind: Kind, reason: str, retry_after: str | None = None) -> ProcessingError:
     """An error of this kind, with the pause that it asks for."""
     if kind is Snooze:
-        return Snooze(reason, seconds=seconds_of(retry_after))
+        return Limited(reason, seconds=seconds_of(retry_after))
     if kind is ServiceRefuses:
         return ServiceRefuses(reason, seconds=REFUSED_PAUSE)
     return kind(reason)

@@ -31,6 +31,11 @@ _LIST = text("""
 """)
 _COUNTS = text("SELECT template, channel, state, count(*) FROM notifications GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
 
+_BROADCASTS = text("""
+    SELECT position, template, channel, told, skipped, begun_at, finished_at FROM broadcasts
+    ORDER BY position DESC, channel LIMIT :limit
+""")
+
 
 @click.group("notifications")
 def command() -> None:
@@ -96,6 +101,23 @@ def count(as_json: bool) -> None:
         print_json(rows)
         return
     print_table("Messages", ("template", "channel", "state", "count"), [list(row.values()) for row in rows])
+
+
+@command.command("broadcasts")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
+def broadcasts(limit: int, as_json: bool) -> None:
+    """Messages to many, the newest first: how many are told, and how many are not, by reason."""
+    rows = _ask(_BROADCASTS, limit=limit)
+    if as_json:
+        print_json(rows)
+        return
+    told = [
+        {**row, "skipped": ", ".join(f"{number} {reason}" for reason, number in sorted(row["skipped"].items()))}
+        for row in rows
+    ]
+    print_table("Broadcasts", ("position", "template", "channel", "told", "skipped", "begun_at", "finished_at"),
+                [list(row.values()) for row in told])  # fmt: skip
 
 
 @command.command("docs")

@@ -21,12 +21,19 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.supervisor import Service, Supervisor
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.processing.processor import Queue
 from fundlyhub.settings import BRANCHES, Settings
 
 PARTS = ("postgres", "valkey", "relay", "ingest", "worker", "flower")
 """What may be started; servers that the settings name are never started."""
 DEFAULT_PARTS = PARTS if installed() else PARTS[:-1]
 """What is started when nobody says what: Flower where its extra is installed."""
+
+WORKERS: Mapping[str, tuple[Queue, ...]] = {
+    "worker": ("writes", "projections", "notifications"),
+    "broadcasts": ("broadcasts",),
+}
+"""The workers and their queues: a message to many runs in no process in which one to a single person might wait."""
 
 NO_VARIABLES: Mapping[str, str] = {}
 
@@ -113,7 +120,7 @@ class Stack:
         )  # fmt: skip
 
     def start_services(self) -> None:
-        """Start relay, ingest, Flower, and a worker for all queues, and wait until they are ready."""
+        """Start relay, ingest, Flower, and the workers for all queues, and wait until they are ready."""
         env = self.environment()
         for name, ready in (("relay", "connected to the log"), ("ingest", "connected: reading")):
             if name in self._only:
@@ -125,10 +132,12 @@ class Stack:
             self.start_worker()
 
     def start_worker(self, **variables: str) -> None:
-        """Start the worker, or end it and start one with further environment variables in its place."""
-        self.supervisor.end("worker")
+        """Start the workers, or end them and start some with further environment variables in their place."""
         env, limit = {**self.environment(), **variables}, self.settings.stop_limit + 20  # its batches' time and its own
-        self.supervisor.start(Service("worker", self._worker(), env, ready=" ready.", stop_limit=limit))
+        for name in WORKERS:
+            self.supervisor.end(name)
+        for name in WORKERS:
+            self.supervisor.start(Service(name, self._worker(name), env, ready=" ready.", stop_limit=limit))
 
     def stop(self) -> None:
         """Stop all in reverse order. Safe to repeat."""
@@ -161,9 +170,10 @@ class Stack:
             values["secret_key"] = self.settings.secret_key.get_secret_value()
         return {f"FUNDLYHUB_{name.upper()}": value for name, value in {**values, "data_dir": str(self.folder)}.items()}
 
-    def _worker(self) -> list[str]:
-        options = ["-Q", "writes,projections,notifications", "-n", f"worker-{os.getpid()}@%h", "-l", "INFO"]
-        options += ["-c", str(self._concurrency), "--without-gossip", "--without-mingle"]
+    def _worker(self, name: str) -> list[str]:
+        processes = 1 if name == "broadcasts" else self._concurrency
+        options = ["-Q", ",".join(WORKERS[name]), "-n", f"{name}-{os.getpid()}@%h", "-l", "INFO"]
+        options += ["-c", str(processes), "--without-gossip", "--without-mingle"]
         options += ["-E"] if self.flower else []
         return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
 

@@ -1,5 +1,11 @@
 """How any processor runs: what those who write processors need of it."""
 
-from fundlyhub.processing.processor import Delivery, NotificationProcessor, ProjectionProcessor, WriteProcessor
+from fundlyhub.processing.processor import (
+    BroadcastProcessor,
+    Delivery,
+    NotificationProcessor,
+    ProjectionProcessor,
+    WriteProcessor,
+)
 
-__all__ = ["Delivery", "NotificationProcessor", "ProjectionProcessor", "WriteProcessor"]
+__all__ = ["BroadcastProcessor", "Delivery", "NotificationProcessor", "ProjectionProcessor", "WriteProcessor"]

@@ -149,6 +149,14 @@ class SnapshotCursor:
             self.seen, self.window = self.window.target, None
 
 
+def first_unseen(db: psycopg.Connection[Any], name: str) -> int | None:
+    """The first position that a cursor is not done with; None when there is none, or no such cursor."""
+    if (row := db.execute(_READ, {"name": name}).fetchone()) is None:
+        return None
+    _, late, early = _one(db.execute(_FLOORS, {"seen": row[2], "target": None}))
+    return min((floor for floor in (late, early) if floor is not None), default=None)
+
+
 def _one(cursor: psycopg.Cursor[Any]) -> Any:
     row = cursor.fetchone()
     assert row is not None

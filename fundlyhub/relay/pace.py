@@ -7,8 +7,13 @@ by one, and nothing joins messages that are in a queue: so what is published mea
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from fundlyhub.processing.processor import Queue
+
+PACED: tuple[Queue, ...] = ("writes", "projections")
+"""The queues whose workers get on faster when events share a message. A call to a provider costs the same in any
+message: a backlog of mails must not hold up the donations."""
 LOOK = 0.1
 """Seconds between two looks at how many messages wait."""
 CROWD = 3
@@ -24,13 +29,18 @@ class Pace:
         self._pause, self._waiting, self._look_at = 0.0, 0, 0.0
 
     def pause(self, waiting: Callable[[], int]) -> float:
-        """Seconds to wait now. ``waiting`` counts the messages in the fullest queue; it is asked ten times a second."""
+        """Seconds to wait now. ``waiting`` tells what ``crowd`` does, without one's own; asked ten times a second."""
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + LOOK
             before, self._waiting = self._waiting, waiting()
             self._pause = next_pause(self._pause, before, self._waiting)
         return self._pause
+
+
+def crowd(depths: Mapping[str, int]) -> int:
+    """Messages in the fullest of the paced queues. Pure."""
+    return max(depths[queue] for queue in PACED)
 
 
 def next_pause(seconds: float, before: int, now: int) -> float:

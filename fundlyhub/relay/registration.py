@@ -13,16 +13,17 @@ from fundlyhub.events.archived import away
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.archiving.asking import refuse_a_part
 from fundlyhub.relay.claims.asking import last_dropped_of
+from fundlyhub.relay.cursor import first_unseen
 
 log = getLogger(__name__)
 
 # The first processors of a log get all of it. Later ones get what was published before them too, by way of
-# the sweep, unless they say no: old news must not be mailed. Where claims have been dropped nobody can be given
+# the sweep, unless they say no: old news must not be mailed. One that takes event types over from another begins
+# where the other's sweep stands: what lies before is settled. Where claims have been dropped nobody can be given
 # anything: there could be no claim of it. Where events are archived nobody gets the rest for all of them.
 _REGISTER = """
     INSERT INTO events.processors AS known (name, patterns, from_position)
-    VALUES (%(name)s, %(patterns)s, CASE WHEN %(history)s THEN %(dropped)s
-            ELSE (SELECT coalesce(max(position), 0) FROM events.events) END)
+    VALUES (%(name)s, %(patterns)s, coalesce(%(after)s::bigint, (SELECT max(position) FROM events.events), 0))
     ON CONFLICT (name) DO UPDATE SET patterns = excluded.patterns WHERE known.patterns <> excluded.patterns
 """
 _KNOWN = "SELECT name, from_position FROM events.processors"
@@ -36,11 +37,13 @@ def register(db: psycopg.Connection[Any], processors: Mapping[str, type[Processo
     with db.transaction():
         db.execute("LOCK TABLE events.processors IN SHARE ROW EXCLUSIVE MODE")
         begins = beginnings(db, processors)
-        for name, processor in processors.items():
-            if dropped := begins.get(name, 0):
+        for name, dropped in begins.items():
+            if dropped:
                 log.warning("%s begins after position %d: up to there claims have been dropped", name, dropped)
-            given = {"history": name in begins, "dropped": begins.get(name, 0)}
-            db.execute(_REGISTER, {"name": name, "patterns": list(processor.patterns()), **given})
+        begins |= _successions(db, processors)
+        for name, processor in processors.items():
+            given = {"name": name, "patterns": list(processor.patterns()), "after": begins.get(name)}
+            db.execute(_REGISTER, given)
 
 
 def beginnings(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, int]:
@@ -57,6 +60,17 @@ def beginnings(db: psycopg.Connection[Any], processors: Mapping[str, type[Proces
     begins = {name: _dropped(processor) for name, processor in wanting.items()}
     for name, processor in wanting.items():
         refuse_a_part(archives, processor, begins[name])
+    return begins
+
+
+def _successions(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, int]:
+    """The positions after which new processors begin that take event types over from one that is known."""
+    known = starts(db)
+    begins = {}
+    for name, processor in processors.items():
+        former = processor.takes_over
+        if name not in known and former in known and (unseen := first_unseen(db, f"sweep:{former}")) is not None:
+            begins[name] = max(known[former], unseen - 1)
     return begins
 
 

@@ -35,7 +35,7 @@ from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
 from fundlyhub.relay.leader import Wake, try_to_lead
 from fundlyhub.relay.mirror import Mirror
-from fundlyhub.relay.pace import Pace
+from fundlyhub.relay.pace import Pace, crowd
 from fundlyhub.relay.registration import register
 from fundlyhub.relay.resuming import Resumer
 from fundlyhub.relay.routing import Batch, Router
@@ -147,9 +147,9 @@ class Relay:
                 self._stop.wait(POLL)
 
     def _others_waiting(self, sent: int) -> int:
-        """Messages in the fullest queue beside those just ``sent``; none when the broker does not say."""
+        """Messages in the fullest paced queue beside those just ``sent``; none when the broker does not say."""
         try:
-            return max(self._publisher.depths().values()) - sent
+            return crowd(self._publisher.depths()) - sent
         except Exception as error:
             self._publisher.close()
             if not is_passing(error):

@@ -10,13 +10,15 @@ from uuid import UUID
 
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import canonical_type
-from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.processor import BroadcastProcessor, Processor
+from fundlyhub.processing.registry import processors
 from fundlyhub.processors.notifications.notices import NOTICES, Notice
+from fundlyhub.verification import broadcasts
 from fundlyhub.verification.findings import Finding, Findings, Kind
 from fundlyhub.verification.log import PAGE, Logged, Page
 from fundlyhub.verification.scope import Places, Scope
 from fundlyhub.verification.told import by_another
-from fundlyhub.verification.traces import traces_at
+from fundlyhub.verification.traces import Traces, traces_at
 
 _ROWS = """
     SELECT event_id, template, state, sent_at IS NOT NULL, count(*) FROM notifications
@@ -26,6 +28,7 @@ _ROWS = """
 _IDLE = """
     SELECT id, position, event_id, template, state FROM notifications
     WHERE channel = %(channel)s AND position > %(since)s AND id > %(after)s AND changed_at < %(late)s
+      AND (template = ANY (%(many)s)) = %(for_many)s
       AND (state = 'queued' AND coalesce(not_before, changed_at) < %(late)s
            OR state = 'sending' AND lease_until < %(late)s)
     ORDER BY id LIMIT %(limit)s
@@ -90,7 +93,8 @@ class Ledger:
 
     def __init__(self, places: Places, scope: Scope, processor: type[Processor], findings: Findings) -> None:
         self._places, self._scope, self._processor, self._findings = places, scope, processor, findings
-        self._channel = channel_of(processor)
+        self._channel, self._for_many = channel_of(processor), issubclass(processor, BroadcastProcessor)
+        self._db = places.of(processor)
 
     def check(self, page: Page, claims: Mapping[int, UUID]) -> int:
         """Compare the messages of the claimed events of a page; how many there were."""
@@ -101,6 +105,13 @@ class Ledger:
             for kind, what, expected, is_ in faults(missing.get(event_id, ()), found.get(event_id, ())):
                 self._findings.add(
                     Finding(kind, self._processor.name, what, row.position, event_id, expected=expected, found=is_)
+                )
+        if self._for_many:
+            for fault in broadcasts.faults(broadcasts.read(self._db, self._channel or "", list(events))):
+                event_id, kind, what, expected, is_ = fault
+                position = events[event_id].position
+                self._findings.add(
+                    Finding(kind, self._processor.name, what, position, event_id, expected=expected, found=is_)
                 )
         return sum(row.number for rows in found.values() for row in rows)
 
@@ -129,18 +140,27 @@ class Ledger:
         (late,) = db.execute(_LATE, (limit,)).fetchone() or (None,)
         while True:
             given = {"channel": self._channel, "since": self._scope.since, "late": late, "after": after}
+            given |= {"many": [notice.template for notice in NOTICES if notice.for_many], "for_many": self._for_many}
             rows = db.execute(_IDLE, {**given, "limit": PAGE}).fetchall()
-            traces = traces_at(self._places, self._processor, [row[1] for row in rows])
+            traces, former = self._traces([row[1] for row in rows])
             for _, position, event_id, template, state in rows:
-                if position not in traces:  # a claim beside it is told of with the claim
+                if position not in traces and position not in former:  # a claim beside it is told of with the claim
                     what = f"its message {template} is {state}, and nobody is about to send it"
                     self._findings.add(Finding("stuck", self._processor.name, what, position, event_id, found=state))
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]
 
+    def _traces(self, positions: Sequence[int]) -> tuple[Traces, Traces]:
+        """The traces of these events, and those that they left in the processor that had them before."""
+        former = processors().get(self._processor.takes_over or "")
+        now = traces_at(self._places, self._processor, positions)
+        return now, traces_at(self._places, former, positions) if former else now
+
     def check_shared(self) -> None:
-        """No two people's messages may be one message of their provider's."""
+        """No two people's messages may be one message of their provider's. A channel's messages are compared once."""
+        if self._for_many:
+            return
         given = {"channel": self._channel, "since": self._scope.since}
         for provider, count, position in self._places.of(self._processor).execute(_SHARED, given).fetchall():
             what = f"messages to several people have one message id of {provider}"

@@ -48,7 +48,7 @@ def events(place: Platform, type_: str) -> int:
 @pytest.mark.timeout(180)
 def test_what_is_written_comes_back_as_numbers_feed_and_search(place: Platform, api: httpx.Client) -> None:
     place.relay()
-    place.worker("writes,projections,notifications")
+    place.worker("writes,projections,notifications,broadcasts")
     ada, ben = user(api, "Ada"), user(api, "Ben")
     opened = campaign(api, ada)
     done(api.put(f"/users/{ben}/follows/campaign/{opened}"))

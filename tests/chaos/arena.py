@@ -28,7 +28,7 @@ from tests.support.proxy import AmqpWire, HttpWire, PostgresWire, Proxy, RespWir
 from tests.support.reliability import Record
 from tests.support.urls import port_of, through
 
-QUEUES = "writes,projections,notifications"
+QUEUES = "writes,projections,notifications,broadcasts"
 BEGUN = 20
 """Effects by which one sees that the work is under way."""
 DOUBTFUL = range(30)

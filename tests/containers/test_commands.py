@@ -35,6 +35,7 @@ READY = {
     "worker-writes": " ready.",
     "worker-projections": " ready.",
     "worker-notifications": " ready.",
+    "worker-broadcasts": " ready.",
     "webhooks": "Uvicorn running",
     "metrics": "serving at",
     "flower": "Visit me at",

@@ -133,7 +133,7 @@ def test_all_processors_work_behind_it(platform_behind: Platform, dsn: str, mode
     run, tally = published(400)
     relays = dsns(dsn) if mode == "transaction" else {}
     platform_behind.relay(FUNDLYHUB_PROCESSORS="", **relays)
-    platform_behind.worker("writes,projections,notifications", FUNDLYHUB_PROCESSORS="")
+    platform_behind.worker("writes,projections,notifications,broadcasts", FUNDLYHUB_PROCESSORS="")
     wait_made(tally, tally.effects)
     assert made(tally) == tally.effects
     assert compare(get_settings(), run).mismatches == []

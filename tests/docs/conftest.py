@@ -43,7 +43,7 @@ def stage(
 def _ready(platform: Platform, folder: Path) -> Platform:
     (folder / "examples").symlink_to(FIRST.parent)
     platform.relay()
-    platform.worker("writes,projections,notifications")
+    platform.worker("writes,projections,notifications,broadcasts")
     streams(platform.environment["FUNDLYHUB_REDIS_URL"])
     done = platform.run("events", "publish", str(FIRST))
     assert done.returncode == 0, done.stderr

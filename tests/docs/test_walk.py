@@ -47,7 +47,7 @@ class Reader:
     def _publish(self, block: Block) -> None:
         if not self._started:  # `up` was started anew, after the migration
             self._platform.relay()
-            self._platform.worker("writes,projections,notifications")
+            self._platform.worker("writes,projections,notifications,broadcasts")
             self._started = True
         self._python("-c", block.padded(), stdin="", place=block.place)
         self._platform.wait_applied("favourites", 3)

@@ -43,7 +43,7 @@ def led(platform: Platform) -> Any:
 def running(platform: Platform) -> Platform:
     """A platform with a relay that leads and a worker for each queue."""
     led(platform)
-    platform.worker("writes,projections,notifications", concurrency=1)
+    platform.worker("writes,projections,notifications,broadcasts", concurrency=1)
     return platform
 
 

@@ -91,7 +91,7 @@ def letters(platform: Platform, processor: str) -> int:
 def test_counters_agree_with_the_tables_while_processes_are_killed_and_replaced(ready: Platform) -> None:
     port = str(free_port())
     relay = ready.relay(**ON_ANY_PORT)
-    queues = "writes,projections,notifications"
+    queues = "writes,projections,notifications,broadcasts"
     worker = ready.worker(queues, concurrency=PROCESSES, FUNDLYHUB_METRICS_PORT=port)
     endpoint = children(worker)[0]
     assert asked(f"{page(worker)}/healthz") == (200, '{"ok": true}')

@@ -13,7 +13,7 @@ from tests.support.make import search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
 
-ALL = "writes,projections,notifications"
+ALL = "writes,projections,notifications,broadcasts"
 OLD = "UPDATE events.events SET recorded_at = recorded_at - interval '1 hour'"
 PAUSE = """
     INSERT INTO events.processor_pauses (processor, kind, who, reason, probe_at)

@@ -15,14 +15,19 @@ from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.settling import Report
 from fundlyhub.processors.notifications import (
+    EmailBroadcastProcessor,
     EmailNotificationProcessor,
+    PushBroadcastProcessor,
     PushNotificationProcessor,
     SmsNotificationProcessor,
 )
 from fundlyhub.processors.writes import RecipientWriteProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
 
 WRITES = (ReferenceWriteProcessor, SubscriptionWriteProcessor, RecipientWriteProcessor)
-TELLING = (EmailNotificationProcessor, PushNotificationProcessor, SmsNotificationProcessor)
+TELLING = (
+    EmailNotificationProcessor, PushNotificationProcessor, SmsNotificationProcessor, EmailBroadcastProcessor,
+    PushBroadcastProcessor,
+)  # fmt: skip
 
 ME, JOHN, MARY = (UUID(int=n) for n in (1, 2, 3))
 WELLS = UUID(int=11)

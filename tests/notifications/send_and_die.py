@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import event as engine_event
+
 from fundlyhub.channels.doors import Door, door
+from fundlyhub.database import get_engine
 from fundlyhub.processing import Delivery
 from fundlyhub.processing.executor import execute
-from fundlyhub.processors.notifications import EmailNotificationProcessor
+from fundlyhub.processors.notifications import EmailBroadcastProcessor, EmailNotificationProcessor
 
 
 def die() -> None:
@@ -60,6 +63,21 @@ class Dying(EmailNotificationProcessor, register=False):
         return errors
 
 
+class DyingBroadcast(Dying, EmailBroadcastProcessor, register=False):
+    """Those to many."""
+
+    name = EmailBroadcastProcessor.name
+
+
+def die_before_rows(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+    """When how far it is stands in the transaction, and nothing is committed."""
+    if statement.lstrip().startswith("UPDATE broadcasts"):
+        die()
+
+
 if __name__ == "__main__":
-    Dying.where = sys.argv[1]
-    execute(Dying, [int(position) for position in sys.argv[2:]])
+    where, positions = sys.argv[1], [int(position) for position in sys.argv[2:]]
+    Dying.where = where
+    if where == "before the rows are written":
+        engine_event.listen(get_engine("app"), "after_cursor_execute", die_before_rows)
+    execute(DyingBroadcast if os.environ.get("TO_MANY") else Dying, positions)

@@ -206,21 +206,6 @@ def test_an_updates_html_is_mailed_as_text_and_its_title_as_it_is(full: Post) ->
         assert "&lt;" not in part.get_content()
 
 
-def test_1_200_followers_are_told_in_chunks_each_once(post: Post) -> None:
-    followers = [UUID(int=10_000 + n) for n in range(1_200)]
-    post.sql(
-        "INSERT INTO app.contacts (user_id, email) SELECT id, id || '@example.org' FROM unnest(%s::uuid[]) AS id",
-        followers,
-    )
-    follows = "INSERT INTO app.follows SELECT id, 'campaign', %s, now(), 1, true FROM unnest(%s::uuid[]) AS id"
-    post.sql(follows, WELLS, followers)
-    positions = post.known(update)
-    assert post.run(EmailNotificationProcessor, positions).outcomes == {"done": 1}
-    assert post.rows("SELECT state, count(*), count(DISTINCT user_id) FROM app.notifications GROUP BY 1") == [
-        ("sent", 1_200, 1_200)
-    ]
-
-
 def opt_out(post: Post) -> None:
     post.sql("INSERT INTO app.preferences VALUES (%s, 'donations', 'email', false)", ME)
 

@@ -17,7 +17,6 @@ from fundlyhub import UserFollowedUser
 from fundlyhub.processing.settling import Report
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
 from tests.notifications.post import JOHN, ME, WELLS, Post, registered
-from tests.notifications.test_messages import update
 from tests.support import ROOT
 from tests.support.make import completed
 from tests.support.platform import wait_until
@@ -156,27 +155,6 @@ def test_a_second_device_gets_its_own_copy_and_the_first_no_second(post: Post, p
     assert post.run(PushNotificationProcessor, positions).outcomes == {"retry": 1}
     assert post.run(PushNotificationProcessor, positions).outcomes == {"done": 1}
     assert sorted(one.recipient for one in pusher.accepted) == ["another", "device-of-1"]
-
-
-def test_of_thirty_followers_only_those_are_tried_again_whose_mail_was_not_taken(post: Post, mailer: SendGrid) -> None:
-    followers = [UUID(int=10_000 + n) for n in range(30)]
-    contacts = "INSERT INTO app.contacts (user_id, email) SELECT id, id || '@example.org' FROM unnest(%s::uuid[]) AS id"
-    follows = "INSERT INTO app.follows SELECT id, 'campaign', %s, now(), 1, true FROM unnest(%s::uuid[]) AS id"
-    post.sql(contacts, followers)
-    post.sql(follows, WELLS, followers)
-    mailer.behave(Behaviour(status=503, slow=0.3), Behaviour(status=400), RESET)  # others go out beside the slow one
-    positions = post.known(update)
-    assert mailed(post, positions).outcomes == {"retry": 1}
-    counts = "SELECT state, count(*)::int FROM app.notifications GROUP BY 1 ORDER BY 1"
-    assert post.rows(counts) == [("failed", 1), ("queued", 1), ("sent", 27), ("unknown", 1)]
-    assert mailed(post, positions).outcomes == {"dead": 1}, "nothing waits any more: now the worst is told"
-    assert post.rows(counts) == [("failed", 1), ("sent", 28), ("unknown", 1)]
-    assert len(mailer.accepted) == 29
-    replay(post, positions)
-    assert mailed(post, positions).outcomes == {"done": 1}
-    assert post.rows(counts) == [("sent", 30)]
-    assert len(mailer.accepted) == 31
-    assert 1 < mailer.most_concurrent <= 8
 
 
 def test_a_redelivery_while_the_first_worker_still_sends_sends_nothing(post: Post, mailer: SendGrid) -> None:

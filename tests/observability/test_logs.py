@@ -69,7 +69,8 @@ def processes(platform: Platform, form: str) -> list[Process]:
         "FUNDLYHUB_INGEST_STREAMS": "events",
     }
     python = [sys.executable, "-m"]
-    worker = [*python, "celery", "-A", "fundlyhub", "worker", "-Q", "writes,projections,notifications", "-c", "2"]
+    worker = [*python, "celery", "-A", "fundlyhub", "worker", "-c", "2"]
+    worker += ["-Q", "writes,projections,notifications,broadcasts"]
     worker += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "DEBUG"]
     started = [
         platform.start("relay", [*python, "fundlyhub", "relay", "--verbose"], told),

@@ -40,7 +40,7 @@ def test_one_trace_runs_from_the_post_to_the_mail(platform: Platform, collector:
             "FUNDLYHUB_SENDGRID_BASE_URL": provider.url,
         }
         relay = platform.relay()
-        worker = platform.worker("writes,projections,notifications")
+        worker = platform.worker("writes,projections,notifications,broadcasts")
         with running(platform) as api:
             ada, ben = user(api, "Ada"), user(api, "Ben")
             opened = campaign(api, ada)

@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fundlyhub.relay.pace import CROWD, FIRST, LEAST, LONGEST, LOOK, Pace, next_pause
+from fundlyhub.relay.pace import CROWD, FIRST, LEAST, LONGEST, LOOK, Pace, crowd, next_pause
 
 
 def test_while_workers_keep_up_nothing_is_held_back() -> None:
@@ -65,3 +65,7 @@ def test_the_broker_is_asked_ten_times_a_second_at_most() -> None:
     pauses = {pace.pause(waiting) for _ in range(1_000)}
     assert 1 <= asked <= 1 + (time.monotonic() - began) / LOOK
     assert FIRST in pauses
+
+
+def test_messages_to_people_that_wait_hold_up_no_donation() -> None:
+    assert crowd({"writes": 1, "projections": 2, "notifications": 5_000, "broadcasts": 300}) == 2

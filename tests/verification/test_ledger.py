@@ -11,8 +11,12 @@ from fundlyhub.verification.findings import Finding
 from fundlyhub.verification.ledger import Rows, faults, notices_for, wordless
 from tests.verification.world import found, sql, verified
 
-MAIL = "email_notification"
-SENT = "SELECT id, event_id, position FROM app.notifications WHERE channel = 'email' AND state = 'sent' LIMIT 1"
+MAIL, MANY = "email_notification", "email_broadcast"
+TO_MANY = "template = 'project_update'"
+SENT = (
+    "SELECT id, event_id, position FROM app.notifications"
+    f" WHERE channel = 'email' AND state = 'sent' AND NOT {TO_MANY} LIMIT 1"
+)
 
 
 def harmed(change: str) -> tuple[tuple[object, object], list[Finding]]:
@@ -101,5 +105,45 @@ def test_an_alias_of_a_type_means_the_same_messages() -> None:
 
 
 def test_messages_are_counted(at_rest: Settings) -> None:
-    ((count,),) = sql("SELECT count(*) FROM app.notifications WHERE channel = 'email'")
-    assert verified(MAIL).checked["messages"] == count
+    counted = "SELECT count(*) FROM app.notifications WHERE channel = 'email'"
+    assert verified(MAIL).checked["messages"] == sql(f"{counted} AND NOT {TO_MANY}")[0][0] > 0
+    assert verified(MANY).checked["messages"] == sql(f"{counted} AND {TO_MANY}")[0][0] > 0
+
+
+class TestBroadcasts:
+    @pytest.fixture
+    def event(self, at_rest: Settings) -> tuple[object, object]:
+        """Position and id of an update that followers were told of."""
+        ((position, event_id),) = sql("SELECT position, event_id FROM app.broadcasts WHERE channel = 'email' LIMIT 1")
+        assert found(MANY) == found(MAIL) == []
+        return position, event_id
+
+    def test_one_that_is_claimed_before_all_followers_were_looked_at_is_different(
+        self, event: tuple[object, object]
+    ) -> None:
+        sql("UPDATE app.broadcasts SET finished_at = NULL WHERE event_id = %s", event[1])
+        assert [(one.kind, (one.position, one.event_id)) for one in found(MANY)] == [("different", event)]
+
+    def test_a_message_of_one_that_is_gone_from_the_ledger_is_missing(self, event: tuple[object, object]) -> None:
+        sql("DELETE FROM app.notifications WHERE id IN (SELECT id FROM app.notifications WHERE event_id = %s"
+            " AND channel = 'email' LIMIT 1)", event[1])  # fmt: skip
+        assert [(one.kind, (one.position, one.event_id)) for one in found(MANY)] == [("missing", event)]
+        assert found(MAIL) == []
+
+    def test_an_open_message_is_stuck_unless_its_event_waits_in_the_processor_that_has_it_or_had_it(
+        self, event: tuple[object, object]
+    ) -> None:
+        sql("UPDATE app.notifications SET state = 'queued', changed_at = now() - interval '1 day', sent_at = NULL"
+            " WHERE event_id = %s AND channel = 'email'", event[1])  # fmt: skip
+        sql("DELETE FROM app.processed_events WHERE processor = %s AND position = %s", MANY, event[0])
+
+        def stuck(processor: str) -> set[object]:
+            return {one.position for one in found(processor) if one.kind == "stuck"}
+
+        assert stuck(MANY) == {event[0]}
+        assert stuck(MAIL) == set(), "it is not its own"
+        waiting = "INSERT INTO events.attempts (processor, position, attempts, first_seen, next_at)"
+        for processor in (MAIL, MANY):
+            sql(f"{waiting} VALUES (%s, %s, 0, now(), now() + interval '1 hour')", processor, event[0])
+            assert {one.position for one in found(MANY, MAIL) if one.kind == "stuck"} == set()
+            sql("DELETE FROM events.attempts")

@@ -14,7 +14,7 @@ from fundlyhub.settings import get_settings
 from tests.support.platform import Platform, wait_until
 from tests.support.traffic import published
 
-ALL = "writes,projections,notifications"
+ALL = "writes,projections,notifications,broadcasts"
 
 
 @pytest.fixture

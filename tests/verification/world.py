@@ -17,7 +17,7 @@ from fundlyhub.events.catalogue.admin import AdminUserDeleted
 from fundlyhub.events.catalogue.campaign import CampaignDeleted, CampaignGoalReached
 from fundlyhub.events.catalogue.payout import PayoutRequested
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
-from fundlyhub.events.catalogue.user import UserLoggedIn
+from fundlyhub.events.catalogue.user import UserFollowedCampaign, UserLoggedIn
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.registry import processors
@@ -46,6 +46,7 @@ def more() -> list[Payload]:
         UserLoggedIn(user_id=ANN, ip_address="192.0.2.1", user_agent="Firefox", timestamp=START),
         UserLoggedIn(user_id=BEN, ip_address="192.0.2.2", user_agent="Firefox", timestamp=START),
         campaign(WELLS, user_id=ANN), campaign(ROOFS, user_id=ANN, slug="roofs"),
+        *(UserFollowedCampaign(user_id=user, campaign_id=WELLS, follow_type="user") for user in (BEN, GONE, NAMELESS)),
         CampaignUpdated.model_validate({"campaignId": WELLS, "userId": ANN, "changes": {"summary": "Water"}}),
         CampaignDeleted(campaign_id=ROOFS, user_id=ANN),
         completed(WELLS, donation_id=GIFT, donor_id=BEN, is_anonymous=False),

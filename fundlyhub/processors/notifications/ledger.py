@@ -14,7 +14,7 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
 from fundlyhub.processors.notifications.matters import ledger_id
 
-_ROW = """
+ROW = """
     message.matter, message.channel, message.template, message.recipient, message.id, message.event_id, message.state,
     message.sent_at IS NOT NULL, message.changed_at,
     extract(epoch FROM message.not_before - clock_timestamp())::float8,
@@ -37,45 +37,27 @@ _PLAN = f"""
                         AND older.template = given.template AND older.matter IS NULL)
     ORDER BY matter COLLATE "C", channel, recipient COLLATE "C", template
     ON CONFLICT DO NOTHING
-    RETURNING {_ROW}
+    RETURNING {ROW}
 """  # noqa: S608  # our own text
 # What was written by a worker of the release before has no matter yet: it may be about the same as one of these, of
 # which none is written down before that is known.
 _NAMELESS = f"""
-    SELECT {_ROW} FROM notifications AS message
+    SELECT {ROW} FROM notifications AS message
     JOIN unnest(%(channels)s::text[], %(recipients)s::text[], %(templates)s::text[])
         AS given(channel, recipient, template) USING (channel, recipient, template)
     WHERE message.matter IS NULL
 """  # noqa: S608
 _READ = f"""
-    SELECT {_ROW} FROM notifications AS message
+    SELECT {ROW} FROM notifications AS message
     JOIN unnest(%(matters)s::text[], %(channels)s::text[], %(recipients)s::text[], %(templates)s::text[])
         AS given(matter, channel, recipient, template) USING (matter, channel, recipient, template)
     UNION ALL {_NAMELESS}
 """  # noqa: S608
 _READ_ALL = f"""
-    SELECT {_ROW} FROM notifications AS message
+    SELECT {ROW} FROM notifications AS message
     JOIN unnest(%(matters)s::text[], %(channels)s::text[], %(templates)s::text[])
         AS given(matter, channel, template) USING (matter, channel, template)
 """  # noqa: S608
-_OPEN_USERS = """
-    SELECT DISTINCT user_id FROM notifications
-    WHERE event_id = %(event_id)s AND channel = %(channel)s AND template = %(template)s
-      AND state NOT IN ('sent', 'delivered', 'skipped') AND user_id > %(after)s
-    ORDER BY user_id LIMIT %(limit)s
-"""
-_LAST_USER = """
-    SELECT user_id FROM notifications
-    WHERE (matter = %(matter)s OR event_id = %(event_id)s) AND channel = %(channel)s AND template = %(template)s
-      AND user_id IS NOT NULL
-    ORDER BY user_id DESC LIMIT 1
-"""
-_IS_ANOTHERS = """
-    SELECT NOT EXISTS (SELECT FROM notifications WHERE event_id = %(event_id)s AND channel = %(channel)s
-                           AND template = %(template)s)
-       AND EXISTS (SELECT FROM notifications WHERE matter = %(matter)s AND channel = %(channel)s
-                       AND template = %(template)s AND event_id <> %(event_id)s AND state <> 'skipped')
-"""
 _RECENT = """
     SELECT user_id, count(*)::int AS count FROM notifications
     WHERE user_id = ANY (%(users)s::uuid[]) AND channel = %(channel)s AND created_at > %(since)s
@@ -184,23 +166,6 @@ def _rows(db: Connection, statement: str, given: Mapping[str, object]) -> dict[P
     if nameless := {Place(Key("", *row[1:3]), row[3]) for row in found if row[0] is None}:
         raise NamelessRows(nameless)
     return {Place(Key(*row[:3]), row[3]): Row(*row[4:]) for row in found}
-
-
-def open_users(db: Connection, key: Key, event_id: UUID, after: UUID, limit: int) -> list[UUID]:
-    """Whose messages of an event are not settled, in the order of their ids."""
-    given = {**key._asdict(), "event_id": event_id, "after": after, "limit": limit}
-    return [user for (user,) in db.exec_driver_sql(_OPEN_USERS, given)]
-
-
-def last_user(db: Connection, key: Key, event_id: UUID) -> UUID | None:
-    """How far the recipients of a matter are planned."""
-    row = db.exec_driver_sql(_LAST_USER, {**key._asdict(), "event_id": event_id}).first()
-    return row[0] if row else None
-
-
-def is_anothers(db: Connection, key: Key, event_id: UUID) -> bool:
-    """Whether another event tells of this matter, and this one does not."""
-    return bool(db.exec_driver_sql(_IS_ANOTHERS, {**key._asdict(), "event_id": event_id}).scalar())
 
 
 def recent(db: Connection, channel: ChannelName, users: Iterable[UUID], since: datetime) -> Mapping[UUID, int]:

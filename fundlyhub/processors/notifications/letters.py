@@ -105,11 +105,15 @@ def _copies(draft: Draft, secret: bytes) -> Iterator[_Copy]:
     for person in draft.persons:
         addresses = person.addresses(channel)
         for address in addresses:
-            by_address = channel == "push" or person.user_id is None
-            recipient = address_hash(channel, address, secret) if by_address else str(person.user_id)
-            yield _Copy(draft, Place(key, recipient), person, address)
+            yield _Copy(draft, Place(key, recipient_of(person, address, channel, secret)), person, address)
         if not addresses:
             yield _Copy(draft, Place(key, str(person.user_id) if person.user_id else NOBODY), person, None)
+
+
+def recipient_of(person: Person, address: str, channel: ChannelName, secret: bytes) -> str:
+    """What the ledger calls an address: the user's id, or the hash of a device's token or of a guest's address."""
+    by_address = channel == "push" or person.user_id is None
+    return address_hash(channel, address, secret) if by_address else str(person.user_id)
 
 
 def _judged(db: Connection, copies: Sequence[_Copy], secret: bytes, now: datetime) -> list[Planned]:

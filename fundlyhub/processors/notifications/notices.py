@@ -58,6 +58,11 @@ class Notice:
     facts: tuple[str, ...] = ()
     again: frozenset[ChannelName] = frozenset({"push"})
 
+    @property
+    def for_many(self) -> bool:
+        """Whether all followers of a campaign get it: then it is a broadcast."""
+        return self.recipient == "followers"
+
     def if_unknown(self, channel: ChannelName) -> IfUnknown:
         """The policy; a push message is sent again, since the device shows the second in the first one's place."""
         return "send again" if channel in self.again else "dead letter"
@@ -109,6 +114,7 @@ def notices_of(payload: type[Payload], channel: ChannelName) -> tuple[Notice, ..
     return tuple(notice for notice in NOTICES if notice.payload is payload and channel in notice.channels)
 
 
-def payloads_through(channel: ChannelName) -> tuple[type[Payload], ...]:
-    """The payload classes that have us tell something through a channel; for a processor's ``handles``."""
-    return tuple(dict.fromkeys(notice.payload for notice in NOTICES if channel in notice.channels))
+def payloads_through(channel: ChannelName, *, for_many: bool) -> tuple[type[Payload], ...]:
+    """The payload classes that have us tell one or many something through a channel; for a processor's ``handles``."""
+    found = (notice for notice in NOTICES if channel in notice.channels and notice.for_many == for_many)
+    return tuple(dict.fromkeys(notice.payload for notice in found))

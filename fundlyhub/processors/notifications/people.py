@@ -16,7 +16,6 @@ from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications.notices import Category
 from fundlyhub.processors.notifications.suppressions import Cause, Why, device_is_gone, suppress
 
-# Locked, so that two workers count a user's messages one after the other.
 _CONTACTS = """
     SELECT contact.user_id, name, email, phone, locale, time_zone, quiet_from, quiet_until, suspended, deleted,
            coalesce((SELECT jsonb_object_agg(category || '/' || channel, wanted) FROM preferences AS wish
@@ -26,8 +25,9 @@ _CONTACTS = """
     FROM contacts AS contact
     WHERE contact.user_id = ANY (%(users)s::uuid[])
     ORDER BY contact.user_id
-    FOR NO KEY UPDATE OF contact
 """
+# So that two workers count a user's messages one after the other.
+_LOCKED = _CONTACTS + "FOR NO KEY UPDATE OF contact"
 _SUPPRESSED = """
     SELECT address_hash, reason FROM suppressions
     WHERE channel = %(channel)s AND address_hash = ANY (%(hashes)s::text[])
@@ -71,7 +71,16 @@ class Person:
 
 def read(db: Connection, users: Collection[UUID]) -> dict[UUID, Person]:
     """The contacts of these users, locked until the transaction ends; one that nobody told us of is not there."""
-    rows = db.exec_driver_sql(_CONTACTS, {"users": array(users)}) if users else ()
+    return _persons(db, _LOCKED, users)
+
+
+def look(db: Connection, users: Collection[UUID]) -> dict[UUID, Person]:
+    """The same, not locked."""
+    return _persons(db, _CONTACTS, users)
+
+
+def _persons(db: Connection, query: str, users: Collection[UUID]) -> dict[UUID, Person]:
+    rows = db.exec_driver_sql(query, {"users": array(users)}) if users else ()
     return {row.user_id: Person(**{**row._mapping, "tokens": tuple(row.tokens)}) for row in rows}
 
 

@@ -1,4 +1,4 @@
-"""The processors of messages: one for each channel, which differ in nothing but that."""
+"""The processors of messages: for each channel one to single persons, and one to many; they differ in nothing else."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from uuid import UUID
 from fundlyhub.channels.doors import Door, door
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine
-from fundlyhub.errors import Snooze
 from fundlyhub.forks import process_cache
-from fundlyhub.processing import Delivery, NotificationProcessor
+from fundlyhub.processing import BroadcastProcessor, Delivery, NotificationProcessor
 from fundlyhub.processors.notifications import delivery_reports
+from fundlyhub.processors.notifications.broadcasting import Broadcast
 from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.notices import notices_of, payloads_through
-from fundlyhub.processors.notifications.planning import Plan, go_on
+from fundlyhub.processors.notifications.planning import Plan, carry_out
+from fundlyhub.processors.notifications.rate import Rate
 from fundlyhub.processors.notifications.sending import Sending, combined
-from fundlyhub.settings import SENDING_TIME, get_settings
+from fundlyhub.settings import SENDING_TIME, SLICE_TIME, Settings, get_settings
 
 
-class _Notifications(NotificationProcessor):
+class _Telling(NotificationProcessor, register=False):
     """Plans the messages of a batch, sends what is due, and says what is left."""
 
     channel: ClassVar[ChannelName]
+    slice_time: ClassVar[float] = SLICE_TIME
+    """Seconds after which no further message to many is begun in a run."""
 
     def deliver(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Exception]:
-        """Planned together, and sent side by side; of events with many recipients a chunk at a time."""
+        """Those to single persons are planned together and sent side by side; then a slice of each to many.
+
+        Which ones an event has is the catalogue's business: a worker of the release before may have sent us those to
+        many, and what waits or is replayed here since then is told here.
+        """
         errors: dict[UUID, list[Exception]] = {one.event.id: [] for one in deliveries}
-        plans = [plan for one in deliveries for plan in self._plans(one)]
-        end = time.monotonic() + SENDING_TIME
-        while plans and time.monotonic() < end:
-            letters, failed = go_on(get_engine("app"), plans, get_settings(), datetime.now(UTC))
-            for event_id, error in [*failed, *self._send(letters)]:
-                errors[event_id].append(error)
-            plans = [plan for plan in plans if not plan.finished]
-        for plan in plans:
-            errors[plan.event_id].append(Snooze("more recipients are to come", seconds=1))
+        for event_id, error in self._tell_each(deliveries):
+            errors[event_id].append(error)
+        end = time.monotonic() + self.slice_time
+        for one in deliveries:
+            errors[one.event.id] += self._tell_many(one, end)
         outcomes = {event_id: combined(left) for event_id, left in errors.items()}
         return {event_id: error for event_id, error in outcomes.items() if error is not None}
 
@@ -47,31 +50,56 @@ class _Notifications(NotificationProcessor):
         """The way out."""
         return door(self.channel)
 
-    def _plans(self, delivery: Delivery) -> list[Plan]:
-        return [
-            Plan(notice, self.channel, delivery) for notice in notices_of(type(delivery.event.payload), self.channel)
+    def _tell_each(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[UUID, Exception]]:
+        plans = [
+            Plan(notice, self.channel, one)
+            for one in deliveries
+            for notice in notices_of(type(one.event.payload), self.channel)
+            if not notice.for_many
         ]
+        if plans:
+            letters, failed = carry_out(get_engine("app"), plans, get_settings(), datetime.now(UTC))
+            yield from failed
+            yield from self._send(letters)
 
     def _send(self, letters: Sequence[Letter]) -> Iterator[tuple[UUID, Exception]]:
         """Send letters; of each that is not settled, its event and why."""
         if letters:
-            sending = Sending(self.door(), _pool(self.channel), get_engine("app"), get_settings())
-            for letter, error in sending.send(letters):
+            for letter, error in self._sending(for_many=False).send(letters, time.monotonic() + SENDING_TIME):
                 if error is not None:
                     yield letter.delivery.event.id, error
+
+    def _tell_many(self, delivery: Delivery, end: float) -> Iterator[Exception]:
+        """A slice of each of the event's messages to many; what is left to say of them."""
+        for notice in notices_of(type(delivery.event.payload), self.channel):
+            if notice.for_many:
+                broadcast = Broadcast(notice, self.channel, delivery, get_settings())
+                error = broadcast.go_on(get_engine("app"), self._sending(for_many=True), end)
+                if error is not None:
+                    yield error
+
+    def _sending(self, *, for_many: bool) -> Sending:
+        pool, rate = _pool(self.channel), _rate(self.channel, get_settings()) if for_many else None
+        return Sending(self.door(), pool, get_engine("app"), get_settings(), for_many=for_many, rate=rate)
 
 
 @process_cache
 def _pool(channel: ChannelName) -> ThreadPoolExecutor:
     """Threads that live as long as the process: each keeps its client, and the client its connection."""
-    return ThreadPoolExecutor(door(channel).limit, thread_name_prefix=channel)
+    return ThreadPoolExecutor(2 * door(channel).limit, thread_name_prefix=channel)
 
 
-class EmailNotificationProcessor(_Notifications):
+@process_cache
+def _rate(channel: ChannelName, settings: Settings) -> Rate:
+    """What this process knows of how fast it may tell many."""
+    return Rate(settings.broadcasts_rate)
+
+
+class EmailNotificationProcessor(_Telling):
     """E-mails to users and guests."""
 
     channel = "email"
-    handles = payloads_through("email")
+    handles = payloads_through("email", for_many=False)
 
     def afterwards(self) -> None:
         """Take up what a provider told when the webhooks' own process did not."""
@@ -84,15 +112,31 @@ class EmailNotificationProcessor(_Notifications):
             return delivery_reports.is_late(db)
 
 
-class PushNotificationProcessor(_Notifications):
+class PushNotificationProcessor(_Telling):
     """Push messages to users' devices."""
 
     channel = "push"
-    handles = payloads_through("push")
+    handles = payloads_through("push", for_many=False)
 
 
-class SmsNotificationProcessor(_Notifications):
+class SmsNotificationProcessor(_Telling):
     """Text messages to users' phones."""
 
     channel = "sms"
-    handles = payloads_through("sms")
+    handles = payloads_through("sms", for_many=False)
+
+
+class EmailBroadcastProcessor(_Telling, BroadcastProcessor):
+    """E-mails to all followers of a campaign."""
+
+    channel = "email"
+    handles = payloads_through("email", for_many=True)
+    takes_over = EmailNotificationProcessor.name
+
+
+class PushBroadcastProcessor(_Telling, BroadcastProcessor):
+    """Push messages to all followers of a campaign."""
+
+    channel = "push"
+    handles = payloads_through("push", for_many=True)
+    takes_over = PushNotificationProcessor.name

@@ -71,6 +71,23 @@ Index(
     postgresql_where=notifications.c.state.in_(("queued", "sending", "failed", "unknown")),
 )
 
+# One row per broadcast: how far its followers are looked at, in the order of their ids. A follower who is not told
+# costs no row of the ledger: `skipped` counts them by reason. `told` is the number of rows that were written.
+broadcasts = Table(
+    "broadcasts",
+    app_metadata,
+    Column("matter", Text(collation="C"), primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("template", Text, primary_key=True),
+    Column("event_id", Uuid, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("after", Uuid, nullable=False),
+    Column("told", BigInteger, nullable=False, server_default=text("0")),
+    Column("skipped", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("begun_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+    Column("finished_at", TIMESTAMP(timezone=True)),
+)
+
 # Addresses, as keyed hashes, that bounced or whose owner complained. A bounced one gets nothing any more; one whose
 # owner complained gets transactional messages only.
 suppressions = Table(

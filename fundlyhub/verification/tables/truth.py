@@ -146,6 +146,7 @@ NOT_KEPT: Mapping[str, str] = {
     "dropped_claims": "what is known of claims that were dropped",
     "notifications": "the ledger: compared with the claims, event by event",
     "refund_tellings": "what messages tell of refunds, which follows the order in which these are planned",
+    "broadcasts": "how far the messages to many are: compared with the claims and the ledger",
     "devices": "the API's, and marked by push providers",
     "preferences": "the API's, and the unsubscribe page's",
     "suppressions": "what mail providers and operators tell",
