@@ -72,7 +72,7 @@ def _hint(session: object) -> str | None:
     """What to write instead of something that only makes sessions or connections."""
     name = type(session).__name__
     if name in _MAKERS:
-        return f"a {name}: call it, as in session=Session()"
+        return f"a {name}: call it, and pass the session that it returns"
     if name in ("Engine", "AsyncEngine"):
         return f"an {name}: pass the connection of your transaction, as in `with engine.begin() as session`"
     if isinstance(session, (psycopg.Cursor, psycopg.AsyncCursor)):
