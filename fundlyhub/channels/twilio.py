@@ -7,7 +7,6 @@ import threading
 from typing import Any
 from urllib.parse import quote
 
-from fundlyhub.addresses import canonical_phone
 from fundlyhub.channels import answers
 from fundlyhub.channels.messages import Sms
 from fundlyhub.errors import WrongUse
@@ -56,7 +55,7 @@ class Twilio:
 
         try:
             answer = self._client().messages.create(
-                to=canonical_phone(message.to),  # 0049… is no number to it, and would be given up
+                to=message.to,
                 from_=self._sender,
                 body=message.body,
                 status_callback=f"{self._callback}{quote(message.reference, safe='')}{REPEATED}",

@@ -1,4 +1,4 @@
-"""Reads the code blocks of README and docs, and what each says of itself: how it is run, or why it is not."""
+"""Reads the code blocks of README, its neighbours and docs, and what each says of itself: how it is run, or why not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from tests.support import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 HOW = {
     "python": "the blocks of a page are one program, in a process with the settings of a real platform",

@@ -21,7 +21,7 @@ ELSEWHERE = {"streams_url": "`REDIS_URL`", "data_dir": "the platform's data fold
 """Defaults that are told in words."""
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for link in links(page):
         target, _, anchor = unquote(link).partition("#")
@@ -31,10 +31,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(found), f"{link}: {found.name} has no such heading"
 
 
-def test_each_page_is_in_the_index() -> None:
-    index = ROOT / "docs" / "README.md"
+@pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
+def test_each_page_is_in_the_index_of_its_folder(folder: str) -> None:
+    index = ROOT / folder / "README.md"
     missing = {page.name for page in PAGES if page.parent == index.parent} - {index.name} - set(links(index))
-    assert not missing, "docs/README.md names every page"
+    assert not missing, f"{folder}/README.md names every page"
+
+
+def test_the_pages_beside_the_readme_are_linked_from_it() -> None:
+    readme = ROOT / "README.md"
+    assert {page.name for page in PAGES if page.parent == ROOT} - {readme.name} <= set(links(readme))
 
 
 def test_the_settings_page_has_each_setting_with_its_default() -> None:
