@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>")
+_INTERNATIONAL = re.compile(r"[\s(\u200e\u202a\u2066]*(?:tel:)?[\s(]*(?:[+\uff0b]|00)")
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _DOMAIN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 ENCODED_WORD = "=?"
@@ -33,6 +34,18 @@ def canonical_email(address: str) -> str:
     except ValueError:
         host = domain.casefold()
     return f"{unicodedata.normalize('NFC', local).casefold()}{at}{host}"
+
+
+def canonical_phone(number: str) -> str:
+    """A phone number in the one form in which numbers are compared, hashed and sent: ``+`` and digits (E.164).
+
+    ``00`` before the country stands for ``+``, and a ``(0)`` after it is dialled at home only. A number without its
+    country keeps its digits: nobody can tell where it belongs.
+    """
+    text = unicodedata.normalize("NFKC", number).replace("(0)", "") if _INTERNATIONAL.match(number) else number
+    signs = (str(unicodedata.digit(sign, "")) or sign for sign in text)
+    digits = "".join(sign for sign in signs if sign.isdigit() or sign == "+")
+    return f"+{digits[2:]}" if digits.startswith("00") else digits
 
 
 def ascii_domain(domain: str) -> str:

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 from urllib.parse import quote
 
+from fundlyhub.addresses import canonical_phone
 from fundlyhub.channels import answers
 from fundlyhub.channels.messages import Sms
 from fundlyhub.errors import WrongUse
@@ -55,7 +56,7 @@ class Twilio:
 
         try:
             answer = self._client().messages.create(
-                to=message.to,
+                to=canonical_phone(message.to),  # 0049… is no number to it, and would be given up
                 from_=self._sender,
                 body=message.body,
                 status_callback=f"{self._callback}{quote(message.reference, safe='')}{REPEATED}",

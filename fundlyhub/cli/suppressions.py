@@ -21,7 +21,7 @@ from fundlyhub.database.audited import named
 from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
-from fundlyhub.processors.hashing import address_hash, normalized
+from fundlyhub.processors.hashing import address_hash, address_hashes, normalized
 from fundlyhub.processors.notifications.suppressions import (
     Cause,
     Filter,
@@ -120,8 +120,11 @@ def lift_one(channel: ChannelName, address: str, who: str) -> None:
     """Write to ADDRESS again."""
     given = _given(address)
     hashed = _hashed(channel, given)
+    token = given if channel == "push" else None
     with _app_db() as db:
-        was = lift(db, channel, hashed, who=who, token=given if channel == "push" else None)
+        was = False
+        for one in address_hashes(channel, given, get_settings().secret):
+            was |= lift(db, channel, one, who=who, token=token)
     click.echo(f"{'Lifted' if was else 'Was not suppressed'}: {channel} {hashed}")
 
 

@@ -7,7 +7,7 @@ import hmac
 import re
 from uuid import UUID
 
-from fundlyhub.addresses import canonical_email
+from fundlyhub.addresses import canonical_email, canonical_phone
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import FundlyHubError
 
@@ -27,14 +27,29 @@ def address_hash(channel: ChannelName, address: str, secret: bytes) -> str:
 
 
 def normalized(channel: ChannelName, address: str) -> str:
-    """An address in one way of writing: mail in its canonical form, a number without blanks, a token as it is."""
+    """An address in one way of writing: a mail address or a number in its canonical form, a token as it is."""
     match channel:
         case "email":
             return canonical_email(address)
         case "sms":
-            return re.sub(r"[^0-9+]", "", address)
+            return canonical_phone(address)
         case _:
             return address
+
+
+def address_hashes(channel: ChannelName, address: str, secret: bytes) -> tuple[str, ...]:
+    """The hash of an address, and the one under which the release before knew it, where that differs.
+
+    Hashes cannot be made anew, since no address is stored beside them. So whatever looks an address up asks for both.
+    """
+    match channel:
+        case "email":
+            former = address.strip().casefold()
+        case "sms":
+            former = re.sub(r"[^0-9+]", "", address)
+        case _:
+            former = address
+    return tuple(dict.fromkeys((address_hash(channel, address, secret), keyed_hash(channel, former, secret))))
 
 
 def unsubscribe_url(public_url: str, user_id: UUID, category: str, secret: bytes) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
 from fundlyhub.errors import AddressGone
-from fundlyhub.processors.hashing import address_hash
+from fundlyhub.processors.hashing import address_hash, address_hashes
 from fundlyhub.processors.notifications.notices import Category
 from fundlyhub.processors.notifications.suppressions import Cause, Why, device_is_gone, suppress
 
@@ -86,9 +86,12 @@ def _persons(db: Connection, query: str, users: Collection[UUID]) -> dict[UUID, 
 
 def suppressed(db: Connection, channel: ChannelName, addresses: Collection[str], secret: bytes) -> dict[str, str]:
     """Which of these addresses are not to be written to, and why: bounced or complained."""
-    hashes = {address_hash(channel, address, secret): address for address in addresses}
-    rows = db.exec_driver_sql(_SUPPRESSED, {"channel": channel, "hashes": list(hashes)})
-    return {hashes[hashed]: reason for hashed, reason in rows}
+    hashes = {address: address_hashes(channel, address, secret) for address in addresses}
+    asked = sorted({hashed for some in hashes.values() for hashed in some})
+    rows = db.exec_driver_sql(_SUPPRESSED, {"channel": channel, "hashes": asked})
+    reasons: dict[str, str] = {row.address_hash: row.reason for row in rows}
+    found = {address: [reasons[one] for one in some if one in reasons] for address, some in hashes.items()}
+    return {address: min(some) for address, some in found.items() if some}  # bounced is the stronger one
 
 
 def forget(
