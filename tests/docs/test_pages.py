@@ -1,4 +1,4 @@
-"""The pages themselves: links lead somewhere, each page is in the index, and the settings are those of the code."""
+"""The pages themselves: links, the index, the settings with their defaults, and a rule of their language."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tests.support import ROOT
 _ROW = re.compile(r"^\| `([A-Z_]+)` \|(.*?)\| .+ \|$", re.MULTILINE)
 ELSEWHERE = {"streams_url": "`REDIS_URL`", "data_dir": "the platform's data folder"}
 """Defaults that are told in words."""
+PERSON = re.compile(r"\b(he|him|his|himself|she|hers?|herself|who(?:m|se)?ever)\b", re.IGNORECASE)
+"""Pronouns of one person. A thing is "it", and a person is "they", so no text of ours needs them."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -29,6 +31,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert found.exists(), f"{link} leads nowhere"
         if anchor and found.suffix == ".md":
             assert anchor in anchors(found), f"{link}: {found.name} has no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_pronoun_of_a_person_stands_for_a_thing(page: Path) -> None:
+    found = [f"{page.name}:{line}: {text}" for line, text in prose(page) if PERSON.search(text)]
+    assert not found, 'a thing is "it", a person "they"'
 
 
 @pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
@@ -76,6 +84,18 @@ def tokens(these: list[Token]) -> Iterator[Token]:
     for token in these:
         yield token
         yield from tokens(token.children or [])
+
+
+def prose(page: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a page, with their numbers; fenced blocks and quotes of code apart."""
+    text = page.read_text()
+    fenced: set[int] = set()
+    for token in MarkdownIt("commonmark").parse(text):
+        if token.type == "fence" and token.map is not None:
+            fenced.update(range(*token.map))
+    for number, line in enumerate(text.splitlines()):
+        if number not in fenced:
+            yield number + 1, re.sub(r"`[^`]*`", "", line)
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""The table of messages as a page: made from the code, so that it cannot be wrong."""
+"""The table of messages as a page, generated from the code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ _HEAD = """\
 
 Written by `fundlyhub notifications docs` from the code; do not edit it.
 
-A message that is **transactional** goes whatever its recipient has opted out of; the others go by his wishes, per
-category and channel (table `preferences`). Only *urgent* ones make a sound in quiet hours. *If unknown* is what becomes
-of a message that may have gone out or not, because its worker died in the call or the answer was lost: a dead letter,
-for a person to decide, or another try.
+A **transactional** message is sent even if its recipient has opted out. For the others, recipients choose per
+category and channel (table `preferences`). Only *urgent* messages make a sound in quiet hours. *If unknown* says what
+happens to a message that may or may not have been sent, because its worker died in the call or the answer was lost:
+it becomes a dead letter, for an operator to decide, or it is sent again.
 
-*About* is a message's matter: the fields of the event's payload by which the ledger knows that its recipient has been
-told. A second event of the same matter tells nobody. `event` is the event itself, `day` the day on which it happened.
+*About* is the matter of a message (its business key): the fields of the payload by which the ledger knows that its
+recipient was told. A second event of the same matter sends nothing. `event` is the event itself, `day` the day on
+which it happened.
 
 | message | event | about | to | channels | category | priority | | if unknown | facts |
 |---|---|---|---|---|---|---|---|---|---|
@@ -45,9 +46,9 @@ def _rules() -> Iterator[str]:
     yield "## Rules"
     yield ""
     limits = ", ".join(f"{limit} by {channel}" for channel, limit in PER_HOUR.items())
-    yield f"* At most {limits} an hour and recipient; what is beyond is skipped. Transactional ones do not count."
+    yield f"* At most {limits} per recipient and hour; further ones are skipped. Transactional messages do not count."
     yield f"* Push and text messages wait from {QUIET[0]:%H:%M} to {QUIET[1]:%H:%M} in the recipient's time zone, or in"
-    yield "  the quiet hours that he has set (`contacts.quiet_from`, `quiet_until`)."
+    yield "  the quiet hours that they have set (`contacts.quiet_from`, `quiet_until`)."
     for (category, channel), wanted in UNASKED.items():
-        usual = "gets" if wanted else "does not get"
-        yield f"* Who has said nothing {usual} {category} messages by {channel}; all others he gets."
+        usual = "on" if wanted else "off"
+        yield f"* {category.capitalize()} messages by {channel} are {usual} by default; every other category is on."
