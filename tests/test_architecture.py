@@ -52,8 +52,7 @@ WIRED_BY: Mapping[str, set[str]] = {
 # Types that no processor wants yet, with the reason. A type that is in neither place is a mistake.
 NOT_YET = """
     admin.user.role_assigned admin.user.role_revoked admin.role.created admin.role.updated admin.role.deleted
-    admin.role.permissions_updated admin.permission.created payout.processing payout.cancelled payout.info_required
-    payout.bank_account.verified
+    admin.role.permissions_updated admin.permission.created payout.processing payout.info_required
 """
 ON_RECORD = """
     campaign.access.checked campaign.link.rotated search.query.submitted

@@ -1,4 +1,4 @@
-"""What the events of users, campaigns, organizations and project updates say of them, field by field. Pure."""
+"""What events say of users, campaigns, organizations, project updates and payouts, field by field. Pure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ from fundlyhub.events.catalogue.organization import (
     OrganizationRejected,
     OrganizationUpdated,
     OrganizationVerified,
+)
+from fundlyhub.events.catalogue.payout import (
+    PayoutApproved,
+    PayoutBankAccountVerificationFailed,
+    PayoutBankAccountVerified,
+    PayoutCancelled,
+    PayoutCompleted,
+    PayoutDenied,
+    PayoutFailed,
+    PayoutRequested,
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted, ProjectUpdateEdited
 from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
@@ -90,6 +100,14 @@ TELLING: Mapping[type[Payload], tuple[str, str, Telling]] = {
     ProjectUpdateCreated: ("project_update", "update_id", _given("title", "visibility")),
     ProjectUpdateEdited: ("project_update", "update_id", _changes),
     ProjectUpdateDeleted: ("project_update", "update_id", _DELETED),
+    PayoutRequested: ("payout", "request_id", _always(progress="requested")),
+    PayoutApproved: ("payout", "request_id", _always(progress="approved")),
+    PayoutDenied: ("payout", "request_id", _always(outcome="denied")),
+    PayoutCompleted: ("payout", "request_id", _always(outcome="completed")),
+    PayoutFailed: ("payout", "request_id", _always(outcome="failed")),
+    PayoutCancelled: ("payout", "request_id", _always(outcome="cancelled")),
+    PayoutBankAccountVerified: ("bank_account", "bank_account_id", _always(verified=True)),
+    PayoutBankAccountVerificationFailed: ("bank_account", "bank_account_id", _always(verified=False)),
 }
 """Per payload class: the kind of entity, the payload's field that holds its id, and what it says of it."""
 
@@ -97,6 +115,15 @@ TELLING: Mapping[type[Payload], tuple[str, str, Telling]] = {
 def payloads_of(*kinds: str) -> tuple[type[Payload], ...]:
     """The payload classes that speak of entities of these kinds; for a processor's ``handles``."""
     return tuple(cls for cls, (kind, _, _) in TELLING.items() if kind in kinds)
+
+
+STATES: Mapping[str, frozenset[str]] = {
+    "campaign": frozenset({"status"}),
+    "user": frozenset({"suspended"}),
+    "payout": frozenset({"progress", "outcome"}),
+    "bank_account": frozenset({"verified"}),
+}
+"""Fields that people are told of, per kind: what an event says of them may be overtaken by a later one."""
 
 
 def told(events: Iterable[Event], wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[Entity, str, Write]]:

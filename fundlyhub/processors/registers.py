@@ -33,7 +33,7 @@ class Clock(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """What fields belong to; ``kind`` is user, campaign, organization or project_update."""
+    """What fields belong to; ``kind`` is user, campaign, organization, project_update, payout or bank_account."""
 
     kind: str
     id: UUID
@@ -84,6 +84,11 @@ _READ = """
 """
 
 
+_READ_WRITES = """
+    SELECT field, value, occurred_at, position FROM entity_fields WHERE kind = %(kind)s AND id = %(id)s
+"""
+
+
 def keys(entities: Collection[Entity]) -> dict[str, Array]:
     """Entities as the arrays ``kinds`` and ``ids``, for unnest."""
     return {"kinds": array(entity.kind for entity in entities), "ids": array(entity.id for entity in entities)}
@@ -121,3 +126,9 @@ def read(db: Connection, entities: Collection[Entity]) -> dict[Entity, dict[str,
         for kind, id_, fields in db.exec_driver_sql(_READ, keys(found)).all():
             found[Entity(kind, id_)] = fields
     return found
+
+
+def writes_of(db: Connection, entity: Entity) -> dict[str, Write]:
+    """All known fields of one entity, each with the clock that it was said at."""
+    rows = db.exec_driver_sql(_READ_WRITES, {"kind": entity.kind, "id": entity.id}).all()
+    return {field: Write(Clock(occurred_at, position), value) for field, value, occurred_at, position in rows}

@@ -99,8 +99,8 @@ def test_two_workers_that_plan_for_the_same_people_in_turned_order_never_wait_in
 
 
 def again(gift: DonationCompleted) -> DonationCompleted:
-    """Another gift like it."""
-    return gift.model_copy(update={"donation_id": uuid4()})
+    """Another gift like it, by another payment."""
+    return gift.model_copy(update={"donation_id": uuid4(), "transaction_id": uuid4().hex})
 
 
 @pytest.mark.parametrize("more", [0, 1, 2])

@@ -22,17 +22,18 @@ def search(word: str) -> SearchQuerySubmitted:
 
 
 def completed(campaign_id: UUID | None = None, **fields: Any) -> DonationCompleted:
-    """A gift of 10.00 USD, unless the fields say otherwise."""
+    """A gift of 10.00 USD by a payment of its own, unless the fields say otherwise."""
+    donation_id = fields.pop("donation_id", None) or uuid4()
     return DonationCompleted(
         **{
-            "donation_id": uuid4(),
+            "donation_id": donation_id,
             "campaign_id": campaign_id or uuid4(),
             "donor_id": uuid4(),
             "amount": Decimal("10.00"),
             "currency": "USD",
             "net_amount": Decimal("9.50"),
             "payment_provider": "stripe",
-            "transaction_id": "pi_test",
+            "transaction_id": f"pi_{donation_id}",
             **fields,
         }
     )

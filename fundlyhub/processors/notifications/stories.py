@@ -49,6 +49,7 @@ def tell(template: str, event: Event, lookup: Lookup) -> Story:
     Raises Missing when something is not known yet, Unwanted when there is nothing to tell, and Held when a person has
     to decide first.
     """
+    lookup.refuse_overtaken(event)
     return _TELLERS[template](event.payload, event, lookup)
 
 
@@ -61,6 +62,7 @@ def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Story:
 
 
 def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
+    lookup.hold_duplicate(event, payload)
     facts: Facts = {
         **_campaign(lookup.campaign(payload.campaign_id)),
         "amount": Money(payload.amount, payload.currency),
@@ -95,6 +97,7 @@ def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> S
     campaign = lookup.owned(payload.campaign_id)
     if campaign.owner_id == payload.donor_id:
         raise Unwanted("own donation")
+    lookup.hold_duplicate(event, payload)
     named = payload.is_anonymous is False and payload.donor_id is not None
     facts: Facts = {
         **_campaign(campaign),

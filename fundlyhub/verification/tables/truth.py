@@ -80,6 +80,8 @@ _TOTALS = frozenset({
     "total_raised", "donation_count", "average_donation", "unique_donors", "largest_donation", "refund_count",
     "total_refunded",
 })  # fmt: skip
+_RECIPIENTS = "'contact', 'payout', 'bank_account'"
+"""Kinds of entities whose fields are not the references'."""
 _DONATIONS = "donation_id = ANY (%(donations)s::uuid[])"
 _CAMPAIGNS = "campaign_id = ANY (%(campaigns)s::uuid[])"
 
@@ -92,8 +94,8 @@ KEPT: Mapping[Branch, tuple[Kept, ...]] = {
             ("created_at",), view=subscriptions.SUBSCRIPTIONS,
         ),
         _table(references.entities, "reference_write"),
-        _table(references.entity_fields, "reference_write", where="kind <> 'contact'"),
-        _table(references.entity_fields, "recipient_write", where="kind = 'contact'"),
+        _table(references.entity_fields, "reference_write", where=f"kind NOT IN ({_RECIPIENTS})"),
+        _table(references.entity_fields, "recipient_write", where=f"kind IN ({_RECIPIENTS})"),
         _table(recipients.contacts, "recipient_write",
             ignored=dict.fromkeys(("phone", "locale", "time_zone", "quiet_from", "quiet_until"), "the API's alone"),
             expressions={"name": _told("name"), "email": _told("email")}, others_add=True,
@@ -147,6 +149,7 @@ NOT_KEPT: Mapping[str, str] = {
     "notifications": "the ledger: compared with the claims, event by event",
     "refund_tellings": "what messages tell of refunds, which follows the order in which these are planned",
     "broadcasts": "how far the messages to many are: compared with the claims and the ledger",
+    "payment_tellings": "which donation is told of each payment, which follows the order in which messages are planned",
     "devices": "the API's, and marked by push providers",
     "preferences": "the API's, and the unsubscribe page's",
     "suppressions": "what mail providers and operators tell",

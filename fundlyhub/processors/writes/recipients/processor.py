@@ -15,7 +15,7 @@ from fundlyhub.events.catalogue.payout import PayoutRequested
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processing import WriteProcessor
 from fundlyhub.processors import refunds, registers
-from fundlyhub.processors.entities import payloads_of, told
+from fundlyhub.processors.entities import STATES, payloads_of, told
 from fundlyhub.processors.refunds import Refunds
 from fundlyhub.processors.registers import Entity
 from fundlyhub.processors.writes.recipients.places import place_of
@@ -26,9 +26,11 @@ _refunds = Refunds(gift_refunds)
 Row = dict[str, Any]
 """Columns by name."""
 
-_ANY_TEXT = frozenset({"email", "name"})
+_ANY_TEXT = frozenset({"email", "name", "payment_provider", "transaction_id"})
 """Columns that psycopg quotes."""
 _WANTED = {"user": frozenset({"name", "email", "suspended", "deleted"})}
+_STATES = {kind: STATES[kind] for kind in ("payout", "bank_account")}
+"""What becomes of payouts, so that nobody is told what is overtaken; other kinds are written by ``reference_write``."""
 
 _MAKE = """
     INSERT INTO contacts (user_id) SELECT * FROM unnest(%(ids)s::uuid[]) AS given(id)
@@ -56,15 +58,19 @@ _FORGET_DEVICES = "DELETE FROM devices WHERE user_id = ANY (%(ids)s::uuid[])"
 # Of two events that tell the same, the one with the lower position counts, whatever comes first. Sorted: two batches
 # never wait for each other in a circle.
 _DONORS = """
-    INSERT INTO gift_donors AS known (donation_id, position, campaign_id, donor_id, amount, currency, email, name)
+    INSERT INTO gift_donors AS known (donation_id, position, campaign_id, donor_id, amount, currency, email, name,
+                                      payment_provider, transaction_id)
     SELECT * FROM unnest(%(donation_id)s::uuid[], %(position)s::bigint[], %(campaign_id)s::uuid[], %(donor_id)s::uuid[],
-                         %(amount)s::numeric[], %(currency)s::text[], %(email)s::text[], %(name)s::text[])
+                         %(amount)s::numeric[], %(currency)s::text[], %(email)s::text[], %(name)s::text[],
+                         %(payment_provider)s::text[], %(transaction_id)s::text[])
         AS given(donation_id)
     ORDER BY donation_id
     ON CONFLICT (donation_id) DO UPDATE
     SET position = excluded.position, campaign_id = excluded.campaign_id, donor_id = excluded.donor_id,
-        email = excluded.email, name = excluded.name, amount = excluded.amount, currency = excluded.currency
+        email = excluded.email, name = excluded.name, amount = excluded.amount, currency = excluded.currency,
+        payment_provider = excluded.payment_provider, transaction_id = excluded.transaction_id
     WHERE excluded.position < known.position
+       OR (excluded.position = known.position AND known.transaction_id IS NULL)
 """
 _PAYOUTS = """
     INSERT INTO payout_requests AS known (request_id, position, user_id, amount, currency)
@@ -90,7 +96,7 @@ _SIGN_INS = """
 class RecipientWriteProcessor(WriteProcessor):
     """Names and addresses of users, and who gave, cashed out and signed in: for messages to themselves."""
 
-    handles = (*payloads_of("user"), DonationCompleted, DonationRefunded, PayoutRequested, UserLoggedIn)
+    handles = (*payloads_of("user", *_STATES), DonationCompleted, DonationRefunded, UserLoggedIn)
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Write contacts, then the rest; each table in the order of its keys."""
@@ -104,6 +110,7 @@ class RecipientWriteProcessor(WriteProcessor):
             db, _SIGN_INS, sign_ins, key=itemgetter("user_id", "place"), clock=itemgetter("occurred_at", "position")
         )
         _refunds.add(db, refunds.said(events))
+        registers.write(db, registers.latest(told(events, _STATES)))
 
 
 def _contacts(db: Connection, events: Sequence[Event]) -> None:
@@ -156,6 +163,7 @@ def _donor(event: Event, payload: DonationCompleted) -> Row:
         "donation_id": payload.donation_id, "position": event.position, "campaign_id": payload.campaign_id,
         "donor_id": payload.donor_id, "email": payload.donor_email if guest else None,
         "name": payload.donor_name if guest else None, "amount": payload.amount, "currency": payload.currency,
+        "payment_provider": payload.payment_provider, "transaction_id": payload.transaction_id,
     }  # fmt: skip
 
 

@@ -59,7 +59,14 @@ gift_donors = Table(
     Column("name", Text),
     Column("amount", Numeric, nullable=False),
     Column("currency", Text, nullable=False),
+    # By which a payment is known: null in rows of a release that did not write it.
+    Column("payment_provider", Text),
+    Column("transaction_id", Text),
 )
+Index(
+    "gift_donors_transaction_id_idx", gift_donors.c.transaction_id,
+    postgresql_where=gift_donors.c.transaction_id.is_not(None),
+)  # fmt: skip
 
 # What was returned of which gift, so that a message about a refund can tell what is more than before.
 gift_refunds = refunds_table("gift_refunds", app_metadata)

@@ -1,0 +1,73 @@
+"""Whether what a message would tell is no longer so, by what other events have said.
+
+Events come late, and a backlog holds a state together with the one that followed it. Who reads the message, reads it
+now: what a later event says otherwise is not told any more.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.donation import DonationFailed
+from fundlyhub.events.catalogue.user import UserFollowedUser
+from fundlyhub.processors import registers
+from fundlyhub.processors.entities import STATES, told
+
+OVERTAKEN = "overtaken"
+COMPLETED = "completed already"
+
+# A payment that failed is named by its donation, or as its provider names it.
+_COMPLETED = """
+    SELECT EXISTS (SELECT FROM gift_donors WHERE donation_id = %(donation)s)
+        OR EXISTS (SELECT FROM gift_donors WHERE transaction_id = %(reference)s AND campaign_id = %(campaign)s)
+"""
+_UNFOLLOWED = """
+    SELECT EXISTS (SELECT FROM follows WHERE follower_id = %(follower)s AND kind = 'user' AND followed_id = %(followed)s
+                       AND NOT follows AND (occurred_at, position) > (%(at)s, %(position)s))
+"""
+
+
+def reason(db: Connection, event: Event) -> str | None:
+    """Why this event is not told any more, if so."""
+    match event.payload:
+        case DonationFailed() as failed:
+            return COMPLETED if _is_completed(db, failed) else None
+        case UserFollowedUser() as follow:
+            return OVERTAKEN if _is_unfollowed(db, event, follow) else None
+        case _:
+            return OVERTAKEN if _is_another_state(db, event) else None
+
+
+def _is_completed(db: Connection, failed: DonationFailed) -> bool:
+    """Whether the payment has gone through, before this failure or after it: then money was taken."""
+    try:
+        donation = UUID(failed.donation_id)
+    except ValueError:
+        donation = None
+    given = {"donation": donation, "reference": failed.donation_id, "campaign": failed.campaign_id}
+    return bool(db.exec_driver_sql(_COMPLETED, given).scalar_one())
+
+
+def _is_unfollowed(db: Connection, event: Event, follow: UserFollowedUser) -> bool:
+    given = {
+        "follower": follow.follower_id, "followed": follow.followed_user_id, "at": event.timestamp,
+        "position": event.position,
+    }  # fmt: skip
+    return bool(db.exec_driver_sql(_UNFOLLOWED, given).scalar_one())
+
+
+def _is_another_state(db: Connection, event: Event) -> bool:
+    """Whether a later event says otherwise of what this one says, or the thing is gone.
+
+    What becomes of a payout in the end is always later than that it was asked for and approved.
+    """
+    for entity, name, mine in told([event], STATES):
+        known = registers.writes_of(db, entity)
+        last = known.get(name, mine)
+        ended = (name == "progress" and "outcome" in known) or ("deleted" in known and known["deleted"].value)
+        if ended or (last.clock > mine.clock and last.value != mine.value):
+            return True
+    return False
