@@ -74,7 +74,7 @@ def drop(dry_run: bool, who: str, as_json: bool) -> None:
     """Drop the partitions that may go, as the relay does by itself. There is no way back.
 
     What may go is older than FUNDLYHUB_CLAIMS_RETENTION, passed by every processor, and without open dead letters
-    and attempts. Events in there are refused from then on, whoever sends them.
+    and attempts. Their events are refused from then on, from every source.
     """
     processors = known_processors()
     if not get_settings().claims_retention:

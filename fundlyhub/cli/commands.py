@@ -8,7 +8,7 @@ COMMANDS = {
     "demo": "Bring all up, publish a stream of events, and verify every number.",
     "dlq": "Dead letters: look at them, correct, replay, discard, restore and move them.",
     "events": "Publish events from files; archive old ones and restore them; export schemas and docs.",
-    "feed": "What those that a user follows did.",
+    "feed": "Show the home feed of a user, or the activities of one user, organization or campaign.",
     "health": "For probes: whether servers answer, relay and processors keep up, and each queue has a worker.",
     "ingest": "Take what is written to Redis Streams into the log.",
     "metrics": "Serve the numbers of all of it to Prometheus.",

@@ -1,4 +1,4 @@
-"""`fundlyhub feed`: what a user sees of those that he follows, or what one of them did."""
+"""`fundlyhub feed`: the home feed of a user, or the activities of one user, organization or campaign."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ KINDS = ("user", "organization", "campaign")
 
 @click.command("feed")
 @click.argument("who", metavar="USER", type=click.UUID)
-@click.option("--profile", type=click.Choice(KINDS), help="What USER, or the thing of this kind and id, did itself.")
-@click.option("--before", metavar="MARK", help="Go on where a page ended; it prints its mark.")
+@click.option(
+    "--profile",
+    type=click.Choice(KINDS),
+    help="Show the activities of the entity of this kind with the id USER instead.",
+)
+@click.option("--before", metavar="MARK", help="Continue after a page; each page prints its mark.")
 @click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=20, show_default=True, help="Lines on a page.")
 @json_option
 def command(who: UUID, profile: str | None, before: str | None, limit: int, as_json: bool) -> None:
-    """The feed of USER, by id: what those that USER follows did, the newest first."""
+    """Show the home feed of USER (an id): activities of those that USER follows, the newest first."""
     mark = Mark.parse(before) if before else None
     require_current("app")
     with make_engine("app", get_settings(), pooled=False).begin() as db:
@@ -43,7 +47,7 @@ def command(who: UUID, profile: str | None, before: str | None, limit: int, as_j
 
 
 def _print(page: Page, profile: str | None) -> None:
-    title = f"What this {profile} did" if profile else "What those that this user follows did"
+    title = f"What this {profile} did" if profile else "Home feed"
     rows = [(line.occurred_at.strftime("%Y-%m-%d %H:%M:%S"), line.text) for line in page.lines]
     print_table(title if rows else f"{title}: nothing yet", ("when (UTC)", "what"), rows)
     if page.next:

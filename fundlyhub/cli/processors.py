@@ -79,7 +79,7 @@ def pause(name: str, reason: str, until: str | None, who: str, as_json: bool) ->
 @by_option
 @json_option
 def resume(name: str, reason: str, who: str, as_json: bool) -> None:
-    """End the pause of a processor, whoever began it; the relay sends at once what was held back."""
+    """End the pause of a processor, also one that it began itself; the relay sends at once what was held back."""
     with events_db() as db:
         _require(db, name)
         done = pauses.end_by_hand(db, name, who=who, reason=reason)

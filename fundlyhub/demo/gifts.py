@@ -96,7 +96,7 @@ def fail(cast: Cast) -> Transaction:
 
 
 def pay_out(cast: Cast) -> Iterator[Transaction]:
-    """A creator asks for money; it arrives later, or before anybody knows that he asked."""
+    """A creator requests a payout; its completion is published after the request, or before it."""
     campaign, owner, currency = cast.rng.choice(cast.campaigns)
     request = cast.uuid()
     asked, transaction = cast.amount(currency), Transaction()

@@ -87,7 +87,7 @@ def check_feeds(settings: Settings, run: int) -> Checked:
 
 
 def _concerns(row: Sequence[Any], reader: UUID, following: set[tuple[str, UUID]]) -> bool:
-    """Whether a line is news of somebody that the reader follows; his own deeds are no news to him."""
+    """Whether a line belongs to somebody that the reader follows; a reader's own actions are left out."""
     _, type_, actor, kind, target = row
     acted = actor is not None and bool({("user", actor), ("organization", actor)} & following)
     happened = kind == "campaign" and type_ != "followed_campaign" and (kind, target) in following

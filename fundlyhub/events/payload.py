@@ -108,7 +108,7 @@ class WireModel(CamelCase):
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: Any) -> dict[str, Any]:
         """Absent is absent on the wire too; only a required field may say null."""
-        names = _names(type(self))  # whoever dumps it may ask for either
+        names = _names(type(self))  # a caller may dump by either name
         return {key: value for key, value in handler(self).items() if value is not None or names[key]}
 
 

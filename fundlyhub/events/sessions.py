@@ -81,6 +81,6 @@ def _hint(session: object) -> str | None:
 
 
 def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:
-    """Whoever has a session of SQLAlchemy's asyncio part has loaded that part."""
+    """An asynchronous session can exist only if SQLAlchemy's asyncio part is loaded, so nothing is imported here."""
     loaded = sys.modules.get("sqlalchemy.ext.asyncio")
     return loaded is not None and isinstance(session, (loaded.AsyncSession, loaded.AsyncConnection))

@@ -1,6 +1,6 @@
 """The trace that an event belongs to: a W3C trace context, which publishing keeps in the event's metadata.
 
-Whoever has a span has loaded OpenTelemetry. So nothing here imports it before that, and publishing without a span
+A span can exist only if OpenTelemetry is loaded. So nothing here imports it before that, and publishing without a span
 costs a look at what is loaded.
 """
 

@@ -56,6 +56,6 @@ def _run(job: Callable[[], Any], result: Result) -> None:
     began = time.monotonic()
     try:
         result.value = job()
-    except Exception as error:  # whoever asked decides what it means
+    except Exception as error:  # the caller decides what it means
         result.error = error
     result.seconds = max(time.monotonic() - began, 1e-6)

@@ -47,7 +47,7 @@ def configure(level: int | str = logging.INFO) -> None:
         logging.getLogger(calls).setLevel(logging.INFO)
     logging.captureWarnings(True)
     sys.excepthook, threading.excepthook = _last_words, _last_words_of_thread
-    structlog.configure(  # for whoever logs through structlog itself: processors of other teams
+    structlog.configure(  # for code that logs through structlog itself: processors of other teams
         processors=[structlog.stdlib.filter_by_level, structlog.stdlib.PositionalArgumentsFormatter(),
                     ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

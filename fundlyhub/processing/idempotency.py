@@ -125,7 +125,7 @@ def claimed(db: Connection, processor: str, positions: Sequence[int]) -> dict[in
 def dropped(db: Connection, positions: Sequence[int]) -> set[int]:
     """Those of these positions whose claims have been dropped.
 
-    Whoever also reads claims reads them first: a claim that is dropped between the two is seen here.
+    Code that also reads claims reads them first: a claim that is dropped between the two is seen here.
     """
     return set(db.exec_driver_sql(_DROPPED, {"positions": array(positions)}).scalars())
 

@@ -42,7 +42,7 @@ Telling = Callable[[Any, Event], Fields]
 """What a payload says: the fields by name, as JSON values."""
 
 COLUMNS = {"story_html": "story"}
-"""Columns of the platform that have another name here, so that a story is one field whoever tells it."""
+"""Columns of the platform that have another name here, so that a story is one field in the events of all producers."""
 
 
 def _given(*names: str) -> Telling:

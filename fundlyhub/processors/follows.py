@@ -1,7 +1,7 @@
 """Who follows whom: the last word on each pair, as tombstone or not, and what a batch of words changes.
 
-The word with the later clock wins, whatever comes when, and nobody follows himself. Each processor that needs
-to know keeps a table of its own, since each has its own transactions.
+The event with the later clock wins, in any order of delivery, and users cannot follow themselves. Each
+processor that needs to know keeps a table of its own, since each has its own transactions.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def last_words(events: Iterable[Event]) -> dict[Pair, Word]:
         follower, kind, followed, follows = fields
         pair = Pair(getattr(event.payload, follower), kind, getattr(event.payload, followed))
         if kind == "user" and pair.follower_id == pair.followed_id:
-            log.info("position %s is passed over: nobody follows himself", event.position)
+            log.info("position %s is passed over: a user cannot follow themselves", event.position)
             continue
         assert event.position is not None
         word = Word(event.timestamp, event.position, follows)

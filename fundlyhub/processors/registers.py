@@ -64,7 +64,7 @@ def entity_fields(metadata: MetaData) -> Table:
     )
 
 
-# Whoever changes an entity's fields holds the lock on its row elsewhere: see the callers.
+# The callers hold the lock on the entity's row in another table while its fields change.
 _WRITE = """
     INSERT INTO entity_fields AS known (kind, id, field, value, occurred_at, position)
     SELECT kind, id, field, value::jsonb, occurred_at, position

@@ -1,6 +1,6 @@
 """The ingest: reads streams as one consumer of a group, and acknowledges only what is committed.
 
-Whatever ends it, or cuts it off, leaves entries pending that are in the log or not; whoever reads them next finds out,
+Whatever ends it, or cuts it off, leaves entries pending that are in the log or not; the next reader finds out,
 since one event id is one event. Several may run side by side.
 """
 

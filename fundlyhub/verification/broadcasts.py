@@ -1,4 +1,4 @@
-"""Messages to many: whoever is claimed to be told is looked at to the end, and every row that was written is there."""
+"""Broadcasts: every claimed one has read its followers to the end, and each ledger row that it counts exists."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def _left_out(scope: Scope, tables: bool) -> dict[str, str]:
 
 
 def _depths(app: Celery | None) -> Mapping[str, int] | None:
-    """How many messages wait in each queue; None when there is nobody to ask, or he does not answer."""
+    """How many messages wait in each queue; None without a broker, or when it does not answer."""
     if app is None:
         return None
     publisher = Publisher(app)

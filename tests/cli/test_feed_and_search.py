@@ -47,7 +47,7 @@ def document(done: Done) -> Any:
 def test_a_feed_for_people(told: dict[str, str]) -> None:
     done = fundlyhub("feed", str(ME), settings=told)
     assert done.returncode == 0, done.stderr
-    assert "What those that this user follows did" in done.stdout
+    assert "Home feed" in done.stdout
     assert done.stdout.index("John started Roofs") < done.stdout.index("John started Wells [bold] & <b>more</b>")
 
 

@@ -39,6 +39,16 @@ def test_no_pronoun_of_a_person_stands_for_a_thing(page: Path) -> None:
     assert not found, 'a thing is "it", a person "they"'
 
 
+def test_no_pronoun_of_a_person_stands_for_a_thing_in_the_code() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted((ROOT / "fundlyhub").rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if PERSON.search(line)
+    ]
+    assert not found, 'a thing is "it", a person "they"'
+
+
 @pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
 def test_each_page_is_in_the_index_of_its_folder(folder: str) -> None:
     index = ROOT / folder / "README.md"

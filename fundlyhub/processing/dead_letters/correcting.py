@@ -59,7 +59,7 @@ class Draft:
     version: str
     payload: str | None
     as_of: datetime
-    """When the letter was last changed; whoever corrects it later than that is refused."""
+    """When the letter was last changed; a correction is refused if somebody has changed it since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fundlyhub.database.audited import named, reasoned
 from fundlyhub.processing.dead_letters.finding import states
 from fundlyhub.processing.dead_letters.words import Action, State
 
-# Letters are always locked in this order, by workers too: nobody waits for one who waits for him.
+# Letters are always locked in this order, by workers too, so that two writers cannot deadlock.
 _CHANGE = """
     WITH chosen AS (
         SELECT id FROM events.dead_letters WHERE id = ANY (%(ids)s::bigint[]) AND state = ANY (%(before)s)

@@ -42,8 +42,8 @@ _RECORD = """
     INSERT INTO events.dead_letter_audit (letter_id, who, action, details)
     SELECT id, %(worker)s, 'failed', %(details)s FROM letter
 """
-# All are locked in order, and at once: the others are written by ``record``, and who locks in two orders may wait for
-# an operator who waits for him. What was discarded while its replay was under way is applied all the same.
+# All are locked in order, and at once: the others are written by ``record``, and two lock orders could deadlock
+# with an operator's command. What was discarded while its replay was under way is applied all the same.
 _RESOLVE = """
     WITH chosen AS (
         SELECT d.id, given.action

@@ -24,7 +24,7 @@ IN_FORCE = """
     SELECT processor, kind, reason FROM events.processor_pauses
     WHERE ended_at IS NULL AND (until IS NULL OR until > clock_timestamp()) ORDER BY processor, kind
 """
-"""The pauses in force, for whoever has a connection of another kind."""
+"""The pauses in force, for callers with a connection of another kind."""
 _PAUSE = """
     WITH paused AS (
         INSERT INTO events.processor_pauses AS p (processor, kind, who, reason, until, fingerprint, failed, probe_at)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
 
-# Whoever takes a message has it alone: a second worker finds another state, a lease that still runs, or a locked row.
+# Only one worker can take a message: a second one finds another state, a lease that still runs, or a locked row.
 _TAKE = """
     WITH ours AS (
         SELECT message.id, given.token

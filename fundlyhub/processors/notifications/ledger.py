@@ -145,7 +145,7 @@ def read(db: Connection, places: Collection[Place]) -> dict[Place, Row]:
 
 
 def read_all(db: Connection, keys: Collection[Key]) -> dict[Place, Row]:
-    """Where all messages of these matters stand, whoever their recipients are."""
+    """The state of all messages of these matters, for all recipients."""
     return _rows(db, _READ_ALL, _keys(keys)) if keys else {}
 
 

@@ -43,7 +43,7 @@ class Unwanted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Who a message is for, before his contact is read: a user, or a guest, and what the event itself tells of him."""
+    """The recipient of a message, before the contact is read: a user or a guest, and what the event says of them."""
 
     user_id: UUID | None
     name: str | None = field(default=None, repr=False)
@@ -52,8 +52,8 @@ class Addressee:
     def met(self, contact: Person | None) -> Person:
         """The person, by what all events have told, else by what this one tells. Raises Missing when neither does.
 
-        The API service may have written his phone and his language before his registration was taken up: he is known
-        once an event has told his name or address, or that he is gone.
+        The API service may write phone and language before the registration is processed. A recipient is known once an
+        event has given their name or address, or their deletion.
         """
         if self.user_id is None:
             return Person(None, name=self.name, email=self.email)
@@ -69,7 +69,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What is known of a campaign, whoever may see it: for those who own it, gave to it or follow it."""
+    """What is known of a campaign, public or not: for messages to its owner, donors and followers."""
 
     title: str | None
     url: str | None

@@ -34,7 +34,7 @@ _SUPPRESSED = """
 """
 
 UNASKED: Mapping[tuple[Category, ChannelName], bool] = {("social", "email"): False}
-"""What those want who have said nothing; everything else they want."""
+"""Defaults for people without a preference; everything that is not here is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,14 @@ class Person:
     tokens: tuple[str, ...] = field(default=(), repr=False)
 
     def wants(self, category: Category, channel: ChannelName) -> bool:
-        """What he said of this category, else of the channel as a whole, else what is usual."""
+        """Their preference for this category, else for the whole channel, else the default."""
         for key in (f"{category}/{channel}", f"*/{channel}"):
             if key in self.wishes:
                 return self.wishes[key]
         return UNASKED.get((category, channel), True)
 
     def addresses(self, channel: ChannelName) -> tuple[str, ...]:
-        """Where he is reached through a channel: one address, or each of his devices."""
+        """The addresses of a channel: one address, or the token of each device."""
         if channel == "push":
             return self.tokens
         address = self.email if channel == "email" else self.phone

@@ -1,4 +1,4 @@
-"""Who wants events that are archived: he is told to restore them, and never gets a part of the log for all of it."""
+"""Refuse a processor that needs archived events, and name the files to restore."""
 
 from __future__ import annotations
 

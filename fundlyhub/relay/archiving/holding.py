@@ -14,7 +14,7 @@ import psycopg
 from fundlyhub.relay.claims import marks
 
 _FIRST = "SELECT coalesce(min(position), 0) FROM events.events"
-# Everybody who reads the log with a cursor, and the last mark up to which he has seen all there will ever be. A
+# Every reader of the log with a cursor, and the last mark up to which it has seen all events there will ever be. A
 # processor counts by its sweep, which passes what has left a trace.
 _PASSED = """
     SELECT reader, (SELECT coalesce(max(m.position), 0) FROM events.log_marks m WHERE m.xid < pg_snapshot_xmin(c.seen))

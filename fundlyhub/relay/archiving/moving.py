@@ -200,7 +200,7 @@ def _move(db: psycopg.Connection[Any], one: Begun, tell: Tell) -> None:
 def _last_look(db: psycopg.Connection[Any], one: Begun, tell: Tell) -> None:
     """Nothing wants these events, and they are those of the file; else the archive is withdrawn.
 
-    Who replays a letter looks for announced archives first; whoever could not see this one has ended by now. Once the
+    A replay looks for announced archives first; transactions that could not see this one have ended by now. Once the
     first row has gone there is no way back but to restore.
     """
     against = [str(limit) for limit in held(db, one.low, one.high)] if not one.deleted else []

@@ -1,7 +1,7 @@
 """Waiting until no transaction is left that sees the database as it was before.
 
-The ids of events that are to go are committed first, and the rows go after this wait. So whoever publishes sees the id
-or meets the row, at every isolation level, and nobody is locked out meanwhile.
+The ids of events that are to go are committed first, and the rows go after this wait. So a publisher sees the id
+or the row, at every isolation level, and no publisher is blocked meanwhile.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Marks in the log: when it had come to a position, and which transaction began only then.
 
 Positions become visible out of order, so that the newest one says nothing of those below it. A mark's own transaction
-got its id after those of all transactions with positions up to the mark: whoever has seen the end of all transactions
-below that id has seen all events up to the mark, those that were rolled back or committed late among them.
+got its id after those of all transactions with positions up to the mark: a reader that has seen the end of all
+transactions below that id has seen all events up to the mark, those that were rolled back or committed late among them.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Collector(Companion):
         with get_engine("events").begin() as db:
             work = look(db, processor, errand.positions)
             ready, refused = _open(processor, work)
-            if reason == DELIVERY_LIMIT:  # whose run has not ended, or will come, is counted by his attempts
+            if reason == DELIVERY_LIMIT:  # an event with a row of attempts is counted there
                 ready = [event for event in ready if event.position not in work.attempts]
                 refused = [item for item in refused if item.stored.position not in work.attempts]
             positions = [event.position or 0 for event in ready] + [item.stored.position for item in refused]

@@ -104,7 +104,7 @@ class Replay:
         return events
 
     def _apply(self, events: Sequence[Event]) -> list[tuple[Event, Exception]]:
-        """All at once, or, if that fails, one by one: whoever fails is returned."""
+        """Apply all at once or, if that fails, one by one; return the events that fail."""
         if not events:
             return []
         try:

@@ -12,8 +12,8 @@ from fundlyhub.database.arrays import Array, array, arrays
 from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Deltas, Key
 
 # Returns how many donors each campaign has more than before. Nothing is written to a donor who is there, since each
-# former version of a row is kept for as long as any transaction is held open. But his row is locked, as by any upsert,
-# even by one that updates nothing: nobody forgets him until this transaction's donations are seen.
+# former version of a row is kept for as long as any transaction is held open. But the row is locked, as by any
+# upsert that updates nothing: no other batch removes the donor until this transaction's donations are seen.
 _MEET_DONORS = """
     WITH met AS (
         INSERT INTO campaign_donors AS known (campaign_id, currency, donor_id)
@@ -26,8 +26,8 @@ _MEET_DONORS = """
     SELECT campaign_id, currency, count(*) FROM met GROUP BY campaign_id, currency
 """
 
-# For donors whose donation has left, and whose rows are locked: what a neighbour has committed is seen here, and what
-# he has not he will count himself.
+# For donors whose donation has left, and whose rows are locked: what another batch has committed is seen here,
+# and what it has not committed it counts later.
 _FORGET_DONORS = """
     WITH forgotten AS (
         DELETE FROM campaign_donors AS known
@@ -77,7 +77,7 @@ _ADD = f"""
 """  # noqa: S608 - put together from constants
 
 # For rows that a donation has left: an extreme cannot be taken back by a difference. The rows are locked, by
-# _ADD: what a neighbour has committed is seen here, and what he has not is still to be added by him.
+# _ADD: what another batch has committed is seen here, and what it has not committed it adds later.
 _MEASURE = """
     UPDATE campaign_stats_projection AS stats
     SET largest_donation = measured.largest,

@@ -26,8 +26,8 @@ from fundlyhub.database.types import PgSnapshot, Xid8
 from fundlyhub.processors.refunds import refunds_table
 
 # One row per donation, also for one of which only a refund has been heard: then position, campaign, currency,
-# amount and time are null. `refunded` is what the refunds add up to, also beyond the gift. Whoever changes
-# anything of a donation holds the lock on this row.
+# amount and time are null. `refunded` is what the refunds add up to, also beyond the gift. Every change of
+# a donation is made under the lock on this row.
 donation_facts = Table(
     "donation_facts",
     analytics_metadata,
@@ -55,8 +55,8 @@ donation_anomalies = Table(
     Column("position", BigInteger, primary_key=True),
 )
 
-# Each signed-in donor of a campaign in a currency, for as long as one of his donations is there: what makes unique
-# donors countable. No row is ever updated. The count belongs to workers of the release before: see the migration 0006.
+# Each signed-in donor of a campaign in a currency, while one of their donations is there: it makes unique donors
+# countable. No row is ever updated. The count belongs to workers of the release before: see the migration 0006.
 campaign_donors = Table(
     "campaign_donors",
     analytics_metadata,

@@ -20,7 +20,7 @@ search_gifts = Table(
     Column("donation_id", Uuid, primary_key=True),
 )
 
-# One row per thing that was ever heard of. Whoever changes anything of a document holds the lock on this row.
+# One row per entity that an event has named. Every change of a document is made under the lock on this row.
 # `digest` is that of what everybody may find, null when that is nothing. `version` counts its changes, and
 # `sent_version` is the one that the outside search engine has; the row is dirty while they differ. `refused` is why
 # the engine would not have it.

@@ -42,7 +42,7 @@ _HOME = f"""
     LIMIT %(window)s
 """  # noqa: S608 - put together from constants
 
-# What a user did himself is no news to him.
+# Users do not see their own actions in their home feed.
 _PAGE = """
     WITH page AS MATERIALIZED ({entries})
     SELECT page.occurred_at, page.position, activity.type,

@@ -12,8 +12,8 @@ from fundlyhub.processors.refunds import refunds_table
 # The last word on each pair, tombstones too: whether a follow stands in the feed follows from it.
 feed_follows = follows_table("feed_follows", app_metadata)
 
-# What is known of each donation. The donor stands here until somebody says that the gift is anonymous; the feed
-# names him only when somebody has said that it is not.
+# What is known of each donation. The donor is kept until an event says that the donation is anonymous; the
+# feed names the donor only if an event has said that it is not.
 feed_gifts = Table(
     "feed_gifts",
     app_metadata,

@@ -1,4 +1,4 @@
-"""Where somebody signs in from: his network and his browser, as a keyed hash."""
+"""The place of a sign-in: network and browser, as a keyed hash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fundlyhub.settings import get_settings
 
 
 def place_of(payload: UserLoggedIn) -> str:
-    """Where somebody signs in from, as a keyed hash: his network and his browser."""
+    """The place of a sign-in as a keyed hash of network and browser."""
     where = f"{_network(payload.ip_address)}\n{payload.user_agent or ''}"
     return keyed_hash("place", where, get_settings().secret)
 

@@ -157,7 +157,7 @@ def _column(name: str, values: list[Any]) -> list[Any] | str:
 
 
 def _donor(event: Event, payload: DonationCompleted) -> Row:
-    """A guest's address is kept with his gift; who has an account has a contact."""
+    """The donor of a donation; a guest's address is kept here, a user's is in the contact."""
     guest = payload.donor_id is None
     return {
         "donation_id": payload.donation_id, "position": event.position, "campaign_id": payload.campaign_id,

@@ -47,7 +47,7 @@ preferences = Table(
 )
 
 # Who gave, so that a refund, which does not say it, finds the donor. The e-mail address is a guest's or an anonymous
-# donor's: for his own messages only.
+# donor's: for their own messages only.
 gift_donors = Table(
     "gift_donors",
     app_metadata,

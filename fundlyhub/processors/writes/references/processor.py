@@ -79,7 +79,7 @@ class ReferenceWriteProcessor(WriteProcessor):
 
 
 def reference(kind: str, fields: Mapping[str, Any]) -> Reference:
-    """What is told of a thing; what may not be shown has no name here, whoever reads the table."""
+    """What other messages may say of an entity; one that may not be shown has no name in the table."""
     visible = shown(kind, fields)
     name = next((fields[field] for field in NAMES[kind] if fields.get(field)), None)
     owner = fields.get("owner_id")

@@ -9,8 +9,8 @@ from fundlyhub.processors import registers
 
 entity_fields = registers.entity_fields(app_metadata)
 
-# One row per thing that was ever heard of; made from its fields by whoever holds the lock on this row. `name` is
-# null as long as it is unknown, or is nobody's business; `shown` tells whether everybody may see it.
+# One row per entity that an event has named, computed from its fields under the lock on this row. `name` is null while
+# it is unknown or may not be shown; `shown` says whether the entity is public.
 entities = Table(
     "entities",
     app_metadata,

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 RANDOM = "gen_random_uuid()"
-# Written into the function, since a function of its own would want a grant of whoever may publish. PostgreSQL's
+# Written into the function, since a function of its own would need a grant for every publisher. PostgreSQL's
 # uuidv7() came with 18.
 ORDERED = """
         -- UUIDv7 (RFC 9562): the first 48 bits of a random one become the milliseconds, and its version 4 becomes 7.
