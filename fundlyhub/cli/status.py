@@ -11,7 +11,7 @@ from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database import connect, dispose_engines
 from fundlyhub.database.migrate import require_current
-from fundlyhub.errors import Unavailable
+from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.servers import broker
 from fundlyhub.processing.queues import seen
 from fundlyhub.relay.status import status
@@ -59,7 +59,7 @@ def _queues() -> tuple[dict[str, dict[str, int]] | None, str]:
     try:
         with broker(settings) as connection:
             found = seen(connection, settings.broker_is_amqp)
-    except Unavailable as error:
+    except (Unavailable, WrongUse) as error:
         return None, str(error)
     return {name: one._asdict() for name, one in found.items()}, ""
 
