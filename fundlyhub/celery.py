@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import chain, repeat
 from typing import Any
 
 # Celery's soft shutdown answers SIGTERM only under this variable, which billiard reads when it is imported.
@@ -26,13 +30,14 @@ from celery.signals import (
 
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database.migrate import require_current
-from fundlyhub.errors import FundlyHubError, WrongUse
+from fundlyhub.errors import FundlyHubError, Unavailable, WrongUse
 from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.monitoring import prefork
+from fundlyhub.monitoring.servers import redis_client
 from fundlyhub.observability import live, tracing
 from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
-from fundlyhub.processing import queues, registry, tasks
+from fundlyhub.processing import broker_lines, queues, registry, tasks
 from fundlyhub.processing.worker.garbage import tune
 from fundlyhub.processing.worker.presence import Presence
 from fundlyhub.processing.worker.stopping import bound_the_stop
@@ -48,11 +53,22 @@ def make_app() -> Celery:
     settings.broker  # noqa: B018  # a missing URL is better said here than in Celery's loader
     registry.load(settings.processors)
     app = Celery("fundlyhub")
-    app.config_from_object("celeryconfig")
+    app.config_from_object(_settings_module())
     tasks.install(app)
     in_child(app, _leave_connections)
     app.steps["consumer"].add(Presence)
     return app
+
+
+def _settings_module() -> str:
+    """A ``celeryconfig`` that builds upon ours, when there is one; one of somebody else's is none of our business."""
+    from fundlyhub.processing import celery_settings  # it reads the settings
+
+    if find_spec("celeryconfig") is not None:
+        ours = getattr(import_module("celeryconfig"), "REQUIRED", None) == celery_settings.REQUIRED
+        if ours:
+            return "celeryconfig"
+    return celery_settings.__name__
 
 
 def _leave_connections(app: Celery) -> None:
@@ -84,6 +100,21 @@ def _check_before_work(**_: object) -> None:
 
 
 @worker_init.connect
+def _look_at_redis(**_: object) -> None:
+    """One that is away costs the shared state of breakers, and no more; one that never can serve is a mistake."""
+    settings = get_settings()
+    if settings.redis_url is None:
+        return
+    try:
+        with redis_client(settings.redis, settings) as client:
+            client.ping()
+    except WrongUse as error:
+        _leave(error)
+    except Unavailable as error:
+        logging.getLogger(__name__).warning("%s; until then each worker has breakers of its own", error)
+
+
+@worker_init.connect
 def _own_numbers(**_: object) -> None:
     """Before any child is forked."""
     try:
@@ -94,15 +125,17 @@ def _own_numbers(**_: object) -> None:
 
 @worker_init.connect
 def _declare_queues(**_: object) -> None:
-    with app.connection_for_write() as connection:
-        connection.ensure_connection(errback=_broker_is_away, max_retries=None, interval_step=2, interval_max=15)
-        queues.declare(connection, get_settings().broker_is_amqp)
-
-
-def _broker_is_away(error: Exception, seconds: float) -> None:
-    logging.getLogger(__name__).warning(
-        "cannot reach the broker (%s); trying again in %.0f s", type(error).__name__, seconds
-    )
+    settings = get_settings()
+    for wait in chain(range(2, 15, 2), repeat(15)):
+        try:
+            with broker_lines.line(settings) as connection:
+                queues.declare(connection, settings.broker_is_amqp)
+            return
+        except Unavailable as error:
+            logging.getLogger(__name__).warning("%s; trying again in %d s", error, wait)
+            time.sleep(wait)
+        except WrongUse as error:
+            _leave(error)
 
 
 @worker_process_init.connect

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Collection
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,6 +14,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fundlyhub import server_urls
 from fundlyhub.addresses import sender_mailbox
 from fundlyhub.errors import WrongUse
 
@@ -20,9 +24,9 @@ Branch = Literal["events", "app", "analytics"]
 BRANCHES: tuple[Branch, ...] = ("events", "app", "analytics")
 
 _SCHEMES = {
-    "broker_url": ("amqp", "amqps", "redis", "rediss"),
-    "redis_url": ("redis", "rediss"),
-    "streams_url": ("redis", "rediss"),
+    "broker_url": (*server_urls.AMQP, *server_urls.REDIS, *server_urls.SOCKETS),
+    "redis_url": (*server_urls.REDIS, *server_urls.SOCKETS),
+    "streams_url": (*server_urls.REDIS, *server_urls.SOCKETS),
     "smtp_url": ("smtp", "smtps"),
     "elasticsearch_url": ("http", "https"),
     **dict.fromkeys(
@@ -41,6 +45,8 @@ _NEEDED_BY = {
     "twilio_from": ("sms_backend", "twilio"),
 }
 
+PREFIX = "FUNDLYHUB_"
+"""How our variables begin."""
 PREFETCH = 4
 """Messages that a worker holds for each of its processes, so that none waits for the next one."""
 CONSUMER_TIMEOUT = 1_800
@@ -69,12 +75,12 @@ class Settings(BaseSettings):
     may hold passwords, so they are secrets here and never shown whole.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FUNDLYHUB_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     events_dsn: SecretStr | None = Field(None, description="Events DB: the API's own database, where the log is")
     app_dsn: SecretStr | None = Field(None, description="App DB: subscriptions, feed, notifications")
     analytics_dsn: SecretStr | None = Field(None, description="Analytics DB: the read models")
-    broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp:// or redis://")
+    broker_url: SecretStr | None = Field(None, description="Celery's broker: amqp://, redis:// or unix://")
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey for shared state")
     streams_url: SecretStr | None = Field(None, description="Redis or Valkey of the streams, if it is another one")
     search_backend: Literal["postgres", "elasticsearch"] = Field("postgres", description="Where searches run")
@@ -168,10 +174,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_scheme(cls, value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
         if value is not None:
-            scheme = _plain(value).partition("://")[0].partition("+")[0]
-            known = _SCHEMES[str(info.field_name)]
-            if scheme not in known:
-                raise ValueError(f"must begin with one of {', '.join(s + '://' for s in known)}")
+            server_urls.check(_plain(value), _SCHEMES[str(info.field_name)])
         return value
 
     @field_validator(*_NEEDED_BY)
@@ -232,18 +235,18 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """The broker's URL. Raises WrongUse when it is not set."""
-        return _required(self.broker_url, "broker_url")
+        """The broker's URL, as kombu takes it. Raises WrongUse when it is not set."""
+        return server_urls.for_kombu(_required(self.broker_url, "broker_url"))
 
     @property
     def redis(self) -> str:
-        """The URL of Redis or Valkey. Raises WrongUse when it is not set."""
-        return _required(self.redis_url, "redis_url")
+        """The URL of Redis or Valkey, as redis-py takes it. Raises WrongUse when it is not set."""
+        return server_urls.for_redis(_required(self.redis_url, "redis_url"))
 
     @property
     def streams(self) -> str:
         """The URL of the server that has the streams. Raises WrongUse when none is set."""
-        return self.redis if self.streams_url is None else self.streams_url.get_secret_value()
+        return self.redis if self.streams_url is None else server_urls.for_redis(self.streams_url.get_secret_value())
 
     @property
     def broker_is_amqp(self) -> bool:
@@ -272,6 +275,22 @@ def get_settings() -> Settings:
     except ValidationError as error:
         faults = (_fault(fault["loc"], fault["msg"]) for fault in error.errors(include_input=False, include_url=False))
         raise WrongUse("wrong setting: " + "; ".join(faults)) from None
+
+
+def unknown_variables() -> list[str]:
+    """A line for each variable of our prefix that is no setting, with the setting that was meant, perhaps."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [f"{_shown(name)} is no setting{_meant(name.upper(), known)}" for name in unknown]
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.8)
+    return f": did you mean {near[0]}?" if near else "; docs/settings.md lists them"
+
+
+def _shown(name: str) -> str:
+    return name[:100] if name.isprintable() and name.isascii() else f"{PREFIX}…"
 
 
 def _fault(place: tuple[int | str, ...], text: str) -> str:

@@ -20,12 +20,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 300
 
 # What each part may import, beside itself. The parts that wire all others may import anything.
-BASE = {"settings", "errors", "addresses", "forks"}
+BASE = {"settings", "errors", "addresses", "forks", "server_urls", "redis_servers"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "addresses": set(),
     "forks": set(),
-    "settings": {"errors", "addresses"},
+    "server_urls": set(),
+    "redis_servers": set(),
+    "settings": {"errors", "addresses", "server_urls"},
     "database": BASE,
     "observability": {*BASE, "database", "events"},
     "events": {*BASE, "database"},
@@ -119,12 +121,13 @@ class TestEachModule:
 
 SHARED_BY_A_FORK = re.compile(
     r"threading\.(R?Lock|Condition|local)\(|ThreadPoolExecutor\(|create_(async_)?engine\(|\bEnvironment\(|"
-    r"from_url\(|(?<!\w)Connection\(|HTTPAdapter\(|Session\(\)|Elasticsearch\(|BatchSpanProcessor\((?!OwnExporter)"
+    r"from_url\(|redis_at\(|(?<!\w)Connection\(|HTTPAdapter\(|Session\(\)|Elasticsearch\(|BatchSpanProcessor\((?!OwnExporter)"
 )
 # Where that is right: who runs alone in a process that never forks, or makes it for one call.
 NEVER_FORKED: Mapping[str, str] = {
     "monitoring/servers.py": "a connection for one look",
-    "relay/collecting/parked.py": "a connection for one command",
+    "redis_servers.py": "it makes what others register",
+    "processing/broker_lines.py": "the same",
     "streams/reader.py": "the ingest's own process",
 }
 

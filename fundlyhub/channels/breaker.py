@@ -143,10 +143,9 @@ def shared_storage(name: str, redis_url: str) -> Storage:
 @cache
 def breaker(name: str) -> Breaker:
     """This process's breaker of a service, by the settings."""
-    url = get_settings().redis_url
     rest = get_settings().breaker_rest
     rules = Rules(rest=rest, rest_limit=10 * rest)
-    if url is None:
+    if get_settings().redis_url is None:
         log.warning("FUNDLYHUB_REDIS_URL is not set: the breaker of %s is this process's own", name)
         return Breaker(name, rules=rules)
-    return Breaker(name, shared_storage(name, url.get_secret_value()), rules)
+    return Breaker(name, shared_storage(name, get_settings().redis), rules)

@@ -14,6 +14,7 @@ from fundlyhub.channels.breaker_own import OwnStorage, Storage
 from fundlyhub.channels.breaker_state import Change, Counts, Reading, State
 from fundlyhub.channels.breaker_storage import RedisStorage
 from fundlyhub.forks import in_each_process
+from fundlyhub.server_urls import reason
 
 log = getLogger(__name__)
 
@@ -90,7 +91,7 @@ class SharedStorage:
                 self._own, self._away = OwnStorage(self._seen), True
                 log.warning(
                     "Redis does not answer (%s): the breaker of %s is this process's own",
-                    type(error).__name__, self._service,
+                    reason(error), self._service,
                 )  # fmt: skip
 
     def _back(self) -> bool:

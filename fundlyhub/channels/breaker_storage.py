@@ -8,11 +8,10 @@ from dataclasses import asdict
 from typing import Any, TypeVar, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from fundlyhub.channels.breaker_state import HISTORY, Change, Counts, Reading, State, change
 from fundlyhub.forks import in_each_process
+from fundlyhub.redis_servers import redis_at
 
 PATIENCE = 1.0
 """Seconds that Redis has to answer."""
@@ -41,10 +40,7 @@ class RedisStorage:
 
     def _begin(self) -> None:
         # One more try for a connection that was idle for so long that it was cut.
-        self._redis = redis.Redis.from_url(
-            self._url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, decode_responses=True,
-            retry=Retry(NoBackoff(), 1),
-        )  # fmt: skip
+        self._redis = redis_at(self._url, patience=PATIENCE, retries=1, decode_responses=True)
 
     def read(self) -> Reading:
         """See Storage."""

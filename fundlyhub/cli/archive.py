@@ -112,7 +112,7 @@ def bring_back(files: tuple[Path, ...], who: str, as_json: bool) -> None:
 @contextmanager
 def _progress() -> Iterator[Tell]:
     """A bar on stderr, where that is a terminal; a signal is heard between two steps."""
-    stop = stop_on_signals()
+    stop = stop_on_signals(limit=None)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import redis
@@ -16,7 +15,7 @@ from fundlyhub.channels.breaker import SERVICES, Breaker
 from fundlyhub.channels.breaker_storage import RedisStorage
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.who import by_option
-from fundlyhub.errors import Unavailable
+from fundlyhub.monitoring.servers import redis_failed
 from fundlyhub.settings import get_settings
 
 service = click.argument("name", type=click.Choice(SERVICES))
@@ -123,8 +122,4 @@ def _redis() -> Iterator[str]:
     try:
         yield url
     except redis.RedisError as error:
-        where = urlsplit(url)
-        raise Unavailable(
-            f"Redis at {where.hostname}:{where.port or 6379} failed ({type(error).__name__}): "
-            "start it, or correct FUNDLYHUB_REDIS_URL"
-        ) from None
+        raise redis_failed(url, error) from None

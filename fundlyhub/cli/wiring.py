@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Mapping
+from logging import getLogger
 
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.processing import registry
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import get_settings
+
+log = getLogger(__name__)
 
 
 def known_processors() -> Mapping[str, type[Processor]]:
@@ -18,15 +22,34 @@ def known_processors() -> Mapping[str, type[Processor]]:
     return registry.processors()
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM, Ctrl-C and the end of the terminal set; a second Ctrl-C ends at once."""
+LIMIT = 30.0
+"""Seconds after a signal that a process ends by itself, whatever hangs."""
+
+
+def stop_on_signals(limit: float | None = LIMIT) -> threading.Event:
+    """An event that SIGTERM, Ctrl-C and the end of the terminal set; a second Ctrl-C ends at once.
+
+    The process ends ``limit`` seconds later at the latest: a server that hangs holds nobody up for longer.
+    """
     stop = threading.Event()
 
     def handler(number: int, _: object) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if stop.is_set():
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
         stop.set()
+        if limit is not None:
+            last = threading.Timer(limit, _end, (limit,))
+            last.daemon = True
+            last.start()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, handler)
     return stop
+
+
+def _end(limit: float) -> None:
+    """Whatever is under way is done again: nothing is acknowledged, or moved on from, before it is committed."""
+    log.error("has not stopped within %.0f s; what hangs is left", limit)
+    os._exit(1)

@@ -78,6 +78,9 @@ def parsed_dsn(branch: Branch, dsn: str) -> Mapping[str, Any]:
         parts = conninfo_to_dict(dsn)
     except psycopg.Error:
         raise WrongUse(f"{name} is malformed: write postgresql://user:password@host:port/database") from None
+    ports = str(parts.get("port") or "").split(",")
+    if any(port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536) for port in ports):
+        raise WrongUse(f"{name}: its port must be a number from 1 to 65535")
     if "@" in str(parts.get("host", "")):  # the end of the password was taken for the host
         raise WrongUse(f"{name} is malformed: write an @ in the password as %40")
     return parts

@@ -3,54 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-from urllib.parse import urlsplit
+from contextlib import AbstractContextManager, contextmanager
 
 import redis
 from kombu import Connection
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from fundlyhub.errors import Unavailable
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.processing.broker_lines import line
+from fundlyhub.redis_servers import redis_at, require_one_server
+from fundlyhub.server_urls import is_misconfigured, reason, where
 from fundlyhub.settings import Settings
 
 
-@contextmanager
-def broker(settings: Settings) -> Iterator[Connection]:
-    """A connection to the broker. Nothing is declared.
-
-    Raises Unavailable, in one line and without a password, when it does not answer.
-    """
-    wait = settings.connect_timeout
-    options: dict[str, Any] = (
-        {"read_timeout": wait, "write_timeout": wait}
-        if settings.broker_is_amqp
-        else {"socket_timeout": wait, "socket_connect_timeout": wait}
-    )
-    with Connection(settings.broker, connect_timeout=wait, transport_options=options) as connection:
-        try:
-            connection.connect()
-            yield connection
-        except connection.recoverable_connection_errors as error:
-            where = urlsplit(settings.broker)
-            raise Unavailable(
-                f"cannot reach the broker at {where.hostname}:{where.port or ''} ({type(error).__name__}); "
-                "start it, or correct FUNDLYHUB_BROKER_URL"
-            ) from None
+def broker(settings: Settings) -> AbstractContextManager[Connection]:
+    """A connection to the broker. Nothing is declared. Raises as ``line`` does."""
+    return line(settings, answer=settings.connect_timeout)
 
 
 @contextmanager
 def redis_client(url: str, settings: Settings) -> Iterator[redis.Redis]:
-    """A client of Redis or Valkey. Raises Unavailable, as above, when it does not do what it is asked."""
-    wait = settings.connect_timeout
-    once = Retry(NoBackoff(), 0)
-    with redis.Redis.from_url(url, socket_timeout=wait, socket_connect_timeout=wait, retry=once) as client:
+    """A client of Redis or Valkey. Raises Unavailable when it does not do what it is asked, WrongUse when it never will."""
+    with redis_at(url, patience=settings.connect_timeout) as client:
         try:
+            require_one_server(client)
             yield client
         except redis.RedisError as error:
-            where = urlsplit(url)
-            raise Unavailable(
-                f"Redis at {where.hostname}:{where.port or 6379} failed ({type(error).__name__}); "
-                "start it, or correct its URL"
-            ) from None
+            raise redis_failed(url, error) from None
+
+
+def redis_failed(url: str, error: BaseException) -> Unavailable | WrongUse:
+    """What an operator reads when Redis does not do what it is asked."""
+    if is_misconfigured(error):
+        return WrongUse(f"FUNDLYHUB_REDIS_URL or FUNDLYHUB_STREAMS_URL: {where(url)}: {reason(error)}")
+    return Unavailable(f"Redis at {where(url)} failed: {reason(error)}; start it, or correct its URL")

@@ -85,15 +85,6 @@ def declare(connection: Connection, amqp: bool) -> None:
             queue(channel).declare()
 
 
-def give_up(connection: Connection | None) -> None:
-    """Release a connection; never raises."""
-    if connection is not None:
-        try:
-            connection.release()
-        except Exception:  # it is broken, most likely: that is why it is given up
-            connection.collapse()
-
-
 def depths(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) -> dict[str, int]:
     """Messages that wait in each of these queues; by default, in the work queues."""
     with connection.channel() as channel:

@@ -11,6 +11,7 @@ from celery import Celery, Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
 from fundlyhub.processing.attempts import Due
+from fundlyhub.processing.broker_lines import line
 from fundlyhub.processing.executor import Outage, execute
 from fundlyhub.processing.processor import MAX_BATCH, Processor
 from fundlyhub.processing.queues import declare, routing_key
@@ -103,8 +104,8 @@ def _send(
         try:
             task.apply_async(**message)
         except Exception:  # the queues may be gone with an emptied broker: make them and try once more
-            with task.app.connection_for_write() as connection:
-                declare(connection, task.app.conf.task_default_exchange_type == "topic")
+            with line(get_settings()) as connection:
+                declare(connection, get_settings().broker_is_amqp)
             task.apply_async(**message)
     except Exception as error:
         log.warning("cannot send %s again (%s); the broker keeps the message", task.name, type(error).__name__)

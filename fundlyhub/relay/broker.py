@@ -11,9 +11,9 @@ from celery import Celery
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
-from fundlyhub.errors import Unavailable
 from fundlyhub.forks import in_child, leave_to_parent
-from fundlyhub.processing.queues import EXCHANGE, declare, depths, give_up, routing_key
+from fundlyhub.processing.broker_lines import give_up, open_line
+from fundlyhub.processing.queues import EXCHANGE, declare, depths, routing_key
 from fundlyhub.processing.tasks import describe
 from fundlyhub.relay.routing import Batch
 from fundlyhub.settings import get_settings
@@ -88,17 +88,7 @@ class Publisher:
     def _connect(self) -> Producer:
         self.close()
         # Not the app's own connection: confirmations are counted here, not awaited one by one.
-        options = dict(self._app.conf.broker_transport_options)
-        options.pop("confirm_publish", None)
-        wait = self._settings.connect_timeout
-        self._connection = Connection(self._app.conf.broker_url, connect_timeout=wait, transport_options=options)
-        try:
-            self._connection.connect()
-        except self._connection.recoverable_connection_errors as error:
-            where = self._connection.as_uri()
-            raise Unavailable(
-                f"cannot reach the broker at {where}: {error}; start it, or correct FUNDLYHUB_BROKER_URL"
-            ) from error
+        self._connection = open_line(self._settings)
         declare(self._connection, self._amqp)
         channel = self._connection.channel()
         self._unconfirmed, self._refused, self._tag = set(), False, 0

@@ -17,8 +17,8 @@ class Companion:
     """Runs ``work`` in a thread between ``__enter__`` and ``__exit__``, and again after a pause when it fails."""
 
     name = "companion"
-    patience = 30.0
-    """Seconds that the end waits for the thread, which is a daemon: it may be in the middle of something."""
+    patience = 5.0
+    """Seconds that the end waits for the thread, which is a daemon: what it is in the middle of is done once more."""
 
     def __init__(self, pause: float) -> None:
         self._pause = pause

@@ -11,13 +11,12 @@ from typing import Any
 
 import psycopg
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from fundlyhub.database import connect, get_engine
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, read
 from fundlyhub.forks import in_each_process
+from fundlyhub.redis_servers import redis_at
 from fundlyhub.relay.companion import Companion
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.mirrored import CHANNEL, Mirrored
@@ -99,10 +98,7 @@ class Mirror(Companion):
 
     def _client(self) -> redis.Redis:
         if self._redis is None:
-            self._redis = redis.Redis.from_url(
-                self._settings.streams, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE,
-                socket_keepalive=True, retry=Retry(NoBackoff(), 0), client_name="fundlyhub-mirror",
-            )  # fmt: skip
+            self._redis = redis_at(self._settings.streams, patience=PATIENCE, client_name="fundlyhub-mirror")
         return self._redis
 
 

@@ -28,6 +28,7 @@ from fundlyhub.database import connect, is_outage
 from fundlyhub.errors import Unavailable
 from fundlyhub.observability import live
 from fundlyhub.observability.tracing import relaying
+from fundlyhub.processing.broker_lines import hang_up_after
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.broker import Publisher
 from fundlyhub.relay.claims.keeper import Keeper
@@ -48,6 +49,8 @@ T = TypeVar("T")
 NAME = "main"
 STANDBY_POLL = 0.5
 """Seconds between a standby's tries to lead."""
+PATIENCE = 5.0
+"""Seconds after a stop until what still waits for the broker is cut off; its page is sent again by the next leader."""
 LINGER = 0.005
 """Seconds of empty polls before the relay sleeps: under load it is not worth being woken. A notification comes sooner
 than the next poll, so that at some fifty events a second it is."""
@@ -89,6 +92,7 @@ class Relay:
 
     def run(self) -> None:
         """Lead, or wait to, until stopped."""
+        hang_up_after(self._stop, PATIENCE, lambda: log.warning("the broker does not answer; leaving without it"))
         while not self._stop.is_set():
             try:
                 db = self._patiently(lambda: connect("events", settings=self._settings, autocommit=True, session=True))

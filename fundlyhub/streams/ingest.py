@@ -24,7 +24,9 @@ from fundlyhub.database import connect, is_concurrency_fault, is_outage, sqlstat
 from fundlyhub.errors import Unavailable, WrongUse, describe
 from fundlyhub.events.catalogue import VERSIONS
 from fundlyhub.observability import live
+from fundlyhub.redis_servers import require_one_server
 from fundlyhub.relay.mirrored import CHANNEL
+from fundlyhub.server_urls import is_misconfigured, reason, where
 from fundlyhub.settings import Settings
 from fundlyhub.streams.entry import Entry
 from fundlyhub.streams.reader import Reader, client_of, told
@@ -91,6 +93,7 @@ class Ingest:
         """Both servers answer, the group is there, and nothing that this consumer was given before is left."""
         db = connect("events", settings=self._settings, autocommit=True)
         try:
+            self._require_one_server()
             self._reader.join()
             log.info("connected: reading %s as %s", ", ".join(self._streams), self.consumer)
             while not self._stop.is_set() and (entries := self._reader.own()):
@@ -99,6 +102,15 @@ class Ingest:
             db.close()
             raise
         return db
+
+    def _require_one_server(self) -> None:
+        try:
+            require_one_server(self._redis)
+        except redis.RedisError as error:
+            if not is_misconfigured(error):
+                raise
+            name = "REDIS_URL" if self._settings.streams_url is None else "STREAMS_URL"
+            raise WrongUse(f"FUNDLYHUB_{name}: {where(self._settings.streams)}: {reason(error)}") from None
 
     def _take_over(self, db: psycopg.Connection[Any]) -> None:
         """What others were given and have not acknowledged: they are dead, or will find it done."""
@@ -168,5 +180,5 @@ def is_passing(error: Exception) -> bool:
 
 def _tell(error: Exception, failures: int) -> None:
     if failures in (1, 5) or failures % 20 == 0:
-        what = told(error) if isinstance(error, redis.RedisError) else describe(error)
+        what = reason(error) if isinstance(error, redis.RedisError) else describe(error)
         log.warning("paused: %s (try %d)", what, failures)

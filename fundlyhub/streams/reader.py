@@ -7,10 +7,9 @@ from logging import getLogger
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from fundlyhub.errors import WrongUse
+from fundlyhub.redis_servers import redis_at
 from fundlyhub.streams.entry import Entry, Fields
 from fundlyhub.streams.scripts import FORGET, TRIM
 
@@ -34,10 +33,7 @@ def told(error: redis.RedisError) -> str:
 
 def client_of(url: str) -> redis.Redis:
     """A client that hands over what it reads as it is, and never repeats a command by itself."""
-    client = redis.Redis.from_url(
-        url, socket_timeout=BLOCK + PATIENCE, socket_connect_timeout=PATIENCE, socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0), client_name="fundlyhub-ingest",
-    )  # fmt: skip
+    client = redis_at(url, patience=BLOCK + PATIENCE, connect=PATIENCE, client_name="fundlyhub-ingest")
     # The library makes a dict of an entry's fields: of a name that stands there twice one would be lost.
     for command in ("XREADGROUP", "XAUTOCLAIM"):
         client.set_response_callback(command, lambda answer, **_: answer)

@@ -63,7 +63,7 @@ class _Webhooks:
     def __init__(self, settings: Settings, engine: Engine, stored: Callable[[], None]) -> None:
         self._stored = stored
         self._settings, self._engine, self._secret = settings, engine, settings.secret
-        self._limits = Limits(settings.redis_url.get_secret_value() if settings.redis_url else None)
+        self._limits = Limits(settings.redis if settings.redis_url else None)
         key = settings.sendgrid_webhook_key
         self._sendgrid_key = sendgrid.public_key(key) if key else None
 

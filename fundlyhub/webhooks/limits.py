@@ -9,6 +9,8 @@ from logging import getLogger
 import redis
 
 from fundlyhub.forks import in_each_process
+from fundlyhub.redis_servers import redis_at
+from fundlyhub.server_urls import reason
 from fundlyhub.webhooks.refusals import Refusal
 
 log = getLogger(__name__)
@@ -30,9 +32,7 @@ class Limits:
         self._away = False
 
     def _begin(self) -> None:
-        self._redis = (
-            redis.Redis.from_url(self._url, socket_timeout=0.5, socket_connect_timeout=0.5) if self._url else None
-        )
+        self._redis = redis_at(self._url, patience=0.5) if self._url else None
 
     def check(self, route: str, caller: str, most: int) -> None:
         """Raise Refusal when a caller has made more than ``most`` requests to a route in this minute."""
@@ -51,7 +51,7 @@ class Limits:
                 return int(count)
             except redis.RedisError as error:
                 if not self._away:
-                    log.warning("Redis does not answer (%s): requests are counted here alone", type(error).__name__)
+                    log.warning("Redis does not answer (%s): requests are counted here alone", reason(error))
                 self._away = True
         if window != self._window or len(self._own) > CALLERS:
             self._window, self._own = window, Counter()

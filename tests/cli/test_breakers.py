@@ -112,6 +112,6 @@ class TestWithoutRedis:
         settings = {"FUNDLYHUB_REDIS_URL": f"redis://:{SECRET}@127.0.0.1:1/0"}
         done = fundlyhub("breakers", *arguments, settings=settings)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith("fundlyhub: Redis at 127.0.0.1:1 failed (ConnectionError)")
+        assert done.stderr.startswith("fundlyhub: Redis at 127.0.0.1:1 failed: Connection refused; start it")
         assert len(done.stderr.splitlines()) == 1
         assert SECRET not in done.stderr

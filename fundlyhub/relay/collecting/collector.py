@@ -45,7 +45,7 @@ class Collector(Companion):
         super().__init__(settings.sweep_interval)
         self._settings = settings
         self._by_task = {processor.task_name(): processor for processor in processors.values()}
-        self._queue = DeadQueue(app.conf.broker_url, settings)
+        self._queue = DeadQueue(settings)
         self._publisher = Publisher(app)
 
     def work(self) -> None:

@@ -8,7 +8,8 @@ from kombu import Connection, Message, Producer, Queue
 
 from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.processing import messages
-from fundlyhub.processing.queues import DEAD_QUEUE, declare, give_up
+from fundlyhub.processing.broker_lines import give_up, open_line
+from fundlyhub.processing.queues import DEAD_QUEUE, declare
 from fundlyhub.settings import Settings
 
 DELIVERY_LIMIT = "delivery_limit"
@@ -18,8 +19,8 @@ DELIVERY_LIMIT = "delivery_limit"
 class DeadQueue:
     """One connection, made when it is needed. After any error, ``close`` it: what was not settled goes back."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
-        self._url, self._settings = url, settings
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._connection: Connection | None = None
         self._channel: Any = None
         in_child(self, DeadQueue._leave)
@@ -46,11 +47,7 @@ class DeadQueue:
         self._connection, self._channel = None, None
 
     def _connect(self) -> Any:
-        wait = self._settings.broker_timeout
-        options = {"confirm_publish": True, "read_timeout": wait, "write_timeout": wait}
-        self._connection = Connection(
-            self._url, connect_timeout=self._settings.connect_timeout, transport_options=options
-        )
+        self._connection = open_line(self._settings, confirm=True)
         declare(self._connection, amqp=True)
         self._channel = self._connection.channel()
         return self._channel

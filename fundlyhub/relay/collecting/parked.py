@@ -9,7 +9,7 @@ from typing import Any
 
 from kombu import Connection, Message, Producer, Queue
 
-from fundlyhub.errors import Unavailable
+from fundlyhub.processing.broker_lines import line
 from fundlyhub.processing.messages import PARKED_AT, QUEUE, REASON
 from fundlyhub.processing.queues import DEAD_QUEUE, EXCHANGE, PARKED_QUEUE, QUEUES, declare, depths, routing_key
 from fundlyhub.settings import Settings
@@ -93,13 +93,6 @@ class ParkingQueue:
 @contextmanager
 def parking_queue(settings: Settings) -> Iterator[ParkingQueue]:
     """Connect to it. Raises Unavailable when the broker is away."""
-    options = {"confirm_publish": True} if settings.broker_is_amqp else {}
-    connection = Connection(settings.broker, connect_timeout=settings.connect_timeout, transport_options=options)
-    with connection:
-        try:
-            connection.connect()
-        except connection.recoverable_connection_errors as error:
-            where = connection.as_uri()
-            raise Unavailable(f"cannot reach the broker at {where}: {error}; start it and try again") from None
+    with line(settings, confirm=True) as connection:
         declare(connection, settings.broker_is_amqp)
         yield ParkingQueue(connection, settings)
