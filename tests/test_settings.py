@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fundlyhub.errors import WrongUse
-from fundlyhub.settings import get_settings
+from fundlyhub.settings import get_settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +53,23 @@ def test_elasticsearch_with_its_address_is_right(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("FUNDLYHUB_SEARCH_BACKEND", "elasticsearch")
     monkeypatch.setenv("FUNDLYHUB_ELASTICSEARCH_URL", "https://search.example:9200")
     assert get_settings().search_backend == "elasticsearch"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("FUNDLYHUB_REDIS_URI", "FUNDLYHUB_REDIS_URI is no setting: did you mean FUNDLYHUB_REDIS_URL?"),
+        ("FUNDLYHUB_EVENT_DSN", "FUNDLYHUB_EVENT_DSN is no setting: did you mean FUNDLYHUB_EVENTS_DSN?"),
+        ("FUNDLYHUB_COLOUR", "FUNDLYHUB_COLOUR is no setting; docs/settings.md lists them"),
+        ("FUNDLYHUB_\x1b[31m", "FUNDLYHUB_… is no setting; docs/settings.md lists them"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+    monkeypatch.setenv(name, "s3cret")
+    assert unknown_variables() == [said]
+
+
+def test_every_variable_of_the_prefix_that_is_a_setting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in type(get_settings()).model_fields:
+        monkeypatch.setenv(f"FUNDLYHUB_{name.upper()}", "x")
+    assert unknown_variables() == []

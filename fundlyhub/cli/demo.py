@@ -18,6 +18,7 @@ from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.demo import api
 from fundlyhub.demo.report import Result, report
 from fundlyhub.demo.run import Demo, Progress, Stopped
+from fundlyhub.embedded.holding import claim_for_demo, of_checkout
 from fundlyhub.embedded.postgres import forget
 from fundlyhub.embedded.stack import DEFAULT_PARTS, Stack
 from fundlyhub.settings import get_settings
@@ -48,15 +49,17 @@ def command(
     """
     if through_api:
         api.require()
-    stop = stop_on_signals()
+    stop = stop_on_signals(limit=None)
     settings = get_settings()
-    folder = (data_dir or settings.data_dir / "demo").resolve()
+    # Of each checkout its own: two of them may run side by side.
+    folder = (data_dir or settings.data_dir / "demo" / of_checkout()).resolve()
     # Nothing comes by streams, and what lies in a given server's is not the demo's; Flower nobody would have time for.
     parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part != "flower")]
     settings = settings.model_copy(update={"data_dir": folder})
     variables = {**FILES, **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {})}
     stack = Stack(settings, only=parts, variables=variables, on_death=_tell_of_death)
     stack.take_folder()
+    claim_for_demo(folder)
     _empty(folder)
     with stack, _Display() as display:
         display.say("starting the servers")

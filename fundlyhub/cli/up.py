@@ -30,7 +30,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
     Servers that FUNDLYHUB_* settings name are used and not started. What dies is started again. Flower needs its
     extra, `fundlyhub[flower]`.
     """
-    stop = stop_on_signals()
+    stop = stop_on_signals(limit=None)
     settings = get_settings()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir.resolve()})
@@ -52,7 +52,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
         tell_password(stack)
         stack.supervisor.watch(stop)
         click.echo("Stopping ...", err=True)
-    click.echo("Stopped.", err=True)
+        tell_what_is_left(stack)
 
 
 def addresses(stack: Stack) -> dict[str, Any]:
@@ -69,6 +69,17 @@ def addresses(stack: Stack) -> dict[str, Any]:
         "logs": str(stack.folder / "log"),
         "environment": str(file),
     }
+
+
+def tell_what_is_left(stack: Stack) -> None:
+    """Stop everything, and say what had to be killed and what stays on disk."""
+    for name in stack.stop():
+        click.echo(
+            f"{name} did not end in time and was killed: what it was at is done again at the next start", err=True
+        )
+    kept = [str(stack.folder), *([str(stack.postgres.root)] if stack.postgres else [])]
+    outside = [one for one in kept[1:] if not Path(one).is_relative_to(stack.folder)]
+    click.echo(f"Stopped. Kept for the next start, with all data and logs: {', '.join([kept[0], *outside])}", err=True)
 
 
 def _flower(stack: Stack) -> dict[str, str]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 LINUX: bool = sys.platform == "linux"
+LAST_WAIT = 1.0
+"""Seconds that a process has after its last signal, before it is killed."""
 LARGEST_LOG = 20_000_000
 """Bytes; a larger log is put aside at the next start."""
 
@@ -58,6 +60,7 @@ class Child:
         """
         self.name, self.log, self._pid_file = name, log, pid_file
         self._stop_signal, self._last_signal, self._stop_limit = stop_signal, last_signal, stop_limit
+        self._asked = False
         self._reap()
         _put_aside(log)
         with log.open("ab") as out:
@@ -79,17 +82,33 @@ class Child:
         """Whether it runs."""
         return self.process.poll() is None
 
-    def stop(self) -> None:
-        """Ask it to end, then make it. Safe to repeat."""
-        if self.alive:
+    def ask(self) -> None:
+        """Ask it to end, and do not wait for it."""
+        if self.alive and not self._asked:
+            self._asked = True
             self.process.send_signal(self._stop_signal)
+
+    def stop(self, limit: float | None = None) -> bool:
+        """Ask it to end, then make it; whether it ended by itself within ``limit`` seconds. Safe to repeat."""
+        in_time = True
+        if self.alive:
+            self.ask()
             try:
-                self.process.wait(self._stop_limit)
+                self.process.wait(self._stop_limit if limit is None else max(0.0, limit))
             except subprocess.TimeoutExpired:
-                self.process.send_signal(self._last_signal)
-                self.process.wait(10)
+                in_time = False
+                self._make_it_end()
         end_group(self.process.pid)
         self._pid_file.unlink(missing_ok=True)
+        return in_time
+
+    def _make_it_end(self) -> None:
+        self.process.send_signal(self._last_signal)
+        try:
+            self.process.wait(LAST_WAIT)
+        except subprocess.TimeoutExpired:  # it is stopped, or does not hear
+            self.process.kill()
+            self.process.wait(10)
 
     def kill(self) -> None:
         """End it and all its children at once, as a crash would."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shlex
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 
 from fundlyhub.embedded.files import write_private
 from fundlyhub.embedded.flower import Flower, installed
+from fundlyhub.embedded.holding import hold
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.supervisor import Service, Supervisor
 from fundlyhub.embedded.valkey import Valkey
@@ -139,12 +139,13 @@ class Stack:
         for name in WORKERS:
             self.supervisor.start(Service(name, self._worker(name), env, ready=" ready.", stop_limit=limit))
 
-    def stop(self) -> None:
-        """Stop all in reverse order. Safe to repeat."""
-        self.supervisor.stop()
+    def stop(self) -> list[str]:
+        """Stop all in reverse order, within some 10 s; the names of those that had to be killed. Safe to repeat."""
+        killed = self.supervisor.stop()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        return killed
 
     def environment(self) -> dict[str, str]:
         """What child processes need to find the servers."""
@@ -183,12 +184,4 @@ class Stack:
             return
         # Ours alone; PostgreSQL's account, when we are root, may go through but not look.
         self.folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        lock = (self.folder / "lock").open("w")  # held until stop()
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise Unavailable(
-                f"another `fundlyhub up` or `demo` uses {self.folder}: stop it, or choose another --data-dir"
-            ) from None
-        self._lock = lock
+        self._lock = hold(self.folder)

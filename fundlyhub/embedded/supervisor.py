@@ -18,6 +18,10 @@ log = getLogger(__name__)
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+SERVICES_LIMIT = 6.0
+"""Seconds that all services together have to end; what they hold is taken up again at the next start."""
+SERVER_LIMIT = 1.0
+"""Seconds that each server has then: one that nobody uses ends at once."""
 HEALTHY_AFTER = 60.0
 """Seconds; a service that ran so long starts again without the pauses of its earlier deaths."""
 
@@ -102,10 +106,22 @@ class Supervisor:
         for running in ending:
             running.what.stop()
 
-    def stop(self) -> None:
-        """Stop all, the last one first. Safe to repeat."""
+    def stop(self) -> list[str]:
+        """Stop all: services side by side, then what they use, the last one first; the names of those that were killed.
+
+        Safe to repeat.
+        """
+        killed = []
+        services = [running.what for running in self._running if isinstance(running.what, _RunningService)]
+        end = time.monotonic() + SERVICES_LIMIT
+        for service in services:
+            service.child.ask()
         while self._running:
-            self._running.pop().what.stop()
+            what = self._running.pop().what
+            limit = end - time.monotonic() if isinstance(what, _RunningService) else SERVER_LIMIT
+            if not what.child.stop(limit):
+                killed.append(what.name)
+        return killed
 
     def processes(self) -> dict[str, int]:
         """The process id of each, by its name."""

@@ -22,7 +22,7 @@ def broker(settings: Settings) -> AbstractContextManager[Connection]:
 
 @contextmanager
 def redis_client(url: str, settings: Settings) -> Iterator[redis.Redis]:
-    """A client of Redis or Valkey. Raises Unavailable when it does not do what it is asked, WrongUse when it never will."""
+    """A client of Redis or Valkey. Raises Unavailable when it does not do its work, WrongUse when it never will."""
     with redis_at(url, patience=settings.connect_timeout) as client:
         try:
             require_one_server(client)

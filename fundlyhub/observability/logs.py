@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +23,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from fundlyhub.observability.context import KEYS
 from fundlyhub.observability.withheld import frames, told
-from fundlyhub.settings import get_settings
+from fundlyhub.settings import get_settings, unknown_variables
 
 NOISY = ("amqp", "kombu", "alembic", "celery.app.trace", "celery.worker.strategy")
 """They tell of every connection, every message and every batch."""
@@ -41,6 +42,7 @@ def configure(level: int | str = logging.INFO) -> None:
     handler = _Handler(sys.stderr)
     handler.setFormatter(_Formatter(as_json))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    _tell_of_unknown_variables()
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for calls in _CALLS:  # they tell of every call and its address, which may hold a token
@@ -53,6 +55,13 @@ def configure(level: int | str = logging.INFO) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )  # fmt: skip
+
+
+@cache
+def _tell_of_unknown_variables() -> None:
+    """Once in each process: a mistake in a name would else be the default, silently."""
+    for line in unknown_variables():
+        _log.warning("%s", line)
 
 
 class _Formatter(ProcessorFormatter):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fundlyhub.errors import WrongUse
@@ -34,6 +36,8 @@ def load(modules: str) -> None:
 
     Raises WrongUse when one cannot be imported.
     """
+    if modules and str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.append(str(Path.cwd()))  # where `celery` looks too; last, so that nothing there shadows a library
     for name in _names(modules):
         try:
             import_module(name)

@@ -131,7 +131,7 @@ def test_a_second_one_on_the_folder_is_refused_and_a_kill_leaves_nothing_but_the
         env=WITHOUT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert second.returncode == 1
-    assert "another `fundlyhub up` or `demo` uses" in second.stderr
+    assert "is used by `fundlyhub up`" in second.stderr
     if sys.platform == "linux":  # elsewhere the next start ends what is left
         assert up.end(signal.SIGKILL) == -signal.SIGKILL
     again = Up(folder, "--only", "postgres,valkey")
