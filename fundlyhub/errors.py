@@ -19,6 +19,7 @@
         ├── Permanent              never try again: a dead letter at once
         │   ├── ClaimsDropped      so old that nobody knows any more whether it was applied
         │   ├── Held               nobody is told before a person has decided
+        │   ├── Untold             what somebody must be told of cannot be told: something it needs never came
         │   └── AddressGone        nobody is there any more: an address or device to be forgotten
         ├── Snooze                 wait without spending an attempt
         │   ├── Limited            the service takes no more messages for a while
@@ -124,6 +125,10 @@ class ClaimsDropped(Permanent):
 
 class Held(Permanent):
     """Nobody is told before a person has decided: a dead letter, which is replayed to tell it after all."""
+
+
+class Untold(Permanent):
+    """What a message must tell never came: a dead letter, which is replayed once it is there."""
 
 
 class AddressGone(Permanent):

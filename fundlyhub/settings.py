@@ -122,7 +122,13 @@ class Settings(BaseSettings):
     )
     breaker_rest: float = Field(30.0, gt=0, description="Rest of an open circuit breaker; doubles up to ten times that")
     notification_patience: float = Field(
-        21_600.0, ge=0, description="Time that a message waits for what it needs to know, before it is skipped"
+        21_600.0, ge=0, description="Time that a message waits for what it needs to know, before it is given up"
+    )
+    notification_max_age: float = Field(
+        604_800.0, ge=0, description="Age of an event, when it is published, beyond which nobody is told; 0 is no limit"
+    )
+    sign_in_max_age: float = Field(
+        86_400.0, ge=0, description="The same for a new sign-in, of which nobody wants to hear after days"
     )
     processors: str = Field("", description="Modules with further processors, separated by commas")
     relay_poll: float = Field(0.2, gt=0, le=60, description="Safety poll of a sleeping relay")

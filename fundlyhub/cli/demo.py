@@ -23,6 +23,8 @@ from fundlyhub.embedded.postgres import forget
 from fundlyhub.embedded.stack import DEFAULT_PARTS, Stack
 from fundlyhub.settings import get_settings
 
+# Its people live in a year of their own, and are told all the same.
+LATE = {"FUNDLYHUB_NOTIFICATION_MAX_AGE": "0", "FUNDLYHUB_SIGN_IN_MAX_AGE": "0"}
 FILES = {f"FUNDLYHUB_{channel}_BACKEND": "file" for channel in ("EMAIL", "PUSH", "SMS")}
 """Made-up people must not be written to, whatever this machine is set up for."""
 TOP = 5
@@ -56,7 +58,7 @@ def command(
     # Nothing comes by streams, and what lies in a given server's is not the demo's; Flower nobody would have time for.
     parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part != "flower")]
     settings = settings.model_copy(update={"data_dir": folder})
-    variables = {**FILES, **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {})}
+    variables = {**FILES, **LATE, **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {})}
     stack = Stack(settings, only=parts, variables=variables, on_death=_tell_of_death)
     stack.take_folder()
     claim_for_demo(folder)

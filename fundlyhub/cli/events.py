@@ -43,8 +43,9 @@ def command() -> None:
 
 @command.command("publish")
 @click.argument("file", type=click.File("rb"))
+@click.option("--import", "imported", is_flag=True, help="These are history: they are taken up, and nobody is told.")
 @json_option
-def publish(file: BinaryIO, as_json: bool) -> None:
+def publish(file: BinaryIO, imported: bool, as_json: bool) -> None:
     """Publish envelopes from FILE (or - for stdin), one JSON object a line.
 
     Good lines are published, bad ones are reported with their number and the reason; then the exit status
@@ -55,7 +56,7 @@ def publish(file: BinaryIO, as_json: bool) -> None:
     report = LineReport()
     with Progress(disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("Publishing", total=None)
-        for report in publish_lines(file):
+        for report in publish_lines(file, imported=imported):
             progress.update(task, completed=report.lines)
     if as_json:
         print_json(

@@ -243,4 +243,4 @@ def _too_many(found: Mapping[Key, Found]) -> list[dict[str, Any]]:
 
 def _limited(key: Key) -> bool:
     """Whether a recipient may get too many of them."""
-    return not BY_TEMPLATE[key[0]].transactional
+    return BY_TEMPLATE[key[0]].is_limited

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.envelope import Event
+from fundlyhub.events.imported import as_imported
 from fundlyhub.events.publish import insert
 from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.events.rules import MAX_BYTES, parse_json
@@ -41,8 +42,8 @@ class Line(NamedTuple):
     is_too_long: bool
 
 
-def publish_lines(file: BinaryIO) -> Iterator[LineReport]:
-    """Publish the envelopes of a file in their order, and report after each chunk.
+def publish_lines(file: BinaryIO, *, imported: bool = False) -> Iterator[LineReport]:
+    """Publish the envelopes of a file in their order, and report after each chunk; ``imported`` ones tell nobody.
 
     Raises Unavailable when the Events DB is away; the chunks before are in, and publishing the file again
     adds the rest.
@@ -50,6 +51,8 @@ def publish_lines(file: BinaryIO) -> Iterator[LineReport]:
     report = LineReport()
     for chunk in in_chunks(numbered_lines(file)):
         events = list(_parsed(chunk, report))
+        if imported:
+            events = [(number, as_imported(event)) for number, event in events]
         try:
             _publish(events, report)
         except (InvalidEvent, DBAPIError) as error:

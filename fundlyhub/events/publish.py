@@ -21,6 +21,7 @@ from fundlyhub.database.faults import is_outage, sqlstate, unavailable
 from fundlyhub.errors import ConflictingEvent, NotMigrated, WrongUse
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.envelope import Event
+from fundlyhub.events.imported import as_imported
 from fundlyhub.events.payload import Payload
 from fundlyhub.events.sessions import AsyncSessions, Statement, SyncSession, execute, execute_async
 from fundlyhub.events.tracing import publishing
@@ -68,31 +69,38 @@ def publish_event(
     correlation_id: UUID | None = None,
     causation_id: UUID | None = None,
     metadata: dict[str, Any] | None = None,
+    imported: bool = False,
     notify: bool = True,
 ) -> Event:
     """Write one event into the log, within the caller's transaction, and return it with its position.
 
     ``session`` is a SQLAlchemy Session or Connection, or a psycopg Connection, to the Events DB; its
     transaction is left open. Without one the event is committed in a transaction of its own. The same
-    ``id`` twice with the same content is one event. ``notify=False`` is for prepared transactions, which
-    PostgreSQL does not let NOTIFY.
+    ``id`` twice with the same content is one event. ``imported`` events are history, of which nobody is told.
+    ``notify=False`` is for prepared transactions, which PostgreSQL does not let NOTIFY.
 
     Raises InvalidEvent when the event breaks a rule, ConflictingEvent when the id is taken by other content
     (then roll the transaction back), NotMigrated, or, without a session, Unavailable.
     """
-    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
+    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata, imported)
     with publishing((event,)) as events:
         return insert(events, session=session, notify=notify, timed=timed)[0].event
 
 
 def publish_events(
-    payloads_or_events: Iterable[Payload | Event], *, session: SyncSession | None = None, notify: bool = True
+    payloads_or_events: Iterable[Payload | Event],
+    *,
+    session: SyncSession | None = None,
+    imported: bool = False,
+    notify: bool = True,
 ) -> list[Event]:
     """Write many events in their order, a thousand per round trip; all or none without a session.
 
-    Raises as ``publish_event`` does.
+    ``imported`` events are history, of which nobody is told. Raises as ``publish_event`` does.
     """
     given = [item if isinstance(item, Event) else Event.of(item) for item in payloads_or_events]
+    if imported:
+        given = [as_imported(event) for event in given]
     with publishing(given) as events:
         return [published.event for published in insert(events, session=session, notify=notify)]
 
@@ -106,10 +114,11 @@ async def publish_event_async(
     correlation_id: UUID | None = None,
     causation_id: UUID | None = None,
     metadata: dict[str, Any] | None = None,
+    imported: bool = False,
     notify: bool = True,
 ) -> Event:
     """``publish_event`` for an AsyncSession, an AsyncConnection or a psycopg AsyncConnection."""
-    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata)
+    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata, imported)
     with publishing([event]) as (event,):
         if session is None:
             return (await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed))[0].event
@@ -170,6 +179,7 @@ def _event(
     correlation_id: UUID | None,
     causation_id: UUID | None,
     metadata: dict[str, Any] | None,
+    imported: bool,
 ) -> tuple[Event, bool]:
     """The event to insert, and whether its time was given."""
     if isinstance(given, Payload):
@@ -181,12 +191,12 @@ def _event(
             causation_id=causation_id,
             metadata=metadata,
         )
-        return event, timestamp is not None
+        return as_imported(event) if imported else event, timestamp is not None
     if not isinstance(given, Event):
         raise WrongUse(f"publish_event takes a payload or an Event, not {type(given).__name__}")
     if any(value is not None for value in (id, timestamp, correlation_id, causation_id, metadata)):
         raise WrongUse("an Event has its own id, timestamp and metadata: give them there")
-    return given, True
+    return as_imported(given) if imported else given, True
 
 
 def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Event], str]]:

@@ -17,8 +17,8 @@ from fundlyhub.verification import broadcasts
 from fundlyhub.verification.findings import Finding, Findings, Kind
 from fundlyhub.verification.log import PAGE, Logged, Page
 from fundlyhub.verification.scope import Places, Scope
-from fundlyhub.verification.told import by_another
 from fundlyhub.verification.traces import Traces, traces_at
+from fundlyhub.verification.wordless import rightly
 
 _ROWS = """
     SELECT event_id, template, state, sent_at IS NOT NULL, count(*) FROM notifications
@@ -123,7 +123,7 @@ class Ledger:
         none = {id_: wordless(notices_for(row.type, channel), found.get(id_, ())) for id_, row in events.items()}
         asked = [(events[id_].position, notice) for id_, notices in none.items() for notice in notices]
         settings, db = self._scope.settings, self._places.of(self._processor)
-        told = by_another(settings, db, self._processor, channel, asked)
+        told = rightly(settings, db, self._processor, channel, asked)
         return {id_: [one for one in notices if (id_, one.template) not in told] for id_, notices in none.items()}
 
     def _rows(self, ids: Sequence[UUID]) -> dict[UUID, list[Rows]]:

@@ -102,3 +102,11 @@ def test_what_was_written_and_then_cut_off_is_reported(dsn: str) -> None:
     done = fundlyhub("events", "publish", "-", "--json", settings=dsns(dsn), input=line() + line()[:40])
     found = json.loads(done.stdout)
     assert (found["published"], [item["line"] for item in found["refused"]]) == (1, [2])
+
+
+def test_what_is_imported_is_marked_in_the_log(dsn: str) -> None:
+    done = fundlyhub("events", "publish", "-", "--import", settings=dsns(dsn), input=line() + line(metadata={"a": 1}))
+    assert done.returncode == 0
+    with psycopg.connect(dsn) as db:
+        found = db.execute("SELECT metadata FROM events.events ORDER BY position").fetchall()
+    assert [metadata for (metadata,) in found] == [{"imported": True}, {"a": 1, "imported": True}]

@@ -272,12 +272,36 @@ def test_a_donor_that_is_not_known_yet_is_waited_for(post: Post) -> None:
     assert post.claims(EmailNotificationProcessor) == positions
 
 
-def test_a_donor_who_never_comes_is_given_up_after_hours_and_stands_in_the_ledger(post: Post) -> None:
+def test_a_donor_who_never_comes_is_a_dead_letter_and_is_told_once_he_is_there(post: Post) -> None:
     positions = post.tell(completed(WELLS, donation_id=GIFT, donor_id=JOHN))
     post.sql("UPDATE events.attempts SET first_seen = now() - interval '7 hours'")
     post.run(EmailNotificationProcessor, positions)
-    assert post.states("donation_receipt") == {"email": "unknown recipient"}
+    assert post.letters() == [("email_notification", "Untold", "donation_receipt: unknown recipient")]
+    assert post.states("new_donation")["email"] == "sent", "the owner was told all the same"
+    assert post.claims(EmailNotificationProcessor) == []
+    post.people(JOHN)
+    post.sql("UPDATE events.dead_letters SET state = 'replayed'")
+    assert post.run(EmailNotificationProcessor, positions).outcomes == {"done": 1}
+    assert post.states("donation_receipt") == {"email": "sent"}
+
+
+def test_a_message_that_may_be_declined_is_given_up_after_hours_and_stands_in_the_ledger(post: Post) -> None:
+    goal = CampaignGoalReached(campaign_id=UUID(int=12), goal_amount=Decimal(1), total_raised=Decimal(2), donor_count=1)
+    positions = post.tell(goal)
+    post.sql("UPDATE events.attempts SET first_seen = now() - interval '7 hours'")
+    post.run(EmailNotificationProcessor, positions)
+    assert post.states("goal_reached") == {"email": "unknown campaign"}
     assert post.claims(EmailNotificationProcessor) == positions
+
+
+def test_a_reached_goal_is_told_however_many_gifts_were_told_before_and_does_not_count(post: Post) -> None:
+    gifts = [completed(WELLS, donation_id=UUID(int=1_000 + n), donor_id=None) for n in range(25)]
+    post.tell(*gifts[:19], ONES["goal_reached"], *gifts[19:])
+    assert post.states("goal_reached") == {"email": "sent", "push": "sent"}
+    post.tell(ONES["goal_reached"].model_copy(update={"goal_amount": Decimal(20)}))
+    assert [one.state for one in post.entries("goal_reached")] == ["sent"] * 4
+    mails = [one.reason or one.state for one in post.entries("new_donation") if one.channel == "email"]
+    assert sorted(mails) == ["sent"] * 20 + ["too many within an hour"] * 5
 
 
 def test_quiet_hours_hold_a_push_message_back_and_no_mail_and_nothing_urgent(full: Post) -> None:

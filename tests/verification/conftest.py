@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from fundlyhub.cli.demo import LATE
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings
@@ -24,7 +25,7 @@ def full(postgres: Postgres, valkey: Valkey, template: str, tmp_path_factory: py
     name = "fundlyhub_full"
     with psycopg.connect(postgres.dsn, autocommit=True) as db:
         db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
-    folder, impatient = tmp_path_factory.mktemp("full"), {"FUNDLYHUB_NOTIFICATION_PATIENCE": "0"}
+    folder, impatient = tmp_path_factory.mktemp("full"), {"FUNDLYHUB_NOTIFICATION_PATIENCE": "0", **LATE}
     with environment_of(database_dsn(postgres.dsn, name), valkey, folder, **impatient):
         world.fill(EVENTS)
     return name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import OutcomeUnknown, Permanent, Snooze
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import audience, open_messages, people, progress
+from fundlyhub.processors.notifications import audience, coming, open_messages, people, progress
+from fundlyhub.processors.notifications.ages import is_too_old
 from fundlyhub.processors.notifications.ledger import NamelessRows
 from fundlyhub.processors.notifications.letters import Draft, Letter, key_of, write_down
 from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
@@ -29,6 +30,8 @@ from fundlyhub.processors.notifications.sending import UNKNOWN, Busy, Sending
 from fundlyhub.processors.notifications.stories import Story, tell
 from fundlyhub.settings import Settings
 
+NOBODY_YET = UUID(int=0)
+"""How far a broadcast is that has told nobody."""
 PAGE = 250
 """Messages of earlier slices that are taken up in one go."""
 
@@ -36,8 +39,11 @@ PAGE = 250
 class Broadcast:
     """What one event tells many people through one channel."""
 
-    def __init__(self, notice: Notice, channel: ChannelName, delivery: Delivery, settings: Settings) -> None:
+    def __init__(
+        self, notice: Notice, channel: ChannelName, delivery: Delivery, age: timedelta, settings: Settings
+    ) -> None:
         self._notice, self._channel, self._delivery, self._settings = notice, channel, delivery, settings
+        self._age = age
         self._key = key_of(notice, channel, delivery)
         self._resumed: UUID | None = UUID(int=0)
         """How far what earlier slices have left is looked at, by the ids of messages; None when it all was."""
@@ -83,8 +89,14 @@ class Broadcast:
 
     def _story(self, db: Connection, known: Progress) -> Story | str:
         """What is told; or why nobody is, or nobody else is any more. Raises Snooze."""
+        lookup = Lookup(db, self._settings.site_url)
         try:
-            return tell(self._notice.template, self._delivery.event, Lookup(db, self._settings.site_url))
+            if is_too_old(self._notice, self._age, self._settings):
+                raise Unwanted("too old")
+            story = tell(self._notice.template, self._delivery.event, lookup)
+            if known.after == NOBODY_YET and coming.is_awaited(self._delivery, lookup.unknown, self._settings):
+                raise Missing("what it names is not taken up yet")
+            return story
         except (Missing, Unwanted) as reason:
             waited = self._delivery.waited.total_seconds()
             if isinstance(reason, Missing) and waited < self._settings.notification_patience:

@@ -61,7 +61,7 @@ _READ_ALL = f"""
 _RECENT = """
     SELECT user_id, count(*)::int AS count FROM notifications
     WHERE user_id = ANY (%(users)s::uuid[]) AND channel = %(channel)s AND created_at > %(since)s
-      AND NOT transactional AND state <> 'skipped'
+      AND template = ANY (%(limited)s::text[]) AND state <> 'skipped'
     GROUP BY user_id
 """
 
@@ -168,7 +168,10 @@ def _rows(db: Connection, statement: str, given: Mapping[str, object]) -> dict[P
     return {Place(Key(*row[:3]), row[3]): Row(*row[4:]) for row in found}
 
 
-def recent(db: Connection, channel: ChannelName, users: Iterable[UUID], since: datetime) -> Mapping[UUID, int]:
-    """How many messages that may be limited these users got since then."""
-    rows = db.exec_driver_sql(_RECENT, {"users": array(users), "channel": channel, "since": since})
+def recent(
+    db: Connection, channel: ChannelName, users: Iterable[UUID], limited: Sequence[str], since: datetime
+) -> Mapping[UUID, int]:
+    """How many messages of these templates these users got since then."""
+    given = {"users": array(users), "channel": channel, "limited": list(limited), "since": since}
+    rows = db.exec_driver_sql(_RECENT, given)
     return {row[0]: row[1] for row in rows}

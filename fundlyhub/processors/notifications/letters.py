@@ -18,7 +18,7 @@ from fundlyhub.processors.notifications import ledger, people
 from fundlyhub.processors.notifications.facts import Facts
 from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
 from fundlyhub.processors.notifications.matters import matter_of
-from fundlyhub.processors.notifications.notices import Notice
+from fundlyhub.processors.notifications.notices import LIMITED, Notice
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.verdict import Verdict, judge
 
@@ -122,12 +122,14 @@ def _judged(db: Connection, copies: Sequence[_Copy], secret: bytes, now: datetim
         return []
     channel = copies[0].draft.channel
     suppressed = people.suppressed(db, channel, {copy.address for copy in copies if copy.address}, secret)
-    limited = {copy.person.user_id for copy in copies if copy.person.user_id and not copy.draft.notice.transactional}
-    recent = Counter(ledger.recent(db, channel, limited, now - timedelta(hours=1)) if limited else {})
+    limited = {copy.person.user_id for copy in copies if copy.person.user_id and copy.draft.notice.is_limited}
+    recent = Counter(ledger.recent(db, channel, limited, LIMITED, now - timedelta(hours=1)) if limited else {})
     planned: list[Planned] = []
     for _, group in groupby(copies, key=lambda copy: copy.place.key):
         own = [_planned(copy, suppressed.get(copy.address or ""), recent, now) for copy in group]
-        recent.update(one.user_id for one in own if one.user_id and one.skip is None and not one.transactional)
+        recent.update(
+            one.user_id for one in own if one.user_id and one.skip is None and one.place.key.template in LIMITED
+        )
         planned += own
     return planned
 

@@ -25,7 +25,9 @@ from fundlyhub.processors.writes.recipients.places import place_of
 
 _GIFT = "SELECT campaign_id, donor_id, name, email, amount, currency FROM gift_donors WHERE donation_id = %(id)s"
 _PAYOUT = "SELECT user_id, amount, currency FROM payout_requests WHERE request_id = %(id)s"
-_NAMES = "SELECT id, name FROM entities WHERE kind = 'user' AND id = ANY (%(ids)s::uuid[]) AND shown"
+_NAMES = """
+    SELECT id, CASE WHEN shown THEN name END AS name FROM entities WHERE kind = 'user' AND id = ANY (%(ids)s::uuid[])
+"""
 # New is a place that was not there before, to somebody who had been elsewhere before.
 _SIGN_INS = """
     SELECT place = %(place)s AS here, (occurred_at, position) < (%(at)s, %(position)s) AS earlier
@@ -106,6 +108,8 @@ class Lookup:
         self._db, self._site = db, site_url.rstrip("/")
         self._fields: dict[Entity, dict[str, Any]] = {}
         self._names: dict[UUID, str | None] = {}
+        self.unknown: set[Entity] = set()
+        """What was asked for and nobody has told of."""
         self._decided: set[UUID] = set()
         self._gifts: dict[UUID, bool] = {}
         """Whether each of these donations is the one of its payment that is told."""
@@ -123,8 +127,10 @@ class Lookup:
 
     def campaign(self, campaign_id: UUID) -> Campaign | None:
         """A campaign; None when nobody told us whose it is."""
-        fields = self._fields_of(Entity("campaign", campaign_id))
+        entity = Entity("campaign", campaign_id)
+        fields = self._fields_of(entity)
         if not fields.get("owner_id"):
+            self.unknown.add(entity)
             return None
         slug = fields.get("slug")
         return Campaign(
@@ -191,7 +197,9 @@ class Lookup:
         """What everybody may call a user, if anything."""
         if user_id not in self._names:
             self._read_names([user_id])
-        return self._names[user_id]
+        if user_id not in self._names:
+            self.unknown.add(Entity("user", user_id))
+        return self._names.get(user_id)
 
     def is_withdrawn(self, update_id: UUID) -> bool:
         """Whether an update has been deleted."""
@@ -218,5 +226,4 @@ class Lookup:
 
     def _read_names(self, users: Collection[UUID]) -> None:
         if users:
-            self._names |= dict.fromkeys(users)
             self._names |= {row.id: row.name for row in self._db.exec_driver_sql(_NAMES, {"ids": array(users)})}

@@ -44,7 +44,8 @@ IfUnknown = Literal["dead letter", "send again"]
 class Notice:
     """One message. ``matter`` are the fields of its payload that say what it is about: nobody is told that twice.
 
-    ``facts`` are what its templates may use beside the recipient's name.
+    ``facts`` are what its templates may use beside the recipient's name. ``short_lived`` ones are not told of events that
+    were published late (``FUNDLYHUB_SIGN_IN_MAX_AGE``).
     """
 
     template: str
@@ -57,6 +58,13 @@ class Notice:
     transactional: bool
     facts: tuple[str, ...] = ()
     again: frozenset[ChannelName] = frozenset({"push"})
+    limited: bool = True
+    short_lived: bool = False
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether its recipient may get too many of them in an hour. What must not be lost is not limited."""
+        return self.limited and not self.transactional
 
     @property
     def for_many(self) -> bool:
@@ -88,7 +96,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("donation_failed", DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable")),
     Notice("refund", DonationRefunded, _REFUND, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
     Notice("new_donation", DonationCompleted, _DONATION, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor")),
-    Notice("goal_reached", CampaignGoalReached, ("campaign_id", "goal_amount"), "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors")),
+    Notice("goal_reached", CampaignGoalReached, ("campaign_id", "goal_amount"), "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors"), limited=False),
     Notice("campaign_approved", AdminCampaignApproved, _DECISION, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),
     Notice("campaign_rejected", AdminCampaignRejected, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
     Notice("campaign_paused", AdminCampaignPaused, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
@@ -101,12 +109,14 @@ NOTICES: tuple[Notice, ...] = (
     Notice("payout_failed", PayoutFailed, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "reason", "retryable")),
     Notice("bank_account_failed", PayoutBankAccountVerificationFailed, ("bank_account_id", "attempt_count"), "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
     Notice("account_suspended", AdminUserSuspended, ("user_id", "suspended_until", "reason"), "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
-    Notice("new_sign_in", UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE),
+    Notice("new_sign_in", UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE, short_lived=True),
     Notice("project_update", ProjectUpdateCreated, ("update_id",), "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt")),
 )
 # fmt: on
 
 BY_TEMPLATE: Mapping[str, Notice] = {notice.template: notice for notice in NOTICES}
+LIMITED: tuple[str, ...] = tuple(notice.template for notice in NOTICES if notice.is_limited)
+"""The messages that count to the hourly limit."""
 
 
 def notices_of(payload: type[Payload], channel: ChannelName) -> tuple[Notice, ...]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.database import is_outage
-from fundlyhub.errors import Held, Snooze
+from fundlyhub.database import get_engine, is_outage
+from fundlyhub.errors import Held, Snooze, Untold
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import ledger, people
+from fundlyhub.processors.notifications import coming, ledger, people
+from fundlyhub.processors.notifications.ages import FRESH, is_too_old
 from fundlyhub.processors.notifications.ledger import Key, NamelessRows, Place, Row
 from fundlyhub.processors.notifications.letters import Draft, Letter, key_of, write_down
 from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
@@ -26,6 +27,7 @@ from fundlyhub.processors.notifications.nameless import name
 from fundlyhub.processors.notifications.notices import Notice
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.stories import Story, tell
+from fundlyhub.processors.registers import Entity
 from fundlyhub.settings import Settings
 
 
@@ -35,6 +37,8 @@ class Plan(NamedTuple):
     notice: Notice
     channel: ChannelName
     delivery: Delivery
+    age: timedelta = FRESH
+    """How old its event was when it was published, as far as that matters."""
 
     @property
     def event_id(self) -> UUID:
@@ -57,8 +61,13 @@ class Step(NamedTuple):
 def carry_out(engine: Engine, plans: Sequence[Plan], settings: Settings, now: datetime) -> Step:
     """In one transaction. If that fails, in one for each plan: the event that is to blame holds up no other.
 
-    Raises outages.
+    Of several plans of one matter the first is carried out before the others: they tell somebody only if it told
+    nobody. Raises outages.
     """
+    first, later = _by_matter(plans)
+    if later:
+        steps = [carry_out(engine, part, settings, now) for part in (first, later)]
+        return Step([it for step in steps for it in step.letters], [it for step in steps for it in step.failed])
     try:
         with engine.begin() as db:
             return _Transaction(db, settings).plan(plans, now)
@@ -74,20 +83,24 @@ def carry_out(engine: Engine, plans: Sequence[Plan], settings: Settings, now: da
     return Step([it for step in steps for it in step.letters], [it for step in steps for it in step.failed])
 
 
-def _due(plans: Sequence[Plan], known: Mapping[Place, Row]) -> Iterator[Plan]:
-    """The plans that may tell something now; of several of one matter the first, and the others once it is written.
+def _by_matter(plans: Sequence[Plan]) -> tuple[list[Plan], list[Plan]]:
+    """The first plan of each matter, and all others."""
+    first: dict[Key, Plan] = {}
+    later = [plan for plan in plans if first.setdefault(plan.key, plan) is not plan]
+    return list(first.values()), later
 
-    A matter that another event tells of is that event's business. One whose messages were all skipped was told nobody.
+
+def _due(plans: Sequence[Plan], known: Mapping[Place, Row]) -> Iterator[Plan]:
+    """The plans that may tell something: what another event tells of is that event's business.
+
+    Of a matter whose messages were all skipped nobody was told.
     """
     tellers: defaultdict[Key, set[UUID]] = defaultdict(set)
     for place, row in known.items():
         if row.state != "skipped":
             tellers[place.key].add(row.event_id)
-    planned: set[Key] = set()
     for plan in plans:
-        is_anothers = tellers[plan.key] and plan.event_id not in tellers[plan.key]
-        if not is_anothers and plan.key not in planned:
-            planned.add(plan.key)
+        if not tellers[plan.key] or plan.event_id in tellers[plan.key]:
             yield plan
 
 
@@ -99,25 +112,54 @@ class _Transaction:
         self._lookup = Lookup(db, settings.site_url)
         self._drafts: list[Draft] = []
         self._failed: list[tuple[UUID, Exception]] = []
+        self._unknown: dict[Key, set[Entity]] = {}
+        """What the stories of some plans would have told of, and nobody has told us."""
+        self._begun: set[Key] = set()
+        """What was planned by an earlier run, and waits for nothing any more."""
 
     def plan(self, plans: Sequence[Plan], now: datetime) -> Step:
         """Each statement is for all plans, but for what the stories of rare messages ask."""
         self._lookup.foresee([one.delivery for one in plans])
         known = ledger.read_all(self._db, {one.key for one in plans})
-        told = [(one, story) for one in _due(plans, known) if (story := self._story(one)) is not None]
+        self._begun = {place.key for place in known}
+        due = [(one, story) for one in _due(plans, known) if (story := self._story(one)) is not None]
+        told = list(self._complete(due))
         contacts = people.read(self._db, {story.to.user_id for _, story in told if story.to and story.to.user_id})
         for one, story in told:
             self._address(one, story, contacts)
         return Step(write_down(self._db, self._drafts, known, self._settings.secret, now), self._failed)
 
     def _story(self, plan: Plan) -> Story | None:
+        self._lookup.unknown.clear()
         try:
-            return tell(plan.notice.template, plan.delivery.event, self._lookup)
+            if plan.key not in self._begun and is_too_old(plan.notice, plan.age, self._settings):
+                raise Unwanted("too old")
+            story = tell(plan.notice.template, plan.delivery.event, self._lookup)
+            if self._lookup.unknown and plan.key not in self._begun:
+                self._unknown[plan.key] = set(self._lookup.unknown)
+            return story
         except (Missing, Unwanted) as reason:
             self._tell_nobody(plan, reason)
         except Held as held:
             self._failed.append((plan.event_id, Held(f"{plan.notice.template}: {held}")))
         return None
+
+    def _complete(self, due: Sequence[tuple[Plan, Story]]) -> Iterator[tuple[Plan, Story]]:
+        """The stories without those that could tell more once something is taken up that stands in the log before."""
+        asked = set[Entity]().union(*self._unknown.values())
+        last = max((one.delivery.event.position or 0 for one, _ in due if one.key in self._unknown), default=0)
+        to_come = coming.before(get_engine("events"), asked, last)
+        for plan, story in due:
+            position = plan.delivery.event.position or 0
+            late = [one for one in self._unknown.get(plan.key, ()) if to_come.get(one, position) < position]
+            if late and plan.delivery.waited.total_seconds() < self._settings.notification_patience:
+                self._wait(plan, f"a {late[0].kind} that was told of before is not taken up yet")
+            else:
+                yield plan, story
+
+    def _wait(self, plan: Plan, reason: str) -> None:
+        seconds = min(60.0, max(2.0, plan.delivery.waited.total_seconds()))
+        self._failed.append((plan.event_id, Snooze(f"{plan.notice.template}: {reason}", seconds=seconds)))
 
     def _address(self, plan: Plan, story: Story, contacts: dict[UUID, Person]) -> None:
         assert story.to is not None  # all others are broadcasts
@@ -129,10 +171,10 @@ class _Transaction:
             self._drafts.append(Draft(plan.notice, plan.channel, plan.delivery, [person], story.facts))
 
     def _tell_nobody(self, plan: Plan, reason: Missing | Unwanted) -> None:
-        """Written down with the reason; but what is missing is waited for first."""
-        waited = plan.delivery.waited.total_seconds()
-        if isinstance(reason, Missing) and waited < self._settings.notification_patience:
-            seconds = min(60.0, max(2.0, waited))
-            self._failed.append((plan.event_id, Snooze(f"{plan.notice.template}: {reason}", seconds=seconds)))
+        """Written down with the reason. What is missing is waited for first; then a transactional message is dead."""
+        if isinstance(reason, Missing) and plan.delivery.waited.total_seconds() < self._settings.notification_patience:
+            self._wait(plan, str(reason))
+        elif isinstance(reason, Missing) and plan.notice.transactional:
+            self._failed.append((plan.event_id, Untold(f"{plan.notice.template}: {reason}")))
         else:
             self._drafts.append(Draft(plan.notice, plan.channel, plan.delivery, skip=str(reason)))

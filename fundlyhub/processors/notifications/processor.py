@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 from fundlyhub.channels.doors import Door, door
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine
+from fundlyhub.events.imported import is_imported
 from fundlyhub.forks import process_cache
 from fundlyhub.processing import BroadcastProcessor, Delivery, NotificationProcessor
 from fundlyhub.processors.notifications import delivery_reports
+from fundlyhub.processors.notifications.ages import FRESH, at_publication
 from fundlyhub.processors.notifications.broadcasting import Broadcast
 from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.notices import notices_of, payloads_through
@@ -38,11 +40,13 @@ class _Telling(NotificationProcessor, register=False):
         many, and what waits or is replayed here since then is told here.
         """
         errors: dict[UUID, list[Exception]] = {one.event.id: [] for one in deliveries}
-        for event_id, error in self._tell_each(deliveries):
+        told = [one for one in deliveries if not is_imported(one.event)]  # nobody is told of history
+        ages = at_publication(get_engine("events"), told, get_settings(), datetime.now(UTC))
+        for event_id, error in self._tell_each(told, ages):
             errors[event_id].append(error)
         end = time.monotonic() + self.slice_time
-        for one in deliveries:
-            errors[one.event.id] += self._tell_many(one, end)
+        for one in told:
+            errors[one.event.id] += self._tell_many(one, ages.get(one.event.id, FRESH), end)
         outcomes = {event_id: combined(left) for event_id, left in errors.items()}
         return {event_id: error for event_id, error in outcomes.items() if error is not None}
 
@@ -50,9 +54,11 @@ class _Telling(NotificationProcessor, register=False):
         """The way out."""
         return door(self.channel)
 
-    def _tell_each(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[UUID, Exception]]:
+    def _tell_each(
+        self, deliveries: Sequence[Delivery], ages: Mapping[UUID, timedelta]
+    ) -> Iterator[tuple[UUID, Exception]]:
         plans = [
-            Plan(notice, self.channel, one)
+            Plan(notice, self.channel, one, ages.get(one.event.id, FRESH))
             for one in deliveries
             for notice in notices_of(type(one.event.payload), self.channel)
             if not notice.for_many
@@ -69,11 +75,11 @@ class _Telling(NotificationProcessor, register=False):
                 if error is not None:
                     yield letter.delivery.event.id, error
 
-    def _tell_many(self, delivery: Delivery, end: float) -> Iterator[Exception]:
+    def _tell_many(self, delivery: Delivery, age: timedelta, end: float) -> Iterator[Exception]:
         """A slice of each of the event's messages to many; what is left to say of them."""
         for notice in notices_of(type(delivery.event.payload), self.channel):
             if notice.for_many:
-                broadcast = Broadcast(notice, self.channel, delivery, get_settings())
+                broadcast = Broadcast(notice, self.channel, delivery, age, get_settings())
                 error = broadcast.go_on(get_engine("app"), self._sending(for_many=True), end)
                 if error is not None:
                     yield error

@@ -37,16 +37,23 @@ def _row(notice: Notice) -> str:
     cells = (
         f"`{notice.template}`", f"`{notice.payload.event_type}`", ", ".join(notice.matter), notice.recipient,
         ", ".join(notice.channels), notice.category, notice.priority,
-        "transactional" if notice.transactional else "may be opted out of", unknown, ", ".join(notice.facts) or "none",
+        _kind(notice), unknown, ", ".join(notice.facts) or "none",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+def _kind(notice: Notice) -> str:
+    if notice.transactional:
+        return "transactional"
+    return "may be opted out of" if notice.is_limited else "may be opted out of; not limited"
 
 
 def _rules() -> Iterator[str]:
     yield "## Rules"
     yield ""
     limits = ", ".join(f"{limit} by {channel}" for channel, limit in PER_HOUR.items())
-    yield f"* At most {limits} per recipient and hour; further ones are skipped. Transactional messages do not count."
+    yield f"* At most {limits} per recipient and hour; further ones are skipped. Transactional messages, and those marked"
+    yield "  *not limited*, do not count and are never skipped for it."
     yield f"* Push and text messages wait from {QUIET[0]:%H:%M} to {QUIET[1]:%H:%M} in the recipient's time zone, or in"
     yield "  the quiet hours that they have set (`contacts.quiet_from`, `quiet_until`)."
     for (category, channel), wanted in UNASKED.items():

@@ -13,7 +13,7 @@ from fundlyhub.processors.notifications.notices import Notice
 from fundlyhub.processors.notifications.people import Person
 
 PER_HOUR: dict[ChannelName, int] = {"email": 20, "push": 30, "sms": 5}
-"""Messages that are not transactional, per recipient, channel and hour; what is beyond is skipped."""
+"""Messages that are limited, per recipient, channel and hour; what is beyond is skipped."""
 QUIET = (time(22), time(8))
 """Quiet hours of those who have not set theirs."""
 
@@ -51,7 +51,7 @@ def judge(
             return Verdict("account suspended")
         if not person.wants(notice.category, channel):
             return Verdict("opted out")
-        if recent >= PER_HOUR[channel]:
+        if notice.is_limited and recent >= PER_HOUR[channel]:
             return Verdict("too many within an hour")
     if channel == "email" or notice.priority == "urgent":
         return Verdict()

@@ -1,4 +1,4 @@
-"""Events that told nobody, since another event of the same matter had: they have no message of their own."""
+"""Events that have no message of their own: another event of the same matter has it, or they are imported history."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fundlyhub.database.engines import make_engine
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event
 from fundlyhub.events import read as read_log
+from fundlyhub.events.imported import is_imported
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.work import corrected, letters_of
 from fundlyhub.processors.notifications.matters import matter_of
@@ -31,10 +32,10 @@ Told = tuple[UUID, str]
 """An event and a template."""
 
 
-def by_another(
+def rightly(
     settings: Settings, db: Db, processor: type[Processor], channel: str, wordless: Sequence[tuple[int, Notice]]
 ) -> AbstractSet[Told]:
-    """Which of these messages, known by the event's position, stand in the ledger under another event."""
+    """Which of these messages, known by the event's position, another event has told, or nobody is to be told."""
     if not wordless:
         return frozenset()
     positions = sorted({position for position, _ in wordless})
@@ -43,13 +44,14 @@ def by_another(
         events = {event.position: event for event in _events(log, processor, positions)}
     engine.dispose()
     asked = [(events[at], notice) for at, notice in wordless if at in events]
+    history = {(event.id, notice.template) for event, notice in asked if is_imported(event)}
     given = {
         "channel": channel,
         "events": [event.id for event, _ in asked],
         "templates": [notice.template for _, notice in asked],
         "matters": [matter_of(notice.matter, event) for event, notice in asked],
     }
-    return {(event_id, template) for event_id, template in db.execute(_TOLD, given)}
+    return history | {(event_id, template) for event_id, template in db.execute(_TOLD, given)}
 
 
 def _events(log: Connection, processor: type[Processor], positions: Sequence[int]) -> Iterator[Event]:
