@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import click
 from sqlalchemy import text
 
 from fundlyhub.channels.messages import CHANNELS, ChannelName
+from fundlyhub.cli import resending
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.facts import sample
+from fundlyhub.processors.notifications.finding import Wanted, find
 from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES, Notice
 from fundlyhub.processors.notifications.reference import page
 from fundlyhub.processors.notifications.rendering import LOCALES, Reader, Rendered, render
@@ -21,14 +24,6 @@ from fundlyhub.processors.notifications.tables import STATES
 from fundlyhub.settings import get_settings
 
 SITE = "https://fundlyhub.example"
-_LIST = text("""
-    SELECT id, matter, event_id, position, template, channel, recipient, state, reason, tries, provider, created_at,
-           changed_at
-    FROM notifications
-    WHERE (CAST(:state AS text) IS NULL OR state = :state)
-      AND (CAST(:recipient AS text) IS NULL OR recipient = :recipient OR CAST(user_id AS text) = :recipient)
-    ORDER BY changed_at DESC LIMIT :limit
-""")
 _COUNTS = text("SELECT template, channel, state, count(*) FROM notifications GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
 
 _BROADCASTS = text("""
@@ -80,16 +75,26 @@ def preview(
 @command.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--recipient", help="Only those to this user id, or this hash.")
+@click.option("--event", type=click.UUID, help="Only what this event told.")
+@click.option("--donation", type=click.UUID, help="Only what is about this donation.")
+@click.option("--user", type=click.UUID, help="Only what this user was told.")
+@click.option("--address", help="Only those to this address or number, which is not kept; - reads it from stdin.")
+@click.option("--template", type=click.Choice([*BY_TEMPLATE]), help="Only this message.")
+@click.option("--channel", type=click.Choice(CHANNELS), help="Only through this channel.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @json_option
-def list_(state: str | None, recipient: str | None, limit: int, as_json: bool) -> None:
+def list_(limit: int, as_json: bool, address: str | None, **wanted: Any) -> None:
     """The ledger, the newest change first. No address is in it: recipients are user ids or hashes."""
-    rows = _ask(_LIST, state=state, recipient=recipient, limit=limit)
+    address = sys.stdin.readline().strip() if address == "-" else address
+    require_current("app")
+    settings = get_settings()
+    with make_engine("app", settings, pooled=False).begin() as db:
+        found = find(db, Wanted(address=address, **wanted), settings.secret, limit)
     if as_json:
-        print_json(rows)
+        print_json([one._asdict() for one in found])
         return
-    columns = ("position", "template", "channel", "recipient", "state", "reason", "tries", "changed_at")
-    print_table("Messages", columns, [[row[column] for column in columns] for row in rows])
+    columns = ("id", "position", "template", "channel", "recipient", "state", "reason", "tries", "changed_at")
+    print_table("Messages", columns, [[getattr(one, column) for column in columns] for one in found])
 
 
 @command.command("count")
@@ -150,3 +155,6 @@ def _ask(query: Any, **values: Any) -> list[dict[str, Any]]:
     require_current("app")
     with make_engine("app", get_settings(), pooled=False).begin() as db:
         return [dict(row) for row in db.execute(query, values).mappings()]
+
+
+command.add_command(resending.command)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from fundlyhub.cli.demo import LATE
 from fundlyhub.database import connect, get_engine
 from fundlyhub.demo import business
 from fundlyhub.demo.messages import TELLERS, Told, check_messages, outbox
@@ -16,7 +17,7 @@ from fundlyhub.demo.publisher import Publisher
 from fundlyhub.demo.run import PROCESSORS, TAKERS, TELLING
 from fundlyhub.demo.stream import Stream
 from fundlyhub.processing.executor import execute
-from fundlyhub.settings import Settings
+from fundlyhub.settings import Settings, get_settings
 
 
 class Run:
@@ -54,8 +55,13 @@ class Run:
 
 
 @pytest.fixture
-def run(settings: Settings) -> Run:
-    return Run(settings)
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    for name, value in LATE.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    yield Run(get_settings())
+    monkeypatch.undo()
+    get_settings.cache_clear()
 
 
 ONE = "(SELECT id FROM notifications WHERE channel = 'email' AND state = '{}' ORDER BY id LIMIT 1)"

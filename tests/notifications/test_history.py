@@ -151,3 +151,14 @@ def test_importing_keeps_the_metadata_that_is_there(post: Post) -> None:
     event = publish_event(Event.of(CLICK, metadata={"source": "archive"}), imported=True)
     stored = post.column("SELECT metadata::text FROM events.events WHERE position = %s", event.position)[0]
     assert orjson.loads(stored) == {"source": "archive", "imported": True}
+
+
+def test_what_is_too_old_stays_so_whoever_tells_of_it_and_however_often_it_is_planned(post: Post) -> None:
+    gift = completed(WELLS, donation_id=GIFT, donor_id=ME)
+    for _ in range(2):
+        positions = happened(post, timedelta(days=30), gift)
+        post.sql("DELETE FROM app.processed_events WHERE processor = 'email_notification'")
+        post.run(EmailNotificationProcessor, positions)
+    assert reasons(post)["donation_receipt"] == {"too old"}
+    happened(post, timedelta(), gift.model_copy())
+    assert reasons(post)["donation_receipt"] == {"too old", "sent"}, "a fresh event tells what old ones did not"

@@ -18,7 +18,7 @@ import pytest
 from fundlyhub import Event, Payload, UserFollowedCampaign, UserFollowedUser, publish_events
 from fundlyhub.database import get_engine
 from fundlyhub.events.catalogue.campaign import CampaignGoalReached
-from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
+from fundlyhub.processors.notifications import EmailBroadcastProcessor, EmailNotificationProcessor
 from fundlyhub.processors.notifications.matters import EVENT, ledger_id, matter_of
 from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES
 from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post
@@ -26,7 +26,7 @@ from tests.notifications.test_messages import ADMIN, GIFT, ONES, full, suspended
 from tests.notifications.test_sending import RESET, due_now, mailed, receipt, replay
 from tests.support import ROOT
 from tests.support.make import completed, refunded
-from tests.support.providers import SendGrid
+from tests.support.providers import Behaviour, SendGrid
 
 ABOUT_MORE_THAN_AN_EVENT = [notice.template for notice in NOTICES if notice.matter != (EVENT,)]
 REFUND = refunded(GIFT, "4.00", refund_transaction_id="re_1")
@@ -141,7 +141,7 @@ def test_two_workers_that_tell_followers_of_one_update_reach_each_of_them_once(p
     post.sql(follows, WELLS, followers)
     batches = [post.known(update), post.known(update)]
     with ThreadPoolExecutor(2) as pool:
-        for run in [pool.submit(mailed, post, batch) for batch in batches]:
+        for run in [pool.submit(post.run, EmailBroadcastProcessor, batch) for batch in batches]:
             assert run.result(60).outcomes == {"done": 1}
     assert post.rows("SELECT state, count(*), count(DISTINCT user_id) FROM app.notifications GROUP BY 1") == [
         ("sent", 1_200, 1_200)
@@ -263,11 +263,10 @@ class TestBesideTheReleaseBefore:
 
     def test_followers_whom_it_has_told_are_not_told_again(self, full: Post) -> None:  # noqa: F811
         first, second = full.known(update), full.known(update)
-        mailed(full, first)
+        full.run(EmailBroadcastProcessor, first)
         full.sql("UPDATE app.notifications SET matter = NULL, id = gen_random_uuid()")
         before = full.entries()
-        assert mailed(full, second).outcomes == {"done": 1}
-        assert full.run(PushNotificationProcessor, second).outcomes == {"done": 1}
+        assert full.run(EmailBroadcastProcessor, second).outcomes == {"done": 1}
         assert [one for one in full.entries() if one.channel == "email"] == before
 
 
@@ -280,3 +279,28 @@ def test_a_refund_that_is_published_again_tells_nothing_of_another_one(post: Pos
     mailed(post, later)
     assert post.rows("SELECT amount, total FROM app.refund_tellings ORDER BY total") == [(10, 10), (20, 30)]
     assert copies(post, "refund") == [("email", "sent")] * 2
+
+
+def test_in_one_batch_too_a_second_event_tells_those_whom_the_first_could_not_reach(post: Post) -> None:
+    nobody = completed(WELLS, donation_id=GIFT, donor_id=None)
+    post.tell(nobody, nobody.model_copy(update={"donor_email": "guest@example.org"}))
+    assert sorted(copies(post, "donation_receipt")) == [("email", "no address"), ("email", "sent")]
+
+
+def test_a_planned_message_that_is_not_wanted_any_more_is_skipped_and_not_left_open(
+    post: Post, mailer: SendGrid
+) -> None:
+    mailer.behave(Behaviour(status=503))
+    gift = completed(WELLS, donation_id=GIFT, donor_id=JOHN)
+    post.people(JOHN)
+    positions = post.known(gift)
+    post.sql("UPDATE app.contacts SET email = NULL WHERE user_id = %s", JOHN)  # only the owner is told
+    mailed(post, positions)
+    assert [one.state for one in post.entries("new_donation")] == ["queued"]
+    post.sql(
+        "UPDATE app.entity_fields SET value = %s::jsonb WHERE kind = 'campaign' AND field = 'owner_id'", f'"{JOHN}"'
+    )
+    due_now(post)
+    mailed(post, positions)
+    assert copies(post, "new_donation") == [("email", "own donation")]
+    assert post.claims(EmailNotificationProcessor) == positions

@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine, is_outage
-from fundlyhub.errors import Held, Snooze, Untold
+from fundlyhub.errors import Held, OutcomeUnknown, Snooze, Untold
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import coming, ledger, people
+from fundlyhub.processors.notifications import coming, ledger, open_messages, people
 from fundlyhub.processors.notifications.ages import FRESH, is_too_old
 from fundlyhub.processors.notifications.ledger import Key, NamelessRows, Place, Row
 from fundlyhub.processors.notifications.letters import Draft, Letter, key_of, write_down
@@ -26,6 +26,7 @@ from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
 from fundlyhub.processors.notifications.nameless import name
 from fundlyhub.processors.notifications.notices import Notice
 from fundlyhub.processors.notifications.people import Person
+from fundlyhub.processors.notifications.sending import UNKNOWN
 from fundlyhub.processors.notifications.stories import Story, tell
 from fundlyhub.processors.registers import Entity
 from fundlyhub.settings import Settings
@@ -114,14 +115,16 @@ class _Transaction:
         self._failed: list[tuple[UUID, Exception]] = []
         self._unknown: dict[Key, set[Entity]] = {}
         """What the stories of some plans would have told of, and nobody has told us."""
-        self._begun: set[Key] = set()
-        """What was planned by an earlier run, and waits for nothing any more."""
+        self._begun: defaultdict[tuple[Key, UUID], list[Row]] = defaultdict(list)
+        """Messages of each event that an earlier run has planned, and did not skip: they wait for nothing any more."""
 
     def plan(self, plans: Sequence[Plan], now: datetime) -> Step:
         """Each statement is for all plans, but for what the stories of rare messages ask."""
         self._lookup.foresee([one.delivery for one in plans])
         known = ledger.read_all(self._db, {one.key for one in plans})
-        self._begun = {place.key for place in known}
+        for place, row in known.items():
+            if row.state != "skipped":
+                self._begun[place.key, row.event_id].append(row)
         due = [(one, story) for one in _due(plans, known) if (story := self._story(one)) is not None]
         told = list(self._complete(due))
         contacts = people.read(self._db, {story.to.user_id for _, story in told if story.to and story.to.user_id})
@@ -132,10 +135,11 @@ class _Transaction:
     def _story(self, plan: Plan) -> Story | None:
         self._lookup.unknown.clear()
         try:
-            if plan.key not in self._begun and is_too_old(plan.notice, plan.age, self._settings):
+            begun = (plan.key, plan.event_id) in self._begun
+            if not begun and is_too_old(plan.notice, plan.age, self._settings):
                 raise Unwanted("too old")
             story = tell(plan.notice.template, plan.delivery.event, self._lookup)
-            if self._lookup.unknown and plan.key not in self._begun:
+            if self._lookup.unknown and not begun:
                 self._unknown[plan.key] = set(self._lookup.unknown)
             return story
         except (Missing, Unwanted) as reason:
@@ -176,5 +180,20 @@ class _Transaction:
             self._wait(plan, str(reason))
         elif isinstance(reason, Missing) and plan.notice.transactional:
             self._failed.append((plan.event_id, Untold(f"{plan.notice.template}: {reason}")))
+        elif (plan.key, plan.event_id) in self._begun:
+            self._leave(plan, self._begun[plan.key, plan.event_id], str(reason))
         else:
             self._drafts.append(Draft(plan.notice, plan.channel, plan.delivery, skip=str(reason)))
+
+    def _leave(self, plan: Plan, rows: Sequence[Row], reason: str) -> None:
+        """Messages that were planned, and are not wanted any more: those that surely did not go out are skipped."""
+        open_messages.skip(
+            self._db, {row.id: reason for row in rows if row.state in ("queued", "failed") and not row.accepted}
+        )
+        for row in rows:
+            if row.state == "sending" and row.lease and row.lease > 0:
+                self._failed.append(
+                    (plan.event_id, Snooze(f"{plan.notice.template}: it is being sent", seconds=row.lease))
+                )
+            elif row.state in ("sending", "unknown") and not row.accepted:
+                self._failed.append((plan.event_id, OutcomeUnknown(f"{plan.notice.template}: {UNKNOWN}")))

@@ -52,8 +52,8 @@ def _rules() -> Iterator[str]:
     yield "## Rules"
     yield ""
     limits = ", ".join(f"{limit} by {channel}" for channel, limit in PER_HOUR.items())
-    yield f"* At most {limits} per recipient and hour; further ones are skipped. Transactional messages, and those marked"
-    yield "  *not limited*, do not count and are never skipped for it."
+    yield f"* At most {limits} per recipient and hour; further ones are skipped. Transactional messages, and"
+    yield "  those marked *not limited*, do not count and are never skipped for it."
     yield f"* Push and text messages wait from {QUIET[0]:%H:%M} to {QUIET[1]:%H:%M} in the recipient's time zone, or in"
     yield "  the quiet hours that they have set (`contacts.quiet_from`, `quiet_until`)."
     for (category, channel), wanted in UNASKED.items():

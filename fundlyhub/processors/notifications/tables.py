@@ -161,3 +161,19 @@ payment_tellings = Table(
     Column("payment", Uuid, primary_key=True),
     Column("donation_id", Uuid, nullable=False),
 )
+
+# Who had which message sent again, when and why, and how it stood before. A token is used once for each message.
+resends = Table(
+    "resends",
+    app_metadata,
+    Column("token", Text, primary_key=True),
+    Column("notification_id", Uuid, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("state", Text, nullable=False),
+    Column("state_reason", Text),
+    Column("sent_at", TIMESTAMP(timezone=True)),
+    Column("provider_message_id", Text),
+)
+Index("resends_notification_id_idx", resends.c.notification_id, resends.c.at)

@@ -147,6 +147,7 @@ NOT_KEPT: Mapping[str, str] = {
     "processed_events": "the claims: compared with the log, event by event",
     "dropped_claims": "what is known of claims that were dropped",
     "notifications": "the ledger: compared with the claims, event by event",
+    "resends": "which messages people have sent again",
     "refund_tellings": "what messages tell of refunds, which follows the order in which these are planned",
     "broadcasts": "how far the messages to many are: compared with the claims and the ledger",
     "payment_tellings": "which donation is told of each payment, which follows the order in which messages are planned",

@@ -1,0 +1,117 @@
+"""`fundlyhub notifications resend`: a message once more, to the recipient on record; by default only a look."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4
+
+import click
+from sqlalchemy import Engine
+
+from fundlyhub.channels.messages import CHANNELS, ChannelName
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.who import by_option
+from fundlyhub.database.audited import MAX_REASON, reasoned
+from fundlyhub.database.engines import make_engine
+from fundlyhub.database.migrate import require_current
+from fundlyhub.errors import WrongUse
+from fundlyhub.processing import reruns
+from fundlyhub.processors.notifications.finding import Found, Wanted, find
+from fundlyhub.processors.notifications.notices import BY_TEMPLATE
+from fundlyhub.processors.notifications.resending import Changed, obstacle, processor_of, reopen
+from fundlyhub.settings import get_settings
+
+MOST = 100
+"""Messages that one command looks at. This is for support, not for a campaign."""
+
+
+@click.command("resend")
+@click.argument("ids", nargs=-1, type=click.UUID, metavar="[ID]...")
+@click.option("--event", type=click.UUID, help="What this event told.")
+@click.option("--donation", type=click.UUID, help="What is about this donation: its receipt, its refunds.")
+@click.option("--user", type=click.UUID, help="What this user was told.")
+@click.option("--template", type=click.Choice([*BY_TEMPLATE]), help="This message only, such as donation_receipt.")
+@click.option("--channel", type=click.Choice(CHANNELS), help="Through this channel only.")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@click.option("--token", help=f"Your own id of this request: with it no message is sent twice (at most {MAX_REASON}).")
+@click.option("--again", is_flag=True, help="Also what was sent again within the last hour.")
+@click.option("--yes", is_flag=True, help="Do it. Without this, only say what would be sent.")
+@by_option
+@json_option
+def command(
+    ids: tuple[UUID, ...], event: UUID | None, donation: UUID | None, user: UUID | None, template: str | None,
+    channel: ChannelName | None, reason: str, token: str | None, again: bool, yes: bool, who: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Send messages again: those with these IDs of the ledger, or what an event, a donation or a user was told.
+
+    Each goes to the recipient on record, at the address that they have now, through the queue and the ledger as any
+    other, within a minute. The exit status is 1 when one of them cannot be sent, or none is found.
+    """
+    wanted = Wanted(ids=ids, event=event, donation=donation, user=user, template=template, channel=channel)
+    if not wanted.names_somebody:
+        raise WrongUse("say whose message: an ID, --event, --donation or --user (`fundlyhub notifications list`)")
+    token = reasoned(token) if token else str(uuid4())
+    sent, refused = _sent_again(wanted, who, reasoned(reason), token, again, yes)
+    if as_json:
+        named = [{"id": one.id, "reason": why} for one, why in refused]
+        print_json({"dry_run": not yes, "token": token, "resent": [one.id for one in sent], "refused": named})
+    else:
+        _tell(sent, refused, yes)
+    if refused or not sent:
+        sys.exit(1)
+
+
+def _sent_again(
+    wanted: Wanted, who: str, reason: str, token: str, again: bool, yes: bool
+) -> tuple[list[Found], list[tuple[Found, str]]]:
+    """What is sent again, or would be, and what is not and why."""
+    require_current("app", "events")
+    settings = get_settings()
+    app, log = (make_engine(branch, settings, pooled=False) for branch in ("app", "events"))
+    sent: list[Found] = []
+    refused: list[tuple[Found, str]] = []
+    with app.begin() as db:
+        found = find(db, wanted, settings.secret, MOST + 1)
+    if len(found) > MOST:
+        raise WrongUse(f"these are more than {MOST} messages: say which with --template, --event or their ids")
+    for one in found:
+        with app.begin() as db, log.begin() as events:
+            now = datetime.now(UTC)
+            run = partial(reruns.obstacle, db, events, processor_of(one), one.position, one.event_id)
+            why = obstacle(db, one, settings.secret, token, now, run=run, insist=again)
+        if why is None and yes:
+            try:
+                _send(app, log, one, who, reason, token)
+            except Changed:
+                why = "it has changed meanwhile: look at it again"
+        if why is None:
+            sent.append(one)
+        else:
+            refused.append((one, why))
+    return sent, refused
+
+
+def _send(app: Engine, log: Engine, one: Found, who: str, reason: str, token: str) -> None:
+    """The run of the event is announced before the message is opened, so that none is left open that nobody sends."""
+    processor, why = processor_of(one), "a message of it is to be sent again"
+    reruns.announce(log, processor, one.position, why, after=reruns.A_WHILE)
+    with app.begin() as db:
+        reopen(db, one, who=who, reason=reason, token=token)
+        if not reruns.unclaim(db, processor, one.position, one.event_id):
+            raise Changed()
+    reruns.announce(log, processor, one.position, why)
+
+
+def _tell(sent: list[Found], refused: list[tuple[Found, str]], yes: bool) -> None:
+    rows = [(one.id, one.template, one.channel, one.recipient, "") for one in sent]
+    rows += [(one.id, one.template, one.channel, one.recipient, why) for one, why in refused]
+    columns = ("id", "message", "channel", "recipient", "not sent, because")
+    if rows:
+        print_table("Sent again" if yes else "Would be sent again", columns, rows)
+    else:
+        click.echo("No message of the ledger fits.", err=True)
+    if sent:
+        done = "will be sent again within a minute" if yes else "would be sent again: say --yes"
+        click.echo(f"{len(sent):,} {done}")
