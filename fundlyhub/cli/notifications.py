@@ -17,7 +17,7 @@ from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.facts import sample
 from fundlyhub.processors.notifications.finding import Wanted, find
-from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES, Notice
+from fundlyhub.processors.notifications.notices import TEMPLATES, Notice
 from fundlyhub.processors.notifications.reference import page
 from fundlyhub.processors.notifications.rendering import LOCALES, Reader, Rendered, render
 from fundlyhub.processors.notifications.tables import STATES
@@ -57,9 +57,9 @@ def preview(
             raise WrongUse("say with --output FOLDER where all previews go")
         _write_all(output, reader)
         return
-    notice = BY_TEMPLATE.get(template or "")
+    notice = TEMPLATES.get(template or "")
     if notice is None:
-        raise WrongUse(f"no such message: {template or 'none was named'}; there are {', '.join(BY_TEMPLATE)}")
+        raise WrongUse(f"no such message: {template or 'none was named'}; there are {', '.join(TEMPLATES)}")
     if channel not in notice.channels:
         raise WrongUse(f"{notice.template} goes by {', '.join(notice.channels)} alone")
     found = _rendered(notice, channel, reader)
@@ -79,7 +79,7 @@ def preview(
 @click.option("--donation", type=click.UUID, help="Only what is about this donation.")
 @click.option("--user", type=click.UUID, help="Only what this user was told.")
 @click.option("--address", help="Only those to this address or number, which is not kept; - reads it from stdin.")
-@click.option("--template", type=click.Choice([*BY_TEMPLATE]), help="Only this message.")
+@click.option("--template", type=click.Choice([*TEMPLATES]), help="Only this message.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Only through this channel.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @json_option
@@ -141,14 +141,14 @@ def _rendered(notice: Notice, channel: ChannelName, reader: Reader) -> Rendered:
 
 def _write_all(folder: Path, reader: Reader) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for notice in NOTICES:
+    for notice in TEMPLATES.values():
         for channel in notice.channels:
             found = _rendered(notice, channel, reader)
             name = f"{notice.template}.{channel}.{reader.locale}"
             (folder / f"{name}.txt").write_text(f"{found.subject}\n\n{found.text}\n".lstrip())
             if found.html:
                 (folder / f"{name}.html").write_text(found.html)
-    click.echo(f"Wrote {len(NOTICES)} messages to {folder}.", err=True)
+    click.echo(f"Wrote {len(TEMPLATES)} messages to {folder}.", err=True)
 
 
 def _ask(query: Any, **values: Any) -> list[dict[str, Any]]:

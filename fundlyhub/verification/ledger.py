@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from fundlyhub.events import canonical_type
 from fundlyhub.processing.processor import BroadcastProcessor, Processor
 from fundlyhub.processing.registry import processors
 from fundlyhub.processors.notifications.notices import NOTICES, Notice
-from fundlyhub.verification import broadcasts
+from fundlyhub.verification import broadcasts, digests
 from fundlyhub.verification.findings import Finding, Findings, Kind
 from fundlyhub.verification.log import PAGE, Logged, Page
 from fundlyhub.verification.scope import Places, Scope
@@ -135,11 +136,10 @@ class Ledger:
 
     def check_idle(self) -> None:
         """Messages that nobody is about to send: their event has no attempt that is to come, and no dead letter."""
-        db, after = self._places.of(self._processor), UUID(int=0)
-        limit = max(self._scope.patience(self._processor), self._scope.settings.notification_lease)
-        (late,) = db.execute(_LATE, (limit,)).fetchone() or (None,)
+        db, after, late = self._db, UUID(int=0), self._late()
         while True:
-            given = {"channel": self._channel, "since": self._scope.since, "late": late, "after": after}
+            given: dict[str, Any] = {"channel": self._channel, "since": self._scope.since}
+            given |= {"late": late, "after": after}
             given |= {"many": [notice.template for notice in NOTICES if notice.for_many], "for_many": self._for_many}
             rows = db.execute(_IDLE, {**given, "limit": PAGE}).fetchall()
             traces, former = self._traces([row[1] for row in rows])
@@ -150,6 +150,20 @@ class Ledger:
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]
+
+    def _late(self) -> datetime | None:
+        """What was due before this time is late."""
+        limit = max(self._scope.patience(self._processor), self._scope.settings.notification_lease)
+        (late,) = self._db.execute(_LATE, (limit,)).fetchone() or (None,)
+        return late
+
+    def check_digests(self) -> None:
+        """Digests that nobody tells, and gathered messages that are in none. A channel's are looked at once."""
+        if not self._for_many:
+            for kind, what, position, number in digests.faults(
+                self._db, self._channel or "", self._scope.since, self._late()
+            ):
+                self._findings.add(Finding(kind, self._processor.name, what, position, expected=0, found=number))
 
     def _traces(self, positions: Sequence[int]) -> tuple[Traces, Traces]:
         """The traces of these events, and those that they left in the processor that had them before."""

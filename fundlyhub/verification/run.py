@@ -132,6 +132,7 @@ def _trace(scope: Scope, db: Places, report: Report, tell: Tell) -> dict[str, Tr
         tracer.check_beyond(max(report.head, scope.since))
     for ledger in ledgers.values():
         ledger.check_idle()
+        ledger.check_digests()
         ledger.check_shared()
     return tracers
 

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.facts import Facts, sample
-from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES, Notice
+from fundlyhub.processors.notifications.notices import TEMPLATES, Notice
 from fundlyhub.processors.notifications.rendering import (
     LOCALES,
     PUSH_BODY,
@@ -32,14 +32,15 @@ WHERE = ["Pacific/Auckland", "Pacific/Kiritimati", "Asia/Tokyo", "UTC", "America
 def written(
     template: str, facts: Facts, channel: ChannelName = "email", locale: str = "en", zone: str = "UTC"
 ) -> Rendered:
-    notice = BY_TEMPLATE[template]
+    notice = TEMPLATES[template]
     return render(
         template, channel, {**sample(notice.facts), **facts}, Reader("Ann", locale, zone), site_url="https://x.example"
     )
 
 
 def each() -> Iterator[tuple[Notice, ChannelName, str]]:
-    yield from ((notice, channel, locale) for notice in NOTICES for channel in notice.channels for locale in LOCALES)
+    notices = TEMPLATES.values()
+    yield from ((notice, channel, locale) for notice in notices for channel in notice.channels for locale in LOCALES)
 
 
 def own_words(text: str, facts: Facts) -> list[str]:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from jinja2 import Environment, meta
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.processors.notifications.facts import Facts, Money, sample
-from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES, Category, Notice
+from fundlyhub.processors.notifications.facts import Fact, Facts, Money, sample
+from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES, TEMPLATES, Category, Notice
 from fundlyhub.processors.notifications.reference import page
 from fundlyhub.processors.notifications.rendering import (
     LOCALES,
@@ -38,7 +38,7 @@ from tests.support.command import fundlyhub
 SITE = "https://site.example"
 LEAVE = "https://site.example/unsubscribe/x"
 each_message = pytest.mark.parametrize(
-    ("notice", "channel"), [(notice, channel) for notice in NOTICES for channel in notice.channels],
+    ("notice", "channel"), [(notice, channel) for notice in TEMPLATES.values() for channel in notice.channels],
     ids=lambda value: value.template if isinstance(value, Notice) else value,
 )  # fmt: skip
 
@@ -69,8 +69,8 @@ def shape(message: Any) -> Any:
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_locale_has_every_message_and_uses_just_its_facts(locale: str) -> None:
     words = texts(locale)
-    assert words.keys() == {"common", *BY_TEMPLATE}
-    for template, notice in BY_TEMPLATE.items():
+    assert words.keys() == {"common", *TEMPLATES}
+    for template, notice in TEMPLATES.items():
         message = words[template]
         assert ("push" in message, "sms" in message) == ("push" in notice.channels, "sms" in notice.channels)
         assert placeholders(message) <= {*notice.facts, *words["common"]}
@@ -147,11 +147,16 @@ wild = st.one_of(
 )
 
 
+def _holding(notice: Notice, value: str) -> Facts:
+    """This value wherever somebody may have written something."""
+    facts: dict[str, Fact] = {name: value for name in WRITTEN if name in notice.facts}
+    return facts | ({"parts": ({"campaign": value, "number": 2, "amount": None},)} if "parts" in notice.facts else {})
+
+
 def sightings(value: str, locale: str) -> Iterator[tuple[Notice, ChannelName, Rendered, Rendered]]:
     """Each message with this value wherever somebody may have written something, and with a tame one."""
-    for notice in NOTICES:
-        mine = {name: value for name in WRITTEN if name in notice.facts}
-        tame = dict.fromkeys(mine, "tame")
+    for notice in TEMPLATES.values():
+        mine, tame = _holding(notice, value), _holding(notice, "tame")
         for channel in notice.channels:
             yield (
                 notice, channel, written(notice, channel, mine, name=value, locale=locale),
@@ -210,7 +215,7 @@ def test_a_cut_parts_no_sign(text: str, room: int, kept: str) -> None:
 
 def test_the_page_of_messages_is_made_from_the_code() -> None:
     assert (ROOT / "docs" / "notifications.md").read_text() == page(), "run `make docs`"
-    assert all(f"`{notice.template}`" in page() for notice in NOTICES)
+    assert all(f"`{template}`" in page() for template in TEMPLATES)
     assert {notice.category for notice in NOTICES} == set(get_args(Category))
 
 
@@ -229,8 +234,8 @@ class TestPreview:
     def test_all_of_them_in_a_folder(self, tmp_path: Any) -> None:
         done = fundlyhub("notifications", "preview", "--all", "--output", str(tmp_path), settings={})
         assert done.returncode == 0
-        assert len([*tmp_path.glob("*.html")]) == len(NOTICES)
-        assert len([*tmp_path.glob("*.txt")]) == sum(len(notice.channels) for notice in NOTICES)
+        assert len([*tmp_path.glob("*.html")]) == len(TEMPLATES)
+        assert len([*tmp_path.glob("*.txt")]) == sum(len(notice.channels) for notice in TEMPLATES.values())
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

@@ -13,7 +13,7 @@ from fundlyhub.processors.notifications.ledger import Row
 from fundlyhub.processors.notifications.notices import BY_TEMPLATE, NOTICES
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.sending import combined
-from fundlyhub.processors.notifications.verdict import Next, Verdict, judge, next_step, quiet_until
+from fundlyhub.processors.notifications.verdict import GATHERED, Next, Verdict, judge, next_step, quiet_until
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NIGHT = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)
@@ -43,7 +43,7 @@ def verdict(notice: Any, channel: Any = "email", *, address: str | None = "a@b.c
         ({"wishes": {"*/email": False, "donations/email": True}}, None),
         ({"wishes": {"donations/push": False}}, None),
         ({"recent": 19}, None),
-        ({"recent": 20}, "too many within an hour"),
+        ({"recent": 20}, GATHERED),
     ],
 )
 def test_what_may_be_declined_is_declined(options: dict[str, Any], skip: str | None) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from fundlyhub.processors.notifications.verdict import GATHERED
 from fundlyhub.settings import Settings
 from fundlyhub.verification.findings import Finding
 from fundlyhub.verification.ledger import Rows, faults, notices_for, wordless
@@ -147,3 +148,29 @@ class TestBroadcasts:
             sql(f"{waiting} VALUES (%s, %s, 0, now(), now() + interval '1 hour')", processor, event[0])
             assert {one.position for one in found(MANY, MAIL) if one.kind == "stuck"} == set()
             sql("DELETE FROM events.attempts")
+
+
+class TestDigests:
+    @pytest.fixture
+    def gathered(self, at_rest: Settings) -> tuple[object, object]:
+        """Position of a gathered message, and its digest, which was due yesterday."""
+        ((row, _, position),) = sql(SENT)
+        sql("UPDATE app.notifications SET state = 'skipped', reason = %s WHERE id = %s", GATHERED, row)
+        sql("INSERT INTO app.digests SELECT id, user_id, channel, template, position, now() - interval '25 hours',"
+            " now() - interval '1 day' FROM app.notifications WHERE id = %s", row)  # fmt: skip
+        sql("INSERT INTO app.digest_members SELECT user_id, channel, template, matter, id FROM app.notifications"
+            " WHERE id = %s", row)  # fmt: skip
+        return position, row
+
+    def test_one_that_is_due_and_that_nobody_tells_is_stuck(self, gathered: tuple[object, object]) -> None:
+        (one,) = found(MAIL)
+        assert (one.kind, one.position, one.found) == ("stuck", gathered[0], 1)
+        sql("UPDATE app.digests SET due_at = now() + interval '1 hour'")
+        assert found(MAIL) == found(MANY) == []
+
+    def test_a_gathered_message_that_is_in_none_is_missing(self, gathered: tuple[object, object]) -> None:
+        sql("UPDATE app.digests SET settled_at = now()")
+        assert found(MAIL) == []
+        sql("DELETE FROM app.digest_members WHERE digest_id = %s", gathered[1])
+        (one,) = found(MAIL)
+        assert (one.kind, one.position, one.found) == ("missing", gathered[0], 1)

@@ -16,7 +16,8 @@ class Money:
     currency: str
 
 
-Fact = str | int | bool | Money | datetime | date | None
+Fact = str | int | bool | Money | datetime | date | None | tuple[Mapping[str, "Fact"], ...]
+"""A tuple is a list, each part of which has facts of its own."""
 Facts = Mapping[str, Fact]
 
 _WELLS = "Clean water for Kisumu"
@@ -44,6 +45,12 @@ _SAMPLE: Facts = {
     "address": "192.0.2.17",
     "title": "The first well gives water",
     "excerpt": "On Monday the drill reached water at 48 metres. The pump comes next week.",
+    "count": 25,
+    "parts": (
+        {"campaign": _WELLS, "number": 21, "amount": Money(Decimal("1250.50"), "EUR")},
+        {"campaign": _WELLS, "number": 3, "amount": Money(Decimal(60), "USD")},
+    ),
+    "others": 1,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -12,15 +13,17 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
+from fundlyhub.events import Event
 from fundlyhub.processing import Delivery
 from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications import ledger, people
-from fundlyhub.processors.notifications.facts import Facts
+from fundlyhub.processors.notifications.facts import Facts, Money
+from fundlyhub.processors.notifications.gathering import Member, gather
 from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
 from fundlyhub.processors.notifications.matters import matter_of
 from fundlyhub.processors.notifications.notices import LIMITED, Notice
 from fundlyhub.processors.notifications.people import Person
-from fundlyhub.processors.notifications.verdict import Verdict, judge
+from fundlyhub.processors.notifications.verdict import GATHERED, Verdict, judge
 
 NOBODY = "nobody"
 """The recipient of a message that has none."""
@@ -50,15 +53,29 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message that may be sent: its row in the ledger, to whom, where, and what it says."""
+    """A message that may be sent: its row in the ledger, to whom, where, and what it says. A digest has no delivery."""
 
     notice: Notice
     channel: ChannelName
-    delivery: Delivery
+    delivery: Delivery | None
     row: Row
     person: Person = field(repr=False)
     address: str = field(repr=False)
     facts: Facts = field(repr=False)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The event that waits for it, if one does."""
+        return (self.delivery.event,) if self.delivery else ()
+
+    @property
+    def replayed_after(self) -> datetime | None:
+        """What had failed until then is to be tried once more."""
+        return self.delivery.replayed_after if self.delivery else None
+
+    def context(self) -> Context:
+        """A context of its own to call the provider in: a context is entered by one thread at a time."""
+        return self.delivery.context.copy() if self.delivery else copy_context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +103,10 @@ def write_down(
     """
     copies = [copy for draft in drafts for copy in _copies(draft, secret)]
     rows = dict(ledger.read(db, [copy.place for copy in copies]) if known is None else known)
-    rows |= ledger.plan(db, _judged(db, [copy for copy in copies if copy.place not in rows], secret, now))
+    planned = _judged(db, [copy for copy in copies if copy.place not in rows], secret, now)
+    rows |= ledger.plan(db, planned)
+    held = {one.place for one in planned if one.skip == GATHERED}
+    gather(db, [_member(copy) for copy in copies if copy.place in held])
     return [
         Letter(
             copy.draft.notice, copy.draft.channel, copy.draft.delivery, rows[copy.place], copy.person, copy.address,
@@ -95,6 +115,16 @@ def write_down(
         for copy in copies
         if copy.address and rows[copy.place].state != "skipped" and rows[copy.place].event_id == copy.event_id
     ]  # fmt: skip
+
+
+def _member(copy: _Copy) -> Member:
+    """What a digest will tell of a message that is held back."""
+    event, amount = copy.draft.delivery.event, copy.draft.facts.get("amount")
+    assert copy.person.user_id is not None  # guests are not limited
+    assert event.position is not None
+    money = (amount.amount, amount.currency) if isinstance(amount, Money) else (None, None)
+    campaign = getattr(event.payload, "campaign_id", None) or getattr(event.payload, "fundraiser_id", None)
+    return Member(copy.place.key, copy.person.user_id, event.position, campaign, *money)
 
 
 def _copies(draft: Draft, secret: bytes) -> Iterator[_Copy]:

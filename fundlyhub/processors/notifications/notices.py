@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fundlyhub.channels.messages import ChannelName
@@ -45,7 +45,7 @@ class Notice:
     """One message. ``matter`` are the fields of its payload that say what it is about: nobody is told that twice.
 
     ``facts`` are what its templates may use beside the recipient's name. ``short_lived`` ones are not told of events that
-    were published late (``FUNDLYHUB_SIGN_IN_MAX_AGE``).
+    were published late (``FUNDLYHUB_SIGN_IN_MAX_AGE``). ``summed`` are what its digest tells beside how many there are.
     """
 
     template: str
@@ -60,6 +60,7 @@ class Notice:
     again: frozenset[ChannelName] = frozenset({"push"})
     limited: bool = True
     short_lived: bool = False
+    summed: tuple[str, ...] = ()
 
     @property
     def is_limited(self) -> bool:
@@ -77,6 +78,7 @@ class Notice:
 
 
 _CAMPAIGN = ("campaign", "campaign_url")
+_BY_CAMPAIGN = (*_CAMPAIGN, "parts", "others")
 _DONATION, _PAYOUT = ("donation_id",), ("request_id",)
 # The payment provider may tell of one refund id again, with a larger sum so far: the difference is told as well.
 _REFUND = (*_DONATION, "refund_transaction_id", "refund_amount")
@@ -95,7 +97,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("donation_receipt", DonationCompleted, _DONATION, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
     Notice("donation_failed", DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable")),
     Notice("refund", DonationRefunded, _REFUND, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
-    Notice("new_donation", DonationCompleted, _DONATION, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor")),
+    Notice("new_donation", DonationCompleted, _DONATION, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor"), summed=("amount", *_BY_CAMPAIGN)),
     Notice("goal_reached", CampaignGoalReached, ("campaign_id", "goal_amount"), "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors"), limited=False),
     Notice("campaign_approved", AdminCampaignApproved, _DECISION, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),
     Notice("campaign_rejected", AdminCampaignRejected, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
@@ -110,13 +112,24 @@ NOTICES: tuple[Notice, ...] = (
     Notice("bank_account_failed", PayoutBankAccountVerificationFailed, ("bank_account_id", "attempt_count"), "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
     Notice("account_suspended", AdminUserSuspended, ("user_id", "suspended_until", "reason"), "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
     Notice("new_sign_in", UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE, short_lived=True),
-    Notice("project_update", ProjectUpdateCreated, ("update_id",), "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt")),
+    Notice("project_update", ProjectUpdateCreated, ("update_id",), "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt"), summed=_BY_CAMPAIGN),
 )
 # fmt: on
 
 BY_TEMPLATE: Mapping[str, Notice] = {notice.template: notice for notice in NOTICES}
 LIMITED: tuple[str, ...] = tuple(notice.template for notice in NOTICES if notice.is_limited)
 """The messages that count to the hourly limit."""
+# No event waits for a digest, so none could be a dead letter: one that may have gone out is sent again.
+DIGESTS: Mapping[str, Notice] = {
+    template: replace(
+        BY_TEMPLATE[template], template=f"{template}_digest", matter=(), recipient="user", limited=False,
+        facts=("count", *BY_TEMPLATE[template].summed), again=_EVERYWHERE,
+    )
+    for template in LIMITED
+}  # fmt: skip
+"""What tells of messages beyond the limit, by the template of these."""
+TEMPLATES: Mapping[str, Notice] = {**BY_TEMPLATE, **{notice.template: notice for notice in DIGESTS.values()}}
+"""All that is written to people, by template."""
 
 
 def notices_of(payload: type[Payload], channel: ChannelName) -> tuple[Notice, ...]:

@@ -18,6 +18,7 @@ from fundlyhub.processing import BroadcastProcessor, Delivery, NotificationProce
 from fundlyhub.processors.notifications import delivery_reports
 from fundlyhub.processors.notifications.ages import FRESH, at_publication
 from fundlyhub.processors.notifications.broadcasting import Broadcast
+from fundlyhub.processors.notifications.digesting import Digesting, are_due
 from fundlyhub.processors.notifications.letters import Letter
 from fundlyhub.processors.notifications.notices import notices_of, payloads_through
 from fundlyhub.processors.notifications.planning import Plan, carry_out
@@ -73,7 +74,7 @@ class _Telling(NotificationProcessor, register=False):
         if letters:
             for letter, error in self._sending(for_many=False).send(letters, time.monotonic() + SENDING_TIME):
                 if error is not None:
-                    yield letter.delivery.event.id, error
+                    yield from ((event.id, error) for event in letter.events)
 
     def _tell_many(self, delivery: Delivery, age: timedelta, end: float) -> Iterator[Exception]:
         """A slice of each of the event's messages to many; what is left to say of them."""
@@ -101,24 +102,40 @@ def _rate(channel: ChannelName, settings: Settings) -> Rate:
     return Rate(settings.broadcasts_rate)
 
 
-class EmailNotificationProcessor(_Telling):
+class _Digesting(_Telling, register=False):
+    """Tells beside that what the hourly limit has held back, once it is gathered."""
+
+    def afterwards(self) -> None:
+        """Tell the digests that are due."""
+        digesting = Digesting(self.channel, get_engine("app"), self._sending(for_many=True), get_settings())
+        digesting.send(time.monotonic() + self.slice_time)
+
+    @classmethod
+    def has_more(cls) -> bool:
+        """Whether a digest is due."""
+        with get_engine("app").connect() as db:
+            return are_due(db, cls.channel)
+
+
+class EmailNotificationProcessor(_Digesting):
     """E-mails to users and guests."""
 
     channel = "email"
     handles = payloads_through("email", for_many=False)
 
     def afterwards(self) -> None:
-        """Take up what a provider told when the webhooks' own process did not."""
+        """Take up what a provider told when the webhooks' own process did not, and tell digests."""
         delivery_reports.take_up(get_engine("app"), age=delivery_reports.LATE)
+        super().afterwards()
 
     @classmethod
     def has_more(cls) -> bool:
-        """Whether a provider's word waits, and nobody is at it."""
+        """Whether a provider's word waits, and nobody is at it, or a digest is due."""
         with get_engine("app").connect() as db:
-            return delivery_reports.is_late(db)
+            return delivery_reports.is_late(db) or are_due(db, cls.channel)
 
 
-class PushNotificationProcessor(_Telling):
+class PushNotificationProcessor(_Digesting):
     """Push messages to users' devices."""
 
     channel = "push"

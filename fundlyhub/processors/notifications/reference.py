@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fundlyhub.processors.notifications.notices import NOTICES, Notice
+from fundlyhub.processors.notifications.notices import DIGESTS, NOTICES, Notice
 from fundlyhub.processors.notifications.people import UNASKED
 from fundlyhub.processors.notifications.verdict import PER_HOUR, QUIET
 
@@ -29,13 +29,20 @@ which it happened.
 
 def page() -> str:
     """docs/notifications.md."""
-    return _HEAD + "".join(f"{_row(notice)}\n" for notice in NOTICES) + "\n" + "\n".join(_rules()) + "\n"
+    return (
+        _HEAD
+        + "".join(f"{_row(notice)}\n" for notice in (*NOTICES, *DIGESTS.values()))
+        + "\n"
+        + "\n".join(_rules())
+        + "\n"
+    )
 
 
 def _row(notice: Notice) -> str:
     unknown = ", ".join(f"{channel}: {notice.if_unknown(channel)}" for channel in notice.channels)
+    about = ", ".join(notice.matter) or "several"
     cells = (
-        f"`{notice.template}`", f"`{notice.payload.event_type}`", ", ".join(notice.matter), notice.recipient,
+        f"`{notice.template}`", f"`{notice.payload.event_type}`", about, notice.recipient,
         ", ".join(notice.channels), notice.category, notice.priority,
         _kind(notice), unknown, ", ".join(notice.facts) or "none",
     )  # fmt: skip
@@ -52,8 +59,9 @@ def _rules() -> Iterator[str]:
     yield "## Rules"
     yield ""
     limits = ", ".join(f"{limit} by {channel}" for channel, limit in PER_HOUR.items())
-    yield f"* At most {limits} per recipient and hour; further ones are skipped. Transactional messages, and"
-    yield "  those marked *not limited*, do not count and are never skipped for it."
+    yield f"* At most {limits} per recipient and hour; further ones are gathered for an"
+    yield "  hour and sent as one message (`…_digest`), which names nobody. Transactional messages, and those"
+    yield "  marked *not limited*, do not count and are never held back."
     yield f"* Push and text messages wait from {QUIET[0]:%H:%M} to {QUIET[1]:%H:%M} in the recipient's time zone, or in"
     yield "  the quiet hours that they have set (`contacts.quiet_from`, `quiet_until`)."
     for (category, channel), wanted in UNASKED.items():

@@ -179,6 +179,8 @@ def _said(name: str, fact: Fact, locale: Locale, reader: Reader) -> Any:
             return f"{day}, {clock} {get_timezone_gmt(local, locale=locale)}"
         case date():
             return format_date(fact, "long", locale=locale)
+        case tuple():
+            return [{key: _said(key, value, locale, reader) for key, value in part.items()} for part in fact]
         case bool() | None:
             return fact
         case _:

@@ -16,7 +16,7 @@ from fundlyhub.processors.hashing import address_hashes
 from fundlyhub.processors.notifications import people
 from fundlyhub.processors.notifications.finding import Found
 from fundlyhub.processors.notifications.letters import NOBODY
-from fundlyhub.processors.notifications.notices import BY_TEMPLATE
+from fundlyhub.processors.notifications.notices import BY_TEMPLATE, TEMPLATES
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.verdict import judge
 
@@ -55,7 +55,8 @@ def obstacle(
     """Why a message cannot be sent again, if so; ``run`` says why its event cannot be run again."""
     notice = BY_TEMPLATE.get(found.template)
     if notice is None:
-        return "this release has no such message"
+        digest = found.template in TEMPLATES
+        return "it sums up other messages: send these" if digest else "this release has no such message"
     if found.recipient == NOBODY:
         return "it had no recipient"
     if notice.for_many:

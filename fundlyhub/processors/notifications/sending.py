@@ -51,8 +51,9 @@ class Sending:
     Those are taken in one statement and settled in one, so that ``pool``'s threads do nothing but call. A worker that
     is killed leaves no more of them in doubt than were being called.
 
-    ``for_many`` is for a broadcast, whose messages are tried again one by one and not with their event: twice as many
-    are under way, so that those of one half are called while the other half is settled; ``rate`` holds them back.
+    ``for_many`` is for broadcasts and digests, whose messages are tried again one by one and not with their event:
+    twice as many are under way, so that those of one half are called while the other half is settled; ``rate`` holds
+    them back.
     """
 
     def __init__(
@@ -113,8 +114,7 @@ class Sending:
         # Nothing may come between taking and calling: what is taken and never called would be in doubt.
         for one in ready:
             if one.wanted.hold.id in taken:
-                context = one.letter.delivery.context.copy()  # a context is entered by one thread at a time
-                calls[self._pool.submit(context.run, self._call, one)] = one
+                calls[self._pool.submit(one.letter.context().run, self._call, one)] = one
             else:
                 told.append((one.letter, Busy(f"{one.letter.notice.template}: another worker has it", seconds=lease)))
         yield from told
@@ -147,7 +147,7 @@ class Sending:
     def _prepare(self, letter: Letter, refused: Exception | None) -> _Ready | Exception | None:
         """What is to be handed over, or what is left to say. A letter's own fault stays its own."""
         again = letter.notice.if_unknown(letter.channel) == "send again"
-        replayed_after = letter.delivery.replayed_after
+        replayed_after = letter.replayed_after
         step = next_step(letter.row, again=again, replayed_after=replayed_after)
         hold = Hold(letter.row.id, uuid4())
         match step.step:
@@ -176,7 +176,7 @@ class Sending:
 
     def _call(self, one: _Ready) -> str | None:
         """In a thread of the pool, whose log entries tell of which event they are."""
-        with at([one.letter.delivery.event]):
+        with at(one.letter.events):
             return self.door.send(one.message)
 
     def _settle(self, calls: Mapping[Future[str | None], _Ready]) -> list[tuple[Letter, Exception | None]]:

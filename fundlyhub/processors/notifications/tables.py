@@ -25,7 +25,8 @@ STATES = ("queued", "sending", "sent", "delivered", "skipped", "failed", "unknow
 
 # One row per message, written before anything is sent: no matter is told twice to the same recipient. `matter` is what
 # it is about (matters.py); a row that a worker of an earlier release has written has none until somebody needs it, and
-# an id by chance. `event_id` and `position` are those of the event that has it told. `recipient` is a user's id, or a
+# an id by chance. `event_id` and `position` are those of the event that has it told; a digest has its own
+# id there, and the position of its first member's event. `recipient` is a user's id, or a
 # keyed hash of an address or a device's token, never these themselves; its collation is C, since the recipients of one
 # matter are planned in the order of their ids. `token` and `lease_until` belong to the worker that sends it.
 notifications = Table(
@@ -177,3 +178,41 @@ resends = Table(
     Column("provider_message_id", Text),
 )
 Index("resends_notification_id_idx", resends.c.notification_id, resends.c.at)
+
+# Messages beyond the hourly limit are gathered: one open row per user, channel and template, which takes members in
+# until it is closed and told. `template` is that of the members, `position` that of the first one's event. `due_at` is
+# when it is looked at next, `settled_at` when nothing is left to do. Its own messages stand in the ledger.
+digests = Table(
+    "digests",
+    app_metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("opened_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("due_at", TIMESTAMP(timezone=True), nullable=False),
+    Column("closed_at", TIMESTAMP(timezone=True)),
+    Column("settled_at", TIMESTAMP(timezone=True)),
+)
+Index(
+    "digests_open_idx", digests.c.user_id, digests.c.channel, digests.c.template, unique=True,
+    postgresql_where=digests.c.closed_at.is_(None),
+)  # fmt: skip
+Index("digests_due_idx", digests.c.channel, digests.c.due_at, postgresql_where=digests.c.settled_at.is_(None))
+
+# What each digest tells of: a matter is in one digest of a user and channel at most, however many devices there are.
+# Nobody is named here: a digest counts and sums.
+digest_members = Table(
+    "digest_members",
+    app_metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("template", Text, primary_key=True),
+    Column("matter", Text(collation="C"), primary_key=True),
+    Column("digest_id", Uuid, nullable=False),
+    Column("campaign_id", Uuid),
+    Column("amount", Numeric),
+    Column("currency", Text),
+)
+Index("digest_members_digest_id_idx", digest_members.c.digest_id)

@@ -13,7 +13,9 @@ from fundlyhub.processors.notifications.notices import Notice
 from fundlyhub.processors.notifications.people import Person
 
 PER_HOUR: dict[ChannelName, int] = {"email": 20, "push": 30, "sms": 5}
-"""Messages that are limited, per recipient, channel and hour; what is beyond is skipped."""
+"""Messages that are limited, per recipient, channel and hour; what is beyond is gathered into a digest."""
+GATHERED = "gathered into a digest"
+"""Why a message beyond the limit is not sent by itself."""
 QUIET = (time(22), time(8))
 """Quiet hours of those who have not set theirs."""
 
@@ -52,7 +54,7 @@ def judge(
         if not person.wants(notice.category, channel):
             return Verdict("opted out")
         if notice.is_limited and recent >= PER_HOUR[channel]:
-            return Verdict("too many within an hour")
+            return Verdict(GATHERED)
     if channel == "email" or notice.priority == "urgent":
         return Verdict()
     return Verdict(not_before=quiet_until(person, now))

@@ -1,0 +1,43 @@
+"""Digests: none stays untold long after it was due, and every message that was gathered is in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from fundlyhub.processors.notifications.verdict import GATHERED
+from fundlyhub.verification.findings import Kind
+from fundlyhub.verification.scope import Db
+
+_OVERDUE = """
+    SELECT template, count(*), min(position) FROM digests
+    WHERE channel = %(channel)s AND position > %(since)s AND settled_at IS NULL AND due_at < %(late)s
+    GROUP BY template ORDER BY template
+"""
+_LOST = """
+    SELECT template, count(*), min(position) FROM notifications AS message
+    WHERE channel = %(channel)s AND position > %(since)s AND state = 'skipped' AND reason = %(reason)s
+      AND NOT EXISTS (SELECT FROM digest_members AS member
+                      WHERE member.user_id = message.user_id AND member.channel = message.channel
+                        AND member.template = message.template AND member.matter = message.matter)
+    GROUP BY template ORDER BY template
+"""
+
+
+class Fault(NamedTuple):
+    """What is wrong with digests of a template; the first position that it concerns, and how many there are."""
+
+    kind: Kind
+    what: str
+    position: int
+    number: int
+
+
+def faults(db: Db, channel: str, since: int, late: datetime | None) -> Iterator[Fault]:
+    """What is wrong with the digests of a channel; those due after ``late`` may still be told."""
+    given = {"channel": channel, "since": since, "late": late, "reason": GATHERED}
+    for template, number, position in db.execute(_OVERDUE, given).fetchall():
+        yield Fault("stuck", f"digests of {template} are due, and nobody tells them", position, number)
+    for template, number, position in db.execute(_LOST, given).fetchall():
+        yield Fault("missing", f"messages {template} were gathered, and are in no digest", position, number)
