@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def preview(
 
 @command.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
-@click.option("--recipient", help="Only those to this user id, or this hash.")
+@click.option("--recipient", help="Only those to this user id or hash; its beginning is enough.")
 @click.option("--event", type=click.UUID, help="Only what this event told.")
 @click.option("--donation", type=click.UUID, help="Only what is about this donation.")
 @click.option("--user", type=click.UUID, help="Only what this user was told.")
@@ -93,8 +94,19 @@ def list_(limit: int, as_json: bool, address: str | None, **wanted: Any) -> None
     if as_json:
         print_json([one._asdict() for one in found])
         return
-    columns = ("id", "position", "template", "channel", "recipient", "state", "reason", "tries", "changed_at")
-    print_table("Messages", columns, [[getattr(one, column) for column in columns] for one in found])
+    columns = ("id", "position", "template", "channel", "recipient", "state", "reason", "tries", "changed")
+    rows = [
+        (one.id, one.position, one.template, one.channel, one.recipient, one.state, one.reason, one.tries,
+         f"{one.changed_at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}")
+        for one in found
+    ]  # fmt: skip
+    print_table(
+        "Messages",
+        columns,
+        rows,
+        ids=("id", "recipient"),
+        optional=("changed", "channel", "recipient", "position", "tries"),
+    )
 
 
 @command.command("count")

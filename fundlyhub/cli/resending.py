@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import reruns
-from fundlyhub.processors.notifications.finding import Found, Wanted, find
+from fundlyhub.processors.notifications.finding import Found, Wanted, find, in_full
 from fundlyhub.processors.notifications.notices import BY_TEMPLATE
 from fundlyhub.processors.notifications.resending import Changed, obstacle, processor_of, reopen
 from fundlyhub.settings import get_settings
@@ -28,7 +29,7 @@ MOST = 100
 
 
 @click.command("resend")
-@click.argument("ids", nargs=-1, type=click.UUID, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--event", type=click.UUID, help="What this event told.")
 @click.option("--donation", type=click.UUID, help="What is about this donation: its receipt, its refunds.")
 @click.option("--user", type=click.UUID, help="What this user was told.")
@@ -41,19 +42,20 @@ MOST = 100
 @by_option
 @json_option
 def command(
-    ids: tuple[UUID, ...], event: UUID | None, donation: UUID | None, user: UUID | None, template: str | None,
+    ids: tuple[str, ...], event: UUID | None, donation: UUID | None, user: UUID | None, template: str | None,
     channel: ChannelName | None, reason: str, token: str | None, again: bool, yes: bool, who: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Send messages again: those with these IDs of the ledger, or what an event, a donation or a user was told.
+    The beginning of an ID is enough where it is unique.
 
     Each goes to the recipient on record, at the address that they have now, through the queue and the ledger as any
     other, within a minute. The exit status is 1 when one of them cannot be sent, or none is found.
     """
-    wanted = Wanted(ids=ids, event=event, donation=donation, user=user, template=template, channel=channel)
-    if not wanted.names_somebody:
+    wanted = Wanted(event=event, donation=donation, user=user, template=template, channel=channel)
+    if not (ids or wanted.names_somebody):
         raise WrongUse("say whose message: an ID, --event, --donation or --user (`fundlyhub notifications list`)")
     token = reasoned(token) if token else str(uuid4())
-    sent, refused = _sent_again(wanted, who, reasoned(reason), token, again, yes)
+    sent, refused = _sent_again(ids, wanted, who, reasoned(reason), token, again, yes)
     if as_json:
         named = [{"id": one.id, "reason": why} for one, why in refused]
         print_json({"dry_run": not yes, "token": token, "resent": [one.id for one in sent], "refused": named})
@@ -64,7 +66,7 @@ def command(
 
 
 def _sent_again(
-    wanted: Wanted, who: str, reason: str, token: str, again: bool, yes: bool
+    ids: tuple[str, ...], wanted: Wanted, who: str, reason: str, token: str, again: bool, yes: bool
 ) -> tuple[list[Found], list[tuple[Found, str]]]:
     """What is sent again, or would be, and what is not and why."""
     require_current("app", "events")
@@ -73,6 +75,7 @@ def _sent_again(
     sent: list[Found] = []
     refused: list[tuple[Found, str]] = []
     with app.begin() as db:
+        wanted = replace(wanted, ids=in_full(db, ids))
         found = find(db, wanted, settings.secret, MOST + 1)
     if len(found) > MOST:
         raise WrongUse(f"these are more than {MOST} messages: say which with --template, --event or their ids")
@@ -109,7 +112,8 @@ def _tell(sent: list[Found], refused: list[tuple[Found, str]], yes: bool) -> Non
     rows += [(one.id, one.template, one.channel, one.recipient, why) for one, why in refused]
     columns = ("id", "message", "channel", "recipient", "not sent, because")
     if rows:
-        print_table("Sent again" if yes else "Would be sent again", columns, rows)
+        title = "Sent again" if yes else "Would be sent again"
+        print_table(title, columns, rows, ids=("id", "recipient"), optional=("channel", "recipient"))
     else:
         click.echo("No message of the ledger fits.", err=True)
     if sent:

@@ -117,6 +117,7 @@ def test_a_guest_is_found_by_a_typed_address_and_gets_it_again(post: Post, maile
     (one,) = json.loads(run("list", "--address", "Guest@Example.org", "--json").stdout)
     assert (one["template"], one["recipient"][:5] != "guest") == ("donation_receipt", True)
     assert run("list", "--address", "other@example.org", "--json").stdout.strip() == "[]"
+    assert resend(one["id"][:8], *WHY)["resent"] == [one["id"]]
     assert resend(one["id"], *WHY, "--yes")["resent"] == [one["id"]]
     mailed(post, positions)
     assert [it.recipient for it in mailer.accepted].count("guest@example.org") == 2

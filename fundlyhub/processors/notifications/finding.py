@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
+from fundlyhub.database.prefixes import the_one, uuid_range
 from fundlyhub.processors.hashing import address_hashes, normalized
 
 # Alternatives by index. An address is never stored: guests are known by its hash, users by who has it now.
@@ -23,7 +24,8 @@ _FIND = """
       AND (%(donation)s::text IS NULL OR matter = %(donation)s::text
            OR matter >= %(donation)s::text || ' ' AND matter < %(donation)s::text || '!')
       AND (%(user)s::uuid IS NULL OR user_id = %(user)s)
-      AND (%(recipient)s::text IS NULL OR recipient = %(recipient)s OR user_id::text = %(recipient)s)
+      AND (%(recipient)s::text IS NULL OR starts_with(recipient, %(recipient)s)
+           OR starts_with(user_id::text, %(recipient)s))
       AND (%(hashes)s::text[] IS NULL OR recipient = ANY (%(hashes)s::text[]) OR user_id IN (
           SELECT user_id FROM contacts WHERE lower(email) = ANY (%(mails)s::text[]) OR phone = %(phone)s))
       AND (%(template)s::text IS NULL OR template = %(template)s)
@@ -33,9 +35,12 @@ _FIND = """
 """
 
 
+_IDS = "SELECT id FROM notifications WHERE id BETWEEN %(low)s AND %(high)s LIMIT 2"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is looked for; None is anything. ``address`` is as somebody typed it."""
+    """What is looked for; None is anything. ``address`` is as somebody typed it; ``recipient`` may be a beginning."""
 
     ids: Sequence[UUID] | None = None
     event: UUID | None = None
@@ -71,6 +76,19 @@ class Found(NamedTuple):
     created_at: datetime
     sent_at: datetime | None
     changed_at: datetime
+
+
+def in_full(db: Connection, beginnings: Sequence[str]) -> list[UUID]:
+    """The ids of messages to their beginnings; a whole id stays as it is.
+
+    Raises WrongUse where one is the beginning of none or of several.
+    """
+    found = []
+    for beginning in beginnings:
+        low, high = uuid_range(beginning)
+        rows = db.exec_driver_sql(_IDS, {"low": low, "high": high}).scalars().all()
+        found.append(low if low == high else the_one(rows, "message", beginning))
+    return found
 
 
 def find(db: Connection, wanted: Wanted, secret: bytes, limit: int) -> list[Found]:
