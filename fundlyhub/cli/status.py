@@ -56,8 +56,6 @@ def command(as_json: bool) -> None:
 def _queues() -> tuple[dict[str, dict[str, int]] | None, str]:
     """Messages and consumers of each queue; or none, and why: the log is there without a broker too."""
     settings = get_settings()
-    if settings.broker_url is None:
-        return None, "FUNDLYHUB_BROKER_URL is not set"
     try:
         with broker(settings) as connection:
             found = seen(connection, settings.broker_is_amqp)
