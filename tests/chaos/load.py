@@ -85,7 +85,7 @@ class Load:
 def mixed(steady: int = 2_000, gifts: int = 200, people: int = 30) -> Load:
     """Donations that begin, donations that are completed, and people who sign up and are sent a mail."""
     payloads: list[Payload] = [initiated() for _ in range(steady)]
-    payloads += [completed(amount=Decimal(n)) for n in range(1, gifts + 1)]
+    payloads += [completed(amount=Decimal(n), donor_id=None) for n in range(1, gifts + 1)]  # guests: no receipt
     payloads += [signed_up(n) for n in range(people)]
     random.Random(steady).shuffle(payloads)
     return Load(payloads)
