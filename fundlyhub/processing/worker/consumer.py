@@ -70,5 +70,6 @@ class RefusingConsumer(Consumer):
         if keep and not get_settings().broker_is_amqp:
             queue = str((message.delivery_info or {}).get("routing_key", ""))
             park(Producer(message.channel, auto_declare=False), message, reason, queue=queue)
-            message.channel.client.ltrim(PARKED_QUEUE, 0, MOST_PARKED - 1)
+            with message.channel.conn_or_acquire() as client:  # its own client waits for messages
+                client.ltrim(PARKED_QUEUE, 0, MOST_PARKED - 1)
         message.reject_log_error(log, self.connection_errors)

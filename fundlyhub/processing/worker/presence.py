@@ -62,7 +62,9 @@ def say(consumer: Any) -> None:
     """Note that this worker consumes its queues now."""
     keys = [CONSUMERS_KEY.format(queue=queue.name) for queue in consumer.task_consumer.queues]
     try:
-        consumer.connection.default_channel.client.eval(_SAY, len(keys), *keys, _name(consumer))
+        # Not the channel's own client: on its line the worker waits for messages, and would take one for the answer.
+        with consumer.connection.default_channel.conn_or_acquire() as client:
+            client.eval(_SAY, len(keys), *keys, _name(consumer))
     except (*consumer.connection_errors, OSError) as error:  # the consumer notices by itself
         log.debug("cannot say which queues are consumed (%s)", type(error).__name__)
 
