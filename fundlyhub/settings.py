@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Collection
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -281,22 +278,6 @@ def get_settings() -> Settings:
     except ValidationError as error:
         faults = (_fault(fault["loc"], fault["msg"]) for fault in error.errors(include_input=False, include_url=False))
         raise WrongUse("wrong setting: " + "; ".join(faults)) from None
-
-
-def unknown_variables() -> list[str]:
-    """A line for each variable of our prefix that is no setting, with the setting that was meant, perhaps."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
-    return [f"{_shown(name)} is no setting{_meant(name.upper(), known)}" for name in unknown]
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.8)
-    return f": did you mean {near[0]}?" if near else "; docs/settings.md lists them"
-
-
-def _shown(name: str) -> str:
-    return name[:100] if name.isprintable() and name.isascii() else f"{PREFIX}…"
 
 
 def _fault(place: tuple[int | str, ...], text: str) -> str:

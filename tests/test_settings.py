@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from fundlyhub.errors import WrongUse
-from fundlyhub.settings import get_settings, unknown_variables
+from fundlyhub.settings import get_settings
+from fundlyhub.unknown_variables import unknown_variables
 
 
 @pytest.fixture(autouse=True)

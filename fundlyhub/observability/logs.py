@@ -23,7 +23,8 @@ from structlog.typing import EventDict, WrappedLogger
 
 from fundlyhub.observability.context import KEYS
 from fundlyhub.observability.withheld import frames, told
-from fundlyhub.settings import get_settings, unknown_variables
+from fundlyhub.settings import get_settings
+from fundlyhub.unknown_variables import unknown_variables
 
 NOISY = ("amqp", "kombu", "alembic", "celery.app.trace", "celery.worker.strategy")
 """They tell of every connection, every message and every batch."""

@@ -181,4 +181,9 @@ def is_passing(error: Exception) -> bool:
 def _tell(error: Exception, failures: int) -> None:
     if failures in (1, 5) or failures % 20 == 0:
         what = reason(error) if isinstance(error, redis.RedisError) else describe(error)
+        code = str(error).partition(" ")[0]
+        if (
+            isinstance(error, redis.ResponseError) and code.isalpha() and code.isupper()
+        ):  # the server's own, such as NOGROUP
+            what = f"{what} {code}"
         log.warning("paused: %s (try %d)", what, failures)

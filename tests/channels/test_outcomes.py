@@ -17,11 +17,11 @@ from fundlyhub.channels.messages import Sender
 from fundlyhub.embedded.ports import free_port
 from fundlyhub.errors import (
     AddressGone,
+    Limited,
     OutcomeUnknown,
     Permanent,
     ProcessingError,
     ServiceRefuses,
-    Snooze,
     Transient,
 )
 from tests.channels.senders import (
@@ -80,7 +80,7 @@ ANSWERS: list[tuple[Behaviour, type[ProcessingError]]] = [
     (Behaviour(408), Transient),
     (Behaviour(413), Permanent),
     (Behaviour(415), Permanent),
-    (Behaviour(429), Snooze),
+    (Behaviour(429), Limited),
     (Behaviour(500), OutcomeUnknown),
     (Behaviour(502), OutcomeUnknown),
     (Behaviour(503), Transient),
@@ -125,7 +125,7 @@ def test_too_many_waits_as_long_as_it_says(at: At) -> None:
     for retry_after, least, most in told:
         at.fake.behave(Behaviour(429, retry_after=retry_after))
         error = at.refused()
-        assert type(error) is Snooze
+        assert type(error) is Limited
         assert least <= error.seconds <= most, retry_after
 
 
@@ -186,8 +186,8 @@ TWILIO_CODES: list[tuple[int, int, type[ProcessingError]]] = [
     (400, 21660, ServiceRefuses),
     (400, 30002, ServiceRefuses),
     (403, 20003, ServiceRefuses),
-    (400, 21611, Snooze),
-    (400, 30001, Snooze),
+    (400, 21611, Limited),
+    (400, 30001, Limited),
     (401, 21211, ServiceRefuses),
     (500, 21211, OutcomeUnknown),
 ]
@@ -213,7 +213,7 @@ FCM_CODES: list[tuple[int, str, type[ProcessingError]]] = [
     (400, "INVALID_ARGUMENT", Permanent),
     (400, "UNREGISTERED", Permanent),
     (401, "THIRD_PARTY_AUTH_ERROR", ServiceRefuses),
-    (429, "QUOTA_EXCEEDED", Snooze),
+    (429, "QUOTA_EXCEEDED", Limited),
     (503, "UNAVAILABLE", Transient),
     (500, "INTERNAL", OutcomeUnknown),
 ]

@@ -61,7 +61,7 @@ def test_a_class_without_a_handler_is_refused() -> None:
     [
         ({"batch_size": 0}, "batch_size must be from 1 to 2000"),
         ({"batch_size": 2001}, "batch_size must be from 1 to 2000"),
-        ({"max_attempts": 0}, "max_attempts must be at least 1"),
+        ({"max_attempts": 0}, "max_attempts and max_crashes must be at least 1"),
         ({"handles": ("Donation Completed",)}, "is no type pattern"),
         ({"handles": ("donation..completed",)}, "is no type pattern"),
     ],

@@ -212,7 +212,8 @@ class TestSample:
     def test_a_small_sample_is_right_too(self, at_rest: Settings) -> None:
         report = verified("campaign_stats", sample=2)
         assert report.document()["findings"] == []
-        assert report.sampled == {"campaigns": 2, "events": 2}
+        assert report.sampled["campaigns"] == 2
+        assert 1 <= report.sampled["events"] == report.checked["events"]  # one of them may have no donation any more
 
     @pytest.mark.parametrize(
         "harm",

@@ -71,7 +71,7 @@ def test_try_archive_list_and_restore(old: Old, variables: dict[str, str]) -> No
         ((), "either --before-position N or --older-than DAYS"),
         (("--before-position", "4", "--older-than", "30"), "either --before-position N or --older-than DAYS"),
         (("--before-position", "4"), "say where the file goes"),
-        (("--older-than", "0.5", "--to", "/"), "--older-than must be at least 3.12: so many days"),
+        (("--older-than", "0.5", "--to", "/"), "--older-than must be at least 3.17: so many days"),
         (("--before-position", "4", "--to", "/nowhere"), "does not exist"),
     ],
 )
