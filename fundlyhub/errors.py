@@ -19,6 +19,7 @@
         ├── Permanent              never try again: a dead letter at once
         │   ├── ClaimsDropped      so old that nobody knows any more whether it was applied
         │   ├── Held               nobody is told before a person has decided
+        │   ├── RepeatedPayment    its payment counts already, as another donation
         │   ├── Untold             what somebody must be told of cannot be told: something it needs never came
         │   └── AddressGone        nobody is there any more: an address or device to be forgotten
         ├── Snooze                 wait without spending an attempt
@@ -125,6 +126,10 @@ class ClaimsDropped(Permanent):
 
 class Held(Permanent):
     """Nobody is told before a person has decided: a dead letter, which is replayed to tell it after all."""
+
+
+class RepeatedPayment(Permanent):
+    """The payment of this donation has been counted as another donation: a dead letter until a person decides."""
 
 
 class Untold(Permanent):

@@ -14,6 +14,7 @@ COMMANDS = {
     "metrics": "Serve the platform's metrics to Prometheus.",
     "migrate": "Migrate the databases to this version's tables.",
     "notifications": "Show messages to people: previews, the ledger, the table of messages.",
+    "payments": "Show donations that share a payment; accept and refuse them.",
     "processors": "Show which processors run and which are paused; pause and resume them.",
     "relay": "Move events from the log to the queues.",
     "search": "Find campaigns, users and organizations.",

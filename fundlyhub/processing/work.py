@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events.archived import among, away
 from fundlyhub.events.log import read, read_and_ask
-from fundlyhub.processing import attempts, dead_letters
+from fundlyhub.processing import attempts, dead_letters, payments
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.pauses import Pause, in_force
@@ -39,7 +39,7 @@ _ANY_KNOWN = """
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An event that could not be read, and why."""
+    """An event that is not run: it could not be read, or its payment counts already."""
 
     stored: StoredEvent
     error: Exception
@@ -96,7 +96,7 @@ def load(processor: type[Processor], positions: Sequence[int], *, due: Due, care
         rows, known = read_and_ask(db, positions, _ANY_KNOWN, processor=processor.name)
         if known is False:  # nearly always: it takes no transaction
             _tell_of_absent(db, processor, positions, rows)
-            return _checked(Work(), rows)
+            return _checked(db, Work(), rows)
     with get_engine("events").begin() as db:
         pause = in_force(db, processor.name)
         ours = [position for position in positions if position in set(pause.probing)] if pause else positions
@@ -119,7 +119,9 @@ def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -
     work = Work(attempts={at: row for at, row in known.items() if at not in resting}, replayed=_replayed(letters))
     if known:
         work.now = attempts.clock(db)
-    return _checked(work, [corrected(row, letters.get(row.position)) for row in rows if row.position not in resting])
+    return _checked(
+        db, work, [corrected(row, letters.get(row.position)) for row in rows if row.position not in resting]
+    )
 
 
 def _tell_of_absent(
@@ -135,13 +137,16 @@ def _tell_of_absent(
         )  # fmt: skip
 
 
-def _checked(work: Work, rows: Iterable[StoredEvent]) -> Work:
-    """Rows of the log as events, or as reasons why they are none."""
+def _checked(db: Connection, work: Work, rows: Sequence[StoredEvent]) -> Work:
+    """Rows of the log as events to run, or as reasons why they are not run."""
     for row in rows:
         try:
             work.ready.append(Event.stored(row))
         except InvalidEvent as error:
             work.refused.append(Refused(row, error))
+    if repeated := payments.repeated(db, work.ready):
+        work.refused += [Refused(row, repeated[row.position]) for row in rows if row.position in repeated]
+        work.ready = [event for event in work.ready if event.position not in repeated]
     return work
 
 

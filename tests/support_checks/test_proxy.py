@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from fundlyhub.embedded.valkey import Valkey
 from tests.support.platform import fresh_broker_url, wait_until
 from tests.support.providers import SendGrid
 from tests.support.proxy import AmqpWire, HttpWire, PostgresWire, Proxy, RespWire
-from tests.support.proxy.trap import When
+from tests.support.proxy.trap import When, owner_of
 from tests.support.rabbitmq import RabbitNode
 from tests.support.urls import port_of, through
 
@@ -104,6 +105,33 @@ def test_a_stalled_line_keeps_what_it_was_given(table: str, line: Proxy) -> None
         line.heal()
         writer.join(10)
     assert kept(table) == [1]
+
+
+HOLD = """
+import socket, sys
+held = socket.socket()
+held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+held.bind(("127.0.0.1", int(sys.argv[1])))
+held.connect(("127.0.0.1", int(sys.argv[2])))
+print("connected", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_of_two_connections_from_one_port_the_right_process_is_killed() -> None:
+    """To different servers, which the kernel allows: a trap once killed the test in place of its victim."""
+    ours, theirs = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    with ours, theirs, socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port, mine, others = (end.getsockname()[1] for end in (held, ours, theirs))
+        held.connect(("127.0.0.1", mine))
+        argv = [sys.executable, "-c", HOLD, str(port), str(others)]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"connected\n"
+            assert (owner_of(port, mine), owner_of(port, others)) == (os.getpid(), child.pid)
+            child.communicate()
 
 
 @BOTH

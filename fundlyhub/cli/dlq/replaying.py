@@ -56,18 +56,18 @@ def replay(
             _tell_dry_run(*dead_letters.choose(db, ids), as_json)
             return
     terms = Terms(rate=rate, max_failures=max_failures, timeout=timeout, wait=not no_wait)
-    with _sender() as send, _progress(len(ids)) as progress:
+    with sender() as send, _progress(len(ids)) as progress:
         done = dead_letters.replay(ids, send, who=who, reason=reason, terms=terms, progress=progress)
     if as_json:
-        print_json(_as_document(done))
+        print_json(as_document(done))
     else:
-        _tell(done)
-    if not _is_good(done, no_wait):
+        tell(done)
+    if not is_good(done, no_wait=no_wait):
         sys.exit(1)
 
 
 @contextmanager
-def _sender() -> Iterator[Send]:
+def sender() -> Iterator[Send]:
     """The relay's way to the broker; Celery is loaded only for it."""
     get_settings().broker  # noqa: B018  # a missing URL is better said before that
     from fundlyhub.celery import app
@@ -107,7 +107,7 @@ def _progress(letters: int) -> Iterator[Callable[[Replayed], None]]:
         yield show
 
 
-def _is_good(done: Replayed, no_wait: bool) -> bool:
+def is_good(done: Replayed, *, no_wait: bool) -> bool:
     """Whether every letter is where it should be: applied, or at least sent."""
     left = done.left or done.ended("failed", "discarded") or (done.stopped and not no_wait)
     others = [state for state in done.unchanged.values() if state != "resolved"]
@@ -115,7 +115,8 @@ def _is_good(done: Replayed, no_wait: bool) -> bool:
     return not (left or others or pending or done.stopped)
 
 
-def _as_document(done: Replayed) -> dict[str, Any]:
+def as_document(done: Replayed) -> dict[str, Any]:
+    """For programs: what became of which letters."""
     return {
         "replayed": len(done.ends),
         "applied": done.ended("applied"),
@@ -129,7 +130,8 @@ def _as_document(done: Replayed) -> dict[str, Any]:
     }
 
 
-def _tell(done: Replayed) -> None:
+def tell(done: Replayed) -> None:
+    """For people: the same."""
     tell_unchanged(done.unchanged)
     lines = (
         ("applied", done.ended("applied")),

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import array
 from fundlyhub.errors import Held
 from fundlyhub.events import Event
-from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefunded
+from fundlyhub.events.catalogue.donation import DonationRefunded
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processing import Delivery
 from fundlyhub.processors import registers
-from fundlyhub.processors.notifications import overtaken, payments, refunds
+from fundlyhub.processors.notifications import overtaken, refunds
 from fundlyhub.processors.notifications.people import Person
 from fundlyhub.processors.notifications.refunds import Telling
 from fundlyhub.processors.registers import Entity
@@ -111,13 +111,10 @@ class Lookup:
         self.unknown: set[Entity] = set()
         """What was asked for and nobody has told of."""
         self._decided: set[UUID] = set()
-        self._gifts: dict[UUID, bool] = {}
-        """Whether each of these donations is the one of its payment that is told."""
 
     def foresee(self, deliveries: Collection[Delivery]) -> None:
         """Ask at once what most of these events' stories will ask one after the other, and lock what they share."""
         self._decided |= {one.event.id for one in deliveries if one.replayed_after is not None}
-        self._take_payments([one.event for one in deliveries])
         payloads = [one.event.payload for one in deliveries]
         refunds.lock(self._db, {one.donation_id for one in payloads if isinstance(one, DonationRefunded)})
         campaigns = {id_ for one in payloads if (id_ := getattr(one, "campaign_id", None))}
@@ -152,18 +149,6 @@ class Lookup:
         if row := self._db.exec_driver_sql(_GIFT, {"id": donation_id}).first():
             return Gift(*row)
         raise Missing("unknown donation")
-
-    def hold_duplicate(self, event: Event, payload: DonationCompleted) -> None:
-        """Raise Held when another donation is told of the same payment, unless a person has sent the event again."""
-        if payload.donation_id not in self._gifts:
-            self._take_payments([event])
-        if not self._gifts[payload.donation_id]:
-            self.hold(event, "another donation of the same payment")
-
-    def _take_payments(self, events: Collection[Event]) -> None:
-        taken = payments.take(self._db, events)
-        donations = {one.payload.donation_id for one in events if isinstance(one.payload, DonationCompleted)}
-        self._gifts |= {donation: donation in taken for donation in donations}
 
     def refund(self, event: Event, payload: DonationRefunded, gift: Gift) -> Telling:
         """What the message about a refund tells. Raises Missing, Unwanted, and Held where it is more than was given."""

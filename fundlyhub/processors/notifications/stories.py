@@ -62,7 +62,6 @@ def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Story:
 
 
 def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
-    lookup.hold_duplicate(event, payload)
     facts: Facts = {
         **_campaign(lookup.campaign(payload.campaign_id)),
         "amount": Money(payload.amount, payload.currency),
@@ -97,7 +96,6 @@ def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> S
     campaign = lookup.owned(payload.campaign_id)
     if campaign.owner_id == payload.donor_id:
         raise Unwanted("own donation")
-    lookup.hold_duplicate(event, payload)
     named = payload.is_anonymous is False and payload.donor_id is not None
     facts: Facts = {
         **_campaign(campaign),

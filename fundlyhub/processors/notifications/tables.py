@@ -155,14 +155,6 @@ delivery_reports = Table(
 )
 Index("delivery_reports_waiting_idx", delivery_reports.c.id, postgresql_where=delivery_reports.c.failed_at.is_(None))
 
-# Which donation is told of each payment to a campaign, where the platform has written several down.
-payment_tellings = Table(
-    "payment_tellings",
-    app_metadata,
-    Column("payment", Uuid, primary_key=True),
-    Column("donation_id", Uuid, nullable=False),
-)
-
 # Who had which message sent again, when and why, and how it stood before. A token is used once for each message.
 resends = Table(
     "resends",

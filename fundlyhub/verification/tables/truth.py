@@ -150,7 +150,6 @@ NOT_KEPT: Mapping[str, str] = {
     "resends": "which messages people have sent again",
     "refund_tellings": "what messages tell of refunds, which follows the order in which these are planned",
     "broadcasts": "how far the messages to many are: compared with the claims and the ledger",
-    "payment_tellings": "which donation is told of each payment, which follows the order in which messages are planned",
     "digests": "what the hourly limit has held back until it is told: looked at beside the ledger",
     "digest_members": "which messages each digest tells of",
     "devices": "the API's, and marked by push providers",

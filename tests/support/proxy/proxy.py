@@ -119,7 +119,7 @@ class Proxy:
         if taken_in and side == "client":
             line.ends["server"].shutdown(socket.SHUT_WR)
             line.done["server"].wait(10)
-        trap.spring(line.client_port)
+        trap.spring(line.client_port, self.port)
         line.close()
 
 

@@ -57,11 +57,11 @@ class Trap:
             self._question = (wire, message)
             return "pass"
 
-    def spring(self, port: int) -> None:
-        """Kill the process whose end of a connection is this port, and return when it is gone."""
+    def spring(self, port: int, to: int) -> None:
+        """Kill the process whose connection leads from this port to that one, and return when it is gone."""
         if self.sprung.is_set():
             return
-        self.victim = owner_of(port)
+        self.victim = owner_of(port, to)
         os.kill(self.victim, signal.SIGKILL)
         while _lives(self.victim):
             time.sleep(0.001)
@@ -74,12 +74,15 @@ class Trap:
         return self.victim
 
 
-def owner_of(port: int) -> int:
-    """The process that owns a local end of a connection; of a family that shares it, the eldest."""
+def owner_of(port: int, to: int) -> int:
+    """The process that owns the connection between two ports; of a family that shares it, the eldest.
+
+    One port alone is not enough: connections to different servers may share their local port, and the kernel does that.
+    """
     for connection in psutil.net_connections("tcp4"):
-        if connection.laddr and connection.laddr.port == port and connection.raddr and connection.pid:
+        if connection.raddr and connection.pid and (connection.laddr.port, connection.raddr.port) == (port, to):
             return int(connection.pid)
-    raise AssertionError(f"no process holds port {port}")
+    raise AssertionError(f"no process holds a connection from port {port} to port {to}")
 
 
 def _lives(pid: int) -> bool:

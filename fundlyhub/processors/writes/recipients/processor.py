@@ -26,7 +26,7 @@ _refunds = Refunds(gift_refunds)
 Row = dict[str, Any]
 """Columns by name."""
 
-_ANY_TEXT = frozenset({"email", "name", "payment_provider", "transaction_id"})
+_ANY_TEXT = frozenset({"email", "name", "transaction_id"})
 """Columns that psycopg quotes."""
 _WANTED = {"user": frozenset({"name", "email", "suspended", "deleted"})}
 _STATES = {kind: STATES[kind] for kind in ("payout", "bank_account")}
@@ -59,16 +59,16 @@ _FORGET_DEVICES = "DELETE FROM devices WHERE user_id = ANY (%(ids)s::uuid[])"
 # never wait for each other in a circle.
 _DONORS = """
     INSERT INTO gift_donors AS known (donation_id, position, campaign_id, donor_id, amount, currency, email, name,
-                                      payment_provider, transaction_id)
+                                      transaction_id)
     SELECT * FROM unnest(%(donation_id)s::uuid[], %(position)s::bigint[], %(campaign_id)s::uuid[], %(donor_id)s::uuid[],
                          %(amount)s::numeric[], %(currency)s::text[], %(email)s::text[], %(name)s::text[],
-                         %(payment_provider)s::text[], %(transaction_id)s::text[])
+                         %(transaction_id)s::text[])
         AS given(donation_id)
     ORDER BY donation_id
     ON CONFLICT (donation_id) DO UPDATE
     SET position = excluded.position, campaign_id = excluded.campaign_id, donor_id = excluded.donor_id,
         email = excluded.email, name = excluded.name, amount = excluded.amount, currency = excluded.currency,
-        payment_provider = excluded.payment_provider, transaction_id = excluded.transaction_id
+        transaction_id = excluded.transaction_id
     WHERE excluded.position < known.position
        OR (excluded.position = known.position AND known.transaction_id IS NULL)
 """
@@ -163,7 +163,7 @@ def _donor(event: Event, payload: DonationCompleted) -> Row:
         "donation_id": payload.donation_id, "position": event.position, "campaign_id": payload.campaign_id,
         "donor_id": payload.donor_id, "email": payload.donor_email if guest else None,
         "name": payload.donor_name if guest else None, "amount": payload.amount, "currency": payload.currency,
-        "payment_provider": payload.payment_provider, "transaction_id": payload.transaction_id,
+        "transaction_id": payload.transaction_id,
     }  # fmt: skip
 
 

@@ -59,8 +59,7 @@ gift_donors = Table(
     Column("name", Text),
     Column("amount", Numeric, nullable=False),
     Column("currency", Text, nullable=False),
-    # By which a payment is known: null in rows of a release that did not write it.
-    Column("payment_provider", Text),
+    # By which a failed payment names it: null in rows of a release that did not write it.
     Column("transaction_id", Text),
 )
 Index(

@@ -1,0 +1,109 @@
+"""`fundlyhub payments`: donations whose payment counts already as another donation; accept or refuse them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from uuid import UUID
+
+import click
+from sqlalchemy import Connection
+
+from fundlyhub.cli.dlq.replaying import as_document, is_good, sender, tell
+from fundlyhub.cli.dlq.selecting import events_db
+from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.who import by_option
+from fundlyhub.cli.wiring import known_processors
+from fundlyhub.database.prefixes import the_one
+from fundlyhub.errors import WrongState
+from fundlyhub.processing import dead_letters, payments
+from fundlyhub.processing.payments import Repeated
+
+donation_argument = click.argument("donation", metavar="DONATION")
+reason_option = click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
+
+
+@click.group("payments")
+def command() -> None:
+    """Show repeated payments: donations of one campaign that share a provider and a transaction.
+
+    The first donation of a payment counts. Every processor keeps each further one as a dead letter (RepeatedPayment),
+    and nobody gets a message about it, until somebody accepts or refuses it here. DONATION is a donation's id or the
+    beginning of one.
+    """
+
+
+@command.command("list")
+@click.option("--all", "decided", is_flag=True, help="Those that are accepted or refused, too.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Lines at most.")
+@json_option
+def show(decided: bool, limit: int, as_json: bool) -> None:
+    """Repeated payments that wait for a decision, the oldest first."""
+    with events_db() as db:
+        found = payments.find(db, decided=decided, limit=limit)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    columns = ("donation", "counts as", "amount", "decision", "since (UTC)", "held by", "campaign", "transaction")
+    rows = [
+        (one.donation_id, one.first_id, f"{one.amount} {one.currency}", _decision(one), f"{one.since:%Y-%m-%d %H:%M}",
+         f"{len(one.held_by)} processors", one.campaign_id, f"{one.provider} {one.transaction_id}")
+        for one in found
+    ]  # fmt: skip
+    print_table(
+        "Repeated payments" if rows else "Repeated payments: none", columns, rows,
+        ids=("donation", "counts as", "campaign"), optional=("held by", "campaign", "transaction"),
+    )  # fmt: skip
+
+
+@command.command("accept")
+@donation_argument
+@reason_option
+@by_option
+@json_option
+def accept(donation: str, reason: str, who: str, as_json: bool) -> None:
+    """Let DONATION count as well: its payment was really made twice. Its dead letters are replayed."""
+    known_processors()
+    with events_db() as db:
+        letters = payments.accept(db, _whole(db, donation), who=who, reason=reason)
+        able, _ = dead_letters.choose(db, letters)
+    with sender() as send:
+        done = dead_letters.replay(able, send, who=who, reason=reason)
+    if as_json:
+        print_json({"accepted": True, **as_document(done)})
+    else:
+        click.echo("Accepted: it counts, and its messages are sent.")
+        tell(done)
+    if not is_good(done, no_wait=False):
+        sys.exit(1)
+
+
+@command.command("refuse")
+@donation_argument
+@reason_option
+@by_option
+@json_option
+def refuse(donation: str, reason: str, who: str, as_json: bool) -> None:
+    """Let DONATION never count: it is the same payment. Its dead letters are discarded."""
+    with events_db() as db:
+        letters = payments.refuse(db, _whole(db, donation), who=who, reason=reason)
+    if as_json:
+        print_json({"accepted": False, "discarded": letters})
+    else:
+        click.echo("Refused: it does not count, and nobody gets a message about it.")
+
+
+def _whole(db: Connection, beginning: str) -> UUID:
+    """The donation with this id or beginning of an id. Raises WrongState, and WrongUse when there are several."""
+    wanted = beginning.lower()
+    found = [one.donation_id for one in payments.find(db, decided=True, limit=100_000)]
+    alike = sorted({one for one in found if one.lower().startswith(wanted)})
+    if not alike:
+        raise WrongState(f"no repeated payment has the donation {beginning}: see `fundlyhub payments list --all`")
+    return UUID(the_one(alike, "donation", beginning))
+
+
+def _decision(one: Repeated) -> str:
+    if one.accepted is None:
+        return "none"
+    return f"{'accepted' if one.accepted else 'refused'} by {one.who}"
