@@ -9,6 +9,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	>/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 BIN := .venv/bin
+# A process of tests that goes away ends the run: xdist would start another, and may wait for it for ever.
+PYTEST := $(BIN)/python -m pytest -n 2 --max-worker-restart 0
 COMPILE := uv --no-config pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	--no-header --no-annotate
 
@@ -36,11 +38,11 @@ demo: .venv/.installed ## Run the whole system on made-up traffic and check ever
 
 .PHONY: test
 test: .venv/.installed ## Run the tests, the long ones apart; two at a time, each with servers of its own
-	$(BIN)/python -m pytest -m "not chaos" -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) -m "not chaos" --dist loadfile $(ARGS)
 
 .PHONY: chaos
 chaos: .venv/.installed ## Run the long tests that kill servers and workers; two at a time, as above
-	$(BIN)/python -m pytest -m chaos -n 2 --dist worksteal $(ARGS)
+	$(PYTEST) -m chaos --dist worksteal $(ARGS)
 
 .PHONY: reliability
 reliability: ## Run the chaos tests and write what they measured into docs/reliability.md

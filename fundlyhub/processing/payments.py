@@ -43,11 +43,12 @@ def _key(payload: str) -> str:
     )
 
 
-def _first(key: str) -> str:
-    """SQL for the first event of a payment."""
+def _first(key: str, before: str) -> str:
+    """SQL for the donation of a payment's first event, if that lies below a position."""
     return f"""(
-        SELECT log.position, log.payload ->> 'donationId' AS donation FROM events.events log
-        WHERE log.type = 'donation.completed' AND {_key("log.payload")} = {key} ORDER BY log.position LIMIT 1
+        SELECT log.payload ->> 'donationId' AS donation FROM events.events log
+        WHERE log.type = 'donation.completed' AND {_key("log.payload")} = {key} AND log.position < {before}
+        ORDER BY log.position LIMIT 1
     )"""  # noqa: S608 - put together from constants
 
 
@@ -66,15 +67,15 @@ payment_decisions = Table(
     Column("decided_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
 )
 
-# Nearly always the first event is the event itself. What was refused stays so when the first one is in an archive.
+# Nearly always there is no earlier one, which the index alone tells. What was refused stays so when the first one is in
+# an archive.
 _REPEATED = f"""
     SELECT given.position, decision.accepted IS NOT NULL
     FROM unnest(%(positions)s::bigint[], %(keys)s::uuid[], %(donations)s::uuid[]) AS given(position, key, donation_id)
-    LEFT JOIN LATERAL {_first("given.key")} first ON first.position < given.position
+    LEFT JOIN LATERAL {_first("given.key", "given.position")} first ON true
     LEFT JOIN events.payment_decisions decision USING (donation_id)
-    WHERE NOT coalesce(
-        decision.accepted, first.position IS NULL OR {_hex("first.donation")} = {_hex("donation_id::text")}
-    )
+    WHERE NOT decision.accepted OR decision.accepted IS NULL AND first.donation IS NOT NULL
+                               AND {_hex("first.donation")} <> {_hex("donation_id::text")}
 """  # noqa: S608 - put together from constants
 _FIND = f"""
     SELECT e.payload ->> 'donationId', first.donation, e.payload ->> 'campaignId', e.payload ->> 'paymentProvider',
@@ -85,7 +86,7 @@ _FIND = f"""
                coalesce(array_agg(processor ORDER BY processor) FILTER (WHERE state = 'open'), '{{}}') AS held_by
         FROM events.dead_letters WHERE error_class = 'RepeatedPayment' GROUP BY position
     ) letters JOIN events.events e USING (position)
-    LEFT JOIN LATERAL {_first(_key("e.payload"))} first ON true
+    LEFT JOIN LATERAL {_first(_key("e.payload"), "e.position")} first ON true
     LEFT JOIN events.payment_decisions decision
            ON {_hex("decision.donation_id::text")} = {_hex("e.payload ->> 'donationId'")}
     WHERE %(decided)s OR decision.accepted IS NULL OR letters.held_by <> '{{}}'
@@ -143,9 +144,9 @@ def repeated(db: Connection, events: Sequence[Event]) -> dict[int, RepeatedPayme
     return {position: RepeatedPayment(REFUSED if decided else UNDECIDED) for position, decided in rows}
 
 
-def _key_of(gift: DonationCompleted) -> UUID:
+def _key_of(gift: DonationCompleted) -> str:
     texts = f"{gift.campaign_id.hex} {gift.payment_provider} {gift.transaction_id}"
-    return UUID(bytes=md5(texts.encode(), usedforsecurity=False).digest())
+    return md5(texts.encode(), usedforsecurity=False).hexdigest()
 
 
 def find(db: Connection, *, decided: bool, limit: int) -> list[Repeated]:

@@ -18,6 +18,12 @@ SENT = (
     "SELECT id, event_id, position FROM app.notifications"
     f" WHERE channel = 'email' AND state = 'sent' AND NOT {TO_MANY} LIMIT 1"
 )
+# Of a recipient who has no digest of such messages.
+SENT_ALONE = SENT.replace(
+    " LIMIT 1",
+    " AND NOT EXISTS (SELECT FROM app.digests d WHERE (d.user_id, d.channel, d.template)"
+    " = (notifications.user_id, notifications.channel, notifications.template)) LIMIT 1",
+)
 
 
 def harmed(change: str) -> tuple[tuple[object, object], list[Finding]]:
@@ -154,7 +160,7 @@ class TestDigests:
     @pytest.fixture
     def gathered(self, at_rest: Settings) -> tuple[object, object]:
         """Position of a gathered message, and its digest, which was due yesterday."""
-        ((row, _, position),) = sql(SENT)
+        ((row, _, position),) = sql(SENT_ALONE)
         sql("UPDATE app.notifications SET state = 'skipped', reason = %s WHERE id = %s", GATHERED, row)
         sql("INSERT INTO app.digests SELECT id, user_id, channel, template, position, now() - interval '25 hours',"
             " now() - interval '1 day' FROM app.notifications WHERE id = %s", row)  # fmt: skip
