@@ -12,7 +12,7 @@ import psycopg
 
 from fundlyhub.database.arrays import array
 from fundlyhub.embedded.postgres import Postgres
-from fundlyhub.processing.idempotency import _CLAIM
+from fundlyhub.processing.claims import _CLAIM
 
 SIZES = (1, 500, 2_000)
 POSITIONS = 200_000

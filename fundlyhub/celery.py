@@ -34,10 +34,10 @@ from fundlyhub.errors import FundlyHubError, Unavailable, WrongUse
 from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.monitoring import prefork
 from fundlyhub.monitoring.servers import redis_client
-from fundlyhub.observability import live, tracing
+from fundlyhub.observability import metrics, tracing
 from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
-from fundlyhub.processing import broker_lines, queues, registry, tasks
+from fundlyhub.processing import broker_connections, queues, registry, tasks
 from fundlyhub.processing.worker.garbage import tune
 from fundlyhub.processing.worker.presence import Presence
 from fundlyhub.processing.worker.stopping import bound_the_stop
@@ -128,7 +128,7 @@ def _declare_queues(**_: object) -> None:
     settings = get_settings()
     for wait in chain(range(2, 15, 2), repeat(15)):
         try:
-            with broker_lines.line(settings) as connection:
+            with broker_connections.line(settings) as connection:
                 queues.declare(connection, settings.broker_is_amqp)
             return
         except Unavailable as error:
@@ -140,7 +140,7 @@ def _declare_queues(**_: object) -> None:
 
 @worker_process_init.connect
 def _count_process(**_: object) -> None:
-    live.begun()
+    metrics.begun()
 
 
 @worker_process_init.connect

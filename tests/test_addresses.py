@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fundlyhub.addresses import Mailbox, ascii_url, canonical_email, sender_mailbox
-from fundlyhub.processors.hashing import address_hash
+from fundlyhub.processors.shared.address_hashes import address_hash
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.events.catalogue import VERSIONS
 from fundlyhub.processing import registry
-from fundlyhub.relay.routing import Router
+from fundlyhub.processing.routing import Router
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fundlyhub"
@@ -35,10 +35,11 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "channels": {*BASE, "database", "events", "observability"},
     "processing": {*BASE, "database", "events", "observability"},
     "processors": {*BASE, "database", "events", "channels", "processing", "observability"},
-    "relay": {*BASE, "database", "events", "processing", "observability"},
-    "verification": {*BASE, "database", "events", "processing", "processors", "relay"},
+    "retention": {*BASE, "database", "events", "processing"},
+    "relay": {*BASE, "database", "events", "processing", "retention", "observability"},
+    "verification": {*BASE, "database", "events", "processing", "processors", "retention", "relay"},
     "streams": {*BASE, "database", "events", "relay", "observability"},
-    "monitoring": {*BASE, "database", "channels", "processing", "relay", "streams", "observability"},
+    "monitoring": {*BASE, "database", "channels", "processing", "retention", "relay", "streams", "observability"},
     "__init__": {*BASE, "events"},
 }
 WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}
@@ -128,7 +129,7 @@ SHARED_BY_A_FORK = re.compile(
 NEVER_FORKED: Mapping[str, str] = {
     "monitoring/servers.py": "a connection for one look",
     "redis_servers.py": "it makes what others register",
-    "processing/broker_lines.py": "the same",
+    "processing/broker_connections.py": "the same",
     "streams/reader.py": "the ingest's own process",
 }
 

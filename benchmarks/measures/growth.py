@@ -18,9 +18,9 @@ from benchmarks.stage import Place, Stage
 from fundlyhub import Event, publish_events
 from fundlyhub.database import connect, get_engine
 from fundlyhub.events import read
-from fundlyhub.processing.idempotency import claim
-from fundlyhub.relay.claims.partitions import make_ahead
+from fundlyhub.processing.claims import claim
 from fundlyhub.relay.cursor import SnapshotCursor
+from fundlyhub.retention.claims.partitions import make_ahead
 from fundlyhub.settings import get_settings
 from tests.support.databases import settings_of
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from benchmarks.reading.plan import Measured, median_ms, planned
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes.activity_feed.reading import HOME, PROFILE, Mark, home_feed, profile_feed
 
 FOLLOWING = (10, 100, 1_000, 5_000)

@@ -12,7 +12,7 @@ from benchmarks.rows.row import Broker, Kind, Row
 from benchmarks.stage import PYTHON, Place, Stage
 from fundlyhub import DonationCompleted
 from fundlyhub.processing import registry
-from fundlyhub.relay.routing import Router
+from fundlyhub.processing.routing import Router
 from tests.support.platform import Process, wait_until
 
 CHILDREN = 2
@@ -80,7 +80,7 @@ class Ours(Row):
 
     def variables(self) -> dict[str, str]:
         """The processors that this row is about."""
-        return {"FUNDLYHUB_PROCESSORS": "benchmarks.only", "BENCH_ONLY": " ".join(self.processors)}
+        return {"FUNDLYHUB_PROCESSORS": "benchmarks.chosen_processors", "BENCH_ONLY": " ".join(self.processors)}
 
     def publisher(self, place: Place, file: Path, rate: float, seconds: float) -> list[str]:
         """`publish_event` beside a business row."""

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from examples.api_service.database import Campaign, analytics, app_db, columns, found, transaction
 from examples.api_service.live import read_stats, server_sent_events
 from fundlyhub.processors.projections.search_index.reading import search
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes.activity_feed.reading import Page, home_feed, profile_feed
 
 router = APIRouter()

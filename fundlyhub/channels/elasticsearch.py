@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from fundlyhub.channels.answers import REFUSED_PAUSE
 from fundlyhub.channels.breaker import Breaker
 from fundlyhub.channels.elasticsearch_schema import INDEX, SCHEMA_VERSION, Request, query
+from fundlyhub.channels.provider_errors import REFUSED_PAUSE
 from fundlyhub.errors import Permanent, ProcessingError, ServiceRefuses, Snooze, Transient, WrongUse
 from fundlyhub.forks import in_each_process
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 from fundlyhub.channels.messages import Push
 from fundlyhub.errors import WrongUse
 
@@ -20,7 +20,7 @@ class Fcm:
     provider = "fcm"
 
     def __init__(
-        self, service_account_file: Path, *, base_url: str | None = None, timeout: float = answers.TIMEOUT
+        self, service_account_file: Path, *, base_url: str | None = None, timeout: float = provider_errors.TIMEOUT
     ) -> None:
         try:
             from fundlyhub.channels.fcm_client import Client

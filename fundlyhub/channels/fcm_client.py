@@ -14,7 +14,7 @@ from google.oauth2.service_account import Credentials
 from pyfcm import FCMNotification
 from requests.adapters import HTTPAdapter
 
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 from fundlyhub.errors import ServiceRefuses, Transient, WrongUse
 from fundlyhub.forks import in_each_process
 
@@ -68,12 +68,14 @@ class Client(FCMNotification):
             self.credentials.token = None  # the next one asks for a fresh one
         if response.status_code != 200:
             status, code, after = response.status_code, _code(response), response.headers.get("Retry-After")
-            kind = answers.fcm_kind(status, code)
-            raise answers.refusal(PROVIDER, answers.FCM, status, retry_after=after, kind=kind, code=code)
+            kind = provider_errors.fcm_kind(status, code)
+            raise provider_errors.refusal(
+                PROVIDER, provider_errors.FCM, status, retry_after=after, kind=kind, code=code
+            )
         try:
             body: dict[str, Any] = {"name": str(response.json()["name"])}
         except (ValueError, TypeError, KeyError):
-            raise answers.unreadable(PROVIDER, response.status_code) from None
+            raise provider_errors.unreadable(PROVIDER, response.status_code) from None
         return body
 
     def _refresh(self) -> None:
@@ -84,7 +86,7 @@ class Client(FCMNotification):
             self._no_token_since = time.monotonic()
             if error.retryable:
                 raise Transient("fcm's token cannot be had") from None
-            raise ServiceRefuses("fcm's token is refused", seconds=answers.REFUSED_PAUSE) from None
+            raise ServiceRefuses("fcm's token is refused", seconds=provider_errors.REFUSED_PAUSE) from None
         except (GoogleAuthError, requests.RequestException, ValueError, TypeError, OSError) as error:
             self._no_token_since = time.monotonic()
             raise Transient(f"fcm's token cannot be had: {type(error).__name__}") from None

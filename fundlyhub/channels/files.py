@@ -9,7 +9,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 from fundlyhub.channels.messages import ChannelName, Mail, Push, Sms
 from fundlyhub.channels.mime import written
 from fundlyhub.errors import Transient
@@ -19,7 +19,7 @@ class _Folder:
     """Takes whole files, or none: one is written beside the others under a hidden name, and then named."""
 
     provider = "file"
-    timeout = answers.TIMEOUT
+    timeout = provider_errors.TIMEOUT
 
     def __init__(self, data_dir: Path, channel: ChannelName) -> None:
         self.folder = data_dir / "outbox" / channel

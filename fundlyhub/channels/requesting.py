@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 from fundlyhub.errors import ProcessingError
 
 _BEFORE = (requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError)
@@ -20,8 +20,8 @@ def translated(provider: str, error: Exception) -> ProcessingError:
         return error
     for cause in _causes(error):
         if isinstance(cause, _BEFORE):
-            return answers.not_sent(provider, cause)
-    return answers.unknown(provider, error)
+            return provider_errors.not_sent(provider, cause)
+    return provider_errors.unknown(provider, error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

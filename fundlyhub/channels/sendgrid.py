@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from fundlyhub.addresses import ENCODED_WORD
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 from fundlyhub.channels.messages import Mail
 from fundlyhub.channels.mime import extra_headers, header_value, mailbox, sender_of
 from fundlyhub.errors import WrongUse
@@ -27,7 +27,7 @@ class SendGrid:
     provider = "sendgrid"
 
     def __init__(
-        self, api_key: str, sender: str, *, base_url: str | None = None, timeout: float = answers.TIMEOUT
+        self, api_key: str, sender: str, *, base_url: str | None = None, timeout: float = provider_errors.TIMEOUT
     ) -> None:
         try:
             import sendgrid  # noqa: F401
@@ -48,10 +48,10 @@ class SendGrid:
         answer = self._client().post(json.dumps(self._body(message)).encode())
         if not 200 <= answer.status < 300:
             after = answer.headers.get("Retry-After")
-            raise answers.refusal(self.provider, answers.SENDGRID, answer.status, retry_after=after)
+            raise provider_errors.refusal(self.provider, provider_errors.SENDGRID, answer.status, retry_after=after)
         identity = answer.headers.get("X-Message-Id")
         if answer.status != 202 or not identity:
-            raise answers.unreadable(self.provider, answer.status)
+            raise provider_errors.unreadable(self.provider, answer.status)
         return identity
 
     def _client(self) -> Client:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from sendgrid import SendGridAPIClient
 
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 
 PROVIDER = "sendgrid"
 KEPT = 1.0
@@ -51,7 +51,7 @@ class Client:
             self._connection.close()
             if not isinstance(error, Exception):
                 raise
-            raise answers.unknown(PROVIDER, error) from None
+            raise provider_errors.unknown(PROVIDER, error) from None
         self._left = time.monotonic()
         return answer
 
@@ -63,7 +63,7 @@ class Client:
             self._connection.connect()
         except Exception as error:
             self._connection.close()
-            raise answers.not_sent(PROVIDER, error) from None
+            raise provider_errors.not_sent(PROVIDER, error) from None
 
     def _is_open(self) -> bool:
         """Whether the last mail's connection serves another: what it has to say now is that it ends."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import unquote, urlsplit
 
-from fundlyhub.channels import answers, smtp_replies
+from fundlyhub.channels import provider_errors, smtp_replies
 from fundlyhub.channels.messages import Mail
 from fundlyhub.channels.mime import sender_of, written
 from fundlyhub.channels.smtp_replies import Step
@@ -23,7 +23,7 @@ class Smtp:
 
     provider = "smtp"
 
-    def __init__(self, url: str, sender: str, *, timeout: float = answers.TIMEOUT) -> None:
+    def __init__(self, url: str, sender: str, *, timeout: float = provider_errors.TIMEOUT) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -75,7 +75,9 @@ class Smtp:
             server.starttls(context=self._context)
             server.ehlo_or_helo_if_needed()
         elif not self._tls_at_once and self._user:
-            raise ServiceRefuses("smtp offers no TLS, and no password goes without", seconds=answers.REFUSED_PAUSE)
+            raise ServiceRefuses(
+                "smtp offers no TLS, and no password goes without", seconds=provider_errors.REFUSED_PAUSE
+            )
         if self._user:
             self._log_in(server)
 
@@ -85,7 +87,7 @@ class Smtp:
         except (smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected):
             raise
         except smtplib.SMTPException:
-            raise ServiceRefuses("smtp offers no login that we know", seconds=answers.REFUSED_PAUSE) from None
+            raise ServiceRefuses("smtp offers no login that we know", seconds=provider_errors.REFUSED_PAUSE) from None
 
     def _begin(self, server: smtplib.SMTP, sender: str, to: str) -> None:
         options: list[str] = []
@@ -102,7 +104,7 @@ class Smtp:
         try:
             code, text = server.getreply()
         except (smtplib.SMTPException, OSError) as error:
-            raise answers.unknown(self.provider, error) from None
+            raise provider_errors.unknown(self.provider, error) from None
         if 400 <= code < 600:
             raise smtp_replies.refused("the mail", code, text)
         if code != 250:
@@ -122,13 +124,13 @@ def _before_the_end() -> Iterator[None]:
         yield
     except smtplib.SMTPAuthenticationError as error:
         kind = Transient if 400 <= error.smtp_code < 500 else ServiceRefuses
-        raise answers.refusal("smtp", {}, error.smtp_code, kind=kind) from None
+        raise provider_errors.refusal("smtp", {}, error.smtp_code, kind=kind) from None
     except smtplib.SMTPResponseException as error:
         raise smtp_replies.refused("the greeting", error.smtp_code, error.smtp_error) from None
     except smtplib.SMTPServerDisconnected as error:
-        raise answers.not_sent("smtp", error) from None
+        raise provider_errors.not_sent("smtp", error) from None
     except (smtplib.SMTPException, OSError, UnicodeError) as error:
-        raise answers.not_sent("smtp", error) from None
+        raise provider_errors.not_sent("smtp", error) from None
 
 
 def _leave(server: smtplib.SMTP) -> None:

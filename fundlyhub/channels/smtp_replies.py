@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from fundlyhub.channels.answers import Kind, error
+from fundlyhub.channels.provider_errors import Kind, error
 from fundlyhub.errors import AddressGone, Permanent, ProcessingError, ServiceRefuses, Transient
 
 Step = Literal["the greeting", "MAIL", "RCPT", "DATA", "the mail"]

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fundlyhub.addresses import canonical_phone
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 from fundlyhub.channels.messages import Sms
 from fundlyhub.errors import WrongUse
 from fundlyhub.forks import in_each_process
@@ -32,7 +32,7 @@ class Twilio:
         public_url: str,
         *,
         base_url: str | None = None,
-        timeout: float = answers.TIMEOUT,
+        timeout: float = provider_errors.TIMEOUT,
     ) -> None:
         try:
             import twilio  # noqa: F401
@@ -65,7 +65,7 @@ class Twilio:
         except Exception as error:
             raise translated(self.provider, error) from None
         if not identity:
-            raise answers.unreadable(self.provider, 201)
+            raise provider_errors.unreadable(self.provider, 201)
         return identity
 
     def _client(self) -> Any:

@@ -11,7 +11,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from fundlyhub.channels import answers
+from fundlyhub.channels import provider_errors
 
 PROVIDER = "twilio"
 
@@ -39,8 +39,10 @@ class _HttpClient(TwilioHttpClient):
                 _code(response.text),
                 (response.headers or {}).get("Retry-After"),
             )
-            kind = answers.twilio_kind(status, code)
-            raise answers.refusal(PROVIDER, answers.TWILIO, status, retry_after=after, kind=kind, code=code)
+            kind = provider_errors.twilio_kind(status, code)
+            raise provider_errors.refusal(
+                PROVIDER, provider_errors.TWILIO, status, retry_after=after, kind=kind, code=code
+            )
         return response
 
 

@@ -13,17 +13,17 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.who import by_option
 from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
-from fundlyhub.relay.archiving.holding import Decision, judge
-from fundlyhub.relay.archiving.moving import Archived, Begun, Tell, archive, begun, stopped
-from fundlyhub.relay.archiving.restoring import restore
-from fundlyhub.relay.claims import marks
-from fundlyhub.relay.claims.horizon import horizon
+from fundlyhub.retention import log_marks
+from fundlyhub.retention.archives.archive import Archived, Begun, Tell, archive, begun, stopped
+from fundlyhub.retention.archives.limits import Decision, judge
+from fundlyhub.retention.archives.restore import restore
+from fundlyhub.retention.horizon import horizon
 from fundlyhub.settings import get_settings
 
 _ARCHIVES = """
@@ -66,7 +66,7 @@ def put_away(
         if before_position is not None:
             wanted = before_position - 1
         else:
-            wanted = marks.older_than(db, timedelta(days=older_than or 0))
+            wanted = log_marks.older_than(db, timedelta(days=older_than or 0))
         if folder is None or dry_run:
             done = Archived(tuple(begun(db)), judge(db, wanted, least))
         else:

@@ -12,9 +12,9 @@ import click
 import redis
 
 from fundlyhub.channels.breaker import SERVICES, Breaker
-from fundlyhub.channels.breaker_storage import RedisStorage
+from fundlyhub.channels.breaker.redis_storage import RedisStorage
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.who import by_option
 from fundlyhub.monitoring.servers import redis_failed
 from fundlyhub.settings import get_settings
 

@@ -8,15 +8,15 @@ from typing import Any
 import click
 import psycopg
 
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.who import by_option
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.claims.dropping import Verdict
-from fundlyhub.relay.claims.horizon import retention_of
-from fundlyhub.relay.claims.keeper import branches, judge, places, prune
+from fundlyhub.relay.keeper import branches, judge, places, prune
+from fundlyhub.retention.claims.dropping import Verdict
+from fundlyhub.retention.horizon import retention_of
 from fundlyhub.settings import Branch, get_settings
 
 _DROPPED = "SELECT low, high, claims, who, dropped_at FROM dropped_claims ORDER BY low"

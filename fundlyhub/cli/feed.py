@@ -9,7 +9,7 @@ import click
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes.activity_feed.reading import (
     MAX_PAGE,
     Line,

@@ -9,8 +9,8 @@ import click
 
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.wiring import known_processors
-from fundlyhub.monitoring.bounded import Bounded
 from fundlyhub.monitoring.health import MAX_LAG, MAX_WAIT, Role, look
+from fundlyhub.monitoring.time_limited import Bounded
 from fundlyhub.settings import get_settings
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from fundlyhub.cli.dlq.replaying import as_document, is_good, sender, tell
 from fundlyhub.cli.dlq.selecting import events_db
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.who import by_option
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database.prefixes import the_one
 from fundlyhub.errors import WrongState

@@ -9,9 +9,9 @@ import click
 from sqlalchemy import Connection
 
 from fundlyhub.cli.dlq.selecting import events_db
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.times import age
-from fundlyhub.cli.who import by_option
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import pauses

@@ -12,17 +12,17 @@ from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
-from fundlyhub.monitoring.own import endpoint
+from fundlyhub.monitoring.process_endpoint import endpoint
 from fundlyhub.observability import tracing
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing.queues import PARKED_QUEUE
-from fundlyhub.relay.claims.asking import last_dropped_of
-from fundlyhub.relay.claims.horizon import retention_of
 from fundlyhub.relay.collecting.parked import parking_queue
-from fundlyhub.relay.mirrored import Mirrored
+from fundlyhub.relay.mirror_config import Mirrored
 from fundlyhub.relay.rebase import rebase
 from fundlyhub.relay.registration import beginnings
 from fundlyhub.relay.status import relay_status
+from fundlyhub.retention.claims.dropped import last_dropped_of
+from fundlyhub.retention.horizon import retention_of
 from fundlyhub.settings import BRANCHES, get_settings
 
 

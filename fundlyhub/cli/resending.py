@@ -12,15 +12,15 @@ import click
 from sqlalchemy import Engine
 
 from fundlyhub.channels.messages import CHANNELS, ChannelName
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.who import by_option
 from fundlyhub.database.audited import MAX_REASON, reasoned
 from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import reruns
-from fundlyhub.processors.notifications.finding import Found, Wanted, find, in_full
-from fundlyhub.processors.notifications.notices import BY_TEMPLATE
+from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
+from fundlyhub.processors.notifications.ledger_search import Found, Wanted, find, in_full
 from fundlyhub.processors.notifications.resending import Changed, obstacle, processor_of, reopen
 from fundlyhub.settings import get_settings
 

@@ -14,14 +14,13 @@ import click
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import CHANNELS, ChannelName
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.cli.times import moment
-from fundlyhub.cli.who import by_option
 from fundlyhub.database.audited import named
 from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
-from fundlyhub.processors.hashing import address_hash, address_hashes, normalized
 from fundlyhub.processors.notifications.suppressions import (
     Cause,
     Filter,
@@ -35,6 +34,7 @@ from fundlyhub.processors.notifications.suppressions import (
     suppressions,
     undo,
 )
+from fundlyhub.processors.shared.address_hashes import address_hash, address_hashes, normalized
 from fundlyhub.settings import get_settings
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from fundlyhub.database import connect
 from fundlyhub.database.engines import make_engine
 from fundlyhub.demo import business
-from fundlyhub.demo.cast import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS
+from fundlyhub.demo.scenario import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS
 from fundlyhub.processors.projections.search_index.postgres import COUNTED
 from fundlyhub.processors.projections.search_index.query import MAX_SIZE, REACH
 from fundlyhub.processors.projections.search_index.reading import search

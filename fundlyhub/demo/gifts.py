@@ -15,7 +15,7 @@ from fundlyhub import (
     PayoutRequested,
 )
 from fundlyhub.demo import business
-from fundlyhub.demo.cast import CURRENCIES, START, Cast, Transaction
+from fundlyhub.demo.scenario import CURRENCIES, START, Cast, Transaction
 
 
 def donate(cast: Cast, transaction: Transaction) -> Iterator[Transaction]:

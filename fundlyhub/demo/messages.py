@@ -13,9 +13,9 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import connect
 from fundlyhub.demo import business
 from fundlyhub.processors import notifications
-from fundlyhub.processors.notifications.notices import BY_TEMPLATE, DIGESTS
+from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, DIGESTS
 from fundlyhub.processors.notifications.overtaken import OVERTAKEN
-from fundlyhub.processors.notifications.verdict import GATHERED, PER_HOUR
+from fundlyhub.processors.notifications.policy import GATHERED, PER_HOUR
 from fundlyhub.settings import Settings
 
 TELLERS = {cls.name: cls for cls in (getattr(notifications, name) for name in notifications.__all__)}

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from fundlyhub.channels.breaker import Breaker, shared_storage
-from fundlyhub.channels.breaker_state import CLOSED, HALF_OPEN, OPEN, Change
+from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, Change
 from fundlyhub.demo.provider import Provider
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.errors import Unavailable

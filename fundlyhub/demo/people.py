@@ -24,8 +24,8 @@ from fundlyhub import (
     UserUnfollowedUser,
 )
 from fundlyhub.demo import business
-from fundlyhub.demo.cast import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS, START, Cast, Transaction
-from fundlyhub.demo.reach import kept, reach
+from fundlyhub.demo.contact_details import kept, reach
+from fundlyhub.demo.scenario import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS, START, Cast, Transaction
 
 
 def register(cast: Cast) -> Transaction:

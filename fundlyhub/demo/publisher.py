@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fundlyhub import publish_events
-from fundlyhub.demo.cast import Transaction
+from fundlyhub.demo.scenario import Transaction
 
 WRITERS = 4
 NOBODY: Mapping[str, int] = {}

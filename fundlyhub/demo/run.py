@@ -116,7 +116,7 @@ class Demo:
         if self._api is None:
             publisher = Publisher(self._engine, TAKERS, self._stop, app=self._app, tellers=TELLING)
             return Direct(publisher, Stream(self._seed, run, self._events))
-        from fundlyhub.demo.served import Served  # it needs an extra
+        from fundlyhub.demo.over_http import Served  # it needs an extra
 
         return Served(
             self._api, self._settings, self._engine, run, self._seed, self._events, TAKERS, TELLING, self._stop

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fundlyhub.demo import gifts, people
-from fundlyhub.demo.cast import Cast, Transaction
+from fundlyhub.demo.scenario import Cast, Transaction
 
 
 class Stream:

@@ -1,7 +1,7 @@
 """What was taken out of the log: the ids that are never published again, and the archives that the rows are in.
 
 An id of an archived event stays in ``event_ids``, and publishing looks there. In every snapshot that any transaction
-can have, an id is in ``events``, in ``event_ids``, or in both: see relay/archiving.
+can have, an id is in ``events``, in ``event_ids``, or in both: see retention/archives.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from fundlyhub.errors import describe
-from fundlyhub.monitoring.bounded import Bounded
 from fundlyhub.monitoring.readings import Sample, sources
+from fundlyhub.monitoring.time_limited import Bounded
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Settings
 

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import FundlyHubError, Unavailable
-from fundlyhub.monitoring.bounded import Bounded, Result
 from fundlyhub.monitoring.processors import processors_keep_up, processors_run, workers_run
 from fundlyhub.monitoring.servers import broker, redis_client
+from fundlyhub.monitoring.time_limited import Bounded, Result
 from fundlyhub.relay.leader import leader
 from fundlyhub.relay.status import relay_lag
 from fundlyhub.settings import BRANCHES, Branch, Settings

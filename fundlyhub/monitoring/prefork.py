@@ -19,9 +19,9 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from fundlyhub.errors import Unavailable
-from fundlyhub.monitoring.own import listen
+from fundlyhub.monitoring.process_endpoint import listen
 from fundlyhub.monitoring.serving import Server, make_app
-from fundlyhub.observability import live
+from fundlyhub.observability import metrics
 from fundlyhub.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def start(settings: Settings) -> None:
         return
     server = listen(settings)
     os.environ.setdefault(FOLDER, str(_folder(server.server_port)))
-    live.enable("worker", in_files=True)
+    metrics.enable("worker", in_files=True)
     parent = os.getpid()
     if os.fork() == 0:
         try:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, get_args
 import psycopg
 
 from fundlyhub.channels.breaker import SERVICES, Breaker
-from fundlyhub.channels.breaker_state import CLOSED, HALF_OPEN, OPEN, State
-from fundlyhub.channels.breaker_storage import RedisStorage
+from fundlyhub.channels.breaker.redis_storage import RedisStorage
+from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, State
 from fundlyhub.database import connect
 from fundlyhub.monitoring.claims import Claims
 from fundlyhub.monitoring.servers import broker, redis_client

@@ -12,9 +12,9 @@ import psycopg
 
 from fundlyhub.processing.pauses import IN_FORCE
 from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.routing import Router
 from fundlyhub.relay.registration import starts
-from fundlyhub.relay.routing import Router
-from fundlyhub.relay.traces import unsettled
+from fundlyhub.relay.unsettled import unsettled
 
 Kind = Literal["retry", "snoozed", "held", "running", "not run"]
 """``retry``: it failed; ``snoozed``: it was put off; ``held``: its processor is paused; ``running``: a run began, and

@@ -9,7 +9,7 @@ import redis
 from kombu import Connection
 
 from fundlyhub.errors import Unavailable, WrongUse
-from fundlyhub.processing.broker_lines import line
+from fundlyhub.processing.broker_connections import line
 from fundlyhub.redis_servers import redis_at, require_one_server
 from fundlyhub.server_urls import is_misconfigured, reason, where
 from fundlyhub.settings import Settings

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from fundlyhub.monitoring.bounded import Bounded
 from fundlyhub.monitoring.health import Role, look
+from fundlyhub.monitoring.time_limited import Bounded
 from fundlyhub.settings import Settings
 
 if TYPE_CHECKING:

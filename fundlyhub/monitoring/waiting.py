@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.routing import Router
 from fundlyhub.relay.cursor import NOTHING_SEEN
-from fundlyhub.relay.routing import Router
 
 PAGE = 2_000
 """Positions among which the oldest one is looked for one by one."""

@@ -22,7 +22,7 @@ from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, WrappedLogger
 
 from fundlyhub.observability.context import KEYS
-from fundlyhub.observability.withheld import frames, told
+from fundlyhub.observability.redaction import frames, told
 from fundlyhub.settings import get_settings
 from fundlyhub.unknown_variables import unknown_variables
 

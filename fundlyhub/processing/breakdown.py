@@ -13,9 +13,9 @@ from logging import getLogger
 from fundlyhub.database import get_engine
 from fundlyhub.events import StoredEvent
 from fundlyhub.processing import attempts
+from fundlyhub.processing.load import Refused, Work
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.settling import Report, Resend, settle
-from fundlyhub.processing.work import Refused, Work
+from fundlyhub.processing.settle import Report, Resend, settle
 
 log = getLogger(__name__)
 

@@ -21,19 +21,19 @@ from fundlyhub.database import get_engine, is_concurrency_fault, is_outage
 from fundlyhub.errors import ClaimsDropped, Permanent, describe
 from fundlyhub.events import Event
 from fundlyhub.events.refusal import interrupted_by, interruption, is_to_blame
-from fundlyhub.observability import live
+from fundlyhub.observability import metrics
 from fundlyhub.observability.context import at
 from fundlyhub.observability.tracing import processing
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Due
 from fundlyhub.processing.breakdown import broken_down
+from fundlyhub.processing.claims import claim, claimed, dropped
 from fundlyhub.processing.dead_letters import WORKER, error_class
-from fundlyhub.processing.idempotency import claim, claimed, dropped
+from fundlyhub.processing.load import Refused, Work, load
 from fundlyhub.processing.outcome import DONE, SKIPPED, WorkerLost
 from fundlyhub.processing.pauses import end, notice
 from fundlyhub.processing.processor import NotificationProcessor, Processor
-from fundlyhub.processing.settling import Report, Run, ended, failed, failing, held, report_of, settle
-from fundlyhub.processing.work import Refused, Work, load
+from fundlyhub.processing.settle import Report, Run, ended, failed, failing, held, report_of, settle
 
 logger = getLogger(__name__)
 
@@ -68,7 +68,7 @@ def execute(
     Raises Outage when a database fails; what was committed until then is found by the claims. Raises
     SoftTimeLimitExceeded when the limit strikes between two steps.
     """
-    live.batch(processor.name, len(positions))
+    metrics.batch(processor.name, len(positions))
     work = Work()
     try:
         work = load(processor, positions, due=due, careful=careful)
@@ -107,7 +107,7 @@ def _settled(processor: type[Processor], work: Work, refused: Sequence[Refused],
     if work.pause is not None and any(run.outcome == DONE for run in runs):
         _resume(processor, work)
     if report.failed:
-        live.settled(processor.name, failed(refused, runs, report))
+        metrics.settled(processor.name, failed(refused, runs, report))
     if work.spans is not None:
         for run in runs:
             outcome = type(run.outcome).__name__.lower() if run.outcome else "not run"
@@ -177,7 +177,7 @@ def _run_carefully(processor: type[Processor], work: Work, budget: float) -> Rep
             return report + _settled(processor, work, [], rest) + held(work)
         if event.position is not None and applied.get(event.position) == event.id:
             run = Run(event, None, outcome=SKIPPED)
-            live.settled(processor.name, ended([run]))
+            metrics.settled(processor.name, ended([run]))
         elif _kills_workers(processor, work, event):
             run = Run(event, WorkerLost("its worker died, or was killed at the time limit, each time that it ran"))
         else:
@@ -232,7 +232,7 @@ def _apply(processor: type[Processor], work: Work, events: Sequence[Event]) -> l
                 runs = _deliver(processor, work, events)
             else:
                 runs = _transact(processor, events)
-        live.settled(processor.name, ended(runs))
+        metrics.settled(processor.name, ended(runs))
         return runs
     except Exception as error:
         limit = interruption(error)
@@ -252,7 +252,7 @@ def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
                     processor().handle_batch(fresh, db)
                     _refuse_hidden_failure(db)
                 handled = time.perf_counter()
-            live.ran(processor.name, handled - began, time.perf_counter() - handled)
+            metrics.ran(processor.name, handled - began, time.perf_counter() - handled)
             return _runs(events, fresh)
         except Exception as error:
             if collision == COLLISIONS or not is_concurrency_fault(error):
@@ -279,7 +279,7 @@ def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequenc
     if done:
         with get_engine(processor.database).begin() as db:
             claim(db, processor.name, done)
-    live.ran(processor.name, handled - began, time.perf_counter() - handled)
+    metrics.ran(processor.name, handled - began, time.perf_counter() - handled)
     settled = _runs([event for event in events if event.id not in errors], done)
     return settled + [Run(event, errors[event.id]) for event in left if event.id in errors]
 

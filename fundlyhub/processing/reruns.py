@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from fundlyhub.processing import attempts
 from fundlyhub.processing.attempts import Postponed
-from fundlyhub.processing.idempotency import claimed, dropped
+from fundlyhub.processing.claims import claimed, dropped
 
 A_WHILE = timedelta(minutes=1)
 """After which an announced event is run in any case, should what announces it die before it goes on."""

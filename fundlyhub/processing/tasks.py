@@ -11,14 +11,14 @@ from celery import Celery, Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
 from fundlyhub.processing.attempts import Due
-from fundlyhub.processing.broker_lines import line
+from fundlyhub.processing.broker_connections import line
 from fundlyhub.processing.executor import Outage, execute
 from fundlyhub.processing.processor import MAX_BATCH, Processor
 from fundlyhub.processing.queues import declare, routing_key
 from fundlyhub.processing.registry import processors
-from fundlyhub.processing.settling import LONGEST_COUNTDOWN, Resend
-from fundlyhub.processing.telling import Summary, summary
-from fundlyhub.processing.telling import outage as told_of_outage
+from fundlyhub.processing.settle import LONGEST_COUNTDOWN, Resend
+from fundlyhub.processing.worker.task_events import Summary, summary
+from fundlyhub.processing.worker.task_events import outage as told_of_outage
 from fundlyhub.settings import get_settings
 
 log = getLogger(__name__)

@@ -9,8 +9,8 @@ import psycopg
 
 from fundlyhub.processing.attempts import lease
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.broker import Publisher
-from fundlyhub.relay.routing import Batch, split
+from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.routing import Batch, split
 
 PAGE = 5_000
 """Events that are sent at a time."""

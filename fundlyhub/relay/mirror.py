@@ -17,9 +17,9 @@ from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, read
 from fundlyhub.forks import in_each_process
 from fundlyhub.redis_servers import redis_at
-from fundlyhub.relay.companion import Companion
+from fundlyhub.relay.background_thread import Companion
 from fundlyhub.relay.cursor import SnapshotCursor
-from fundlyhub.relay.mirrored import CHANNEL, Mirrored
+from fundlyhub.relay.mirror_config import CHANNEL, Mirrored
 from fundlyhub.settings import Settings
 
 NAME = "mirror"

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 
 from fundlyhub.errors import Unavailable, WrongUse
-from fundlyhub.relay.claims import marks
 from fundlyhub.relay.leader import try_to_lead
+from fundlyhub.retention import log_marks
 
 _RESTAMP = """
     UPDATE events.relay_cursors SET epoch = epoch + 1,
@@ -52,6 +52,6 @@ def rebase(db: psycopg.Connection[Any], *, floor: int | None, same_xids: bool = 
         db.execute(_FREEZE, {"floor": floor})
         db.execute(_RESTAMP)
         db.execute(_MOVE, {"seen": seen})
-        marks.restamp(db)
+        log_marks.restamp(db)
         above = db.execute("SELECT count(*) FROM events.events WHERE position > %s", (floor,)).fetchone()
     return int(above[0]) if above else 0

@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.events.archived import away
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.archiving.asking import refuse_a_part
-from fundlyhub.relay.claims.asking import last_dropped_of
 from fundlyhub.relay.cursor import first_unseen
+from fundlyhub.retention.archives.wanted import refuse_a_part
+from fundlyhub.retention.claims.dropped import last_dropped_of
 
 log = getLogger(__name__)
 

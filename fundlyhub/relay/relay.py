@@ -26,20 +26,20 @@ from tenacity import (
 
 from fundlyhub.database import connect, is_outage
 from fundlyhub.errors import Unavailable
-from fundlyhub.observability import live
+from fundlyhub.observability import metrics
 from fundlyhub.observability.tracing import relaying
-from fundlyhub.processing.broker_lines import hang_up_after
+from fundlyhub.processing.broker_connections import hang_up_after
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.broker import Publisher
-from fundlyhub.relay.claims.keeper import Keeper
+from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.routing import Batch, Router
+from fundlyhub.relay.batching_delay import Pace, crowd
 from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
+from fundlyhub.relay.keeper import Keeper
 from fundlyhub.relay.leader import Wake, try_to_lead
 from fundlyhub.relay.mirror import Mirror
-from fundlyhub.relay.pace import Pace, crowd
 from fundlyhub.relay.registration import register
 from fundlyhub.relay.resuming import Resumer
-from fundlyhub.relay.routing import Batch, Router
 from fundlyhub.relay.sweep import Sweeper
 from fundlyhub.settings import Settings
 
@@ -177,7 +177,7 @@ class Relay:
             cursor.move(rows[-1][0] if len(rows) == self._settings.relay_page else None)
         self.progress.events += len(rows)
         self.progress.messages += len(batches)
-        live.relayed((kind for _, kind in pairs), (batch.processor.name for batch in batches))
+        metrics.relayed((kind for _, kind in pairs), (batch.processor.name for batch in batches))
         return len(rows)
 
     def _publish(self, batches: list[Batch]) -> bool:

@@ -19,13 +19,13 @@ from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Pause
 from fundlyhub.processing.pauses.rules import PROBED
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.broker import Publisher
-from fundlyhub.relay.companion import Companion
+from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.routing import Batch, Router, split
+from fundlyhub.relay.background_thread import Companion
 from fundlyhub.relay.cursor import NOTHING_SEEN, SnapshotCursor
 from fundlyhub.relay.due import PAGE, send_due
 from fundlyhub.relay.registration import starts
-from fundlyhub.relay.routing import Batch, Router, split
-from fundlyhub.relay.traces import unsettled
+from fundlyhub.relay.unsettled import unsettled
 from fundlyhub.settings import Settings
 
 log = getLogger(__name__)

@@ -10,11 +10,11 @@ import psycopg
 from fundlyhub.database import get_engine
 from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.routing import Router
 from fundlyhub.relay.cursor import NOTHING_SEEN
 from fundlyhub.relay.leader import leader
 from fundlyhub.relay.registration import starts
-from fundlyhub.relay.routing import Router
-from fundlyhub.relay.traces import unsettled
+from fundlyhub.relay.unsettled import unsettled
 
 _HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 _CURSOR = """

@@ -21,14 +21,14 @@ from fundlyhub.errors import describe
 from fundlyhub.events.archived import away
 from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.archiving.asking import missing
-from fundlyhub.relay.broker import Publisher
-from fundlyhub.relay.companion import Companion
+from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.routing import Batch, Router, split
+from fundlyhub.relay.background_thread import Companion
 from fundlyhub.relay.cursor import NOTHING_SEEN, LostLeadership, SnapshotCursor
 from fundlyhub.relay.due import send_due
 from fundlyhub.relay.registration import starts
-from fundlyhub.relay.routing import Batch, Router, split
-from fundlyhub.relay.traces import unsettled
+from fundlyhub.relay.unsettled import unsettled
+from fundlyhub.retention.archives.wanted import missing
 from fundlyhub.settings import Settings
 
 log = getLogger(__name__)

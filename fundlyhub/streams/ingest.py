@@ -23,9 +23,9 @@ import redis
 from fundlyhub.database import connect, is_concurrency_fault, is_outage, sqlstate
 from fundlyhub.errors import Unavailable, WrongUse, describe
 from fundlyhub.events.catalogue import VERSIONS
-from fundlyhub.observability import live
+from fundlyhub.observability import metrics
 from fundlyhub.redis_servers import require_one_server
-from fundlyhub.relay.mirrored import CHANNEL
+from fundlyhub.relay.mirror_config import CHANNEL
 from fundlyhub.server_urls import is_misconfigured, reason, where
 from fundlyhub.settings import Settings
 from fundlyhub.streams.entry import Entry
@@ -132,7 +132,7 @@ class Ingest:
         self.progress.new += stored.new
         self.progress.known += stored.known
         self.progress.quarantined += stored.quarantined
-        live.ingested(new=stored.new, known=stored.known, quarantined=stored.quarantined)
+        metrics.ingested(new=stored.new, known=stored.known, quarantined=stored.quarantined)
         if stored.quarantined:
             log.warning("%d entries cannot be events: see `fundlyhub ingest quarantine list`", stored.quarantined)
         self._reader.acknowledge(entries)

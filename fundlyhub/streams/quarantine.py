@@ -18,8 +18,8 @@ from fundlyhub.events.publish import Published, insert
 from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.streams.entry import Entry, Fields
 from fundlyhub.streams.layouts import to_event
+from fundlyhub.streams.quarantine_model import Action, Held, Line, State
 from fundlyhub.streams.raw import from_json
-from fundlyhub.streams.words import Action, Held, Line, State
 
 UNKNOWN = "unknown"
 """Said of an id that nothing has."""

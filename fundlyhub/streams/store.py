@@ -16,8 +16,8 @@ from fundlyhub.events.publish import insert
 from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.streams.entry import Entry
 from fundlyhub.streams.layouts import kind_of, to_event
+from fundlyhub.streams.quarantine_model import INGEST
 from fundlyhub.streams.raw import to_json
-from fundlyhub.streams.words import INGEST
 
 _KEEP = """
     WITH kept AS (

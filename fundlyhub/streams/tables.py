@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from fundlyhub.database import events_metadata
-from fundlyhub.streams.words import Action, State
+from fundlyhub.streams.quarantine_model import Action, State
 
 
 def _one_of(words: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from fundlyhub.processors.notifications.verdict import GATHERED
+from fundlyhub.processors.notifications.policy import GATHERED
 from fundlyhub.verification.findings import Kind
 from fundlyhub.verification.scope import Db
 

@@ -13,13 +13,13 @@ from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import canonical_type
 from fundlyhub.processing.processor import BroadcastProcessor, Processor
 from fundlyhub.processing.registry import processors
-from fundlyhub.processors.notifications.notices import NOTICES, Notice
+from fundlyhub.processors.notifications.catalogue import NOTICES, Notice
 from fundlyhub.verification import broadcasts, digests
 from fundlyhub.verification.findings import Finding, Findings, Kind
 from fundlyhub.verification.log import PAGE, Logged, Page
 from fundlyhub.verification.scope import Places, Scope
 from fundlyhub.verification.traces import Traces, traces_at
-from fundlyhub.verification.wordless import rightly
+from fundlyhub.verification.without_message import rightly
 
 _ROWS = """
     SELECT event_id, template, state, sent_at IS NOT NULL, count(*) FROM notifications

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from celery import Celery
 
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.broker import Publisher
-from fundlyhub.relay.routing import Batch, split
+from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.routing import Batch, split
 
 
 def send_again(

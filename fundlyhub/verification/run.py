@@ -12,13 +12,13 @@ from celery import Celery
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.events.archived import last_away
 from fundlyhub.processing.processor import NotificationProcessor, Processor
-from fundlyhub.relay.broker import Publisher
-from fundlyhub.relay.claims.asking import last_dropped_of
+from fundlyhub.processing.publisher import Publisher
 from fundlyhub.relay.registration import starts
+from fundlyhub.retention.claims.dropped import last_dropped_of
 from fundlyhub.settings import Branch, Settings
 from fundlyhub.verification import log
 from fundlyhub.verification.findings import Report, Tell
-from fundlyhub.verification.flight import Flight, Untraced
+from fundlyhub.verification.in_flight import Flight, Untraced
 from fundlyhub.verification.ledger import Ledger, channel_of
 from fundlyhub.verification.repair import send_again
 from fundlyhub.verification.scope import Places, Scope, places

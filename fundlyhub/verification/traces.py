@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from fundlyhub.processing.processor import Processor
-from fundlyhub.relay.routing import Router
+from fundlyhub.processing.routing import Router
 from fundlyhub.verification import log
 from fundlyhub.verification.findings import Finding, Findings
 from fundlyhub.verification.log import Logged, Page

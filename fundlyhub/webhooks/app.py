@@ -18,9 +18,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from fundlyhub.errors import describe
-from fundlyhub.processors.hashing import InvalidToken, read_token
 from fundlyhub.processors.notifications import delivery_reports
-from fundlyhub.processors.notifications.feedback import Word
+from fundlyhub.processors.notifications.report_effects import Word
+from fundlyhub.processors.shared.address_hashes import InvalidToken, read_token
 from fundlyhub.settings import Settings
 from fundlyhub.webhooks import sendgrid, twilio, unsubscribe
 from fundlyhub.webhooks.limits import Limits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from fundlyhub.channels.breaker import Breaker
-from fundlyhub.channels.breaker_rules import Rules
+from fundlyhub.channels.breaker.rules import Rules
 from fundlyhub.errors import Snooze, Transient
 
 FAILURES = Rules().failures

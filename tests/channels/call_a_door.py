@@ -9,7 +9,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from fundlyhub.channels.breaker import Breaker, shared_storage
-from fundlyhub.channels.breaker_rules import Rules
+from fundlyhub.channels.breaker.rules import Rules
 from fundlyhub.errors import Snooze, Transient
 
 PAUSE = 0.01

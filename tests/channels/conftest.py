@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from fundlyhub.channels.breaker import Breaker, shared_storage
-from fundlyhub.channels.breaker_own import OwnStorage, Storage
-from fundlyhub.channels.breaker_rules import Rules
+from fundlyhub.channels.breaker.local_storage import OwnStorage, Storage
+from fundlyhub.channels.breaker.rules import Rules
 from tests.channels.breakers import Clock, Make
 
 

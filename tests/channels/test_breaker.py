@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from fundlyhub.channels.breaker import Breaker, shared_storage
-from fundlyhub.channels.breaker_rules import Rules
+from fundlyhub.channels.breaker.rules import Rules
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, ProcessingError, ServiceRefuses, Snooze, Transient
 from tests.channels.breakers import FAILURES, Clock, Make, failed, fails, lets_in, snoozed

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from fundlyhub.channels.breaker import shared_storage
-from fundlyhub.channels.breaker_own import OwnStorage
+from fundlyhub.channels.breaker.local_storage import OwnStorage
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Snooze, Transient
 from tests.channels.breakers import FAILURES, Clock, Make, failed, lets_in, snoozed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fundlyhub.channels.breaker_rules import (
+from fundlyhub.channels.breaker.rules import (
     BUCKETS,
     Rules,
     bucket_length,
@@ -16,7 +16,7 @@ from fundlyhub.channels.breaker_rules import (
     rate_too_high,
     rest_after,
 )
-from fundlyhub.channels.breaker_state import CLOSED, HALF_OPEN, OPEN, Counts, State, after
+from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, Counts, State, after
 from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, ServiceRefuses, Snooze, Transient
 
 RULES = Rules()

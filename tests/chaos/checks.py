@@ -14,7 +14,7 @@ import psycopg
 import fundlyhub.processors  # noqa: F401  # registers ours
 import tests.chaos.processors  # noqa: F401  # and those of these tests
 from fundlyhub.processing import registry
-from fundlyhub.relay.routing import Router
+from fundlyhub.processing.routing import Router
 
 EFFECTS = ("chaos_steady", "chaos_write", "chaos_bulk", "chaos_rival")
 """Processors that write a row for each effect."""

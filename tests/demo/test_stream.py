@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import chain
 
 from fundlyhub import DonationCompleted, DonationRefunded
-from fundlyhub.demo.cast import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS, Transaction
+from fundlyhub.demo.scenario import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS, Transaction
 from fundlyhub.demo.stream import Stream
 
 

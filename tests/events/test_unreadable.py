@@ -19,7 +19,7 @@ from fundlyhub.errors import UnreadableEvent
 from fundlyhub.events.lines import publish_lines
 from fundlyhub.events.log import StoredEvent
 from fundlyhub.events.refusal import of_one_event
-from fundlyhub.observability.withheld import trace
+from fundlyhub.observability.redaction import trace
 from fundlyhub.settings import Settings
 from fundlyhub.streams.layouts import to_event
 from fundlyhub.streams.store import store

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from fundlyhub.monitoring.collector import METRICS
-from fundlyhub.observability import live
+from fundlyhub.observability import metrics
 from tests.support import ROOT
 
 FILE = ROOT / "docker" / "alerts.yaml"
@@ -19,13 +19,13 @@ NAME = re.compile(r"\bfundlyhub_\w+")
 def exported() -> set[str]:
     """The names as Prometheus sees them."""
     tables = {f"{name}_total" if metric.counter else name for name, metric in METRICS.items()}
-    return tables | {f"{name}_total" if metric.kind == "counter" else name for name, metric in live.METRICS.items()}
+    return tables | {f"{name}_total" if metric.kind == "counter" else name for name, metric in metrics.METRICS.items()}
 
 
 def labels_of(name: str) -> tuple[str, ...]:
     """Those of a metric."""
     name = name.removesuffix("_total")
-    return METRICS[name].labels if name in METRICS else live.METRICS[name].labels
+    return METRICS[name].labels if name in METRICS else metrics.METRICS[name].labels
 
 
 def family(name: str) -> str:

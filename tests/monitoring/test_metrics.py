@@ -13,7 +13,7 @@ import redis
 
 from fundlyhub import publish_events
 from fundlyhub.channels.breaker import Breaker
-from fundlyhub.channels.breaker_storage import RedisStorage
+from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.monitoring.collector import METRICS
 from tests.monitoring.pages import Numbers, asked, parsed

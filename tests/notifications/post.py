@@ -13,7 +13,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.events.catalogue.user import UserRegistered
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.settling import Report
+from fundlyhub.processing.settle import Report
 from fundlyhub.processors.notifications import (
     EmailBroadcastProcessor,
     EmailNotificationProcessor,

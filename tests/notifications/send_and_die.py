@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import event as engine_event
 
-from fundlyhub.channels.doors import Door, door
+from fundlyhub.channels.gateway import Door, door
 from fundlyhub.database import get_engine
 from fundlyhub.processing import Delivery
 from fundlyhub.processing.executor import execute

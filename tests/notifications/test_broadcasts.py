@@ -15,13 +15,13 @@ import pytest
 
 from fundlyhub.events.catalogue.project import ProjectUpdateDeleted
 from fundlyhub.processing.executor import execute
-from fundlyhub.processing.settling import Report
-from fundlyhub.processors.hashing import address_hash
+from fundlyhub.processing.settle import Report
 from fundlyhub.processors.notifications import (
     EmailBroadcastProcessor,
     EmailNotificationProcessor,
     PushBroadcastProcessor,
 )
+from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.settings import get_settings
 from tests.notifications.conftest import close_breakers
 from tests.notifications.post import ME, WELLS, Post

@@ -24,8 +24,8 @@ from fundlyhub.events.catalogue.donation import DonationCompleted
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
-from fundlyhub.processors.notifications.digesting import are_due
-from fundlyhub.processors.notifications.verdict import GATHERED
+from fundlyhub.processors.notifications.digests.sending import are_due
+from fundlyhub.processors.notifications.policy import GATHERED
 from fundlyhub.settings import get_settings
 from tests.notifications.post import JOHN, ME, WELLS, Post, quiet
 from tests.notifications.test_messages import ONES, suspended

@@ -33,11 +33,11 @@ from fundlyhub.events.catalogue.payout import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted
 from fundlyhub.events.catalogue.user import UserLoggedIn
-from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor, notices
-from fundlyhub.processors.notifications.facts import Facts, Money
+from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor, catalogue
+from fundlyhub.processors.notifications.content import tell
 from fundlyhub.processors.notifications.lookup import Lookup
-from fundlyhub.processors.notifications.stories import tell
-from fundlyhub.processors.notifications.verdict import GATHERED
+from fundlyhub.processors.notifications.policy import GATHERED
+from fundlyhub.processors.notifications.template_values import Facts, Money
 from fundlyhub.settings import get_settings
 from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post, quiet, registered
 from tests.support.make import completed, refunded
@@ -104,9 +104,9 @@ def full(post: Post) -> Post:
     return post
 
 
-@pytest.mark.parametrize("message", [notice.template for notice in notices.NOTICES])
+@pytest.mark.parametrize("message", [notice.template for notice in catalogue.NOTICES])
 def test_each_message_goes_out_through_each_of_its_channels_once(full: Post, message: str) -> None:
-    notice = notices.BY_TEMPLATE[message]
+    notice = catalogue.BY_TEMPLATE[message]
     positions = full.tell(ONES[message])
     usual = dict.fromkeys(notice.channels, "sent")
     if message == "new_follower":
@@ -119,9 +119,9 @@ def test_each_message_goes_out_through_each_of_its_channels_once(full: Post, mes
     assert full.letters() == []
 
 
-@pytest.mark.parametrize("message", [notice.template for notice in notices.NOTICES])
+@pytest.mark.parametrize("message", [notice.template for notice in catalogue.NOTICES])
 def test_each_story_tells_just_the_facts_of_the_table(full: Post, message: str) -> None:
-    assert facts(full, message, ONES[message]).keys() == set(notices.BY_TEMPLATE[message].facts)
+    assert facts(full, message, ONES[message]).keys() == set(catalogue.BY_TEMPLATE[message].facts)
 
 
 def facts(post: Post, template: str, payload: Payload) -> Facts:

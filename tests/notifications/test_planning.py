@@ -14,7 +14,7 @@ from sqlalchemy import event as engine_event
 from fundlyhub import DonationCompleted
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications import EmailNotificationProcessor
-from fundlyhub.processors.notifications.verdict import GATHERED
+from fundlyhub.processors.notifications.policy import GATHERED
 from tests.notifications.post import JOHN, MARY, ME, WELLS, Post, registered
 from tests.support.make import campaign, completed
 from tests.support.platform import wait_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fundlyhub.processors.notifications.rate import REGAIN_TIME, Rate
+from fundlyhub.processors.notifications.broadcasts.rate import REGAIN_TIME, Rate
 
 
 class Clock:

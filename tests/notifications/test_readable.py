@@ -10,8 +10,7 @@ import pytest
 from jinja2 import Environment
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.processors.notifications.facts import Facts, sample
-from fundlyhub.processors.notifications.notices import TEMPLATES, Notice
+from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
 from fundlyhub.processors.notifications.rendering import (
     LOCALES,
     PUSH_BODY,
@@ -23,6 +22,7 @@ from fundlyhub.processors.notifications.rendering import (
     render,
     texts,
 )
+from fundlyhub.processors.notifications.template_values import Facts, sample
 from tests.notifications.test_templates import WRITTEN
 
 LONG = "Clean water and a school for the children of Kisumu and all the villages around the lake, " * 3

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from fundlyhub.channels.breaker import breaker
-from fundlyhub.channels.doors import Door, door
+from fundlyhub.channels.gateway import Door, door
 from fundlyhub.processors.notifications import EmailNotificationProcessor
 from tests.notifications.post import Post, registered
 from tests.support.providers import SendGrid

@@ -18,7 +18,6 @@ from fundlyhub import UserFollowedUser
 from fundlyhub.channels.breaker import breaker
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine
-from fundlyhub.processors.hashing import address_hash
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
 from fundlyhub.processors.notifications.suppressions import (
     Cause,
@@ -31,6 +30,7 @@ from fundlyhub.processors.notifications.suppressions import (
     undo,
 )
 from fundlyhub.processors.notifications.suppressions.causes import Why
+from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.settings import get_settings
 from tests.notifications.conftest import behind
 from tests.notifications.post import JOHN, ME, WELLS, Post, registered

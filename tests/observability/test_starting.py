@@ -11,7 +11,7 @@ import pytest
 ABSENT = "sys.modules['opentelemetry'] = None; "
 INSTALL = 'pip install "fundlyhub[tracing]"'
 START = """
-import fundlyhub.processing.executor, fundlyhub.relay.relay, fundlyhub.channels.doors
+import fundlyhub.processing.executor, fundlyhub.relay.relay, fundlyhub.channels.gateway
 from fundlyhub.observability.tracing import enabled, start, stop
 start("test")
 print(enabled())

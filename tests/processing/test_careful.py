@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from fundlyhub import Event
 from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processing.executor import execute
-from fundlyhub.processing.settling import Resend
+from fundlyhub.processing.settle import Resend
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, CLAIMS, EFFECTS, LETTERS, Counting, positions, publish
 from tests.support.processors import TestCountProcessor

@@ -14,7 +14,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.errors import Permanent, Snooze
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.executor import Outage, execute
-from fundlyhub.processing.settling import Report, Resend
+from fundlyhub.processing.settle import Report, Resend
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, CLAIMS, EFFECTS, LETTERS, Counting, by_sql, positions, publish
 from tests.support.unreadable import FAULTS, SECRET, TYPE, added, said, text_of, version_of

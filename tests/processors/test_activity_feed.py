@@ -34,7 +34,7 @@ from fundlyhub.events.catalogue.campaign import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateDeleted, ProjectUpdateEdited
 from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes import ActivityFeedProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
 from fundlyhub.processors.writes.activity_feed.reading import Line, Mark, Page, home_feed, profile_feed
 from fundlyhub.settings import Settings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from fundlyhub.processors.projections.campaign_stats.tables import donation_refunds
-from fundlyhub.processors.refunds import Refund, Refunds, join, total
+from fundlyhub.processors.shared.refunds import Refund, Refunds, join, total
 
 DONATION = UUID(int=1)
 

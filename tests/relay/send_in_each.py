@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from fundlyhub.processing import registry
-from fundlyhub.relay.broker import Publisher
-from fundlyhub.relay.routing import Batch
+from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.routing import Batch
 
 BATCHES = 20
 

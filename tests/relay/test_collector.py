@@ -14,10 +14,10 @@ from kombu import Connection, Queue
 
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing.executor import execute
+from fundlyhub.processing.publisher import Publisher
 from fundlyhub.processing.queues import DEAD_QUEUE, DELIVERY_LIMIT, PARKED_QUEUE, depths
-from fundlyhub.relay.broker import Publisher
+from fundlyhub.processing.routing import Batch
 from fundlyhub.relay.collecting.collector import Collector
-from fundlyhub.relay.routing import Batch
 from fundlyhub.settings import get_settings
 from tests.conftest import environment_of
 from tests.processing.look import ATTEMPTS, CLAIMS, LETTERS, publish

@@ -19,14 +19,14 @@ from fundlyhub.database import connect, get_engine
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing import dead_letters, registry
 from fundlyhub.processing.executor import execute
+from fundlyhub.processing.routing import Router
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.mirror import Mirror, take
-from fundlyhub.relay.routing import Router
-from fundlyhub.relay.traces import unsettled
+from fundlyhub.relay.unsettled import unsettled
 from fundlyhub.settings import Settings
 from tests.processing.look import ATTEMPTS, CLAIMS, LETTERS
-from tests.relay.archiving.old import Old
 from tests.relay.test_collector import Broker, broker
+from tests.retention.archives.old import Old
 from tests.support.make import completed, initiated, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES, TestCountProcessor

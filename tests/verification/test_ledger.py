@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from fundlyhub.processors.notifications.verdict import GATHERED
+from fundlyhub.processors.notifications.policy import GATHERED
 from fundlyhub.settings import Settings
 from fundlyhub.verification.findings import Finding
 from fundlyhub.verification.ledger import Rows, faults, notices_for, wordless

@@ -12,7 +12,7 @@ from fundlyhub import publish_events
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.projections import CampaignStatsProcessor
 from fundlyhub.settings import Settings
-from fundlyhub.verification.flight import Age, is_missing
+from fundlyhub.verification.in_flight import Age, is_missing
 from tests.support.make import completed
 from tests.verification.world import found, relay, sql, verified
 

@@ -12,7 +12,7 @@ import psycopg
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub import CampaignUpdated, Event, Payload, UserProfileUpdated, publish_events
 from fundlyhub.database import connect
-from fundlyhub.demo.cast import START
+from fundlyhub.demo.scenario import START
 from fundlyhub.events.catalogue.admin import AdminUserDeleted
 from fundlyhub.events.catalogue.campaign import CampaignDeleted, CampaignGoalReached
 from fundlyhub.events.catalogue.payout import PayoutRequested
@@ -21,9 +21,9 @@ from fundlyhub.events.catalogue.user import UserFollowedCampaign, UserLoggedIn
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.registry import processors
+from fundlyhub.processing.routing import Router, split
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.registration import register
-from fundlyhub.relay.routing import Router, split
 from fundlyhub.settings import get_settings
 from fundlyhub.verification import Finding, Report, verify
 from tests.notifications.post import registered

@@ -7,8 +7,8 @@ import sys
 import click
 
 from fundlyhub.cli.dlq.selecting import as_list, events_db, selected, selection, tell_unchanged
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json
-from fundlyhub.cli.who import by_option
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Changes, Filter, State
 

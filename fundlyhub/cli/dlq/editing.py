@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 import click
 
 from fundlyhub.cli.dlq.selecting import events_db
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json
-from fundlyhub.cli.who import by_option
 from fundlyhub.errors import FundlyHubError, InvalidEvent, WrongState, WrongUse
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode

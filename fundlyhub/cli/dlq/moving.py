@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fundlyhub.cli.dlq.selecting import STATES, events_db, filters, in_state, prepare
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json
-from fundlyhub.cli.who import by_option
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, ImportReport

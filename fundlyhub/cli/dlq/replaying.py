@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from fundlyhub.cli.dlq.selecting import as_list, events_db, selected, selection, tell_unchanged
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json
-from fundlyhub.cli.who import by_option
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import Unavailable, describe
 from fundlyhub.processing import dead_letters
@@ -71,9 +71,9 @@ def sender() -> Iterator[Send]:
     """The relay's way to the broker; Celery is loaded only for it."""
     get_settings().broker  # noqa: B018  # a missing URL is better said before that
     from fundlyhub.celery import app
-    from fundlyhub.relay.broker import Publisher
+    from fundlyhub.processing.publisher import Publisher
+    from fundlyhub.processing.routing import Batch, split
     from fundlyhub.relay.relay import is_passing
-    from fundlyhub.relay.routing import Batch, split
 
     publisher = Publisher(app)
 

@@ -11,7 +11,7 @@ from fundlyhub.cli.ingest.status import status
 from fundlyhub.cli.output import verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.database.migrate import require_current
-from fundlyhub.monitoring.own import endpoint
+from fundlyhub.monitoring.process_endpoint import endpoint
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
 

@@ -13,14 +13,14 @@ from typing import Any, TypeVar, get_args
 import click
 from sqlalchemy import Connection
 
+from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.who import by_option
 from fundlyhub.database import dispose_engines, get_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.streams import quarantine as held
 from fundlyhub.streams.quarantine import UNKNOWN, Changes
-from fundlyhub.streams.words import Held, State
+from fundlyhub.streams.quarantine_model import Held, State
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ID = click.IntRange(1, 2**63 - 1)

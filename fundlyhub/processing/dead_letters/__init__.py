@@ -11,11 +11,11 @@ from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, corre
 from fundlyhub.processing.dead_letters.deciding import UNKNOWN, Changes, discard, restore
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, reason
 from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids, in_full
+from fundlyhub.processing.dead_letters.model import WORKER, Action, Entry, Letter, State
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
 from fundlyhub.processing.dead_letters.recording import DeadLetter, Known, forget_waits, known, record, resolve
 from fundlyhub.processing.dead_letters.replaying import Replayed, Send, choose, replay
 from fundlyhub.processing.dead_letters.showing import Shown, show
-from fundlyhub.processing.dead_letters.words import WORKER, Action, Entry, Letter, State
 
 __all__ = [
     "UNKNOWN",

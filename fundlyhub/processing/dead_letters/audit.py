@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from fundlyhub.database.audited import named
-from fundlyhub.processing.dead_letters.words import Action, Entry
+from fundlyhub.processing.dead_letters.model import Action, Entry
 
 _NOTE = """
     INSERT INTO events.dead_letter_audit (letter_id, who, action, details)

@@ -23,7 +23,7 @@ from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode
 from fundlyhub.events.rules import MAX_BYTES, check_json
 from fundlyhub.processing.dead_letters.audit import note
-from fundlyhub.processing.dead_letters.words import Action
+from fundlyhub.processing.dead_letters.model import Action
 
 _LETTER = """
     SELECT d.processor, d.position, d.event_id, d.state, d.changed_at, c.version, c.payload::text

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database.audited import named, reasoned
 from fundlyhub.processing.dead_letters.finding import states
-from fundlyhub.processing.dead_letters.words import Action, State
+from fundlyhub.processing.dead_letters.model import Action, State
 
 # Letters are always locked in this order, by workers too, so that two writers cannot deadlock.
 _CHANGE = """

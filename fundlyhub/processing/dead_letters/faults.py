@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import sqlstate
 from fundlyhub.errors import FundlyHubError, text_of
-from fundlyhub.observability.withheld import told
+from fundlyhub.observability.redaction import told
 from fundlyhub.processing.outcome import DeliveryLimit, WorkerLost
 
 MAX_REASON = 500

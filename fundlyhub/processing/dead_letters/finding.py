@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database.prefixes import the_one, uuid_range
-from fundlyhub.processing.dead_letters.words import Letter, State
+from fundlyhub.processing.dead_letters.model import Letter, State
 
 # What each part of a filter asks. Only those that are given are in a query: the planner sees them alone.
 _CONDITIONS = {

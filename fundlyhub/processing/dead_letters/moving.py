@@ -21,7 +21,7 @@ from fundlyhub.events.lines import MAX_LINE, Line, in_chunks, numbered_lines
 from fundlyhub.events.rules import check_json, parse_json, reasons
 from fundlyhub.processing.dead_letters.correcting import checked, save
 from fundlyhub.processing.dead_letters.finding import COLUMNS, Filter
-from fundlyhub.processing.dead_letters.words import Letter, State
+from fundlyhub.processing.dead_letters.model import Letter, State
 
 PAGE = 500
 """Letters that are read at a time."""

@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
-from fundlyhub.observability.withheld import trace
+from fundlyhub.observability.redaction import trace
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint
-from fundlyhub.processing.dead_letters.words import WORKER, Action, State
+from fundlyhub.processing.dead_letters.model import WORKER, Action, State
 
 # Given up again after a replay: the letter is open again, with its newest error and its first time. One that was
 # discarded meanwhile stays so: a person has decided. One that is open has its verdict: a second message that came

@@ -16,9 +16,9 @@ from fundlyhub.database import get_engine
 from fundlyhub.database.audited import named, reasoned
 from fundlyhub.errors import Unavailable
 from fundlyhub.events.archived import absence, among, away
+from fundlyhub.processing.claims import dropped
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
 from fundlyhub.processing.dead_letters.deciding import unchanged
-from fundlyhub.processing.idempotency import dropped
 from fundlyhub.processing.registry import processors
 from fundlyhub.settings import Branch, get_settings
 

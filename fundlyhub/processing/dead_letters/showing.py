@@ -13,7 +13,7 @@ from fundlyhub.events.archived import absence
 from fundlyhub.events.log import representable
 from fundlyhub.processing.dead_letters.audit import timeline
 from fundlyhub.processing.dead_letters.finding import COLUMNS
-from fundlyhub.processing.dead_letters.words import Entry, Letter
+from fundlyhub.processing.dead_letters.model import Entry, Letter
 
 _LETTER = f"SELECT d.traceback, {COLUMNS} FROM events.dead_letters d WHERE d.id = %(id)s"  # noqa: S608  # ours
 _ENVELOPE = f"""

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery.worker.request import Request
 
-from fundlyhub.processing.telling import told
+from fundlyhub.processing.worker.task_events import told
 
 
 class TellingRequest(Request):

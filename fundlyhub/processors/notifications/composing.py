@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fundlyhub.addresses import ascii_url
 from fundlyhub.channels.messages import Mail, Message, Push, Sms
-from fundlyhub.processors.hashing import unsubscribe_url
-from fundlyhub.processors.notifications.letters import Letter
+from fundlyhub.processors.notifications.outgoing import Letter
 from fundlyhub.processors.notifications.rendering import Reader, render
+from fundlyhub.processors.shared.address_hashes import unsubscribe_url
 from fundlyhub.settings import Settings
 
 

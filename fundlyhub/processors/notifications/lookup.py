@@ -16,11 +16,11 @@ from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationRefunded
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processing import Delivery
-from fundlyhub.processors import registers
 from fundlyhub.processors.notifications import overtaken, refunds
-from fundlyhub.processors.notifications.people import Person
+from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.refunds import Telling
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared import last_writer_fields
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes.recipients.places import place_of
 
 _GIFT = "SELECT campaign_id, donor_id, name, email, amount, currency FROM gift_donors WHERE donation_id = %(id)s"
@@ -118,7 +118,7 @@ class Lookup:
         payloads = [one.event.payload for one in deliveries]
         refunds.lock(self._db, {one.donation_id for one in payloads if isinstance(one, DonationRefunded)})
         campaigns = {id_ for one in payloads if (id_ := getattr(one, "campaign_id", None))}
-        self._fields |= registers.read(self._db, [Entity("campaign", id_) for id_ in campaigns])
+        self._fields |= last_writer_fields.read(self._db, [Entity("campaign", id_) for id_ in campaigns])
         users = {id_ for one in payloads for name in ("donor_id", "follower_id") if (id_ := getattr(one, name, None))}
         self._read_names(users)
 
@@ -206,7 +206,7 @@ class Lookup:
 
     def _fields_of(self, entity: Entity) -> Mapping[str, Any]:
         if entity not in self._fields:
-            self._fields |= registers.read(self._db, [entity])
+            self._fields |= last_writer_fields.read(self._db, [entity])
         return self._fields[entity]
 
     def _read_names(self, users: Collection[UUID]) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationFailed
 from fundlyhub.events.catalogue.user import UserFollowedUser
-from fundlyhub.processors import registers
-from fundlyhub.processors.entities import STATES, told
+from fundlyhub.processors.shared import last_writer_fields
+from fundlyhub.processors.shared.entity_changes import STATES, told
 
 OVERTAKEN = "overtaken"
 COMPLETED = "completed already"
@@ -65,7 +65,7 @@ def _is_another_state(db: Connection, event: Event) -> bool:
     What becomes of a payout in the end is always later than that it was asked for and approved.
     """
     for entity, name, mine in told([event], STATES):
-        known = registers.writes_of(db, entity)
+        known = last_writer_fields.writes_of(db, entity)
         last = known.get(name, mine)
         ended = (name == "progress" and "outcome" in known) or ("deleted" in known and known["deleted"].value)
         if ended or (last.clock > mine.clock and last.value != mine.value):

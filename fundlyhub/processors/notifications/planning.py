@@ -18,17 +18,18 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine, is_outage
 from fundlyhub.errors import Held, OutcomeUnknown, Snooze, Untold
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import coming, ledger, open_messages, people
-from fundlyhub.processors.notifications.ages import FRESH, is_too_old
+from fundlyhub.processors.notifications import contacts, ledger, pending_events
+from fundlyhub.processors.notifications.broadcasts import open_messages
+from fundlyhub.processors.notifications.catalogue import Notice
+from fundlyhub.processors.notifications.contacts import Person
+from fundlyhub.processors.notifications.content import Story, tell
 from fundlyhub.processors.notifications.ledger import Key, NamelessRows, Place, Row
-from fundlyhub.processors.notifications.letters import Draft, Letter, key_of, write_down
 from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
-from fundlyhub.processors.notifications.nameless import name
-from fundlyhub.processors.notifications.notices import Notice
-from fundlyhub.processors.notifications.people import Person
+from fundlyhub.processors.notifications.matter_backfill import name
+from fundlyhub.processors.notifications.outgoing import Draft, Letter, key_of, write_down
 from fundlyhub.processors.notifications.sending import UNKNOWN
-from fundlyhub.processors.notifications.stories import Story, tell
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.notifications.too_old import FRESH, is_too_old
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.settings import Settings
 
 
@@ -127,9 +128,9 @@ class _Transaction:
                 self._begun[place.key, row.event_id].append(row)
         due = [(one, story) for one in _due(plans, known) if (story := self._story(one)) is not None]
         told = list(self._complete(due))
-        contacts = people.read(self._db, {story.to.user_id for _, story in told if story.to and story.to.user_id})
+        found = contacts.read(self._db, {story.to.user_id for _, story in told if story.to and story.to.user_id})
         for one, story in told:
-            self._address(one, story, contacts)
+            self._address(one, story, found)
         return Step(write_down(self._db, self._drafts, known, self._settings.secret, now), self._failed)
 
     def _story(self, plan: Plan) -> Story | None:
@@ -152,7 +153,7 @@ class _Transaction:
         """The stories without those that could tell more once something is taken up that stands in the log before."""
         asked = set[Entity]().union(*self._unknown.values())
         last = max((one.delivery.event.position or 0 for one, _ in due if one.key in self._unknown), default=0)
-        to_come = coming.before(get_engine("events"), asked, last)
+        to_come = pending_events.before(get_engine("events"), asked, last)
         for plan, story in due:
             position = plan.delivery.event.position or 0
             late = [one for one in self._unknown.get(plan.key, ()) if to_come.get(one, position) < position]
@@ -165,10 +166,10 @@ class _Transaction:
         seconds = min(60.0, max(2.0, plan.delivery.waited.total_seconds()))
         self._failed.append((plan.event_id, Snooze(f"{plan.notice.template}: {reason}", seconds=seconds)))
 
-    def _address(self, plan: Plan, story: Story, contacts: dict[UUID, Person]) -> None:
+    def _address(self, plan: Plan, story: Story, found: dict[UUID, Person]) -> None:
         assert story.to is not None  # all others are broadcasts
         try:
-            person = story.to.met(contacts.get(story.to.user_id) if story.to.user_id else None)
+            person = story.to.met(found.get(story.to.user_id) if story.to.user_id else None)
         except Missing as missing:
             self._tell_nobody(plan, missing)
         else:

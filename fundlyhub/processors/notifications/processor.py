@@ -9,21 +9,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from fundlyhub.channels.doors import Door, door
+from fundlyhub.channels.gateway import Door, door
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine
 from fundlyhub.events.imported import is_imported
 from fundlyhub.forks import process_cache
 from fundlyhub.processing import BroadcastProcessor, Delivery, NotificationProcessor
 from fundlyhub.processors.notifications import delivery_reports
-from fundlyhub.processors.notifications.ages import FRESH, at_publication
-from fundlyhub.processors.notifications.broadcasting import Broadcast
-from fundlyhub.processors.notifications.digesting import Digesting, are_due
-from fundlyhub.processors.notifications.letters import Letter
-from fundlyhub.processors.notifications.notices import notices_of, payloads_through
+from fundlyhub.processors.notifications.broadcasts.rate import Rate
+from fundlyhub.processors.notifications.broadcasts.sending import Broadcast
+from fundlyhub.processors.notifications.catalogue import notices_of, payloads_through
+from fundlyhub.processors.notifications.digests.sending import Digesting, are_due
+from fundlyhub.processors.notifications.outgoing import Letter
 from fundlyhub.processors.notifications.planning import Plan, carry_out
-from fundlyhub.processors.notifications.rate import Rate
 from fundlyhub.processors.notifications.sending import Sending, combined
+from fundlyhub.processors.notifications.too_old import FRESH, at_publication
 from fundlyhub.settings import SENDING_TIME, SLICE_TIME, Settings, get_settings
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fundlyhub.processors.notifications.notices import DIGESTS, NOTICES, Notice
-from fundlyhub.processors.notifications.people import UNASKED
-from fundlyhub.processors.notifications.verdict import PER_HOUR, QUIET
+from fundlyhub.processors.notifications.catalogue import DIGESTS, NOTICES, Notice
+from fundlyhub.processors.notifications.contacts import UNASKED
+from fundlyhub.processors.notifications.policy import PER_HOUR, QUIET
 
 _HEAD = """\
 # Messages

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationRefunded
-from fundlyhub.processors import refunds
-from fundlyhub.processors.refunds import EXACT, NOTHING, Refund, Refunds
+from fundlyhub.processors.shared import refunds
+from fundlyhub.processors.shared.refunds import EXACT, NOTHING, Refund, Refunds
 from fundlyhub.processors.writes.recipients.tables import gift_refunds
 
 _refunds = Refunds(gift_refunds)

@@ -20,9 +20,9 @@ from markupsafe import Markup
 from fundlyhub.channels.clean_text import one_line
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.forks import process_cache
-from fundlyhub.processors.money import local_money
-from fundlyhub.processors.notifications.facts import Fact, Facts, Money
-from fundlyhub.processors.notifications.texts import Foreign, clean, cut, isolated, unlinked
+from fundlyhub.processors.notifications.sanitize import Foreign, clean, cut, isolated, unlinked
+from fundlyhub.processors.notifications.template_values import Fact, Facts, Money
+from fundlyhub.processors.shared.money import local_money
 
 LOCALES = ("en", "de")
 """The languages that there are texts in; the first is for those whose language is not among them."""

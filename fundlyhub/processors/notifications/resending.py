@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from fundlyhub.database.audited import named, reasoned
-from fundlyhub.processors.hashing import address_hashes
-from fundlyhub.processors.notifications import people
-from fundlyhub.processors.notifications.finding import Found
-from fundlyhub.processors.notifications.letters import NOBODY
-from fundlyhub.processors.notifications.notices import BY_TEMPLATE, TEMPLATES
-from fundlyhub.processors.notifications.people import Person
-from fundlyhub.processors.notifications.verdict import judge
+from fundlyhub.processors.notifications import contacts
+from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, TEMPLATES
+from fundlyhub.processors.notifications.contacts import Person
+from fundlyhub.processors.notifications.ledger_search import Found
+from fundlyhub.processors.notifications.outgoing import NOBODY
+from fundlyhub.processors.notifications.policy import judge
+from fundlyhub.processors.shared.address_hashes import address_hashes
 
 PAUSE = timedelta(hours=1)
 """Within this time a message is sent again only when a person insists."""
@@ -78,7 +78,7 @@ def _verdict(db: Connection, found: Found, secret: bytes, now: datetime) -> str 
     notice, person, address = BY_TEMPLATE[found.template], Person(found.user_id), found.recipient
     hashes: Sequence[str] = [found.recipient]
     if found.user_id is not None:
-        person = people.read(db, [found.user_id]).get(found.user_id, person)
+        person = contacts.read(db, [found.user_id]).get(found.user_id, person)
         known = {one: address_hashes(found.channel, one, secret) for one in person.addresses(found.channel)}
         if found.channel == "push":
             known = {one: hashes for one, hashes in known.items() if found.recipient in hashes}

@@ -16,17 +16,18 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from fundlyhub.channels.doors import Door
+from fundlyhub.channels.gateway import Door
 from fundlyhub.channels.messages import Message
 from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, Limited, OutcomeUnknown, Permanent, Snooze, Transient, describe
 from fundlyhub.observability.context import at
-from fundlyhub.processors.notifications import leases, open_messages, people
+from fundlyhub.processors.notifications import contacts, leases
+from fundlyhub.processors.notifications.broadcasts import open_messages
+from fundlyhub.processors.notifications.broadcasts.rate import Rate
 from fundlyhub.processors.notifications.composing import compose
 from fundlyhub.processors.notifications.leases import Hold, Wanted
-from fundlyhub.processors.notifications.letters import Letter
-from fundlyhub.processors.notifications.rate import Rate
-from fundlyhub.processors.notifications.verdict import next_step
+from fundlyhub.processors.notifications.outgoing import Letter
+from fundlyhub.processors.notifications.policy import next_step
 from fundlyhub.settings import Settings
 
 UNKNOWN = "outcome unknown"
@@ -220,7 +221,7 @@ class Sending:
     def _forget(self, letter: Letter, gone: AddressGone) -> None:
         secret, told_by, id = self._settings.secret, self.door.provider, letter.row.id
         self._write(
-            lambda db: people.forget(
+            lambda db: contacts.forget(
                 db, letter.channel, letter.address, secret, error=gone, told_by=told_by,
                 user_id=letter.person.user_id, notification_id=id,
             )

@@ -21,16 +21,16 @@ from fundlyhub.database import get_engine
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event
 from fundlyhub.processing import attempts
-from fundlyhub.processing.idempotency import claimed
+from fundlyhub.processing.claims import claimed
+from fundlyhub.processing.load import Refused, Work, look
 from fundlyhub.processing.messages import Errand, Unreadable, read
 from fundlyhub.processing.outcome import DeliveryLimit, NoWorker
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.settling import Run, settle
-from fundlyhub.processing.work import Refused, Work, look
-from fundlyhub.relay.broker import Publisher
+from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.routing import Batch
+from fundlyhub.processing.settle import Run, settle
+from fundlyhub.relay.background_thread import Companion
 from fundlyhub.relay.collecting.dead_queue import DELIVERY_LIMIT, DeadQueue, reason_of
-from fundlyhub.relay.companion import Companion
-from fundlyhub.relay.routing import Batch
 from fundlyhub.settings import Settings
 
 log = getLogger(__name__)

@@ -8,7 +8,7 @@ from kombu import Connection, Message, Producer, Queue
 
 from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.processing import messages
-from fundlyhub.processing.broker_lines import give_up, open_line
+from fundlyhub.processing.broker_connections import give_up, open_line
 from fundlyhub.processing.queues import DEAD_QUEUE, declare
 from fundlyhub.settings import Settings
 

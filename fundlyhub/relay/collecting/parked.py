@@ -9,7 +9,7 @@ from typing import Any
 
 from kombu import Connection, Message, Producer, Queue
 
-from fundlyhub.processing.broker_lines import line
+from fundlyhub.processing.broker_connections import line
 from fundlyhub.processing.messages import PARKED_AT, QUEUE, REASON
 from fundlyhub.processing.queues import DEAD_QUEUE, EXCHANGE, PARKED_QUEUE, QUEUES, declare, depths, routing_key
 from fundlyhub.settings import Settings

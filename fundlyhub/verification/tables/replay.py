@@ -16,8 +16,8 @@ from fundlyhub.database import is_outage
 from fundlyhub.errors import InvalidEvent, Unavailable, describe
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
+from fundlyhub.processing.load import corrected, letters_of
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.work import corrected, letters_of
 from fundlyhub.verification.findings import Finding, Findings
 from fundlyhub.verification.tables.shadow import Shadow
 

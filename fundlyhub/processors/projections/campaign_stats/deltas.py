@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from fundlyhub.processors.projections.campaign_stats.fold import Fact, Gift
-from fundlyhub.processors.refunds import NOTHING
+from fundlyhub.processors.shared.refunds import NOTHING
 
 Key = tuple[UUID, str]
 """A row of the statistics: campaign and currency."""

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted
-from fundlyhub.processors import refunds
-from fundlyhub.processors.refunds import NOTHING, ById
+from fundlyhub.processors.shared import refunds
+from fundlyhub.processors.shared.refunds import NOTHING, ById
 
 
 class Gift(NamedTuple):

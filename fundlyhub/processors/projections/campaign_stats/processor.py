@@ -17,7 +17,7 @@ from fundlyhub.processors.projections.campaign_stats import facts, stats, waitin
 from fundlyhub.processors.projections.campaign_stats.deltas import Deltas, differences
 from fundlyhub.processors.projections.campaign_stats.fold import Fact, News, fold
 from fundlyhub.processors.projections.campaign_stats.tables import donation_refunds
-from fundlyhub.processors.refunds import EXACT, Refunds
+from fundlyhub.processors.shared.refunds import EXACT, Refunds
 
 _UNKNOWN = Fact(None)
 _refunds = Refunds(donation_refunds)

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import analytics_metadata
 from fundlyhub.database.types import PgSnapshot, Xid8
-from fundlyhub.processors.refunds import refunds_table
+from fundlyhub.processors.shared.refunds import refunds_table
 
 # One row per donation, also for one of which only a refund has been heard: then position, campaign, currency,
 # amount and time are null. `refunded` is what the refunds add up to, also beyond the gift. Every change of

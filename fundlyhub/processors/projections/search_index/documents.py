@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from fundlyhub.processors.projections.search_index.texts import clean, folded
-from fundlyhub.processors.registers import Entity
-from fundlyhub.processors.visibility import DECIDING, shown
+from fundlyhub.processors.shared.last_writer_fields import Entity
+from fundlyhub.processors.shared.visibility import DECIDING, shown
 
 Fields = Mapping[str, Any]
 

@@ -10,15 +10,15 @@ from sqlalchemy import Connection
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted
 from fundlyhub.processing import ProjectionProcessor
-from fundlyhub.processors import registers
-from fundlyhub.processors.entities import payloads_of, told
-from fundlyhub.processors.follows import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.projections.search_index import flusher, store
 from fundlyhub.processors.projections.search_index.documents import WANTED, Document, document, level
 from fundlyhub.processors.projections.search_index.flusher import Flusher
 from fundlyhub.processors.projections.search_index.outside import outside_engine
 from fundlyhub.processors.projections.search_index.tables import search_follows
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared import last_writer_fields
+from fundlyhub.processors.shared.entity_changes import payloads_of, told
+from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
+from fundlyhub.processors.shared.last_writer_fields import Entity
 
 _last_words = LastWords(search_follows)
 
@@ -35,13 +35,13 @@ class SearchIndexProcessor(ProjectionProcessor):
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Write what is new of the fields and of popularity, and the documents that this changes."""
-        writes = registers.latest(told(events, WANTED))
+        writes = last_writer_fields.latest(told(events, WANTED))
         added = _popularity(db, events)
         locked = {entity: added[entity] for entity in {*added, *(entity for entity, _ in writes)}}
         if not locked:
             return
         states = store.lock(db, locked)
-        registers.write(db, writes)
+        last_writer_fields.write(db, writes)
         store.write(db, _changed(db, states, added, {entity for entity, _ in writes}))
 
     def afterwards(self) -> None:
@@ -76,7 +76,7 @@ def _changed(
         entity for entity, state in states.items() if level(state.popularity) != level(state.popularity - added[entity])
     }
     changed: dict[Entity, Document | None] = {}
-    for entity, fields in registers.read(db, written | moved).items():
+    for entity, fields in last_writer_fields.read(db, written | moved).items():
         made = document(entity, fields, states[entity].popularity)
         if (made.digest if made else None) != states[entity].digest:
             changed[entity] = made

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import dialect
 
 from fundlyhub.database.arrays import array, arrays
-from fundlyhub.processors import registers
 from fundlyhub.processors.projections.search_index.documents import Document
 from fundlyhub.processors.projections.search_index.shapes import COMMON, SHAPES, Shape
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared import last_writer_fields
+from fundlyhub.processors.shared.last_writer_fields import Entity
 
 Gift = tuple[UUID, UUID]
 """Campaign and donation."""
@@ -76,7 +76,7 @@ def give(db: Connection, gifts: Iterable[Gift]) -> list[UUID]:
 
 def lock(db: Connection, added: Mapping[Entity, int]) -> dict[Entity, State]:
     """Lock documents until the transaction ends, made where they are missing; add to their popularity."""
-    rows = db.exec_driver_sql(_LOCK, {**registers.keys(added), "popularity": array(added.values())}).all()
+    rows = db.exec_driver_sql(_LOCK, {**last_writer_fields.keys(added), "popularity": array(added.values())}).all()
     return {Entity(kind, id_): State(popularity, digest) for kind, id_, popularity, digest in rows}
 
 
@@ -92,7 +92,7 @@ def write(db: Connection, changed: Mapping[Entity, Document | None]) -> None:
         if found:
             db.exec_driver_sql(_put(shape), {"rows": _rows(shape, found)})
     digests = {"digests": array(found.digest if found else None for found in changed.values())}
-    db.exec_driver_sql(_STAMP, {**registers.keys(changed), **digests})
+    db.exec_driver_sql(_STAMP, {**last_writer_fields.keys(changed), **digests})
 
 
 def _put(shape: Shape) -> str:

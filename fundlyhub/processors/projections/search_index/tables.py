@@ -6,10 +6,10 @@ from sqlalchemy import DDL, BigInteger, Boolean, Column, Index, SmallInteger, Ta
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, TSVECTOR
 
 from fundlyhub.database import analytics_metadata
-from fundlyhub.processors import registers
-from fundlyhub.processors.follows import follows_table
+from fundlyhub.processors.shared import last_writer_fields
+from fundlyhub.processors.shared.follow_state import follows_table
 
-entity_fields = registers.entity_fields(analytics_metadata)
+entity_fields = last_writer_fields.entity_fields(analytics_metadata)
 
 # Who follows what, and who gave to what, each counted once: what popularity is made of.
 search_follows = follows_table("search_follows", analytics_metadata)

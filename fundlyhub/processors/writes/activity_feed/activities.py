@@ -11,8 +11,8 @@ from fundlyhub.events import Event
 from fundlyhub.events.catalogue.campaign import CampaignCreated, CampaignGoalReached, CampaignUpdated
 from fundlyhub.events.catalogue.organization import OrganizationVerified
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
-from fundlyhub.processors.follows import Change, Pair, Word
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared.follow_state import Change, Pair, Word
+from fundlyhub.processors.shared.last_writer_fields import Entity
 
 CONTENT = frozenset({
     "title", "summary", "story_html", "goal_amount", "cover_image", "images", "video_url", "beneficiary_name",

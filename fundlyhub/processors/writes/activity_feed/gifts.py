@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import array, arrays
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationInitiated, DonationRefunded
-from fundlyhub.processors import refunds
-from fundlyhub.processors.refunds import NOTHING, ById, Refunds
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared import refunds
+from fundlyhub.processors.shared.last_writer_fields import Entity
+from fundlyhub.processors.shared.refunds import NOTHING, ById, Refunds
 from fundlyhub.processors.writes.activity_feed.activities import Activity
 from fundlyhub.processors.writes.activity_feed.tables import feed_refunds
 

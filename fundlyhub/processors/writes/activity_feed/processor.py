@@ -12,7 +12,7 @@ from fundlyhub.events.catalogue.donation import DonationCompleted, DonationIniti
 from fundlyhub.events.catalogue.organization import OrganizationVerified
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.processing import WriteProcessor
-from fundlyhub.processors.follows import FOLLOW_PAYLOADS, LastWords, last_words
+from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.writes.activity_feed import gifts, store
 from fundlyhub.processors.writes.activity_feed.activities import Activity, followed, plain_activities
 from fundlyhub.processors.writes.activity_feed.tables import feed_follows

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.errors import WrongUse
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes.activity_feed.tables import NAMES, SHOWN
 from fundlyhub.processors.writes.activity_feed.wording import sentence
 

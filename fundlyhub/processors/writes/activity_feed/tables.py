@@ -6,8 +6,8 @@ from sqlalchemy import DDL, BigInteger, Boolean, Column, Numeric, Table, Text, U
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import app_metadata
-from fundlyhub.processors.follows import follows_table
-from fundlyhub.processors.refunds import refunds_table
+from fundlyhub.processors.shared.follow_state import follows_table
+from fundlyhub.processors.shared.refunds import refunds_table
 
 # The last word on each pair, tombstones too: whether a follow stands in the feed follows from it.
 feed_follows = follows_table("feed_follows", app_metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from fundlyhub.processors.money import plain_money
+from fundlyhub.processors.shared.money import plain_money
 
 SENTENCES = {
     "followed_user": ("{actor} followed {target}", "someone"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 from fundlyhub.events.catalogue.user import UserLoggedIn
-from fundlyhub.processors.hashing import keyed_hash
+from fundlyhub.processors.shared.address_hashes import keyed_hash
 from fundlyhub.settings import get_settings
 
 

@@ -14,10 +14,10 @@ from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefun
 from fundlyhub.events.catalogue.payout import PayoutRequested
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processing import WriteProcessor
-from fundlyhub.processors import refunds, registers
-from fundlyhub.processors.entities import STATES, payloads_of, told
-from fundlyhub.processors.refunds import Refunds
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared import last_writer_fields, refunds
+from fundlyhub.processors.shared.entity_changes import STATES, payloads_of, told
+from fundlyhub.processors.shared.last_writer_fields import Entity
+from fundlyhub.processors.shared.refunds import Refunds
 from fundlyhub.processors.writes.recipients.places import place_of
 from fundlyhub.processors.writes.recipients.tables import gift_refunds
 
@@ -110,20 +110,20 @@ class RecipientWriteProcessor(WriteProcessor):
             db, _SIGN_INS, sign_ins, key=itemgetter("user_id", "place"), clock=itemgetter("occurred_at", "position")
         )
         _refunds.add(db, refunds.said(events))
-        registers.write(db, registers.latest(told(events, _STATES)))
+        last_writer_fields.write(db, last_writer_fields.latest(told(events, _STATES)))
 
 
 def _contacts(db: Connection, events: Sequence[Event]) -> None:
     said = ((Entity("contact", entity.id), field, write) for entity, field, write in told(events, _WANTED))
-    writes = registers.latest(said)
+    writes = last_writer_fields.latest(said)
     touched = sorted({entity for entity, _ in writes})
     if not touched:
         return
     ids = {"ids": array(entity.id for entity in touched)}
     db.exec_driver_sql(_MAKE, ids)
     db.exec_driver_sql(_LOCK, ids)
-    registers.write(db, writes)
-    known = registers.read(db, touched)
+    last_writer_fields.write(db, writes)
+    known = last_writer_fields.read(db, touched)
     rows = [known[entity] for entity in touched]
     given = {
         **ids,

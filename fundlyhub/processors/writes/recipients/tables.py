@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Numeric, Table, Text,
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from fundlyhub.database import app_metadata
-from fundlyhub.processors.refunds import refunds_table
+from fundlyhub.processors.shared.refunds import refunds_table
 
 # One row per user. Events tell name and e-mail address; phone, locale, time zone and quiet hours are the API's.
 contacts = Table(

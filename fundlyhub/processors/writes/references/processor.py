@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
 from fundlyhub.processing import WriteProcessor
-from fundlyhub.processors import registers
-from fundlyhub.processors.entities import payloads_of, told
-from fundlyhub.processors.registers import Entity
-from fundlyhub.processors.visibility import DECIDING, shown
+from fundlyhub.processors.shared import last_writer_fields
+from fundlyhub.processors.shared.entity_changes import payloads_of, told
+from fundlyhub.processors.shared.last_writer_fields import Entity
+from fundlyhub.processors.shared.visibility import DECIDING, shown
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "user": ("name",),
@@ -68,14 +68,14 @@ class ReferenceWriteProcessor(WriteProcessor):
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Write the fields, and make the rows of the things they belong to anew."""
-        writes = registers.latest(told(events, WANTED))
+        writes = last_writer_fields.latest(told(events, WANTED))
         touched = sorted({entity for entity, _ in writes})
         if not touched:
             return
-        db.exec_driver_sql(_MAKE, registers.keys(touched))
-        db.exec_driver_sql(_LOCK, registers.keys(touched))
-        registers.write(db, writes)
-        _update(db, {key: reference(key.kind, fields) for key, fields in registers.read(db, touched).items()})
+        db.exec_driver_sql(_MAKE, last_writer_fields.keys(touched))
+        db.exec_driver_sql(_LOCK, last_writer_fields.keys(touched))
+        last_writer_fields.write(db, writes)
+        _update(db, {key: reference(key.kind, fields) for key, fields in last_writer_fields.read(db, touched).items()})
 
 
 def reference(kind: str, fields: Mapping[str, Any]) -> Reference:
@@ -88,7 +88,7 @@ def reference(kind: str, fields: Mapping[str, Any]) -> Reference:
 
 def _update(db: Connection, rows: Mapping[Entity, Reference]) -> None:
     given: dict[str, Any] = {
-        **registers.keys(rows),
+        **last_writer_fields.keys(rows),
         "names": [row.name for row in rows.values()],
         "owners": array(row.owner_id for row in rows.values()),
         "shown": array(row.shown for row in rows.values()),

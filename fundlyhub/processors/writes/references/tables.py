@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Table, Text, Uuid
 
 from fundlyhub.database import app_metadata
-from fundlyhub.processors import registers
+from fundlyhub.processors.shared import last_writer_fields
 
-entity_fields = registers.entity_fields(app_metadata)
+entity_fields = last_writer_fields.entity_fields(app_metadata)
 
 # One row per entity that an event has named, computed from its fields under the lock on this row. `name` is null while
 # it is unknown or may not be shown; `shown` says whether the entity is public.

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import array
 from fundlyhub.events import Event
 from fundlyhub.processing import WriteProcessor
-from fundlyhub.processors import registers
-from fundlyhub.processors.follows import FOLLOW_PAYLOADS, Change, LastWords, last_words
-from fundlyhub.processors.registers import Entity
+from fundlyhub.processors.shared import last_writer_fields
+from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, Change, LastWords, last_words
+from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes.subscriptions.tables import follows
 
 _last_words = LastWords(follows)
@@ -49,7 +49,7 @@ class SubscriptionWriteProcessor(WriteProcessor):
         changed = {entity: count for entity, count in counts.items() if count != (0, 0)}
         if not changed:
             return
-        keys = registers.keys(changed)
+        keys = last_writer_fields.keys(changed)
         added = {
             "followers": array(count.followers for count in changed.values()),
             "following": array(count.following for count in changed.values()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import DDL, BigInteger, Column, Index, Table, Text, Uuid, event
 
 from fundlyhub.database import app_metadata
-from fundlyhub.processors.follows import follows_table
+from fundlyhub.processors.shared.follow_state import follows_table
 
 # The last word on each pair, tombstones too.
 follows = follows_table("follows", app_metadata)

@@ -9,7 +9,7 @@ down_revision = "events_0003"
 branch_labels = None
 depends_on = None
 
-# Marks: when the log had come to a position, this transaction began; see relay/claims/marks.py.
+# Marks: when the log had come to a position, this transaction began; see retention/log_marks.py.
 MARKS = """
 CREATE TABLE events.log_marks (
     position bigint      PRIMARY KEY,

@@ -1,0 +1,151 @@
+"""A circuit breaker around one outside service, its state shared by all workers through Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from logging import INFO, WARNING, getLogger
+from typing import TypeVar
+
+from fundlyhub.channels.breaker.gate import Gate, Pass
+from fundlyhub.channels.breaker.local_storage import OwnStorage, Storage
+from fundlyhub.channels.breaker.rules import Rules, bucket_length, buckets, failed
+from fundlyhub.channels.breaker.shared_storage import SharedStorage
+from fundlyhub.channels.breaker.state import (
+    CLOSED,
+    OPEN,
+    Change,
+    Counts,
+    Reading,
+    State,
+    after,
+    closed,
+    opened_by_hand,
+    put_off,
+)
+from fundlyhub.errors import Permanent, Snooze, Transient, describe
+from fundlyhub.observability import metrics
+from fundlyhub.settings import get_settings
+
+log = getLogger(__name__)
+
+SERVICES = ("elasticsearch", "fcm", "sendgrid", "smtp", "twilio")
+"""The services that have a breaker."""
+DEFAULTS = Rules()
+
+T = TypeVar("T")
+
+
+class Breaker:
+    """Fails fast while a service is down. What the service refuses for good is no failure of the service."""
+
+    def __init__(
+        self,
+        name: str,
+        storage: Storage | None = None,
+        rules: Rules = DEFAULTS,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._name, self._rules, self._clock = name, rules, clock
+        self._storage = storage or OwnStorage()
+        self._gate = Gate(name, self._storage, rules)
+
+    @property
+    def state(self) -> str:
+        """closed, open or half-open."""
+        return self._storage.read().state.name
+
+    def look(self) -> tuple[Reading, Counts]:
+        """The state, and what the calls in the window came to since it is so."""
+        reading = self._storage.read()
+        return reading, self._storage.window(reading.state.epoch, buckets(self._clock(), self._rules))
+
+    def history(self) -> list[Change]:
+        """The last changes of state, the newest first."""
+        return self._storage.history()
+
+    def check(self) -> None:
+        """Raise the Snooze that a call would raise now; cheap, without a call, and without taking the probe."""
+        self._gate.look(self._clock())
+
+    def call(self, function: Callable[[], T]) -> T:
+        """What the function returns or raises. Raises Snooze, without calling it, while the breaker is open.
+
+        A Transient after which the breaker is not closed any more becomes Snooze: the service is to blame, and
+        the message spends no attempt.
+        """
+        let_in = self._gate.enter(self._clock())
+        began = self._clock()
+        try:
+            result = function()
+        except BaseException as error:
+            self._settle(let_in, error, self._clock() - began)
+            if isinstance(error, Transient) and (seconds := self._wait()):
+                raise Snooze(f"the breaker of {self._name} is open: {error}", seconds=seconds) from error
+            raise
+        self._settle(let_in, None, self._clock() - began)
+        return result
+
+    def open_by_hand(self, reason: str, who: str) -> None:
+        """Let no call through until it is closed by hand."""
+        self._by_hand(lambda now: opened_by_hand(now, reason, who))
+
+    def close_by_hand(self, reason: str, who: str) -> bool:
+        """Let calls through again, few at first; False when it is closed already."""
+        return self._by_hand(lambda now: closed(now, reason, who), unless=CLOSED)
+
+    def _by_hand(self, wanted: Callable[[float], State], unless: str = "") -> bool:
+        while (before := self._storage.read().state).name != unless:
+            if self._storage.swap(before, wanted(self._clock())):
+                return True
+        return False
+
+    def _settle(self, let_in: Pass, error: BaseException | None, seconds: float) -> None:
+        """Count a result and change the state, unless it has changed since the call was let in."""
+        metrics.called(self._name, error, seconds)
+        state, verdict, now = let_in.state, failed(error, seconds, self._rules), self._clock()
+        said = f"a call took {seconds:.1f} s"
+        if error is not None and not isinstance(error, Permanent):
+            said = describe(error)
+        if verdict is not None:
+            counts = self._count(state, verdict, now)
+            self._move(state, after(state, verdict, counts, now, self._rules, said))
+        elif let_in.token is not None:
+            asked = error.seconds if isinstance(error, Snooze) else None
+            self._move(state, put_off(state, asked, now, self._rules, said))
+        if let_in.token is not None:
+            self._storage.release(let_in.token)
+
+    def _count(self, state: State, verdict: bool, now: float) -> Counts:
+        parts, keep = buckets(now, self._rules), self._rules.window + bucket_length(self._rules)
+        in_a_row = self._storage.add(state.epoch, parts[-1], failed=verdict, keep=keep)
+        return self._storage.window(state.epoch, parts)._replace(in_a_row=in_a_row) if verdict else Counts()
+
+    def _move(self, before: State, to: State | None) -> None:
+        if to is not None and self._storage.swap(before, to):
+            metrics.breaker(self._name, to.label)
+            level = WARNING if to.name == OPEN else INFO
+            log.log(level, "the breaker of %s is %s: %s", self._name, to.label, to.reason)
+
+    def _wait(self) -> float:
+        """Seconds to wait after a call that failed; 0 when it is closed."""
+        reading = self._storage.read()
+        return 0.0 if reading.state.name == CLOSED else max(1.0, self._gate.wait(reading, self._clock()))
+
+
+def shared_storage(name: str, redis_url: str) -> Storage:
+    """State that all workers share; that of this process alone while Redis does not answer."""
+    return SharedStorage(name, redis_url)
+
+
+@cache
+def breaker(name: str) -> Breaker:
+    """This process's breaker of a service, by the settings."""
+    rest = get_settings().breaker_rest
+    rules = Rules(rest=rest, rest_limit=10 * rest)
+    if get_settings().redis_url is None:
+        log.warning("FUNDLYHUB_REDIS_URL is not set: the breaker of %s is this process's own", name)
+        return Breaker(name, rules=rules)
+    return Breaker(name, shared_storage(name, get_settings().redis), rules)

@@ -1,0 +1,120 @@
+"""What a circuit breaker asks of its storage, and the storage in this process alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from typing import Protocol
+
+from fundlyhub.channels.breaker.rules import BUCKETS
+from fundlyhub.channels.breaker.state import HISTORY, Change, Counts, Reading, State, change
+from fundlyhub.forks import in_each_process
+
+
+class Storage(Protocol):
+    """What a breaker asks of its storage. Counters belong to an epoch, and so begin anew with each state."""
+
+    def read(self) -> Reading:
+        """The present state, and whether a probe is under way."""
+
+    def swap(self, before: State, after: State) -> bool:
+        """Put a state in the place of another one, with a line in the history; False when that one is gone."""
+
+    def lease(self, token: str, seconds: float) -> bool:
+        """Take the one probe for so long; False when somebody has it."""
+
+    def release(self, token: str) -> None:
+        """Give the probe back, if it is still ours."""
+
+    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
+        """Count a call in a part of the window, for so long; the failures in a row by now."""
+
+    def window(self, epoch: str, buckets: range) -> Counts:
+        """Calls and failures in the parts of a window."""
+
+    def entered(self, epoch: str, step: int, calls: int, *, keep: float) -> int:
+        """Add calls to a step of the ramp, or none; how many there are by now."""
+
+    def history(self) -> list[Change]:
+        """The last changes of state, the newest first."""
+
+
+class OwnStorage:
+    """The state of this process alone; its threads share it."""
+
+    def __init__(self, state: State | None = None) -> None:
+        in_each_process(self._begin)
+        self._state = state or State()
+        self._probe, self._probe_until = "", 0.0
+        self._counters: Counter[tuple[str, str, int]] = Counter()
+        self._changes: deque[Change] = deque(maxlen=HISTORY)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+
+    def read(self) -> Reading:
+        """See Storage."""
+        with self._lock:
+            return Reading(self._state, self._probing())
+
+    def swap(self, before: State, after: State) -> bool:
+        """See Storage."""
+        with self._lock:
+            if self._state.epoch != before.epoch:
+                return False
+            self._changes.appendleft(change(before, after))
+            self._state = after
+            self._counters.clear()
+            return True
+
+    def lease(self, token: str, seconds: float) -> bool:
+        """See Storage."""
+        with self._lock:
+            if self._probing():
+                return False
+            self._probe, self._probe_until = token, time.monotonic() + seconds
+            return True
+
+    def release(self, token: str) -> None:
+        """See Storage."""
+        with self._lock:
+            if self._probe == token:
+                self._probe = ""
+
+    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
+        """See Storage."""
+        with self._lock:
+            self._forget(bucket - BUCKETS)
+            row = (epoch, "in a row", 0)
+            self._counters[epoch, "calls", bucket] += 1
+            self._counters[epoch, "failures", bucket] += failed
+            self._counters[row] = self._counters[row] + 1 if failed else 0
+            return self._counters[row]
+
+    def window(self, epoch: str, buckets: range) -> Counts:
+        """See Storage."""
+        with self._lock:
+            calls, failures = (
+                sum(self._counters[epoch, kind, bucket] for bucket in buckets) for kind in ("calls", "failures")
+            )
+            return Counts(self._counters[epoch, "in a row", 0], calls, failures)
+
+    def entered(self, epoch: str, step: int, calls: int, *, keep: float) -> int:
+        """See Storage."""
+        with self._lock:
+            self._counters[epoch, "ramp", step] += calls
+            return self._counters[epoch, "ramp", step]
+
+    def history(self) -> list[Change]:
+        """See Storage."""
+        with self._lock:
+            return list(self._changes)
+
+    def _probing(self) -> bool:
+        return bool(self._probe) and time.monotonic() < self._probe_until
+
+    def _forget(self, bucket: int) -> None:
+        """Drop what has long left the window."""
+        for key in [key for key in self._counters if key[1] in ("calls", "failures") and key[2] < bucket]:
+            del self._counters[key]

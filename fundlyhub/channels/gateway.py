@@ -1,0 +1,121 @@
+"""The three ways out, by the settings: each with its sender, its circuit breaker, and how much it takes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from fundlyhub.channels.breaker import Breaker, breaker
+from fundlyhub.channels.messages import ChannelName, Mail, Message, Push, Sender, Sms
+from fundlyhub.channels.provider_errors import TIMEOUT
+from fundlyhub.errors import WrongUse
+from fundlyhub.observability.tracing import calling
+from fundlyhub.settings import Settings, get_settings
+
+LIMITS: Mapping[ChannelName, int] = {"email": 8, "push": 8, "sms": 4}
+"""Messages that one process sends through a channel at a time."""
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+class Door(Generic[M]):
+    """A channel's sender behind its breaker. Safe to use from ``limit`` threads."""
+
+    def __init__(self, sender: Sender[M], *, limit: int, breaker: Breaker | None, timeout: float = TIMEOUT) -> None:
+        self.provider = sender.provider
+        self.limit = limit
+        self.timeout = timeout
+        self._sender, self._breaker = sender, breaker
+
+    def check(self) -> None:
+        """Raises Snooze while the breaker is open."""
+        if self._breaker is not None:
+            self._breaker.check()
+
+    def send(self, message: M) -> str | None:
+        """Hand a message over, as ``Sender.send`` does. Raises Snooze, without trying, while the breaker is open."""
+        if self._breaker is None:
+            return self._hand_over(message)
+        return self._breaker.call(lambda: self._hand_over(message))
+
+    def _hand_over(self, message: M) -> str | None:
+        with calling(self.provider):
+            return self._sender.send(message)
+
+
+@overload
+def door(channel: Literal["email"]) -> Door[Mail]: ...
+@overload
+def door(channel: Literal["push"]) -> Door[Push]: ...
+@overload
+def door(channel: Literal["sms"]) -> Door[Sms]: ...
+@overload
+def door(channel: ChannelName) -> Door[Any]: ...
+def door(channel: ChannelName) -> Door[Any]:
+    """This process's door of a channel, by the settings.
+
+    Raises WrongUse when an SDK is not installed, or when a credential is missing or cannot be read.
+    """
+    return _made(channel, get_settings())
+
+
+@cache
+def _made(channel: ChannelName, settings: Settings) -> Door[Any]:
+    sender: Sender[Any] = _SENDERS[channel](settings)
+    guard = None if sender.provider == "file" else breaker(sender.provider)
+    return Door(sender, limit=LIMITS[channel], breaker=guard, timeout=settings.call_timeout)
+
+
+def _mails(settings: Settings) -> Sender[Mail]:
+    if settings.email_backend == "sendgrid":
+        from fundlyhub.channels.sendgrid import SendGrid
+
+        key = _given(settings.sendgrid_api_key, "SENDGRID_API_KEY").get_secret_value()
+        return SendGrid(key, settings.email_from, base_url=settings.sendgrid_base_url, timeout=settings.call_timeout)
+    if settings.email_backend == "smtp":
+        from fundlyhub.channels.smtp import Smtp
+
+        url = _given(settings.smtp_url, "SMTP_URL").get_secret_value()
+        return Smtp(url, settings.email_from, timeout=settings.call_timeout)
+    from fundlyhub.channels.files import MailFiles
+
+    return MailFiles(settings.data_dir, settings.email_from)
+
+
+def _pushes(settings: Settings) -> Sender[Push]:
+    if settings.push_backend == "fcm":
+        from fundlyhub.channels.fcm import Fcm
+
+        account = _given(settings.fcm_service_account_file, "FCM_SERVICE_ACCOUNT_FILE")
+        return Fcm(account, base_url=settings.fcm_base_url, timeout=settings.call_timeout)
+    from fundlyhub.channels.files import PushFiles
+
+    return PushFiles(settings.data_dir)
+
+
+def _texts(settings: Settings) -> Sender[Sms]:
+    if settings.sms_backend == "twilio":
+        from fundlyhub.channels.twilio import Twilio
+
+        return Twilio(
+            _given(settings.twilio_account_sid, "TWILIO_ACCOUNT_SID"),
+            _given(settings.twilio_auth_token, "TWILIO_AUTH_TOKEN").get_secret_value(),
+            _given(settings.twilio_from, "TWILIO_FROM"),
+            settings.public_url,
+            base_url=settings.twilio_base_url,
+            timeout=settings.call_timeout,
+        )
+    from fundlyhub.channels.files import SmsFiles
+
+    return SmsFiles(settings.data_dir)
+
+
+_SENDERS: Mapping[ChannelName, Callable[[Settings], Sender[Any]]] = {"email": _mails, "push": _pushes, "sms": _texts}
+
+
+def _given(value: T | None, name: str) -> T:
+    if value is None:
+        raise WrongUse(f"FUNDLYHUB_{name} is not set")
+    return value

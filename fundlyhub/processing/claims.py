@@ -1,0 +1,135 @@
+"""Claims: the row that makes an effect happen exactly once, inserted in the effect's own transaction.
+
+The table is partitioned by position, and old partitions may be dropped (``retention/claims``). Nobody knows any more
+what was applied there, so that a claim in a dropped range is refused, by a constraint of the partition that would take
+it: it costs the claims nothing, and no reader of an old state can slip past it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from logging import getLogger
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.exc import DBAPIError
+
+from fundlyhub.database import METADATA
+from fundlyhub.database.arrays import array
+from fundlyhub.database.faults import violated
+from fundlyhub.errors import ClaimsDropped
+from fundlyhub.events import Event
+
+log = getLogger(__name__)
+
+
+def _processed_events(metadata: MetaData) -> Table:
+    return Table(
+        "processed_events",
+        metadata,
+        Column("processor", Text, primary_key=True),
+        Column("position", BigInteger, primary_key=True),
+        Column("event_id", Uuid, nullable=False),
+        Column("processed_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+        postgresql_partition_by="RANGE (position)",
+    )
+
+
+def _dropped_claims(metadata: MetaData) -> Table:
+    """Ranges of positions, ends included, with the claims that each processor had there, who dropped them and when."""
+    return Table(
+        "dropped_claims",
+        metadata,
+        Column("low", BigInteger, primary_key=True, autoincrement=False),
+        Column("high", BigInteger, nullable=False),
+        Column("claims", JSONB, nullable=False),
+        Column("who", Text, nullable=False),
+        Column("dropped_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    )
+
+
+for _metadata in METADATA.values():
+    _processed_events(_metadata)
+    _dropped_claims(_metadata)
+
+REFUSES_DROPPED = "claims_dropped"
+"""The constraint that refuses claims in ranges that were dropped."""
+
+# A claim of another event at the same position stems from a log that was restored to an earlier time: it
+# does not count, and is overwritten together with the effect. Sorted by position, so that two workers with
+# overlapping batches wait for each other and do not deadlock.
+# Which ones are fresh is told only where not all are: the usual answer is one row. A fresh row has the time of its
+# transaction, and an overwritten one a later time: a partitioned table does not return xmax.
+_CLAIM = """
+    WITH fresh AS (
+        INSERT INTO processed_events AS claimed (processor, position, event_id)
+        SELECT %(processor)s, given.position, given.id
+        FROM unnest(%(positions)s::bigint[], %(ids)s::uuid[]) AS given(position, id)
+        ORDER BY given.position
+        ON CONFLICT (processor, position) DO UPDATE
+            SET event_id = excluded.event_id, processed_at = clock_timestamp() + interval '1 microsecond'
+            WHERE claimed.event_id <> excluded.event_id
+        RETURNING position, processed_at <> now() AS overwritten
+    )
+    SELECT count(*), CASE WHEN count(*) <> %(given)s THEN array_agg(position) END,
+           count(*) FILTER (WHERE overwritten), min(position) FILTER (WHERE overwritten)
+    FROM fresh
+"""
+
+_CLAIMED = """
+    SELECT position, event_id FROM processed_events
+    WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+"""
+_DROPPED = """
+    SELECT position FROM unnest(%(positions)s::bigint[]) AS given(position)
+    WHERE EXISTS (SELECT FROM dropped_claims WHERE position BETWEEN low AND high)
+"""
+_LAST_DROPPED = "SELECT coalesce(max(high), 0) FROM dropped_claims"
+
+
+def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event]:
+    """Claim these events for a processor and return those that were not applied before.
+
+    Raises ClaimsDropped when the claims of one of these positions have been dropped.
+    """
+    given = {
+        "processor": processor,
+        "given": len(events),
+        "positions": array(event.position for event in events),
+        "ids": array(event.id for event in events),
+    }
+    try:
+        count, positions, overwritten, first = db.exec_driver_sql(_CLAIM, given).one()
+    except DBAPIError as error:
+        if violated(error) == REFUSES_DROPPED:
+            raise ClaimsDropped() from None
+        raise
+    if overwritten:
+        log.warning(
+            "%s: %d claims held other events at these positions (a restored log?), the first at %d",
+            processor, overwritten, first,
+        )  # fmt: skip
+    if count == len(events):
+        return list(events)
+    fresh = set(positions or ())
+    return [event for event in events if event.position in fresh]
+
+
+def claimed(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, UUID]:
+    """Which of these positions the processor has applied, and with which event."""
+    rows = db.exec_driver_sql(_CLAIMED, {"processor": processor, "positions": array(positions)})
+    return {row.position: row.event_id for row in rows}
+
+
+def dropped(db: Connection, positions: Sequence[int]) -> set[int]:
+    """Those of these positions whose claims have been dropped.
+
+    Code that also reads claims reads them first: a claim that is dropped between the two is seen here.
+    """
+    return set(db.exec_driver_sql(_DROPPED, {"positions": array(positions)}).scalars())
+
+
+def last_dropped(db: Connection) -> int:
+    """The last position whose claims have been dropped; 0 when none have."""
+    return int(db.exec_driver_sql(_LAST_DROPPED).scalar_one())

@@ -1,0 +1,68 @@
+"""What Celery's events tell of a batch, and so Flower and the worker's log: numbers by outcome, never what is in it.
+
+A task of ours does not fail when events in it do: its message is acknowledged, and what is left goes out as a new
+one. For those who watch, a batch with a dead letter is a failure all the same, and one with something left is a
+retry. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fundlyhub.processing.settle import Report
+
+_WORDS = {
+    "done": "done",
+    "skipped": "done before",
+    "retry": "to be tried again",
+    "snoozed": "waiting",
+    "dead": "dead",
+    "held": "held back, since the processor is paused",
+}
+_OUTAGE = "a database failed"
+_WITH_CARE = "to be run with care"
+_RETRIED = re.compile("|".join((_WORDS["retry"], _WORDS["snoozed"], _WITH_CARE, _OUTAGE)))
+_DEAD = re.compile(rf"\d {_WORDS['dead']}\b")
+_CLASS = re.compile(r"[\w.]+")
+
+
+class Summary:
+    """A task's result. Celery shows it by its ``repr``, and we store none."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        """The text itself, without quotes."""
+        return self._text
+
+
+def summary(report: Report) -> Summary:
+    """What became of a batch: ``498 done, 1 to be tried again, 1 dead``."""
+    parts = [f"{report.outcomes[name]} {word}" for name, word in _WORDS.items() if report.outcomes[name]]
+    if careful := sum(len(resend.positions) for resend in report.resend if resend.careful):
+        parts.append(f"{careful} {_WITH_CARE}")
+    return Summary(", ".join(parts) or "nothing to do")
+
+
+def outage(error: BaseException, seconds: int) -> Summary:
+    """A batch that runs again as a whole, for no fault of its own."""
+    return Summary(f"{_OUTAGE} ({error}); again in {seconds} s")
+
+
+def told(kind: str, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The event to send in the place of Celery's own.
+
+    Of an exception that nobody foresaw its class is told, and no more: its text and its traceback may hold what a
+    database or a provider said of a person.
+    """
+    if kind == "task-succeeded":
+        result = str(fields.get("result"))
+        state = "task-failed" if _DEAD.search(result) else "task-retried" if _RETRIED.search(result) else kind
+        return state, {**fields, **({} if state == kind else {"exception": result, "traceback": None})}
+    if "exception" in fields:
+        name = _CLASS.match(str(fields["exception"]))
+        return kind, {**fields, "exception": name[0] if name else None, "traceback": None}
+    return kind, dict(fields)

@@ -1,0 +1,1 @@
+"""Broadcasts: one message of one event to many recipients, slice by slice."""

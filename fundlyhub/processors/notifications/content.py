@@ -1,0 +1,201 @@
+"""What a message tells, per payload class: the facts of its templates, and whose messages they are.
+
+Nothing of another person goes in, but for what everybody may see: an anonymous gift tells its campaign's owner
+nothing of the donor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.admin import (
+    AdminCampaignApproved,
+    AdminCampaignClosed,
+    AdminCampaignPaused,
+    AdminCampaignRejected,
+    AdminUserSuspended,
+)
+from fundlyhub.events.catalogue.campaign import CampaignGoalReached
+from fundlyhub.events.catalogue.donation import DonationCompleted, DonationFailed, DonationRefunded
+from fundlyhub.events.catalogue.payout import (
+    PayoutBankAccountVerificationFailed,
+    PayoutCompleted,
+    PayoutDenied,
+    PayoutFailed,
+    PayoutRequested,
+)
+from fundlyhub.events.catalogue.project import ProjectUpdateCreated
+from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
+from fundlyhub.processors.notifications.excerpts import excerpt
+from fundlyhub.processors.notifications.lookup import Addressee, Campaign, Lookup, Unwanted
+from fundlyhub.processors.notifications.template_values import Facts, Money
+
+
+class Story(NamedTuple):
+    """What is told, and to whom: a user, a guest, or all followers of a campaign."""
+
+    facts: Facts
+    to: Addressee | None = None
+    followers_of: UUID | None = None
+    donors_only: bool = False
+
+
+def tell(template: str, event: Event, lookup: Lookup) -> Story:
+    """The story of a message.
+
+    Raises Missing when something is not known yet, Unwanted when there is nothing to tell, and Held when a person has
+    to decide first.
+    """
+    lookup.refuse_overtaken(event)
+    return _TELLERS[template](event.payload, event, lookup)
+
+
+def _campaign(campaign: Campaign | None) -> dict[str, Any]:
+    return {"campaign": campaign.title if campaign else None, "campaign_url": campaign.url if campaign else None}
+
+
+def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Story:
+    return Story({}, Addressee(payload.user_id, payload.name, payload.email))
+
+
+def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
+    facts: Facts = {
+        **_campaign(lookup.campaign(payload.campaign_id)),
+        "amount": Money(payload.amount, payload.currency),
+        "reference": str(payload.donation_id),
+        "donated_at": event.timestamp,
+        "anonymous": bool(payload.is_anonymous),
+    }
+    return Story(facts, Addressee(payload.donor_id, payload.donor_name, payload.donor_email))
+
+
+def _donation_failed(payload: DonationFailed, event: Event, lookup: Lookup) -> Story:
+    facts: Facts = {**_campaign(lookup.campaign(payload.campaign_id)), "retryable": payload.retryable}
+    return Story(facts, Addressee(payload.donor_id))
+
+
+def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Story:
+    gift = lookup.gift(payload.donation_id)
+    told = lookup.refund(event, payload, gift)
+    facts: Facts = {
+        **_campaign(lookup.campaign(gift.campaign_id)),
+        "amount": Money(told.amount, gift.currency),
+        "total": Money(told.total, gift.currency) if told.total != told.amount else None,
+        "given": Money(gift.amount, gift.currency),
+        "reference": str(payload.donation_id),
+        "refunded_at": event.timestamp,
+    }
+    return Story(facts, Addressee(gift.donor_id, gift.name, gift.email))
+
+
+def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
+    """The donor is named when somebody has said that the gift is not anonymous, and everybody may see the donor."""
+    campaign = lookup.owned(payload.campaign_id)
+    if campaign.owner_id == payload.donor_id:
+        raise Unwanted("own donation")
+    named = payload.is_anonymous is False and payload.donor_id is not None
+    facts: Facts = {
+        **_campaign(campaign),
+        "amount": Money(payload.amount, payload.currency),
+        "donor": lookup.public_name(payload.donor_id) if named and payload.donor_id else None,
+    }
+    return Story(facts, Addressee(campaign.owner_id))
+
+
+def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) -> Story:
+    campaign = lookup.owned(payload.campaign_id)
+    known = campaign.currency
+    facts: Facts = {
+        **_campaign(campaign),
+        "goal": Money(payload.goal_amount, known) if known else None,
+        "raised": Money(payload.total_raised, known) if known else None,
+        "donors": payload.donor_count,
+    }
+    return Story(facts, Addressee(campaign.owner_id))
+
+
+def _campaign_approved(payload: AdminCampaignApproved, event: Event, lookup: Lookup) -> Story:
+    campaign = lookup.owned(payload.campaign_id)
+    return Story(_campaign(campaign), Addressee(campaign.owner_id))
+
+
+def _campaign_decision(
+    payload: AdminCampaignRejected | AdminCampaignPaused | AdminCampaignClosed, event: Event, lookup: Lookup
+) -> Story:
+    campaign = lookup.owned(payload.campaign_id)
+    return Story({**_campaign(campaign), "reason": payload.reason}, Addressee(campaign.owner_id))
+
+
+def _new_follower(payload: UserFollowedUser, event: Event, lookup: Lookup) -> Story:
+    if payload.follower_id == payload.followed_user_id:
+        raise Unwanted("own follow")
+    return Story({"follower": lookup.public_name(payload.follower_id)}, Addressee(payload.followed_user_id))
+
+
+def _payout_requested(payload: PayoutRequested, event: Event, lookup: Lookup) -> Story:
+    return Story({"amount": Money(payload.amount, payload.currency)}, Addressee(payload.user_id))
+
+
+def _payout(payload: Any, event: Event, lookup: Lookup) -> Story:
+    request = lookup.payout(payload.request_id)
+    facts: dict[str, Any] = {"amount": Money(request.amount, request.currency)}
+    match payload:
+        case PayoutDenied():
+            facts["reason"] = payload.denial_reason
+        case PayoutCompleted():
+            facts["arrived_on"] = payload.actual_arrival_date
+        case PayoutFailed():
+            facts |= {"reason": payload.failure_reason, "retryable": payload.is_retryable}
+    return Story(facts, Addressee(request.user_id))
+
+
+def _bank_account_failed(payload: PayoutBankAccountVerificationFailed, event: Event, lookup: Lookup) -> Story:
+    facts: Facts = {"reason": payload.failure_reason, "retryable": payload.can_retry}
+    return Story(facts, Addressee(payload.user_id))
+
+
+def _suspended(payload: AdminUserSuspended, event: Event, lookup: Lookup) -> Story:
+    facts: Facts = {"reason": payload.reason, "until": payload.suspended_until}
+    return Story(facts, Addressee(payload.user_id))
+
+
+def _new_sign_in(payload: UserLoggedIn, event: Event, lookup: Lookup) -> Story:
+    if not lookup.is_new_place(event, payload):
+        raise Unwanted("known place")
+    facts: Facts = {"at": event.timestamp, "device": payload.user_agent, "address": payload.ip_address}
+    return Story(facts, Addressee(payload.user_id))
+
+
+def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup) -> Story:
+    campaign = lookup.campaign(payload.fundraiser_id)
+    if lookup.is_withdrawn(payload.update_id) or (campaign and campaign.deleted):
+        raise Unwanted("withdrawn")
+    facts: Facts = {**_campaign(campaign), "title": payload.title, "excerpt": excerpt(payload.body)}
+    return Story(facts, followers_of=payload.fundraiser_id, donors_only=payload.visibility == "donors_only")
+
+
+_TELLERS: Mapping[str, Callable[[Any, Event, Lookup], Story]] = {
+    "welcome": _welcome,
+    "donation_receipt": _receipt,
+    "donation_failed": _donation_failed,
+    "refund": _refund,
+    "new_donation": _new_donation,
+    "goal_reached": _goal_reached,
+    "campaign_approved": _campaign_approved,
+    "campaign_rejected": _campaign_decision,
+    "campaign_paused": _campaign_decision,
+    "campaign_closed": _campaign_decision,
+    "new_follower": _new_follower,
+    "payout_requested": _payout_requested,
+    "payout_approved": _payout,
+    "payout_denied": _payout,
+    "payout_completed": _payout,
+    "payout_failed": _payout,
+    "bank_account_failed": _bank_account_failed,
+    "account_suspended": _suspended,
+    "new_sign_in": _new_sign_in,
+    "project_update": _project_update,
+}

@@ -1,0 +1,1 @@
+"""Digests: messages beyond the hourly limit, gathered and sent as one."""

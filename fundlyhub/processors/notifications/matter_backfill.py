@@ -1,0 +1,100 @@
+"""Rows of the ledger that an earlier release has written: they learn their matter from the log, when it is asked for.
+
+That release knew a message by its event alone, and its workers still do so beside ours during a deploy. So a row is
+named as soon as a message to the same recipient is planned: nobody is told twice because of the upgrade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from fundlyhub.database import get_engine
+from fundlyhub.database.arrays import array
+from fundlyhub.errors import FundlyHubError
+from fundlyhub.events import Event, StoredEvent
+from fundlyhub.events import read as read_log
+from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
+from fundlyhub.processors.notifications.ledger import Place
+from fundlyhub.processors.notifications.matters import matter_of, of_event
+
+PAGE = 1_000
+"""Rows that are named in one transaction."""
+
+# Those that told somebody come first: of several rows of one matter the first is the one that counts.
+_ROWS = """
+    SELECT message.id, message.event_id, message.position, channel, recipient, template
+    FROM notifications AS message
+    JOIN unnest(%(channels)s::text[], %(recipients)s::text[], %(templates)s::text[])
+        AS given(channel, recipient, template) USING (channel, recipient, template)
+    WHERE message.matter IS NULL
+    ORDER BY message.state = 'skipped', message.position, message.id LIMIT %(limit)s
+    FOR NO KEY UPDATE OF message
+"""
+_NAME = """
+    UPDATE notifications AS message
+    SET matter = CASE
+        WHEN EXISTS (SELECT FROM notifications AS other
+                     WHERE other.matter = given.matter AND other.channel = message.channel
+                       AND other.recipient = message.recipient AND other.template = message.template)
+        THEN given.own ELSE given.matter END
+    FROM unnest(%(ids)s::uuid[], %(matters)s::text[], %(own)s::text[]) AS given(id, matter, own)
+    WHERE message.id = given.id
+"""
+
+
+class Nameless(NamedTuple):
+    """A message, as far as its name goes."""
+
+    id: UUID
+    event_id: UUID
+    position: int
+    channel: str
+    recipient: str
+    template: str
+
+
+def name(app: Engine, places: Collection[Place]) -> None:
+    """Give their matter to the rows at these places that have none. Raises outages of either database."""
+    given = {
+        "channels": array(place.key.channel for place in places),
+        "recipients": [place.recipient for place in places],
+        "templates": array(place.key.template for place in places),
+        "limit": PAGE,
+    }
+    while True:
+        with app.begin() as db:
+            rows = [Nameless(*row) for row in db.exec_driver_sql(_ROWS, given)]
+            if not rows:
+                return
+            matters = _matters(rows)
+            own = [of_event(row.event_id) for row in rows]
+            db.exec_driver_sql(_NAME, {"ids": [row.id for row in rows], "matters": matters, "own": own})
+
+
+def _matters(rows: Sequence[Nameless]) -> list[str]:
+    """The matter of each row. A second row of one matter, or one whose event is gone, is about its event alone."""
+    with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as log:
+        events = {one.id: one for one in _readable(read_log(log, sorted({row.position for row in rows})))}
+    named: set[tuple[str, str, str, str]] = set()
+    matters = []
+    for row in rows:
+        notice, event = BY_TEMPLATE.get(row.template), events.get(row.event_id)
+        matter = None
+        if notice and event and isinstance(event.payload, notice.payload):
+            matter = matter_of(notice.matter, event)
+        known = (matter or "", row.channel, row.recipient, row.template)
+        matters.append(of_event(row.event_id) if matter is None or known in named else matter)
+        named.add(known)
+    return matters
+
+
+def _readable(stored: Iterable[StoredEvent]) -> Iterable[Event]:
+    for one in stored:
+        try:
+            yield Event.stored(one)
+        except FundlyHubError:
+            continue

@@ -1,0 +1,139 @@
+"""What events say of users, campaigns, organizations, project updates and payouts, field by field. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from fundlyhub.events import Event, Payload
+from fundlyhub.events.catalogue.admin import (
+    AdminCampaignApproved,
+    AdminCampaignClosed,
+    AdminCampaignPaused,
+    AdminCampaignRejected,
+    AdminUserDeleted,
+    AdminUserSuspended,
+    AdminUserUnsuspended,
+)
+from fundlyhub.events.catalogue.campaign import CampaignCreated, CampaignDeleted, CampaignStatusChanged, CampaignUpdated
+from fundlyhub.events.catalogue.organization import (
+    OrganizationCreated,
+    OrganizationDeleted,
+    OrganizationRejected,
+    OrganizationUpdated,
+    OrganizationVerified,
+)
+from fundlyhub.events.catalogue.payout import (
+    PayoutApproved,
+    PayoutBankAccountVerificationFailed,
+    PayoutBankAccountVerified,
+    PayoutCancelled,
+    PayoutCompleted,
+    PayoutDenied,
+    PayoutFailed,
+    PayoutRequested,
+)
+from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted, ProjectUpdateEdited
+from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
+from fundlyhub.processors.shared.last_writer_fields import Clock, Entity, Write
+
+Fields = Mapping[str, Any]
+Telling = Callable[[Any, Event], Fields]
+"""What a payload says: the fields by name, as JSON values."""
+
+COLUMNS = {"story_html": "story"}
+"""Columns of the platform that have another name here, so that a story is one field in the events of all producers."""
+
+
+def _given(*names: str) -> Telling:
+    """These fields of the payload, where it has them: what is absent says nothing."""
+    return lambda payload, _: payload.model_dump(mode="json", by_alias=False, include=set(names))
+
+
+def _changes(payload: Any, _: Event) -> Fields:
+    """The changed columns; one that was emptied is null."""
+    return {COLUMNS.get(name, name): value for name, value in payload.changes.model_dump(mode="json").items()}
+
+
+def _always(**fields: Any) -> Telling:
+    return lambda payload, event: fields
+
+
+def _created(payload: CampaignCreated, event: Event) -> Fields:
+    fields = _given(
+        "title", "slug", "summary", "story", "beneficiary_name", "location", "category_id", "status", "visibility",
+        "is_discoverable", "currency", "goal_amount", "cover_image",
+    )  # fmt: skip
+    return {**fields(payload, event), "owner_id": str(payload.user_id), "created_at": event.timestamp.isoformat()}
+
+
+def _registered(payload: UserRegistered, event: Event) -> Fields:
+    return {**_given("name", "email")(payload, event), "created_at": event.timestamp.isoformat()}
+
+
+def _organization(payload: OrganizationCreated, event: Event) -> Fields:
+    fields = _given("legal_name", "verification_status")
+    return {**fields(payload, event), "created_at": event.timestamp.isoformat()}
+
+
+_DELETED = _always(deleted=True)  # for good: no event brings anything back
+
+TELLING: Mapping[type[Payload], tuple[str, str, Telling]] = {
+    UserRegistered: ("user", "user_id", _registered),
+    UserProfileUpdated: ("user", "user_id", _changes),
+    AdminUserSuspended: ("user", "user_id", _always(suspended=True)),
+    AdminUserUnsuspended: ("user", "user_id", _always(suspended=False)),
+    AdminUserDeleted: ("user", "user_id", _DELETED),
+    CampaignCreated: ("campaign", "campaign_id", _created),
+    CampaignUpdated: ("campaign", "campaign_id", _changes),
+    CampaignStatusChanged: ("campaign", "campaign_id", lambda payload, _: {"status": payload.new_status}),
+    CampaignDeleted: ("campaign", "campaign_id", _DELETED),
+    AdminCampaignApproved: ("campaign", "campaign_id", _always(status="active")),
+    AdminCampaignRejected: ("campaign", "campaign_id", _always(status="draft")),
+    AdminCampaignPaused: ("campaign", "campaign_id", _always(status="paused")),
+    AdminCampaignClosed: ("campaign", "campaign_id", _always(status="closed")),
+    OrganizationCreated: ("organization", "organization_id", _organization),
+    OrganizationVerified: ("organization", "organization_id", _always(verification_status="verified")),
+    OrganizationRejected: ("organization", "organization_id", _always(verification_status="rejected")),
+    OrganizationUpdated: ("organization", "organization_id", _changes),
+    OrganizationDeleted: ("organization", "organization_id", _DELETED),
+    ProjectUpdateCreated: ("project_update", "update_id", _given("title", "visibility")),
+    ProjectUpdateEdited: ("project_update", "update_id", _changes),
+    ProjectUpdateDeleted: ("project_update", "update_id", _DELETED),
+    PayoutRequested: ("payout", "request_id", _always(progress="requested")),
+    PayoutApproved: ("payout", "request_id", _always(progress="approved")),
+    PayoutDenied: ("payout", "request_id", _always(outcome="denied")),
+    PayoutCompleted: ("payout", "request_id", _always(outcome="completed")),
+    PayoutFailed: ("payout", "request_id", _always(outcome="failed")),
+    PayoutCancelled: ("payout", "request_id", _always(outcome="cancelled")),
+    PayoutBankAccountVerified: ("bank_account", "bank_account_id", _always(verified=True)),
+    PayoutBankAccountVerificationFailed: ("bank_account", "bank_account_id", _always(verified=False)),
+}
+"""Per payload class: the kind of entity, the payload's field that holds its id, and what it says of it."""
+
+
+def payloads_of(*kinds: str) -> tuple[type[Payload], ...]:
+    """The payload classes that speak of entities of these kinds; for a processor's ``handles``."""
+    return tuple(cls for cls, (kind, _, _) in TELLING.items() if kind in kinds)
+
+
+STATES: Mapping[str, frozenset[str]] = {
+    "campaign": frozenset({"status"}),
+    "user": frozenset({"suspended"}),
+    "payout": frozenset({"progress", "outcome"}),
+    "bank_account": frozenset({"verified"}),
+}
+"""Fields that people are told of, per kind: what an event says of them may be overtaken by a later one."""
+
+
+def told(events: Iterable[Event], wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[Entity, str, Write]]:
+    """What these events say; ``wanted`` names the fields per kind of entity, all others are passed over."""
+    for event in events:
+        telling = TELLING.get(type(event.payload))
+        if telling is None or telling[0] not in wanted:
+            continue
+        kind, id_field, say = telling
+        entity, clock = Entity(kind, getattr(event.payload, id_field)), Clock.of(event)
+        for field, value in say(event.payload, event).items():
+            if field in wanted[kind]:
+                yield entity, field, Write(clock, value)

@@ -1,0 +1,1 @@
+"""Tests of what ages: claims and archives."""
