@@ -13,45 +13,12 @@ import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.events.catalogue import VERSIONS
 from fundlyhub.processing import registry
 from fundlyhub.processing.routing import Router
+from tests.architecture.layers import MAY_IMPORT, WIRED_BY, WIRING
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fundlyhub"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 300
-
-# What each part may import, beside itself. The parts that wire all others may import anything.
-BASE = {"settings", "unknown_variables", "errors", "addresses", "forks", "server_urls", "redis_servers"}
-MAY_IMPORT: Mapping[str, set[str]] = {
-    "errors": set(),
-    "addresses": set(),
-    "forks": set(),
-    "server_urls": set(),
-    "redis_servers": set(),
-    "settings": {"errors", "addresses", "server_urls"},
-    "unknown_variables": {"settings"},
-    "database": BASE,
-    "observability": {*BASE, "database", "events"},
-    "events": {*BASE, "database"},
-    "channels": {*BASE, "database", "events", "observability"},
-    "processing": {*BASE, "database", "events", "observability"},
-    "processors": {*BASE, "database", "events", "channels", "processing", "observability"},
-    "retention": {*BASE, "database", "events", "processing"},
-    "relay": {*BASE, "database", "events", "processing", "retention", "observability"},
-    "verification": {*BASE, "database", "events", "processing", "processors", "retention", "relay"},
-    "streams": {*BASE, "database", "events", "relay", "observability"},
-    "monitoring": {*BASE, "database", "channels", "processing", "retention", "relay", "streams", "observability"},
-    "__init__": {*BASE, "events"},
-}
-WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}
-# Who may import a part that wires.
-WIRED_BY: Mapping[str, set[str]] = {
-    "cli": {"__main__"},
-    "celery": {"cli"},
-    "console": {"cli"},
-    "demo": {"cli"},
-    "embedded": {"cli", "demo"},
-    "webhooks": {"cli"},
-}
 
 # Types that no processor wants yet, with the reason. A type that is in neither place is a mistake.
 NOT_YET = """

@@ -1,0 +1,1 @@
+"""What the code and its pages are checked against: the layers of the package."""
