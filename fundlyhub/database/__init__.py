@@ -2,7 +2,7 @@
 
 from fundlyhub.database.engines import connect, dispose_engines, get_engine, renew_after_fork
 from fundlyhub.database.faults import is_concurrency_fault, is_outage, sqlstate
-from fundlyhub.database.metadata import METADATA, analytics_metadata, app_metadata, events_metadata
+from fundlyhub.database.metadata import METADATA, analytics_metadata, app_metadata
 
 __all__ = [
     "METADATA",
@@ -10,7 +10,6 @@ __all__ = [
     "app_metadata",
     "connect",
     "dispose_engines",
-    "events_metadata",
     "get_engine",
     "is_concurrency_fault",
     "is_outage",

@@ -1,8 +1,8 @@
-"""One SQLAlchemy MetaData per database; each package declares its tables on one of them.
+"""The SQLAlchemy MetaData of the App DB and the Analytics DB: processors declare their tables here.
 
-Tables of the Events DB name their schema, since publishers come with any search_path. The others name
-none: search_path decides where a processor writes, so that a rebuild can run the same code beside the
-live tables.
+`fundlyhub verify` makes these tables anew in a schema of its own, so their names have no schema: search_path decides
+where a processor writes. The tables of the Events DB are made by their migrations alone, and SQL names their schema,
+since publishers come with any search_path.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ _NAMES = {
     "pk": "%(table_name)s_pkey",
 }
 
-events_metadata = MetaData(schema="events", naming_convention=_NAMES)
 app_metadata = MetaData(naming_convention=_NAMES)
 analytics_metadata = MetaData(naming_convention=_NAMES)
 
 METADATA: Mapping[Branch, MetaData] = {
-    "events": events_metadata,
     "app": app_metadata,
     "analytics": analytics_metadata,
 }

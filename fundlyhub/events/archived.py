@@ -9,40 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Table, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-
-from fundlyhub.database import events_metadata
 from fundlyhub.events.sessions import Statement, SyncSession, execute
-
-event_ids = Table(
-    "event_ids",
-    events_metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("position", BigInteger, nullable=False),
-)
-
-# One row for each file. ``types`` counts its events by type; ``deleted`` are the rows that are gone from the log.
-archives = Table(
-    "archives",
-    events_metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("low", BigInteger, nullable=False),
-    Column("high", BigInteger, nullable=False),
-    Column("events", BigInteger, nullable=False),
-    Column("types", JSONB, nullable=False),
-    Column("file", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("system_identifier", BigInteger, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("archived_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
-    Column("deleted", BigInteger, nullable=False, server_default=text("0")),
-    Column("finished_at", TIMESTAMP(timezone=True)),
-    Column("restoring_at", TIMESTAMP(timezone=True)),
-    Column("restored_at", TIMESTAMP(timezone=True)),
-    Column("restored_by", Text),
-)
-Index("archives_away_idx", archives.c.high, postgresql_where=text("restored_at IS NULL"))
 
 _AWAY = Statement("SELECT low, high, types, file FROM events.archives WHERE restored_at IS NULL ORDER BY low, high")
 

@@ -1,4 +1,4 @@
-"""The event log: its table, and reading events back from it by position."""
+"""The event log, the table ``events``: reading events back from it by position."""
 
 from __future__ import annotations
 
@@ -9,40 +9,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Connection, Identity, Index, Table, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
-from fundlyhub.database.metadata import events_metadata
-from fundlyhub.database.types import Xid8
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH
-
-events = Table(
-    "events",
-    events_metadata,
-    Column("position", BigInteger, Identity(always=True), primary_key=True),
-    Column("xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
-    Column("id", Uuid, nullable=False, unique=True),
-    Column("type", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("aggregate_type", Text),
-    Column("aggregate_id", Text),
-    Column("payload", JSONB, nullable=False),
-    Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    Column("correlation_id", Uuid),
-    Column("causation_id", Uuid),
-    Column("occurred_at", TIMESTAMP(timezone=True), nullable=False),
-    Column("recorded_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
-)
-Index("events_xid_idx", events.c.xid)
-
-secret_keys = Table(
-    "secret_keys",
-    events_metadata,
-    Column("type", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-)
 
 
 def representable(time: str) -> str:

@@ -9,27 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Connection
 
-from fundlyhub.database import events_metadata
 from fundlyhub.database.arrays import array
 from fundlyhub.settings import get_settings
-
-attempts = Table(
-    "attempts",
-    events_metadata,
-    Column("processor", Text, primary_key=True),
-    Column("position", BigInteger, primary_key=True),
-    Column("attempts", Integer, nullable=False),
-    Column("first_seen", TIMESTAMP(timezone=True), nullable=False),
-    Column("next_at", TIMESTAMP(timezone=True), nullable=False),
-    Column("error_class", Text),
-    Column("crashes", Integer, nullable=False, server_default=text("0")),
-    Column("reason", Text),
-    Column("fingerprint", Text),
-)
-Index("attempts_next_at_idx", attempts.c.next_at)
 
 _CLOCK = "SELECT clock_timestamp()"
 _READ = """

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from logging import getLogger
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid, text
+from sqlalchemy import BigInteger, Column, Connection, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError
 
@@ -24,34 +24,26 @@ from fundlyhub.events import Event
 log = getLogger(__name__)
 
 
-def _processed_events(metadata: MetaData) -> Table:
-    return Table(
+for _metadata in METADATA.values():
+    Table(
         "processed_events",
-        metadata,
+        _metadata,
         Column("processor", Text, primary_key=True),
         Column("position", BigInteger, primary_key=True),
         Column("event_id", Uuid, nullable=False),
         Column("processed_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
         postgresql_partition_by="RANGE (position)",
     )
-
-
-def _dropped_claims(metadata: MetaData) -> Table:
-    """Ranges of positions, ends included, with the claims that each processor had there, who dropped them and when."""
-    return Table(
+    # Ranges of positions, ends included, with the number of claims that each processor had there.
+    Table(
         "dropped_claims",
-        metadata,
+        _metadata,
         Column("low", BigInteger, primary_key=True, autoincrement=False),
         Column("high", BigInteger, nullable=False),
         Column("claims", JSONB, nullable=False),
         Column("who", Text, nullable=False),
         Column("dropped_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
     )
-
-
-for _metadata in METADATA.values():
-    _processed_events(_metadata)
-    _dropped_claims(_metadata)
 
 REFUSES_DROPPED = "claims_dropped"
 """The constraint that refuses claims in ranges that were dropped."""

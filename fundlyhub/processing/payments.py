@@ -14,16 +14,13 @@ from datetime import datetime
 from hashlib import md5
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, Connection, Index, Table, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Connection
 
-from fundlyhub.database import events_metadata
 from fundlyhub.database.arrays import array
 from fundlyhub.database.audited import named, reasoned
 from fundlyhub.errors import RepeatedPayment, WrongState
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted
-from fundlyhub.events.log import events as log
 from fundlyhub.processing import dead_letters
 
 UNDECIDED = "another donation of the same payment counts: accept or refuse this one with `fundlyhub payments`"
@@ -51,21 +48,6 @@ def _first(key: str, before: str) -> str:
         ORDER BY log.position LIMIT 1
     )"""  # noqa: S608 - put together from constants
 
-
-Index(
-    "events_payment_idx", text(f"({_key('payload')})"), log.c.position,
-    postgresql_where=text("type = 'donation.completed'"),
-)  # fmt: skip
-
-payment_decisions = Table(
-    "payment_decisions",
-    events_metadata,
-    Column("donation_id", Uuid, primary_key=True),
-    Column("accepted", Boolean, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("decided_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
-)
 
 # Nearly always there is no earlier one, which the index alone tells. What was refused stays so when the first one is in
 # an archive.

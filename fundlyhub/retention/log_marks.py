@@ -12,22 +12,9 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from sqlalchemy import BigInteger, Column, Table, text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
-
-from fundlyhub.database import events_metadata
-from fundlyhub.database.types import Xid8
 
 EVERY = 3_600.0
 """Seconds between two marks, where anything has been published."""
-
-log_marks = Table(
-    "log_marks",
-    events_metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
-    Column("taken_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
-)
 
 _HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 _TAKE = """

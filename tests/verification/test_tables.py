@@ -6,12 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from fundlyhub.database import get_engine
+from fundlyhub.database import METADATA, get_engine
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.projections import CampaignStatsProcessor
 from fundlyhub.settings import Branch, Settings
 from fundlyhub.verification import Finding
-from fundlyhub.verification.tables.truth import KEPT, METADATA, Kept
+from fundlyhub.verification.tables.truth import KEPT, Kept
 from tests.verification.world import GIFT, NAMELESS, OURS, WELLS, found, sql, verified
 
 OTHER = {

@@ -16,11 +16,11 @@ from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from fundlyhub.database import connect, sqlstate
+from fundlyhub.database import METADATA, connect, sqlstate
 from fundlyhub.database.engines import make_engine
 from fundlyhub.errors import Unavailable
 from fundlyhub.settings import Branch, Settings
-from fundlyhub.verification.tables.truth import KEPT, METADATA
+from fundlyhub.verification.tables.truth import KEPT
 
 LONGEST = "6h"
 """The longest statement: comparing all rows of a large table takes its time."""

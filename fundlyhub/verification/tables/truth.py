@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Integer, SmallInteger, Table
 
-from fundlyhub.database import analytics_metadata, app_metadata
 from fundlyhub.processors.projections.campaign_stats import tables as stats
 from fundlyhub.processors.projections.search_index import tables as search
 from fundlyhub.processors.writes.activity_feed import tables as feed
@@ -19,8 +18,6 @@ from fundlyhub.processors.writes.recipients import tables as recipients
 from fundlyhub.processors.writes.references import tables as references
 from fundlyhub.processors.writes.subscriptions import tables as subscriptions
 from fundlyhub.settings import Branch
-
-METADATA = {"app": app_metadata, "analytics": analytics_metadata}
 
 
 class View(NamedTuple):
