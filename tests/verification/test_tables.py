@@ -213,7 +213,8 @@ class TestSample:
         report = verified("campaign_stats", sample=2)
         assert report.document()["findings"] == []
         assert report.sampled["campaigns"] == 2
-        assert 1 <= report.sampled["events"] == report.checked["events"]  # one of them may have no donation any more
+        # The events are drawn by position, and a position that was rolled back has none.
+        assert report.sampled["events"] == report.checked["events"] <= 2
 
     @pytest.mark.parametrize(
         "harm",
