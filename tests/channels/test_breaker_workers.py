@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from fundlyhub.channels.breaker import Breaker, shared_storage
+from fundlyhub.channels.breaker.redis_storage import SharedStorage
 from fundlyhub.channels.breaker.rules import Rules
-from fundlyhub.channels.breaker.shared_storage import SharedStorage
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Snooze
 from tests.channels.breakers import Clock, failed

@@ -1,4 +1,4 @@
-"""Circuit breakers around outside services: their rules, their state in Redis, and who may call now."""
+"""Circuit breakers around outside services: rules, states, and their storage in Redis."""
 
 from fundlyhub.channels.breaker.breaker import DEFAULTS, SERVICES, Breaker, breaker, shared_storage
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from fundlyhub.channels.breaker.gate import Gate, Pass
 from fundlyhub.channels.breaker.local_storage import OwnStorage, Storage
+from fundlyhub.channels.breaker.redis_storage import SharedStorage
 from fundlyhub.channels.breaker.rules import Rules, bucket_length, buckets, failed
-from fundlyhub.channels.breaker.shared_storage import SharedStorage
 from fundlyhub.channels.breaker.state import (
     CLOSED,
     OPEN,
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Breaker:
-    """Fails fast while a service is down. What the service refuses for good is no failure of the service."""
+    """Fails fast while a service is down. A permanent refusal of one message does not count as a failure."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Breaker:
         return self._storage.read().state.name
 
     def look(self) -> tuple[Reading, Counts]:
-        """The state, and what the calls in the window came to since it is so."""
+        """The current state, and the counts of its calls in the window."""
         reading = self._storage.read()
         return reading, self._storage.window(reading.state.epoch, buckets(self._clock(), self._rules))
 
@@ -67,14 +67,14 @@ class Breaker:
         return self._storage.history()
 
     def check(self) -> None:
-        """Raise the Snooze that a call would raise now; cheap, without a call, and without taking the probe."""
+        """Raise the Snooze that a call would raise now, without a call and without taking the probe."""
         self._gate.look(self._clock())
 
     def call(self, function: Callable[[], T]) -> T:
-        """What the function returns or raises. Raises Snooze, without calling it, while the breaker is open.
+        """Call a function and count its result. Raises Snooze, without a call, while the breaker is open.
 
-        A Transient after which the breaker is not closed any more becomes Snooze: the service is to blame, and
-        the message spends no attempt.
+        A Transient that leaves the breaker open becomes Snooze: the service is at fault, so the message spends no
+        attempt.
         """
         let_in = self._gate.enter(self._clock())
         began = self._clock()
@@ -89,11 +89,11 @@ class Breaker:
         return result
 
     def open_by_hand(self, reason: str, who: str) -> None:
-        """Let no call through until it is closed by hand."""
+        """Let no call through until ``close_by_hand``."""
         self._by_hand(lambda now: opened_by_hand(now, reason, who))
 
     def close_by_hand(self, reason: str, who: str) -> bool:
-        """Let calls through again, few at first; False when it is closed already."""
+        """Let calls through again, few at first (slow start); False when it was closed already."""
         return self._by_hand(lambda now: closed(now, reason, who), unless=CLOSED)
 
     def _by_hand(self, wanted: Callable[[float], State], unless: str = "") -> bool:
@@ -103,7 +103,7 @@ class Breaker:
         return False
 
     def _settle(self, let_in: Pass, error: BaseException | None, seconds: float) -> None:
-        """Count a result and change the state, unless it has changed since the call was let in."""
+        """Count a result and change the state, unless the state has changed since the call began."""
         metrics.called(self._name, error, seconds)
         state, verdict, now = let_in.state, failed(error, seconds, self._rules), self._clock()
         said = f"a call took {seconds:.1f} s"
@@ -130,19 +130,19 @@ class Breaker:
             log.log(level, "the breaker of %s is %s: %s", self._name, to.label, to.reason)
 
     def _wait(self) -> float:
-        """Seconds to wait after a call that failed; 0 when it is closed."""
+        """Seconds to wait after a failed call; 0 while the breaker is closed."""
         reading = self._storage.read()
         return 0.0 if reading.state.name == CLOSED else max(1.0, self._gate.wait(reading, self._clock()))
 
 
 def shared_storage(name: str, redis_url: str) -> Storage:
-    """State that all workers share; that of this process alone while Redis does not answer."""
+    """Storage that all workers share. While Redis does not answer, each process keeps its own state."""
     return SharedStorage(name, redis_url)
 
 
 @cache
 def breaker(name: str) -> Breaker:
-    """This process's breaker of a service, by the settings."""
+    """This process's breaker of a service, as the settings say."""
     rest = get_settings().breaker_rest
     rules = Rules(rest=rest, rest_limit=10 * rest)
     if get_settings().redis_url is None:

@@ -1,4 +1,4 @@
-"""Who may call a service now: everybody, a few on the ramp, one as a probe, or nobody."""
+"""Admission of calls: all, a few during the slow start, one as a probe, or none."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from fundlyhub.channels.breaker.state import CLOSED, OPEN, Reading, State, half_
 from fundlyhub.errors import Snooze
 
 BY_HAND = 60.0
-"""Seconds between two looks at a breaker that was opened by hand."""
+"""Seconds that a message waits at a breaker that was opened by hand."""
 PROBED = 2.0
-"""About so many seconds others wait while a probe is under way."""
+"""Approximate wait in seconds of other calls while a probe runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Leave for one call: the state in which it was let in, and for a probe the token of its lease."""
+    """Admission of one call: the state that admitted it, and for a probe the token of its lease."""
 
     state: State
     token: str | None = None
 
 
 class Gate:
-    """Lets calls in, or raises Snooze that says for how long to wait."""
+    """Admits calls, or raises Snooze with the time to wait."""
 
     def __init__(self, name: str, storage: Storage, rules: Rules) -> None:
         self._name, self._storage, self._rules = name, storage, rules
 
     def look(self, now: float) -> None:
-        """Raise the Snooze that a call would raise now. Takes nothing: neither the probe nor a place on the ramp."""
+        """Raise the Snooze that a call would raise now. Takes neither the probe nor a place in the slow start."""
         reading = self._storage.read()
         if reading.state.name == CLOSED:
             self._ramp(reading.state, now, take=False)
@@ -40,7 +40,7 @@ class Gate:
             raise self._snooze(reading.state, seconds)
 
     def enter(self, now: float) -> Pass:
-        """Leave for one call."""
+        """Admit one call. Raises Snooze."""
         reading = self._storage.read()
         if reading.state.name == CLOSED:
             self._ramp(reading.state, now, take=True)
@@ -50,11 +50,11 @@ class Gate:
         return self._probe(reading.state, now)
 
     def wait(self, reading: Reading, now: float) -> float:
-        """Seconds to wait while it is not closed; 0 when the next call may be a probe."""
+        """Seconds to wait while the breaker is not closed; 0 when the next call may be a probe."""
         state = reading.state
         if state.by_hand:
             return BY_HAND
-        # A rest that is much too long was begun by a clock that was wrong.
+        # A rest much longer than the limit comes from a wrong clock.
         if state.name == OPEN and 0 < (left := state.until - now) <= 2 * self._rules.rest_limit:
             return max(1.0, left + random.uniform(0.0, 1.0 + left / 10))
         return PROBED + random.uniform(-1.0, 1.0) if reading.probing else 0.0
@@ -63,7 +63,7 @@ class Gate:
         token, half = uuid4().hex, half_opened(state, now)
         if not self._storage.lease(token, self._rules.probe_lease):
             raise self._snooze(state, PROBED)
-        # Between the look and the lease another worker's whole probe may have passed.
+        # Another worker may have probed between the read and the lease.
         if not self._storage.swap(state, half):
             self._storage.release(token)
             raise self._snooze(state, PROBED)

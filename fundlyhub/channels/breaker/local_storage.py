@@ -1,4 +1,4 @@
-"""What a circuit breaker asks of its storage, and the storage in this process alone."""
+"""The interface of a circuit breaker's storage, and a storage in the memory of one process."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from fundlyhub.forks import in_each_process
 
 
 class Storage(Protocol):
-    """What a breaker asks of its storage. Counters belong to an epoch, and so begin anew with each state."""
+    """Storage of a breaker. Counters belong to an epoch, so each new state starts with zero."""
 
     def read(self) -> Reading:
         """The present state, and whether a probe is under way."""
 
     def swap(self, before: State, after: State) -> bool:
-        """Put a state in the place of another one, with a line in the history; False when that one is gone."""
+        """Replace a state and add a line to the history; False when ``before`` is no longer the state."""
 
     def lease(self, token: str, seconds: float) -> bool:
-        """Take the one probe for so long; False when somebody has it."""
+        """Take the only probe for some seconds; False when another call has it."""
 
     def release(self, token: str) -> None:
-        """Give the probe back, if it is still ours."""
+        """Give the probe back, if the token still holds it."""
 
     def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
-        """Count a call in a part of the window, for so long; the failures in a row by now."""
+        """Count a call in one bucket of the window and keep it for ``keep`` seconds; returns the failures in a row."""
 
     def window(self, epoch: str, buckets: range) -> Counts:
-        """Calls and failures in the parts of a window."""
+        """Calls and failures in the buckets of a window."""
 
     def entered(self, epoch: str, step: int, calls: int, *, keep: float) -> int:
-        """Add calls to a step of the ramp, or none; how many there are by now."""
+        """Add calls to a step of the slow start; returns its total."""
 
     def history(self) -> list[Change]:
         """The last changes of state, the newest first."""
 
 
 class OwnStorage:
-    """The state of this process alone; its threads share it."""
+    """The state of one process, shared by its threads."""
 
     def __init__(self, state: State | None = None) -> None:
         in_each_process(self._begin)
@@ -115,6 +115,6 @@ class OwnStorage:
         return bool(self._probe) and time.monotonic() < self._probe_until
 
     def _forget(self, bucket: int) -> None:
-        """Drop what has long left the window."""
+        """Drop the counters of buckets that have left the window."""
         for key in [key for key in self._counters if key[1] in ("calls", "failures") and key[2] < bucket]:
             del self._counters[key]

@@ -1,29 +1,26 @@
-"""The state of a circuit breaker as all workers see it, and the next one, on which pybreaker decides."""
+"""The states of a circuit breaker, and the state that follows a call's result: pure functions."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import uuid4
 
-import pybreaker
-
 from fundlyhub.channels.breaker.rules import Rules, rate_too_high, rest_after
 
-CLOSED, OPEN, HALF_OPEN = pybreaker.STATE_CLOSED, pybreaker.STATE_OPEN, pybreaker.STATE_HALF_OPEN
+CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 AUTOMATIC = "automatic"
-"""Who changed it, when nobody did."""
+"""``who`` of a change that the breaker made itself."""
 HISTORY = 50
-"""Changes of state that are kept."""
+"""Changes that the history keeps."""
 
 Change = dict[str, str]
 """One line of the history: at, from, to, who and reason."""
 
 
 class Counts(NamedTuple):
-    """What calls came to: failures in a row, and calls and failures in the window."""
+    """Failures in a row, and calls and failures in the window."""
 
     in_a_row: int = 0
     calls: int = 0
@@ -32,7 +29,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One state. Each has an ``epoch`` of its own: a call belongs to the one in which it was let in."""
+    """One state. Each state has its own ``epoch``: a result counts only in the state that admitted its call."""
 
     name: str = CLOSED
     epoch: str = ""
@@ -45,7 +42,7 @@ class State:
 
     @property
     def label(self) -> str:
-        """The state for people."""
+        """The state as commands and metrics show it."""
         return "open by hand" if self.by_hand and self.name == OPEN else self.name
 
 
@@ -57,7 +54,7 @@ class Reading(NamedTuple):
 
 
 def closed(now: float, reason: str, who: str = AUTOMATIC) -> State:
-    """Calls go through, few at first."""
+    """Calls go through, few at first (slow start)."""
     return State(CLOSED, uuid4().hex, since=now, reason=reason, who=who)
 
 
@@ -78,64 +75,26 @@ def half_opened(before: State, now: float) -> State:
 
 
 def after(before: State, failed: bool, counts: Counts, now: float, rules: Rules, said: str) -> State | None:
-    """The state that a result leads to; None when it stays as it is. ``said`` is the last call's fault."""
-    name = _decided(before.name, failed, counts, rules)
-    if name == before.name:
-        return None
-    if name == CLOSED:
-        return closed(now, "a probe succeeded")
+    """The state that follows a result; None when it does not change. ``said`` is the error text of the call."""
     if before.name == HALF_OPEN:
+        if not failed:
+            return closed(now, "a probe succeeded")
         probes = before.failed_probes + 1
         return opened(now, rest_after(probes, rules), probes, f"a probe failed: {said}")
     in_a_row = counts.in_a_row >= rules.failures
+    if not failed or not (in_a_row or rate_too_high(counts.calls, counts.failures, rules)):
+        return None
     many = f"{counts.in_a_row} failures in a row" if in_a_row else f"{counts.failures} of {counts.calls} calls failed"
     return opened(now, rest_after(0, rules), 0, f"{many}, the last: {said}")
 
 
 def put_off(before: State, asked: float | None, now: float, rules: Rules, said: str) -> State:
-    """The state after a probe that told nothing: the service rests for as long as it ``asked`` for, if it did."""
+    """The state after a probe without a verdict: open for the time that the service ``asked`` for, if it did."""
     rest = rest_after(before.failed_probes, rules) if asked is None else min(asked, rules.rest_limit)
     return opened(now, rest, before.failed_probes, f"a probe told nothing: {said}")
 
 
 def change(before: State, now: State) -> Change:
-    """The line of the history on a change."""
+    """The history's line on a change."""
     at = datetime.fromtimestamp(now.since or 0.0, UTC).isoformat(timespec="milliseconds")
     return {"at": at, "from": before.label, "to": now.label, "who": now.who, "reason": now.reason}
-
-
-def _decided(name: str, failed: bool, counts: Counts, rules: Rules) -> str:
-    machine = pybreaker.CircuitBreaker(
-        fail_max=rules.failures, state_storage=_Counted(name, counts.in_a_row), throw_new_error_on_trip=False
-    )
-    with suppress(_Failed):
-        machine.call(_fail if failed else _succeed)
-    # pybreaker knows no rates. A success never opens it: the next failure will, if it must be.
-    if failed and machine.current_state == CLOSED and rate_too_high(counts.calls, counts.failures, rules):
-        machine.open()
-    return machine.current_state
-
-
-class _Counted(pybreaker.CircuitMemoryStorage):
-    """One reading of the shared state. Failures are counted already, by all workers; pybreaker only looks."""
-
-    def __init__(self, name: str, in_a_row: int) -> None:
-        super().__init__(name)
-        self._in_a_row = in_a_row
-
-    @property
-    def counter(self) -> int:
-        """Failures in a row."""
-        return self._in_a_row
-
-
-class _Failed(Exception):
-    """Stands for any failure."""
-
-
-def _fail() -> None:
-    raise _Failed
-
-
-def _succeed() -> None:
-    """Stands for any success."""
