@@ -44,7 +44,7 @@ def show(decided: bool, limit: int, as_json: bool) -> None:
     if as_json:
         print_json([asdict(one) for one in found])
         return
-    columns = ("donation", "counts as", "amount", "decision", "since (UTC)", "held by", "campaign", "transaction")
+    columns = ("donation", "same payment as", "amount", "decision", "since (UTC)", "held by", "campaign", "transaction")
     rows = [
         (one.donation_id, one.first_id, f"{one.amount} {one.currency}", _decision(one), f"{one.since:%Y-%m-%d %H:%M}",
          f"{len(one.held_by)} processors", one.campaign_id, f"{one.provider} {one.transaction_id}")
@@ -52,7 +52,7 @@ def show(decided: bool, limit: int, as_json: bool) -> None:
     ]  # fmt: skip
     print_table(
         "Repeated payments" if rows else "Repeated payments: none", columns, rows,
-        ids=("donation", "counts as", "campaign"), optional=("held by", "campaign", "transaction"),
+        ids=("donation", "same payment as", "campaign"), optional=("held by", "campaign", "transaction"),
     )  # fmt: skip
 
 
