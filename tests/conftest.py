@@ -19,6 +19,7 @@ from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings, get_settings
 from tests.support.command import dsns
 from tests.support.databases import create_database, drop_database, migrated_template, settings_of
+from tests.support.disks import quick_folder
 from tests.support.elasticsearch import Peer, made_for_this_machine
 from tests.support.platform import Platform, broker_place, database_dsn
 from tests.support.rabbitmq import RabbitNode, available
@@ -32,7 +33,7 @@ SECRET = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}
 @pytest.fixture(scope="session")
 def server_root() -> Iterator[Path]:
     """The folder of this session's servers, open to the account that PostgreSQL runs as."""
-    root = Path(tempfile.mkdtemp(prefix="fundlyhub-tests-", dir="/var/tmp" if Path("/var/tmp").exists() else None))
+    root = Path(tempfile.mkdtemp(prefix="fundlyhub-tests-", dir=quick_folder()))
     root.chmod(0o755)
     yield root
     shutil.rmtree(root, ignore_errors=True)
@@ -47,6 +48,8 @@ def postgres(server_root: Path) -> Iterator[Postgres]:
         "full_page_writes": "off",
         "autovacuum": "off",
         "max_prepared_transactions": "5",
+        "max_wal_size": "256MB",
+        "shared_buffers": "32MB",  # each CREATE and DROP DATABASE walks through all of them
     }
     server = Postgres(server_root / "postgres", options=options)
     server.start()
@@ -64,13 +67,13 @@ def valkey(server_root: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq() -> Iterator[RabbitNode]:
+def rabbitmq(server_root: Path) -> Iterator[RabbitNode]:
     """A private RabbitMQ node; without its binary the test is skipped, on CI it fails."""
     if not available():
         if os.environ.get("CI") == "true":
             pytest.fail("RabbitMQ is not installed, and CI must not do without: see .ci/run")
         pytest.skip("RabbitMQ is not installed (Debian: apt-get install rabbitmq-server)")
-    node = RabbitNode()
+    node = RabbitNode(server_root)
     node.start()
     yield node
     node.stop()

@@ -52,14 +52,14 @@ def broker_place(broker: Broker) -> Iterator[str]:
         yield url
     finally:
         if isinstance(broker, RabbitNode) and broker.pid is not None:
-            broker.ctl("delete_vhost", url.rpartition("/")[2])
+            broker.evaluate(f'ok = rabbit_vhost:delete(<<"{url.rpartition("/")[2]}">>, <<"guest">>)')
 
 
 def give_vhost(broker: RabbitNode, vhost: str) -> None:
-    """A virtual host of its own for one test; in one call, since each starts an Erlang machine."""
+    """A virtual host of its own for one test."""
     name, all_of_it = f'<<"{vhost}">>', '<<".*">>'
     allow = f'rabbit_auth_backend_internal:set_permissions(<<"guest">>, {name}, {all_of_it}, {all_of_it}, {all_of_it}'
-    broker.ctl("eval", f'rabbit_vhost:add({name}, <<"guest">>), {allow}, <<"guest">>).')
+    broker.evaluate(f'ok = rabbit_vhost:add({name}, <<"guest">>), {allow}, <<"guest">>)')
 
 
 def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str = "the condition") -> Any:
