@@ -17,11 +17,11 @@ from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
-from fundlyhub.processors.notifications.ledger_search import Wanted, find
+from fundlyhub.processors.notifications.ledger.search import Wanted, find
 from fundlyhub.processors.notifications.reference import page
-from fundlyhub.processors.notifications.rendering import LOCALES, Reader, Rendered, render
+from fundlyhub.processors.notifications.rendering.render import LOCALES, Reader, Rendered, render
+from fundlyhub.processors.notifications.rendering.template_values import sample
 from fundlyhub.processors.notifications.tables import STATES
-from fundlyhub.processors.notifications.template_values import sample
 from fundlyhub.settings import get_settings
 
 SITE = "https://fundlyhub.example"

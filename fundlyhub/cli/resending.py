@@ -20,7 +20,7 @@ from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import reruns
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
-from fundlyhub.processors.notifications.ledger_search import Found, Wanted, find, in_full
+from fundlyhub.processors.notifications.ledger.search import Found, Wanted, find, in_full
 from fundlyhub.processors.notifications.resending import Changed, obstacle, processor_of, reopen
 from fundlyhub.settings import get_settings
 

@@ -14,7 +14,7 @@ from fundlyhub.database import connect
 from fundlyhub.demo import business
 from fundlyhub.processors import notifications
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, DIGESTS
-from fundlyhub.processors.notifications.overtaken import OVERTAKEN
+from fundlyhub.processors.notifications.planning.overtaken import OVERTAKEN
 from fundlyhub.processors.notifications.policy import GATHERED, PER_HOUR
 from fundlyhub.settings import Settings
 

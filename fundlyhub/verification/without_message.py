@@ -16,7 +16,7 @@ from fundlyhub.events.imported import is_imported
 from fundlyhub.processing.load import corrected, letters_of
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processors.notifications.catalogue import Notice
-from fundlyhub.processors.notifications.matters import matter_of
+from fundlyhub.processors.notifications.ledger.matters import matter_of
 from fundlyhub.settings import Settings
 from fundlyhub.verification.scope import Db
 

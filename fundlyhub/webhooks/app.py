@@ -18,9 +18,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from fundlyhub.errors import describe
-from fundlyhub.processors.notifications import delivery_reports
-from fundlyhub.processors.notifications.report_effects import Word
-from fundlyhub.processors.shared.address_hashes import InvalidToken, read_token
+from fundlyhub.processors.notifications.delivery_reports import inbox
+from fundlyhub.processors.notifications.delivery_reports.effects import Word
+from fundlyhub.processors.notifications.unsubscribe import InvalidToken, read_token
 from fundlyhub.settings import Settings
 from fundlyhub.webhooks import sendgrid, twilio, unsubscribe
 from fundlyhub.webhooks.limits import Limits
@@ -70,7 +70,7 @@ class _Webhooks:
     async def health(self, _: Request) -> Response:
         """Whether the App DB answers, and which reports wait there."""
         try:
-            reports = await self._write(delivery_reports.waiting)
+            reports = await self._write(inbox.waiting)
         except (DBAPIError, psycopg.Error):
             return JSONResponse({"ok": False}, 503)
         return JSONResponse({"ok": True, "reports": reports._asdict()})
@@ -127,7 +127,7 @@ class _Webhooks:
 
     async def _store(self, provider: str, words: Sequence[Word]) -> Response:
         """Answer as soon as the words are safe; they are taken up later."""
-        if not await self._write(lambda db: delivery_reports.store(db, provider, words)):
+        if not await self._write(lambda db: inbox.store(db, provider, words)):
             log.error("too many delivery reports wait: %s must tell it again", provider)
             raise Refusal(503, "too much waits", retry_after=30)
         self._stored()

@@ -9,7 +9,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from fundlyhub.errors import describe
-from fundlyhub.processors.notifications import delivery_reports
+from fundlyhub.processors.notifications.delivery_reports import inbox
 
 log = getLogger(__name__)
 
@@ -44,7 +44,7 @@ class TakingUp:
         while not self._stop.is_set():
             self._wake.clear()
             try:
-                delivery_reports.take_up(self._engine)
+                inbox.take_up(self._engine)
             except Exception as error:  # requests go on whatever is met here; it is tried again
                 log.warning("delivery reports wait, and are tried again: %s", describe(error))
             self._wake.wait(self._pause)

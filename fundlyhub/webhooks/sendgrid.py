@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from fundlyhub.channels.smtp_replies import UNDEFINED, enhanced, names_the_mailbox
 from fundlyhub.errors import WrongUse
-from fundlyhub.processors.notifications.report_effects import Kind, Word
+from fundlyhub.processors.notifications.delivery_reports.effects import Kind, Word
 from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.webhooks.refusals import Refusal
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fundlyhub.channels.twilio import REPEATED
 from fundlyhub.errors import WrongUse
-from fundlyhub.processors.notifications.report_effects import Kind, Word
+from fundlyhub.processors.notifications.delivery_reports.effects import Kind, Word
 from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.webhooks.refusals import Refusal
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fundlyhub.processors.notifications.excerpts import excerpt
+from fundlyhub.processors.notifications.rendering.excerpts import excerpt
 
 
 @pytest.mark.parametrize(

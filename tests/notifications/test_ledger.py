@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
-from fundlyhub.processors.notifications import leases, ledger
-from fundlyhub.processors.notifications.leases import Hold, Wanted
-from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
+from fundlyhub.processors.notifications.ledger import leases, store
+from fundlyhub.processors.notifications.ledger.leases import Hold, Wanted
+from fundlyhub.processors.notifications.ledger.state import Row
+from fundlyhub.processors.notifications.ledger.store import Key, Place, Planned
 from fundlyhub.settings import Settings
 
 EVENT = UUID(int=1)
@@ -29,7 +30,7 @@ def db(settings: Settings) -> Iterator[Connection]:
 @pytest.fixture
 def row(db: Connection) -> Row:
     """One message that may be sent."""
-    ledger.plan(db, [planned("ada")])
+    store.plan(db, [planned("ada")])
     return now(db)
 
 
@@ -39,7 +40,7 @@ def planned(recipient: str, skip: str | None = None) -> Planned:
 
 def now(db: Connection, recipient: str = "ada") -> Row:
     place = Place(KEY, recipient)
-    return ledger.read(db, [place])[place]
+    return store.read(db, [place])[place]
 
 
 def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Hold:
@@ -55,7 +56,7 @@ def refused(db: Connection, row: Row, *, again: bool = True, after: datetime | N
 
 def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
     leases.sent(db, {taken(db, row): "m1"})
-    ledger.plan(db, [planned("ada", "opted out"), planned("ben", "no address")])
+    store.plan(db, [planned("ada", "opted out"), planned("ben", "no address")])
     assert now(db).state == "sent"
     assert now(db, "ben").state == "skipped"
 
@@ -83,7 +84,7 @@ def test_who_has_lost_a_message_releases_and_ends_nothing(db: Connection, row: R
 def test_what_is_sent_or_skipped_is_never_taken_again_not_even_by_a_replay(db: Connection, row: Row) -> None:
     leases.sent(db, {taken(db, row): "m1"})
     assert refused(db, row, after=datetime.max.replace(tzinfo=UTC))
-    ledger.plan(db, [planned("ben", "opted out")])
+    store.plan(db, [planned("ben", "opted out")])
     assert refused(db, now(db, "ben"), after=datetime.max.replace(tzinfo=UTC))
 
 

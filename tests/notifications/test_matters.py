@@ -20,7 +20,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.events.catalogue.campaign import CampaignGoalReached
 from fundlyhub.processors.notifications import EmailBroadcastProcessor, EmailNotificationProcessor
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES
-from fundlyhub.processors.notifications.matters import EVENT, ledger_id, matter_of
+from fundlyhub.processors.notifications.ledger.matters import EVENT, ledger_id, matter_of
 from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post
 from tests.notifications.test_messages import ADMIN, GIFT, ONES, full, suspended, update  # noqa: F401
 from tests.notifications.test_sending import RESET, due_now, mailed, receipt, replay

@@ -34,10 +34,10 @@ from fundlyhub.events.catalogue.payout import (
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor, catalogue
-from fundlyhub.processors.notifications.content import tell
-from fundlyhub.processors.notifications.lookup import Lookup
+from fundlyhub.processors.notifications.planning.content import tell
+from fundlyhub.processors.notifications.planning.lookup import Lookup
 from fundlyhub.processors.notifications.policy import GATHERED
-from fundlyhub.processors.notifications.template_values import Facts, Money
+from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
 from fundlyhub.settings import get_settings
 from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post, quiet, registered
 from tests.support.make import completed, refunded

@@ -11,8 +11,8 @@ import pytest
 from fundlyhub.errors import OutcomeUnknown, Permanent, Snooze, Transient
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES
 from fundlyhub.processors.notifications.contacts import Person
-from fundlyhub.processors.notifications.ledger import Row
-from fundlyhub.processors.notifications.policy import GATHERED, Next, Verdict, judge, next_step, quiet_until
+from fundlyhub.processors.notifications.ledger.state import Next, Row, next_step
+from fundlyhub.processors.notifications.policy import GATHERED, Verdict, judge, quiet_until
 from fundlyhub.processors.notifications.sending import combined
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

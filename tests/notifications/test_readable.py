@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
-from fundlyhub.processors.notifications.rendering import (
+from fundlyhub.processors.notifications.rendering.render import (
     LOCALES,
     PUSH_BODY,
     PUSH_TITLE,
@@ -22,7 +22,7 @@ from fundlyhub.processors.notifications.rendering import (
     render,
     texts,
 )
-from fundlyhub.processors.notifications.template_values import Facts, sample
+from fundlyhub.processors.notifications.rendering.template_values import Facts, sample
 from tests.notifications.test_templates import WRITTEN
 
 LONG = "Clean water and a school for the children of Kisumu and all the villages around the lake, " * 3

@@ -19,7 +19,7 @@ from jinja2 import Environment, meta
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES, TEMPLATES, Category, Notice
 from fundlyhub.processors.notifications.reference import page
-from fundlyhub.processors.notifications.rendering import (
+from fundlyhub.processors.notifications.rendering.render import (
     LOCALES,
     PUSH_BODY,
     PUSH_TITLE,
@@ -30,8 +30,8 @@ from fundlyhub.processors.notifications.rendering import (
     render,
     texts,
 )  # fmt: skip
-from fundlyhub.processors.notifications.sanitize import cut
-from fundlyhub.processors.notifications.template_values import Fact, Facts, Money, sample
+from fundlyhub.processors.notifications.rendering.sanitize import cut
+from fundlyhub.processors.notifications.rendering.template_values import Fact, Facts, Money, sample
 from tests.support import ROOT
 from tests.support.command import fundlyhub
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from iso4217 import Currency
 
-from fundlyhub.processors.notifications.rendering import LOCALES
+from fundlyhub.processors.notifications.rendering.render import LOCALES
 from fundlyhub.processors.shared.money import local_money, plain_money
 
 READ_IN = [*LOCALES, "de_AT", "de_CH", "de_LI", "en_GB", "en_IN", "en_ZA", "en_CA"]

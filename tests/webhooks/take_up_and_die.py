@@ -8,7 +8,7 @@ import signal
 from sqlalchemy import event
 
 from fundlyhub.database import get_engine
-from fundlyhub.processors.notifications.delivery_reports import take_up
+from fundlyhub.processors.notifications.delivery_reports.inbox import take_up
 
 if __name__ == "__main__":
     engine = get_engine("app")

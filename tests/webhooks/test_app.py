@@ -27,8 +27,9 @@ from twilio.request_validator import RequestValidator
 from fundlyhub.channels.twilio import REPEATED
 from fundlyhub.database import get_engine
 from fundlyhub.errors import WrongUse
-from fundlyhub.processors.notifications.delivery_reports import take_up
-from fundlyhub.processors.shared.address_hashes import address_hash, token_for, unsubscribe_url
+from fundlyhub.processors.notifications.delivery_reports.inbox import take_up
+from fundlyhub.processors.notifications.unsubscribe import token_for, unsubscribe_url
+from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.settings import Settings
 from fundlyhub.webhooks.app import LARGEST, STRANGERS, make_app
 from fundlyhub.webhooks.sendgrid import SIGNATURE, TIMESTAMP, public_key

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from fundlyhub.database import get_engine
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.notifications import EmailNotificationProcessor
-from fundlyhub.processors.notifications.delivery_reports import Waiting, is_late, store, take_up, waiting
+from fundlyhub.processors.notifications.delivery_reports.inbox import Waiting, is_late, store, take_up, waiting
 from fundlyhub.settings import Settings
 from fundlyhub.webhooks.background import TakingUp
 from tests.support import ROOT

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from fundlyhub.database import get_engine
-from fundlyhub.processors.notifications.report_effects import Kind, Word, apply, changed
+from fundlyhub.processors.notifications.delivery_reports.effects import Kind, Word, apply, changed
 from fundlyhub.settings import Settings
 
 HASH = "0123abcd"

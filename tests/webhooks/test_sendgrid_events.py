@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from fundlyhub.processors.notifications.report_effects import Word
+from fundlyhub.processors.notifications.delivery_reports.effects import Word
 from fundlyhub.webhooks.sendgrid import words
 
 ADDRESS = "ada@example.org"

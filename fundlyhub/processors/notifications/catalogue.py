@@ -27,7 +27,7 @@ from fundlyhub.events.catalogue.payout import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
-from fundlyhub.processors.notifications.matters import DAY, EVENT
+from fundlyhub.processors.notifications.ledger.matters import DAY, EVENT
 
 Recipient = Literal["user", "donor", "owner", "followed", "creator", "followers"]
 """Who gets it: the user that the event is about, the donor, the campaign's owner, the followed user, the creator who

@@ -15,14 +15,16 @@ from sqlalchemy import Connection
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.events import Event
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import contacts, ledger
+from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.catalogue import LIMITED, Notice
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.digests.collecting import Member, gather
-from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
-from fundlyhub.processors.notifications.matters import matter_of
+from fundlyhub.processors.notifications.ledger import store
+from fundlyhub.processors.notifications.ledger.matters import matter_of
+from fundlyhub.processors.notifications.ledger.state import Row
+from fundlyhub.processors.notifications.ledger.store import Key, Place, Planned
 from fundlyhub.processors.notifications.policy import GATHERED, Verdict, judge
-from fundlyhub.processors.notifications.template_values import Facts, Money
+from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
 from fundlyhub.processors.shared.address_hashes import address_hash
 
 NOBODY = "nobody"
@@ -102,9 +104,9 @@ def write_down(
     event has told, or is about to, is that event's business. The recipients' contacts are locked. Raises NamelessRows.
     """
     copies = [copy for draft in drafts for copy in _copies(draft, secret)]
-    rows = dict(ledger.read(db, [copy.place for copy in copies]) if known is None else known)
+    rows = dict(store.read(db, [copy.place for copy in copies]) if known is None else known)
     planned = _judged(db, [copy for copy in copies if copy.place not in rows], secret, now)
-    rows |= ledger.plan(db, planned)
+    rows |= store.plan(db, planned)
     held = {one.place for one in planned if one.skip == GATHERED}
     gather(db, [_member(copy) for copy in copies if copy.place in held])
     return [
@@ -153,7 +155,7 @@ def _judged(db: Connection, copies: Sequence[_Copy], secret: bytes, now: datetim
     channel = copies[0].draft.channel
     suppressed = contacts.suppressed(db, channel, {copy.address for copy in copies if copy.address}, secret)
     limited = {copy.person.user_id for copy in copies if copy.person.user_id and copy.draft.notice.is_limited}
-    recent = Counter(ledger.recent(db, channel, limited, LIMITED, now - timedelta(hours=1)) if limited else {})
+    recent = Counter(store.recent(db, channel, limited, LIMITED, now - timedelta(hours=1)) if limited else {})
     planned: list[Planned] = []
     for _, group in groupby(copies, key=lambda copy: copy.place.key):
         own = [_planned(copy, suppressed.get(copy.address or ""), recent, now) for copy in group]

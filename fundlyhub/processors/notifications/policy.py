@@ -1,16 +1,14 @@
-"""Whether a message goes out, when, and what to do with one that is on its way. Pure."""
+"""The policy on whether a message goes out, and when. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.processors.notifications.contacts import Person
-from fundlyhub.processors.notifications.ledger import Row
 
 PER_HOUR: dict[ChannelName, int] = {"email": 20, "push": 30, "sms": 5}
 """Messages that are limited, per recipient, channel and hour; what is beyond is gathered into a digest."""
@@ -25,14 +23,6 @@ class Verdict(NamedTuple):
 
     skip: str | None = None
     not_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """What a run does about a message: send it, wait so many seconds, or leave it settled, failed or unknown."""
-
-    step: Literal["send", "wait", "settled", "failed", "unknown"]
-    seconds: float = 0.0
 
 
 def judge(
@@ -77,25 +67,3 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # whatever the API wrote there
         return ZoneInfo("UTC")
-
-
-def next_step(row: Row, *, again: bool, replayed_after: datetime | None) -> Next:
-    """What is to be done about a message; ``again`` is its template's policy for calls with unknown outcome."""
-    replayed = replayed_after is not None and row.changed_at <= replayed_after
-    match row.state:
-        case "queued" if row.wait is not None and row.wait > 0:
-            return Next("wait", row.wait)
-        case "queued":
-            return Next("send")
-        case "sending" if row.lease is not None and row.lease > 0:
-            return Next("wait", row.lease)
-        case "sending":
-            return Next("send" if again else "unknown")
-        case "failed" if row.accepted:  # it bounced later, as the provider told us: that is no fault of the event
-            return Next("settled")
-        case "failed":
-            return Next("send" if replayed else "failed")
-        case "unknown":
-            return Next("send" if replayed else "unknown")
-        case _:
-            return Next("settled")

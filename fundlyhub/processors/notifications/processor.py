@@ -15,15 +15,15 @@ from fundlyhub.database import get_engine
 from fundlyhub.events.imported import is_imported
 from fundlyhub.forks import process_cache
 from fundlyhub.processing import BroadcastProcessor, Delivery, NotificationProcessor
-from fundlyhub.processors.notifications import delivery_reports
 from fundlyhub.processors.notifications.broadcasts.rate import Rate
 from fundlyhub.processors.notifications.broadcasts.sending import Broadcast
 from fundlyhub.processors.notifications.catalogue import notices_of, payloads_through
+from fundlyhub.processors.notifications.delivery_reports import inbox
 from fundlyhub.processors.notifications.digests.sending import Digesting, are_due
 from fundlyhub.processors.notifications.outgoing import Letter
-from fundlyhub.processors.notifications.planning import Plan, carry_out
+from fundlyhub.processors.notifications.planning.plan import Plan, carry_out
+from fundlyhub.processors.notifications.planning.too_old import FRESH, at_publication
 from fundlyhub.processors.notifications.sending import Sending, combined
-from fundlyhub.processors.notifications.too_old import FRESH, at_publication
 from fundlyhub.settings import SENDING_TIME, SLICE_TIME, Settings, get_settings
 
 
@@ -125,14 +125,14 @@ class EmailNotificationProcessor(_Digesting):
 
     def afterwards(self) -> None:
         """Take up what a provider told when the webhooks' own process did not, and tell digests."""
-        delivery_reports.take_up(get_engine("app"), age=delivery_reports.LATE)
+        inbox.take_up(get_engine("app"), age=inbox.LATE)
         super().afterwards()
 
     @classmethod
     def has_more(cls) -> bool:
         """Whether a provider's word waits, and nobody is at it, or a digest is due."""
         with get_engine("app").connect() as db:
-            return delivery_reports.is_late(db) or are_due(db, cls.channel)
+            return inbox.is_late(db) or are_due(db, cls.channel)
 
 
 class PushNotificationProcessor(_Digesting):

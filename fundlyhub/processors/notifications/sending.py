@@ -21,13 +21,14 @@ from fundlyhub.channels.messages import Message
 from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, Limited, OutcomeUnknown, Permanent, Snooze, Transient, describe
 from fundlyhub.observability.context import at
-from fundlyhub.processors.notifications import contacts, leases
+from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.broadcasts.rate import Rate
-from fundlyhub.processors.notifications.composing import compose
-from fundlyhub.processors.notifications.leases import Hold, Wanted
+from fundlyhub.processors.notifications.ledger import leases
+from fundlyhub.processors.notifications.ledger.leases import Hold, Wanted
+from fundlyhub.processors.notifications.ledger.state import next_step
 from fundlyhub.processors.notifications.outgoing import Letter
-from fundlyhub.processors.notifications.policy import next_step
+from fundlyhub.processors.notifications.rendering.compose import compose
 from fundlyhub.settings import Settings
 
 UNKNOWN = "outcome unknown"

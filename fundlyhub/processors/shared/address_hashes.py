@@ -5,15 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from uuid import UUID
 
 from fundlyhub.addresses import canonical_email, canonical_phone
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.errors import FundlyHubError
-
-
-class InvalidToken(FundlyHubError):
-    """A token that we did not make."""
 
 
 def keyed_hash(purpose: str, value: str, secret: bytes) -> str:
@@ -50,23 +44,3 @@ def address_hashes(channel: ChannelName, address: str, secret: bytes) -> tuple[s
         case _:
             former = address
     return tuple(dict.fromkeys((address_hash(channel, address, secret), keyed_hash(channel, former, secret))))
-
-
-def unsubscribe_url(public_url: str, user_id: UUID, category: str, secret: bytes) -> str:
-    """The link in a mail by which its reader opts out of a category; it needs no login, and never ends."""
-    return f"{public_url.rstrip('/')}/unsubscribe/{token_for(user_id, category, secret)}"
-
-
-def token_for(user_id: UUID, category: str, secret: bytes) -> str:
-    """Who opts out of what, signed."""
-    said = f"{user_id.hex}.{category}"
-    return f"{said}.{keyed_hash('unsubscribe', said, secret)}"
-
-
-def read_token(token: str, secret: bytes) -> tuple[UUID, str]:
-    """The user and the category of a token. Raises InvalidToken when we did not make it."""
-    said, _, signature = token.rpartition(".")
-    if not hmac.compare_digest(signature.encode(), keyed_hash("unsubscribe", said, secret).encode()):
-        raise InvalidToken("this link is not one of ours, or it is not whole")
-    user, _, category = said.partition(".")
-    return UUID(user), category

@@ -17,8 +17,8 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.processors.notifications.contacts import Person
-from fundlyhub.processors.notifications.content import Story
 from fundlyhub.processors.notifications.outgoing import recipient_of
+from fundlyhub.processors.notifications.planning.content import Story
 from fundlyhub.processors.notifications.policy import judge
 
 CHUNK = 250

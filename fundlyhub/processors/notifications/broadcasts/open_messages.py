@@ -13,8 +13,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.processors.notifications.leases import Hold
-from fundlyhub.processors.notifications.ledger import ROW, Key, Row
+from fundlyhub.processors.notifications.ledger.leases import Hold
+from fundlyhub.processors.notifications.ledger.state import Row
+from fundlyhub.processors.notifications.ledger.store import ROW, Key
 
 TRIES = 8
 """Calls after which a message of a broadcast has failed: more than three hours."""

@@ -16,19 +16,20 @@ from sqlalchemy import Connection, Engine
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import OutcomeUnknown, Permanent, Snooze
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import contacts, pending_events
+from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import audience, open_messages, progress
 from fundlyhub.processors.notifications.broadcasts.open_messages import Due
 from fundlyhub.processors.notifications.broadcasts.progress import Progress
 from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.processors.notifications.contacts import Person
-from fundlyhub.processors.notifications.content import Story, tell
-from fundlyhub.processors.notifications.ledger import NamelessRows
-from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
-from fundlyhub.processors.notifications.matter_backfill import name
+from fundlyhub.processors.notifications.ledger.matter_backfill import name
+from fundlyhub.processors.notifications.ledger.store import NamelessRows
 from fundlyhub.processors.notifications.outgoing import Draft, Letter, key_of, write_down
+from fundlyhub.processors.notifications.planning import pending_events
+from fundlyhub.processors.notifications.planning.content import Story, tell
+from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted
+from fundlyhub.processors.notifications.planning.too_old import is_too_old
 from fundlyhub.processors.notifications.sending import UNKNOWN, Busy, Sending
-from fundlyhub.processors.notifications.too_old import is_too_old
 from fundlyhub.settings import Settings
 
 NOBODY_YET = UUID(int=0)

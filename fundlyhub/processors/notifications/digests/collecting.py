@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
-from fundlyhub.processors.notifications.ledger import Key
+from fundlyhub.processors.notifications.ledger.store import Key
 from fundlyhub.processors.notifications.policy import GATHERED
 
 GATHER_TIME = 3600.0

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import Snooze
-from fundlyhub.processors.notifications import contacts, ledger
+from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import audience, open_messages
 from fundlyhub.processors.notifications.catalogue import DIGESTS, Notice
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.digests import totals
-from fundlyhub.processors.notifications.ledger import Key, Place, Planned, Row
+from fundlyhub.processors.notifications.ledger import store
+from fundlyhub.processors.notifications.ledger.state import Row
+from fundlyhub.processors.notifications.ledger.store import Key, Place, Planned
 from fundlyhub.processors.notifications.outgoing import Letter
 from fundlyhub.processors.notifications.policy import Verdict, judge
 from fundlyhub.processors.notifications.sending import Sending
@@ -127,12 +129,12 @@ class Digesting:
     def _rows(self, db: Connection, digest: Any, key: Key, verdicts: Mapping[str, Verdict]) -> dict[Place, Row]:
         """Its messages in the ledger: written down when it is closed, and the same ones ever after."""
         if digest.closed:
-            return ledger.read_all(db, [key])
+            return store.read_all(db, [key])
         planned = [
             Planned(Place(key, recipient), digest.id, digest.position, False, digest.user_id, verdict.skip)
             for recipient, verdict in verdicts.items()
         ]
-        return ledger.plan(db, planned)
+        return store.plan(db, planned)
 
     def _addresses(self, person: Person) -> dict[str, str]:
         """The addresses by what the ledger calls them."""

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.processors.notifications.lookup import Lookup
-from fundlyhub.processors.notifications.template_values import Facts, Money
+from fundlyhub.processors.notifications.planning.lookup import Lookup
+from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
 
 LISTED = 10
 """Campaigns and currencies that are told of one by one; the others are counted."""

@@ -18,17 +18,20 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine, is_outage
 from fundlyhub.errors import Held, OutcomeUnknown, Snooze, Untold
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import contacts, ledger, pending_events
+from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.processors.notifications.contacts import Person
-from fundlyhub.processors.notifications.content import Story, tell
-from fundlyhub.processors.notifications.ledger import Key, NamelessRows, Place, Row
-from fundlyhub.processors.notifications.lookup import Lookup, Missing, Unwanted
-from fundlyhub.processors.notifications.matter_backfill import name
+from fundlyhub.processors.notifications.ledger import store
+from fundlyhub.processors.notifications.ledger.matter_backfill import name
+from fundlyhub.processors.notifications.ledger.state import Row
+from fundlyhub.processors.notifications.ledger.store import Key, NamelessRows, Place
 from fundlyhub.processors.notifications.outgoing import Draft, Letter, key_of, write_down
+from fundlyhub.processors.notifications.planning import pending_events
+from fundlyhub.processors.notifications.planning.content import Story, tell
+from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted
+from fundlyhub.processors.notifications.planning.too_old import FRESH, is_too_old
 from fundlyhub.processors.notifications.sending import UNKNOWN
-from fundlyhub.processors.notifications.too_old import FRESH, is_too_old
 from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.settings import Settings
 
@@ -122,7 +125,7 @@ class _Transaction:
     def plan(self, plans: Sequence[Plan], now: datetime) -> Step:
         """Each statement is for all plans, but for what the stories of rare messages ask."""
         self._lookup.foresee([one.delivery for one in plans])
-        known = ledger.read_all(self._db, {one.key for one in plans})
+        known = store.read_all(self._db, {one.key for one in plans})
         for place, row in known.items():
             if row.state != "skipped":
                 self._begun[place.key, row.event_id].append(row)

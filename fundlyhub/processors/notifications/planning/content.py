@@ -29,9 +29,9 @@ from fundlyhub.events.catalogue.payout import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
-from fundlyhub.processors.notifications.excerpts import excerpt
-from fundlyhub.processors.notifications.lookup import Addressee, Campaign, Lookup, Unwanted
-from fundlyhub.processors.notifications.template_values import Facts, Money
+from fundlyhub.processors.notifications.planning.lookup import Addressee, Campaign, Lookup, Unwanted
+from fundlyhub.processors.notifications.rendering.excerpts import excerpt
+from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
 
 
 class Story(NamedTuple):

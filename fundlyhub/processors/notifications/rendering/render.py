@@ -20,8 +20,8 @@ from markupsafe import Markup
 from fundlyhub.channels.clean_text import one_line
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.forks import process_cache
-from fundlyhub.processors.notifications.sanitize import Foreign, clean, cut, isolated, unlinked
-from fundlyhub.processors.notifications.template_values import Fact, Facts, Money
+from fundlyhub.processors.notifications.rendering.sanitize import Foreign, clean, cut, isolated, unlinked
+from fundlyhub.processors.notifications.rendering.template_values import Fact, Facts, Money
 from fundlyhub.processors.shared.money import local_money
 
 LOCALES = ("en", "de")
@@ -36,7 +36,7 @@ _IN_TITLES, _IN_TEXTS = (60, 40, 30, 20, 10), (200, 100, 50, 25)
 # Characters of each text that somebody wrote, in a subject and in a push or text message: the first that lets all
 # of our own words stay.
 
-_PACKAGE = "fundlyhub.processors.notifications"
+_PACKAGE = "fundlyhub.processors.notifications.rendering"
 
 
 @dataclass(frozen=True, slots=True)

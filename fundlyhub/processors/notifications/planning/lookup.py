@@ -16,9 +16,9 @@ from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationRefunded
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications import overtaken, refunds
 from fundlyhub.processors.notifications.contacts import Person
-from fundlyhub.processors.notifications.refunds import Telling
+from fundlyhub.processors.notifications.planning import overtaken, refunds
+from fundlyhub.processors.notifications.planning.refunds import Telling
 from fundlyhub.processors.shared import last_writer_fields
 from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes.recipients.places import place_of

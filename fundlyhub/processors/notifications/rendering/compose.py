@@ -5,8 +5,8 @@ from __future__ import annotations
 from fundlyhub.addresses import ascii_url
 from fundlyhub.channels.messages import Mail, Message, Push, Sms
 from fundlyhub.processors.notifications.outgoing import Letter
-from fundlyhub.processors.notifications.rendering import Reader, render
-from fundlyhub.processors.shared.address_hashes import unsubscribe_url
+from fundlyhub.processors.notifications.rendering.render import Reader, render
+from fundlyhub.processors.notifications.unsubscribe import unsubscribe_url
 from fundlyhub.settings import Settings
 
 

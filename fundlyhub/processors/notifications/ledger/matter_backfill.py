@@ -18,8 +18,8 @@ from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
-from fundlyhub.processors.notifications.ledger import Place
-from fundlyhub.processors.notifications.matters import matter_of, of_event
+from fundlyhub.processors.notifications.ledger.matters import matter_of, of_event
+from fundlyhub.processors.notifications.ledger.store import Place
 
 PAGE = 1_000
 """Rows that are named in one transaction."""

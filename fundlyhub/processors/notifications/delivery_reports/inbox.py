@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import is_outage
-from fundlyhub.processors.notifications.report_effects import Word, apply
+from fundlyhub.processors.notifications.delivery_reports.effects import Word, apply
 
 log = getLogger(__name__)
 

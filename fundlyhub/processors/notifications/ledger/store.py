@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -12,7 +11,8 @@ from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
-from fundlyhub.processors.notifications.matters import ledger_id
+from fundlyhub.processors.notifications.ledger.matters import ledger_id
+from fundlyhub.processors.notifications.ledger.state import Row
 
 ROW = """
     message.matter, message.channel, message.template, message.recipient, message.id, message.event_id, message.state,
@@ -99,22 +99,6 @@ class Planned(NamedTuple):
     user_id: UUID | None = None
     skip: str | None = None
     not_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Where a message stands, whose event sends it, and whether its provider has accepted it.
-
-    ``wait`` and ``lease`` are seconds left.
-    """
-
-    id: UUID
-    event_id: UUID
-    state: str
-    accepted: bool
-    changed_at: datetime
-    wait: float | None
-    lease: float | None
 
 
 def plan(db: Connection, planned: Sequence[Planned]) -> dict[Place, Row]:

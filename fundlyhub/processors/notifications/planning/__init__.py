@@ -1,0 +1,1 @@
+"""From events to messages: what each event tells whom, from the event and from the App DB."""

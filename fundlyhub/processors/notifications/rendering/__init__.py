@@ -1,0 +1,1 @@
+"""Messages in their readers' languages: template values become the texts of a mail, a push message or an SMS."""
