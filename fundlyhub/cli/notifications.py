@@ -17,9 +17,10 @@ from fundlyhub.database.engines import make_engine
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
+from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.search import Wanted, find
 from fundlyhub.processors.notifications.reference import page
-from fundlyhub.processors.notifications.rendering.render import LOCALES, Reader, Rendered, render
+from fundlyhub.processors.notifications.rendering.render import LOCALES, Rendered, render
 from fundlyhub.processors.notifications.rendering.template_values import sample
 from fundlyhub.processors.notifications.tables import STATES
 from fundlyhub.settings import get_settings
@@ -52,7 +53,7 @@ def preview(
     output: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """TEMPLATE with made-up facts, as its reader gets it."""
-    reader = Reader("Amara Castillo", locale, time_zone)
+    reader = Person(None, "Amara Castillo", locale=locale, time_zone=time_zone)
     if everything:
         if output is None:
             raise WrongUse("say with --output FOLDER where all previews go")
@@ -143,7 +144,7 @@ def docs() -> None:
     click.echo(page(), nl=False)
 
 
-def _rendered(notice: Notice, channel: ChannelName, reader: Reader) -> Rendered:
+def _rendered(notice: Notice, channel: ChannelName, reader: Person) -> Rendered:
     leave = None if notice.transactional else f"{SITE}/unsubscribe/example"
     return render(
         notice.template, channel, sample(notice.facts), reader, site_url=SITE, unsubscribe_url=leave,
@@ -151,7 +152,7 @@ def _rendered(notice: Notice, channel: ChannelName, reader: Reader) -> Rendered:
     )  # fmt: skip
 
 
-def _write_all(folder: Path, reader: Reader) -> None:
+def _write_all(folder: Path, reader: Person) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for notice in TEMPLATES.values():
         for channel in notice.channels:

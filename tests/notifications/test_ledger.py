@@ -10,10 +10,13 @@ import pytest
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
+from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
 from fundlyhub.processors.notifications.ledger import leases, store
-from fundlyhub.processors.notifications.ledger.leases import Hold, Wanted
+from fundlyhub.processors.notifications.ledger.leases import Lease
+from fundlyhub.processors.notifications.ledger.matters import Key
 from fundlyhub.processors.notifications.ledger.state import Row
-from fundlyhub.processors.notifications.ledger.store import Key, Place, Planned
+from fundlyhub.processors.notifications.message import Message
+from fundlyhub.processors.notifications.policy import Decision
 from fundlyhub.settings import Settings
 
 EVENT = UUID(int=1)
@@ -34,24 +37,24 @@ def row(db: Connection) -> Row:
     return now(db)
 
 
-def planned(recipient: str, skip: str | None = None) -> Planned:
-    return Planned(Place(KEY, recipient), EVENT, 1, True, skip=skip)
+def planned(recipient: str, skip: str | None = None) -> Message:
+    return Message(BY_TEMPLATE["welcome"], "email", KEY.to(recipient), EVENT, 1, decision=Decision(skip))
 
 
 def now(db: Connection, recipient: str = "ada") -> Row:
-    place = Place(KEY, recipient)
-    return store.read(db, [place])[place]
+    key = KEY.to(recipient)
+    return store.read(db, [key])[key]
 
 
-def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Hold:
-    """The hold of a worker that got it."""
-    hold = Hold(row.id, uuid4())
-    assert leases.take(db, [Wanted(hold, again, after)], "sendgrid", lease) == {row.id}
-    return hold
+def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Lease:
+    """The lease of a worker that got it."""
+    ours = Lease(row.id, uuid4(), again, after)
+    assert leases.take(db, [ours], "sendgrid", lease) == {row.id}
+    return ours
 
 
 def refused(db: Connection, row: Row, *, again: bool = True, after: datetime | None = None) -> bool:
-    return not leases.take(db, [Wanted(Hold(row.id, uuid4()), again, after)], "sendgrid", 60)
+    return not leases.take(db, [Lease(row.id, uuid4(), again, after)], "sendgrid", 60)
 
 
 def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
@@ -100,7 +103,6 @@ def test_a_released_message_waits(db: Connection, row: Row) -> None:
     leases.release(db, taken(db, row), "429", 50)
     wait = now(db).wait
     assert now(db).state == "queued"
-    assert wait is not None
     assert 40 < wait <= 50
 
 

@@ -34,7 +34,7 @@ from fundlyhub.events.catalogue.payout import (
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor, catalogue
-from fundlyhub.processors.notifications.planning.content import tell
+from fundlyhub.processors.notifications.planning.content import content_of
 from fundlyhub.processors.notifications.planning.lookup import Lookup
 from fundlyhub.processors.notifications.policy import GATHERED
 from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
@@ -130,7 +130,7 @@ def facts(post: Post, template: str, payload: Payload) -> Facts:
     event_id, at = post.rows("SELECT id, occurred_at FROM events.events WHERE position = %s", position)[0]
     event = Event.of(payload, id=event_id, timestamp=at).model_copy(update={"position": position})
     with get_engine("app").begin() as db:
-        return tell(template, event, Lookup(db, "https://site.example")).facts
+        return content_of(template, event, Lookup(db, "https://site.example")).facts
 
 
 @pytest.mark.parametrize(("anonymous", "named"), [(None, False), (True, False), (False, True)])

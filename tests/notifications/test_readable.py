@@ -11,13 +11,13 @@ from jinja2 import Environment
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
+from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.rendering.render import (
     LOCALES,
     PUSH_BODY,
     PUSH_TITLE,
     SMS,
     SUBJECT,
-    Reader,
     Rendered,
     render,
     texts,
@@ -34,7 +34,11 @@ def written(
 ) -> Rendered:
     notice = TEMPLATES[template]
     return render(
-        template, channel, {**sample(notice.facts), **facts}, Reader("Ann", locale, zone), site_url="https://x.example"
+        template,
+        channel,
+        {**sample(notice.facts), **facts},
+        Person(None, "Ann", locale=locale, time_zone=zone),
+        site_url="https://x.example",
     )
 
 

@@ -18,6 +18,7 @@ from jinja2 import Environment, meta
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES, TEMPLATES, Category, Notice
+from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.reference import page
 from fundlyhub.processors.notifications.rendering.render import (
     LOCALES,
@@ -25,7 +26,6 @@ from fundlyhub.processors.notifications.rendering.render import (
     PUSH_TITLE,
     SMS,
     SUBJECT,
-    Reader,
     Rendered,
     render,
     texts,
@@ -48,7 +48,8 @@ def written(
     locale: str = "en", zone: str = "UTC",
 ) -> Rendered:  # fmt: skip
     return render(
-        notice.template, channel, {**sample(notice.facts), **(facts or {})}, Reader(name, locale, zone), site_url=SITE,
+        notice.template, channel, {**sample(notice.facts), **(facts or {})},
+        Person(None, name, locale=locale, time_zone=zone), site_url=SITE,
         unsubscribe_url=LEAVE,
     )  # fmt: skip
 

@@ -1,11 +1,13 @@
-"""Who is written to: contacts with their wishes and devices, read and locked for as long as messages are planned."""
+"""The people that messages go to: their addresses, devices and preferences, locked while messages are planned."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import time
+from functools import cache
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -26,7 +28,7 @@ _CONTACTS = """
     WHERE contact.user_id = ANY (%(users)s::uuid[])
     ORDER BY contact.user_id
 """
-# So that two workers count a user's messages one after the other.
+# Locked, so that two workers count a user's messages one after the other.
 _LOCKED = _CONTACTS + "FOR NO KEY UPDATE OF contact"
 _SUPPRESSED = """
     SELECT address_hash, reason FROM suppressions
@@ -39,7 +41,7 @@ UNASKED: Mapping[tuple[Category, ChannelName], bool] = {("social", "email"): Fal
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody to write to: a user, or a guest of whom only the address is known."""
+    """A recipient: a user, or a guest of whom only the address is known."""
 
     user_id: UUID | None
     name: str | None = field(default=None, repr=False)
@@ -53,6 +55,11 @@ class Person:
     deleted: bool = False
     wishes: Mapping[str, bool] = field(default_factory=dict)
     tokens: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Their time zone; UTC where it is unknown."""
+        return _zone(self.time_zone)
 
     def wants(self, category: Category, channel: ChannelName) -> bool:
         """Their preference for this category, else for the whole channel, else the default."""
@@ -69,13 +76,21 @@ class Person:
         return (address,) if address else ()
 
 
+@cache
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # the API may have written anything
+        return ZoneInfo("UTC")
+
+
 def read(db: Connection, users: Collection[UUID]) -> dict[UUID, Person]:
-    """The contacts of these users, locked until the transaction ends; one that nobody told us of is not there."""
+    """The contacts of these users, locked until the transaction ends; a user without a contact is left out."""
     return _persons(db, _LOCKED, users)
 
 
 def look(db: Connection, users: Collection[UUID]) -> dict[UUID, Person]:
-    """The same, not locked."""
+    """The contacts of these users, not locked."""
     return _persons(db, _CONTACTS, users)
 
 
@@ -85,7 +100,7 @@ def _persons(db: Connection, query: str, users: Collection[UUID]) -> dict[UUID, 
 
 
 def suppressed(db: Connection, channel: ChannelName, addresses: Collection[str], secret: bytes) -> dict[str, str]:
-    """Which of these addresses are not to be written to, and why: bounced or complained."""
+    """Which of these addresses are suppressed, and why: bounced or complained."""
     hashes = {address: address_hashes(channel, address, secret) for address in addresses}
     asked = sorted({hashed for some in hashes.values() for hashed in some})
     rows = db.exec_driver_sql(_SUPPRESSED, {"channel": channel, "hashes": asked})
@@ -98,7 +113,7 @@ def forget(
     db: Connection, channel: ChannelName, address: str, secret: bytes, *, error: AddressGone, told_by: str,
     user_id: UUID | None, notification_id: UUID,
 ) -> None:  # fmt: skip
-    """Nobody is at this address or device any more, or its owner wants nothing of ours: as the provider said it."""
+    """Suppress an address or a device after the provider has refused it for good."""
     hashed = address_hash(channel, address, secret)
     if channel == "push":
         device_is_gone(db, address, hashed, told_by, str(error), notification_id)

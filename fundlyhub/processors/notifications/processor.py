@@ -20,8 +20,8 @@ from fundlyhub.processors.notifications.broadcasts.sending import Broadcast
 from fundlyhub.processors.notifications.catalogue import notices_of, payloads_through
 from fundlyhub.processors.notifications.delivery_reports import inbox
 from fundlyhub.processors.notifications.digests.sending import Digesting, are_due
-from fundlyhub.processors.notifications.outgoing import Letter
-from fundlyhub.processors.notifications.planning.plan import Plan, carry_out
+from fundlyhub.processors.notifications.message import Message
+from fundlyhub.processors.notifications.planning.plan import plan
 from fundlyhub.processors.notifications.planning.too_old import FRESH, at_publication
 from fundlyhub.processors.notifications.sending import Sending, combined
 from fundlyhub.settings import SENDING_TIME, SLICE_TIME, Settings, get_settings
@@ -58,29 +58,24 @@ class _Telling(NotificationProcessor, register=False):
     def _tell_each(
         self, deliveries: Sequence[Delivery], ages: Mapping[UUID, timedelta]
     ) -> Iterator[tuple[UUID, Exception]]:
-        plans = [
-            Plan(notice, self.channel, one, ages.get(one.event.id, FRESH))
+        messages = [
+            Message.of(notice, self.channel, one)
             for one in deliveries
             for notice in notices_of(type(one.event.payload), self.channel)
             if not notice.for_many
         ]
-        if plans:
-            letters, failed = carry_out(get_engine("app"), plans, get_settings(), datetime.now(UTC))
+        if messages:
+            written, failed = plan(get_engine("app"), messages, ages, get_settings(), datetime.now(UTC))
             yield from failed
-            yield from self._send(letters)
-
-    def _send(self, letters: Sequence[Letter]) -> Iterator[tuple[UUID, Exception]]:
-        """Send letters; of each that is not settled, its event and why."""
-        if letters:
-            for letter, error in self._sending(for_many=False).send(letters, time.monotonic() + SENDING_TIME):
+            for message, error in self._sending(for_many=False).send(written, time.monotonic() + SENDING_TIME):
                 if error is not None:
-                    yield from ((event.id, error) for event in letter.events)
+                    yield message.event_id, error
 
     def _tell_many(self, delivery: Delivery, age: timedelta, end: float) -> Iterator[Exception]:
         """A slice of each of the event's messages to many; what is left to say of them."""
         for notice in notices_of(type(delivery.event.payload), self.channel):
             if notice.for_many:
-                broadcast = Broadcast(notice, self.channel, delivery, age, get_settings())
+                broadcast = Broadcast(Message.of(notice, self.channel, delivery), age, get_settings())
                 error = broadcast.go_on(get_engine("app"), self._sending(for_many=True), end)
                 if error is not None:
                     yield error

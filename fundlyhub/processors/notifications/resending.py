@@ -16,7 +16,7 @@ from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, TEMPLATES
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.search import Found
-from fundlyhub.processors.notifications.outgoing import NOBODY
+from fundlyhub.processors.notifications.message import NOBODY
 from fundlyhub.processors.notifications.policy import judge
 from fundlyhub.processors.shared.address_hashes import address_hashes
 

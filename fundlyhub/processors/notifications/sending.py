@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -17,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from fundlyhub.channels.gateway import Door
-from fundlyhub.channels.messages import Message
+from fundlyhub.channels.messages import Mail, Push, Sms
 from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, Limited, OutcomeUnknown, Permanent, Snooze, Transient, describe
 from fundlyhub.observability.context import at
@@ -25,30 +24,25 @@ from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.broadcasts.rate import Rate
 from fundlyhub.processors.notifications.ledger import leases
-from fundlyhub.processors.notifications.ledger.leases import Hold, Wanted
+from fundlyhub.processors.notifications.ledger.leases import Lease
 from fundlyhub.processors.notifications.ledger.state import next_step
-from fundlyhub.processors.notifications.outgoing import Letter
+from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.rendering.compose import compose
 from fundlyhub.settings import Settings
 
 UNKNOWN = "outcome unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A letter that is written, and the hold on it that we ask for."""
-
-    letter: Letter
-    message: Message = field(repr=False)
-    wanted: Wanted
+_Calls = dict[Future[str | None], tuple[Message, Lease]]
+"""The calls that are under way, each with its message and the lease on it."""
 
 
 class Busy(Snooze):
-    """Only this message is to wait: another worker has it, or its time has not come."""
+    """Only this message waits: another worker has it, or its time has not come."""
 
 
 class Sending:
-    """Sends letters of one channel, as many side by side as its door lets through.
+    """Sends messages of one channel, as many side by side as its door lets through.
 
     Those are taken in one statement and settled in one, so that ``pool``'s threads do nothing but call. A worker that
     is killed leaves no more of them in doubt than were being called.
@@ -59,23 +53,23 @@ class Sending:
     """
 
     def __init__(
-        self, door: Door[Message], pool: ThreadPoolExecutor, engine: Engine, settings: Settings,
+        self, door: Door[Mail | Push | Sms], pool: ThreadPoolExecutor, engine: Engine, settings: Settings,
         *, for_many: bool = False, rate: Rate | None = None,
     ) -> None:  # fmt: skip
         self.door, self._pool, self._settings, self._for_many, self._rate = door, pool, settings, for_many, rate
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def send(self, letters: Sequence[Letter], end: float = math.inf) -> Iterator[tuple[Letter, Exception | None]]:
-        """What is left to say of each letter: nothing when it is settled, else why not. Raises outages of the database.
+    def send(self, messages: Sequence[Message], end: float = math.inf) -> Iterator[tuple[Message, Exception | None]]:
+        """Send messages; yields each with the reason why it is not settled, if so. Raises outages of the database.
 
-        From ``end`` on, a time of the monotonic clock, nothing is begun but the first few letters: the rest is to wait.
+        From ``end`` on, a time of the monotonic clock, only the first few messages are begun: the rest waits.
         A stop or an outage lets the calls that have begun come to their end; what has not begun stays in the ledger.
         """
-        left, calls = deque(letters), dict[Future[str | None], _Ready]()
+        left, calls = deque(messages), _Calls()
         width = self.door.limit * (2 if self._for_many else 1)
         try:
             while True:
-                going_on = bool(left) and (time.monotonic() < end or len(left) == len(letters))
+                going_on = bool(left) and (time.monotonic() < end or len(left) == len(messages))
                 if going_on:
                     next_ones = [left.popleft() for _ in range(min(len(left), width - len(calls), self._pause(end)))]
                     yield from self._begin(next_ones, calls)
@@ -85,8 +79,8 @@ class Sending:
                 yield from self._finish(calls, until=width - self.door.limit if more else 0)
         finally:
             self._wind_up(calls)
-        for letter in left:
-            yield letter, Busy(f"{letter.notice.template}: there was no time left", seconds=1)
+        for message in left:
+            yield message, Busy(f"{message.notice.template}: there was no time left", seconds=1)
 
     def check(self) -> None:
         """Raises Snooze while nothing can be sent: the breaker is open, or the provider wants no more."""
@@ -98,30 +92,28 @@ class Sending:
         """Wait for the rate, if there is one; how many may then be begun."""
         return self._rate.wait(self.door.limit, end) if self._rate else self.door.limit
 
-    def _begin(
-        self, letters: Sequence[Letter], calls: dict[Future[str | None], _Ready]
-    ) -> Iterator[tuple[Letter, Exception | None]]:
-        """Take messages and add their calls to those under way; what is left to say of all others."""
-        ready: list[_Ready] = []
-        told: list[tuple[Letter, Exception | None]] = []
+    def _begin(self, messages: Sequence[Message], calls: _Calls) -> Iterator[tuple[Message, Exception | None]]:
+        """Take messages and begin their calls; returns what is left to say of all others."""
+        ready: list[tuple[Message, Mail | Push | Sms, Lease]] = []
+        left: list[tuple[Message, Exception | None]] = []
         refused = self._refused()
-        for letter in letters:
-            found = self._prepare(letter, refused)
-            if isinstance(found, _Ready):
-                ready.append(found)
+        for message in messages:
+            found = self._prepare(message, refused)
+            if isinstance(found, tuple):
+                ready.append((message, *found))
             else:
-                told.append((letter, found))
-        lease = self._settings.notification_lease
-        taken = self._take([one.wanted for one in ready], lease) if ready else set()
+                left.append((message, found))
+        seconds = self._settings.notification_lease
+        taken = self._take([lease for *_, lease in ready], seconds) if ready else set()
         # Nothing may come between taking and calling: what is taken and never called would be in doubt.
-        for one in ready:
-            if one.wanted.hold.id in taken:
-                calls[self._pool.submit(one.letter.context().run, self._call, one)] = one
+        for message, composed, lease in ready:
+            if lease.id in taken:
+                calls[self._pool.submit(message.context().run, self._call, message, composed)] = message, lease
             else:
-                told.append((one.letter, Busy(f"{one.letter.notice.template}: another worker has it", seconds=lease)))
-        yield from told
+                left.append((message, Busy(f"{message.notice.template}: another worker has it", seconds=seconds)))
+        yield from left
 
-    def _finish(self, calls: dict[Future[str | None], _Ready], until: int) -> Iterator[tuple[Letter, Exception | None]]:
+    def _finish(self, calls: _Calls, until: int) -> Iterator[tuple[Message, Exception | None]]:
         """Settle calls that have ended, once no more than so many are under way."""
         done: set[Future[str | None]] = set()
         while len(calls) - len(done) > until:
@@ -129,7 +121,7 @@ class Sending:
         if done:
             yield from self._settle({call: calls.pop(call) for call in list(calls) if call in done})
 
-    def _wind_up(self, calls: dict[Future[str | None], _Ready]) -> None:
+    def _wind_up(self, calls: _Calls) -> None:
         """Whatever ended the sending, calls that have begun come to their end, and are settled."""
         for call in calls:
             call.cancel()
@@ -146,103 +138,108 @@ class Sending:
             return error
         return None
 
-    def _prepare(self, letter: Letter, refused: Exception | None) -> _Ready | Exception | None:
-        """What is to be handed over, or what is left to say. A letter's own fault stays its own."""
-        again = letter.notice.if_unknown(letter.channel) == "send again"
-        replayed_after = letter.replayed_after
-        step = next_step(letter.row, again=again, replayed_after=replayed_after)
-        hold = Hold(letter.row.id, uuid4())
-        match step.step:
+    def _prepare(
+        self, message: Message, refused: Exception | None
+    ) -> tuple[Mail | Push | Sms, Lease] | Exception | None:
+        """What is handed over and the lease to ask for; or what is left to say. A message's own error stays its own."""
+        row = message.row
+        assert row is not None
+        template = message.notice.template
+        replayed_after = message.delivery.replayed_after if message.delivery else None
+        lease = Lease(row.id, uuid4(), message.resend_if_unknown, replayed_after)
+        match next_step(row, again=lease.again, replayed_after=replayed_after):
             case "settled":
                 return None
             case "wait":
-                return Busy(f"{letter.notice.template}: it waits, or is being sent", seconds=step.seconds)
+                return Busy(f"{template}: it waits, or is being sent", seconds=row.wait)
             case "failed":
-                return Permanent(f"{letter.notice.template}: refused by its provider")
+                return Permanent(f"{template}: refused by its provider")
             case "unknown":
-                self._write(lambda db: leases.end(db, hold, "unknown", "its worker was lost", _now()))
-                return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN}")
+                self._write(lambda db: leases.end(db, lease, "unknown", "its worker was lost", _now()))
+                return OutcomeUnknown(f"{template}: {UNKNOWN}")
         if refused is not None:
             return refused
         try:
-            return _Ready(letter, compose(letter, self._settings), Wanted(hold, again, replayed_after))
+            return compose(message, self._settings), lease
         except Exception as error:
-            if self._for_many:  # the others are told; this one waits for a person
+            if self._for_many:  # the others are sent; this one waits for a person
                 reason = describe(error)
-                self._write(lambda db: open_messages.refuse(db, letter.row.id, reason))
+                self._write(lambda db: open_messages.refuse(db, row.id, reason))
             return error
 
-    def _take(self, wanted: Sequence[Wanted], lease: float) -> set[UUID]:
+    def _take(self, wanted: Sequence[Lease], seconds: float) -> set[UUID]:
         with self._engine.connect() as db:
-            return leases.take(db, wanted, self.door.provider, lease)
+            return leases.take(db, wanted, self.door.provider, seconds)
 
-    def _call(self, one: _Ready) -> str | None:
-        """In a thread of the pool, whose log entries tell of which event they are."""
-        with at(one.letter.events):
-            return self.door.send(one.message)
+    def _call(self, message: Message, composed: Mail | Push | Sms) -> str | None:
+        """Call the provider in a thread of the pool, whose log entries name the event."""
+        with at(message.events):
+            return self.door.send(composed)
 
-    def _settle(self, calls: Mapping[Future[str | None], _Ready]) -> list[tuple[Letter, Exception | None]]:
-        """Those that were accepted together and first; then each of the others, of which there are few."""
-        answered = [(one, call) for call, one in calls.items() if not call.cancelled()]
-        accepted = {one.wanted.hold: call.result() for one, call in answered if call.exception() is None}
+    def _settle(self, calls: _Calls) -> list[tuple[Message, Exception | None]]:
+        """Settle accepted messages together and first; then each of the others, of which there are few."""
+        accepted = {
+            lease: call.result()
+            for call, (_, lease) in calls.items()
+            if not call.cancelled() and call.exception() is None
+        }
         if accepted:
             self._write(lambda db: leases.sent(db, accepted))
-        return [(one.letter, self._settle_one(one, call)) for call, one in calls.items()]
+        return [(message, self._settle_one(message, lease, call)) for call, (message, lease) in calls.items()]
 
-    def _settle_one(self, one: _Ready, call: Future[str | None]) -> Exception | None:
-        letter, hold = one.letter, one.wanted.hold
+    def _settle_one(self, message: Message, lease: Lease, call: Future[str | None]) -> Exception | None:
         if call.cancelled():  # a stop came first
-            self._write(lambda db: leases.release(db, hold, "stopped before it was sent", 0.0))
+            self._write(lambda db: leases.release(db, lease, "stopped before it was sent", 0.0))
             return None
         match call.exception():
             case None:
                 return None
             case AddressGone() as gone:
-                self._forget(letter, gone)
-                self._write(lambda db: leases.end(db, hold, "skipped", "address gone", _now()))
+                self._forget(message, gone)
+                self._write(lambda db: leases.end(db, lease, "skipped", "address gone", _now()))
                 return None
             case Permanent() as error:
                 reason = describe(error)
-                self._write(lambda db: leases.end(db, hold, "failed", reason, _now()))
+                self._write(lambda db: leases.end(db, lease, "failed", reason, _now()))
                 return error
             case Snooze() as error:
                 seconds, reason = error.seconds, describe(error)
                 if self._rate and isinstance(error, Limited):
                     self._rate.refused(seconds)
-                self._write(lambda db: leases.release(db, hold, reason, seconds))
+                self._write(lambda db: leases.release(db, lease, reason, seconds))
                 return error
             case Transient() as error:
-                self._try_again(hold, describe(error))
+                self._try_again(lease, describe(error))
                 return error
             case Exception() as error:  # ours or the SDK's fault: nobody knows how far it came
-                return self._unknown(letter, hold, error)
+                return self._unknown(message, lease, error)
             case error:
                 raise error
 
-    def _forget(self, letter: Letter, gone: AddressGone) -> None:
-        secret, told_by, id = self._settings.secret, self.door.provider, letter.row.id
+    def _forget(self, message: Message, gone: AddressGone) -> None:
+        secret, told_by = self._settings.secret, self.door.provider
         self._write(
             lambda db: contacts.forget(
-                db, letter.channel, letter.address, secret, error=gone, told_by=told_by,
-                user_id=letter.person.user_id, notification_id=id,
+                db, message.channel, message.address or "", secret, error=gone, told_by=told_by,
+                user_id=message.person.user_id, notification_id=message.id,
             )
         )  # fmt: skip
 
-    def _unknown(self, letter: Letter, hold: Hold, error: Exception) -> Exception:
-        """The template's policy on a message that may have gone out."""
+    def _unknown(self, message: Message, lease: Lease, error: Exception) -> Exception:
+        """Settle a message that may have gone out, by the catalogue's rule."""
         reason = describe(error)
-        if letter.notice.if_unknown(letter.channel) == "send again":
-            self._try_again(hold, reason)
-            return Transient(f"{letter.notice.template}: {UNKNOWN}, to be sent again")
-        self._write(lambda db: leases.end(db, hold, "unknown", reason, _now()))
-        return OutcomeUnknown(f"{letter.notice.template}: {UNKNOWN} ({reason})")
+        if message.resend_if_unknown:
+            self._try_again(lease, reason)
+            return Transient(f"{message.notice.template}: {UNKNOWN}, to be sent again")
+        self._write(lambda db: leases.end(db, lease, "unknown", reason, _now()))
+        return OutcomeUnknown(f"{message.notice.template}: {UNKNOWN} ({reason})")
 
-    def _try_again(self, hold: Hold, reason: str) -> None:
+    def _try_again(self, lease: Lease, reason: str) -> None:
         """With its event, which waits for that and counts the attempts; or on its own."""
         if self._for_many:
-            self._write(lambda db: open_messages.put_off(db, hold, reason))
+            self._write(lambda db: open_messages.put_off(db, lease, reason))
         else:
-            self._write(lambda db: leases.release(db, hold, reason, 0.0))
+            self._write(lambda db: leases.release(db, lease, reason, 0.0))
 
     def _write(self, change: Callable[[Connection], None]) -> None:
         """Write to the ledger, and not give up at once: what a provider has accepted must not become unknown."""

@@ -23,12 +23,12 @@ from fundlyhub.database import app_metadata
 
 STATES = ("queued", "sending", "sent", "delivered", "skipped", "failed", "unknown")
 
-# One row per message, written before anything is sent: no matter is told twice to the same recipient. `matter` is what
-# it is about (ledger/matters.py); a row that a worker of an earlier release has written has none until somebody needs it, and
-# an id by chance. `event_id` and `position` are those of the event that has it told; a digest has its own
-# id there, and the position of its first member's event. `recipient` is a user's id, or a
-# keyed hash of an address or a device's token, never these themselves; its collation is C, since the recipients of one
-# matter are planned in the order of their ids. `token` and `lease_until` belong to the worker that sends it.
+# One row per message, written before anything is sent: no recipient is told of a matter twice. `matter` is what the
+# message is about (ledger/matters.py); a row of an earlier release has none until it is needed, and a random id.
+# `event_id` and `position` are those of the message's event; a digest has its own id there, and the position of its
+# first member's event. `recipient` is a user's id, or a keyed hash of an address or a device's token, never these
+# themselves; its collation is C, since the recipients of one matter are planned in the order of their ids. `token` and
+# `lease_until` belong to the worker that sends it.
 notifications = Table(
     "notifications",
     app_metadata,

@@ -17,8 +17,8 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.processors.notifications.contacts import Person
-from fundlyhub.processors.notifications.outgoing import recipient_of
-from fundlyhub.processors.notifications.planning.content import Story
+from fundlyhub.processors.notifications.message import recipient_of
+from fundlyhub.processors.notifications.planning.content import Content
 from fundlyhub.processors.notifications.policy import judge
 
 CHUNK = 250
@@ -44,10 +44,10 @@ class Audience:
 
 
 def after(
-    db: Connection, after: UUID, story: Story, notice: Notice, channel: ChannelName, secret: bytes, now: datetime
+    db: Connection, after: UUID, content: Content, notice: Notice, channel: ChannelName, secret: bytes, now: datetime
 ) -> Audience:
-    """The next part of a story's audience. Contacts of those who may be told are locked."""
-    given = {"campaign": story.followers_of, "donors_only": story.donors_only, "after": after, "limit": CHUNK}
+    """The next part of a broadcast's audience. Contacts of those who may be told are locked."""
+    given = {"campaign": content.followers_of, "donors_only": content.donors_only, "after": after, "limit": CHUNK}
     users = list(db.exec_driver_sql(_FOLLOWERS, given).scalars())
     seen = contacts.look(db, users)
     addresses = {address for person in seen.values() for address in person.addresses(channel)}

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.processors.notifications.ledger.leases import Hold
+from fundlyhub.processors.notifications.ledger.leases import Lease
+from fundlyhub.processors.notifications.ledger.matters import Key
 from fundlyhub.processors.notifications.ledger.state import Row
-from fundlyhub.processors.notifications.ledger.store import ROW, Key
+from fundlyhub.processors.notifications.ledger.store import ROW
 
 TRIES = 8
 """Calls after which a message of a broadcast has failed: more than three hours."""
@@ -96,9 +97,9 @@ def standing(db: Connection, key: Key, event_id: UUID) -> Standing:
     return Standing(*db.exec_driver_sql(_STANDING, {**key._asdict(), "event_id": event_id}).one())
 
 
-def put_off(db: Connection, hold: Hold, reason: str) -> None:
+def put_off(db: Connection, lease: Lease, reason: str) -> None:
     """It was surely not accepted: it waits longer each time, and has failed in the end."""
-    db.exec_driver_sql(_PUT_OFF, {"id": hold.id, "token": hold.token, "reason": reason})
+    db.exec_driver_sql(_PUT_OFF, {"id": lease.id, "token": lease.token, "reason": reason})
 
 
 def refuse(db: Connection, id: UUID, reason: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam, text
 
 from fundlyhub.processing import Delivery
-from fundlyhub.processors.notifications.ledger.store import Key
+from fundlyhub.processors.notifications.ledger.matters import Key
 
 NOBODY_YET = UUID(int=0)
 

@@ -8,47 +8,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import OutcomeUnknown, Permanent, Snooze
-from fundlyhub.processing import Delivery
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import audience, open_messages, progress
 from fundlyhub.processors.notifications.broadcasts.open_messages import Due
-from fundlyhub.processors.notifications.broadcasts.progress import Progress
-from fundlyhub.processors.notifications.catalogue import Notice
+from fundlyhub.processors.notifications.broadcasts.progress import NOBODY_YET, Progress
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.matter_backfill import name
 from fundlyhub.processors.notifications.ledger.store import NamelessRows
-from fundlyhub.processors.notifications.outgoing import Draft, Letter, key_of, write_down
+from fundlyhub.processors.notifications.message import Message
+from fundlyhub.processors.notifications.outgoing import write_down
 from fundlyhub.processors.notifications.planning import pending_events
-from fundlyhub.processors.notifications.planning.content import Story, tell
+from fundlyhub.processors.notifications.planning.content import Content, content_of
 from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted
 from fundlyhub.processors.notifications.planning.too_old import is_too_old
 from fundlyhub.processors.notifications.sending import UNKNOWN, Busy, Sending
 from fundlyhub.settings import Settings
 
-NOBODY_YET = UUID(int=0)
-"""How far a broadcast is that has told nobody."""
 PAGE = 250
 """Messages of earlier slices that are taken up in one go."""
 
 
 class Broadcast:
-    """What one event tells many people through one channel."""
+    """What one event tells many people through one channel: ``message`` has no recipient yet."""
 
-    def __init__(
-        self, notice: Notice, channel: ChannelName, delivery: Delivery, age: timedelta, settings: Settings
-    ) -> None:
-        self._notice, self._channel, self._delivery, self._settings = notice, channel, delivery, settings
-        self._age = age
-        self._key = key_of(notice, channel, delivery)
+    def __init__(self, message: Message, age: timedelta, settings: Settings) -> None:
+        assert message.delivery is not None
+        self._message, self._delivery, self._age, self._settings = message, message.delivery, age, settings
         self._resumed: UUID | None = UUID(int=0)
-        """How far what earlier slices have left is looked at, by the ids of messages; None when it all was."""
+        """How far the messages that earlier slices have left are looked at, by id; None when all were."""
 
     def go_on(self, engine: Engine, sending: Sending, end: float) -> Exception | None:
         """Tell people until ``end``, a time of the monotonic clock; None when all are told, else what is left to say.
@@ -58,10 +52,10 @@ class Broadcast:
         try:
             while True:  # however little time there is, each slice gets on
                 sending.check()
-                letters = self._letters(engine)
-                if letters is None:
+                messages = self._messages(engine)
+                if messages is None:
                     return self._left(engine)
-                for _, error in sending.send(letters, end):
+                for _, error in sending.send(messages, end):
                     if isinstance(error, Snooze) and not isinstance(error, Busy):
                         return error  # the provider wants no more for now
                 if time.monotonic() >= end:
@@ -69,93 +63,93 @@ class Broadcast:
         except Snooze as error:
             return error
 
-    def _letters(self, engine: Engine) -> list[Letter] | None:
+    def _messages(self, engine: Engine) -> list[Message] | None:
         """The next messages that may be sent; None when there are none."""
         while True:
             try:
                 with engine.begin() as db:
                     return self._planned(db, datetime.now(UTC))
             except NamelessRows as older:
-                name(engine, older.places)
+                name(engine, older.keys)
 
-    def _planned(self, db: Connection, now: datetime) -> list[Letter] | None:
-        known = progress.locked(db, self._key, self._delivery)
+    def _planned(self, db: Connection, now: datetime) -> list[Message] | None:
+        known = progress.locked(db, self._message.key, self._delivery)
         if known.event_id != self._delivery.event.id:  # that one tells everybody
             return None
-        story = self._story(db, known)
+        content = self._content(db, known)
         if self._resumed is not None and (due := self._due(db)):
-            return self._once_more(db, due, story, now)
-        if known.finished or isinstance(story, str):
+            return self._once_more(db, due, content, now)
+        if known.finished or isinstance(content, str):
             return None
-        return self._next(db, known.after, story, now)
+        return self._next(db, known.after, content, now)
 
-    def _story(self, db: Connection, known: Progress) -> Story | str:
-        """What is told; or why nobody is, or nobody else is any more. Raises Snooze."""
+    def _content(self, db: Connection, known: Progress) -> Content | str:
+        """The content; or the reason why nobody is told, or nobody else. Raises Snooze."""
         lookup = Lookup(db, self._settings.site_url)
         try:
-            if is_too_old(self._notice, self._age, self._settings):
+            if is_too_old(self._message.notice, self._age, self._settings):
                 raise Unwanted("too old")
-            story = tell(self._notice.template, self._delivery.event, lookup)
+            content = content_of(self._message.notice.template, self._delivery.event, lookup)
             if known.after == NOBODY_YET and pending_events.is_awaited(self._delivery, lookup.unknown, self._settings):
                 raise Missing("what it names is not taken up yet")
-            return story
+            return content
         except (Missing, Unwanted) as reason:
             waited = self._delivery.waited.total_seconds()
             if isinstance(reason, Missing) and waited < self._settings.notification_patience:
-                raise Snooze(f"{self._notice.template}: {reason}", seconds=min(60.0, max(2.0, waited))) from None
+                seconds = min(60.0, max(2.0, waited))
+                raise Snooze(f"{self._message.notice.template}: {reason}", seconds=seconds) from None
             if not known.finished:
-                draft = Draft(self._notice, self._channel, self._delivery, skip=str(reason))
-                write_down(db, [draft], None, self._settings.secret, datetime.now(UTC))
-                progress.move(db, self._key, after=known.after, finished=True, told=1)
+                write_down(db, [self._message.skipped(str(reason))], None, self._settings.secret, datetime.now(UTC))
+                progress.move(db, self._message.key, after=known.after, finished=True, told=1)
             return str(reason)
 
-    def _next(self, db: Connection, after: UUID, story: Story, now: datetime) -> list[Letter]:
-        """Messages to the next followers, written down together with how far they are looked at."""
+    def _next(self, db: Connection, after: UUID, content: Content, now: datetime) -> list[Message]:
+        """Messages to the next followers, written down together with the progress."""
         secret = self._settings.secret
-        found = audience.after(db, after, story, self._notice, self._channel, secret, now)
-        draft = Draft(self._notice, self._channel, self._delivery, found.persons, story.facts)
-        letters = write_down(db, [draft], None, secret, now)
-        told = sum(len(person.addresses(self._channel)) for person in found.persons)
-        progress.move(db, self._key, after=found.last, finished=not found.more, told=told, skipped=found.skipped)
-        return [letter for letter in letters if not letter.row.wait or letter.row.wait <= 0]
+        found = audience.after(db, after, content, self._message.notice, self._message.channel, secret, now)
+        message = replace(self._message, facts=content.facts)
+        messages = [one for person in found.persons for one in message.to(person, secret)]
+        written = write_down(db, messages, None, secret, now)
+        told = sum(one.address is not None for one in messages)
+        key, finished = self._message.key, not found.more
+        progress.move(db, key, after=found.last, finished=finished, told=told, skipped=found.skipped)
+        return [one for one in written if one.row and one.row.wait <= 0]
 
     def _due(self, db: Connection) -> list[Due]:
-        """What earlier slices have left, and may be sent now; each once in a slice."""
+        """What earlier slices have left and may be sent now; each message once in a slice."""
         assert self._resumed is not None
         delivery = self._delivery
-        due = open_messages.due(db, self._key, delivery.event.id, delivery.replayed_after, self._resumed, PAGE)
+        due = open_messages.due(db, self._message.key, delivery.event.id, delivery.replayed_after, self._resumed, PAGE)
         self._resumed = due[-1].row.id if len(due) == PAGE else None
         return due
 
-    def _once_more(self, db: Connection, due: Sequence[Due], story: Story | str, now: datetime) -> list[Letter]:
-        """Those of them that are still wanted, as of now; the others are settled with the reason."""
+    def _once_more(self, db: Connection, due: Sequence[Due], content: Content | str, now: datetime) -> list[Message]:
+        """The due messages that are still wanted, decided anew; the others are skipped with the reason."""
+        notice, channel = self._message.notice, self._message.channel
         persons = contacts.look(db, {one.user_id for one in due})
-        addresses = audience.places(persons.values(), self._channel, self._settings.secret)
-        suppressed = contacts.suppressed(db, self._channel, set(addresses.values()), self._settings.secret)
-        letters: list[Letter] = []
+        addresses = audience.places(persons.values(), channel, self._settings.secret)
+        suppressed = contacts.suppressed(db, channel, set(addresses.values()), self._settings.secret)
+        messages: list[Message] = []
         skipped: dict[UUID, str] = {}
         for recipient, row, user in due:
             person, address = persons.get(user, Person(user)), addresses.get((user, recipient))
-            why = story if isinstance(story, str) else None
-            why = why or audience.reason_against(person, address, self._notice, self._channel, suppressed, now)
-            if why is None or (row.state == "sending" and self._in_doubt):
-                facts = {} if isinstance(story, str) else story.facts
-                letters.append(Letter(self._notice, self._channel, self._delivery, row, person, address or "", facts))
+            why = content if isinstance(content, str) else None
+            why = why or audience.reason_against(person, address, notice, channel, suppressed, now)
+            in_doubt = row.state == "sending" and not self._message.resend_if_unknown  # a person decides on it
+            if why is None or in_doubt:
+                facts = {} if isinstance(content, str) else content.facts
+                key = self._message.key.to(recipient)
+                messages.append(replace(self._message, key=key, facts=facts, person=person, address=address, row=row))
             else:
                 skipped[row.id] = why
         open_messages.skip(db, skipped)
-        return letters
-
-    @property
-    def _in_doubt(self) -> bool:
-        """Whether a message that a dead worker was sending is for a person to decide."""
-        return self._notice.if_unknown(self._channel) == "dead letter"
+        return messages
 
     def _left(self, engine: Engine) -> Exception | None:
-        """What is left to say of messages that are not settled, and cannot be sent now."""
+        """What the event waits for or fails of: messages that are not settled, and cannot be sent now."""
         with engine.begin() as db:
-            left = open_messages.standing(db, self._key, self._delivery.event.id)
-        template = self._notice.template
+            left = open_messages.standing(db, self._message.key, self._delivery.event.id)
+        template = self._message.notice.template
         if left.open:
             return Snooze(f"{template}: {left.open} messages wait, or are being sent", seconds=max(1.0, left.wait or 0))
         if left.unknown:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 
-from fundlyhub.channels.messages import ChannelName
-from fundlyhub.database.arrays import array
-from fundlyhub.processors.notifications.ledger.store import Key
+from fundlyhub.database.arrays import array, arrays
+from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.policy import GATHERED
+from fundlyhub.processors.notifications.rendering.template_values import Money
 
 GATHER_TIME = 3600.0
 """Seconds from a digest's first member until it is told."""
@@ -45,49 +43,45 @@ _JOIN = """
 """
 
 
-class Member(NamedTuple):
-    """A message that is held back, the position of its event, and what a digest tells of it: nothing of who did it."""
-
-    key: Key
-    user_id: UUID
-    position: int
-    campaign_id: UUID | None = None
-    amount: Decimal | None = None
-    currency: str | None = None
-
-    @property
-    def of(self) -> tuple[UUID, ChannelName, str]:
-        """Whose open digest it joins."""
-        return self.user_id, self.key.channel, self.key.template
-
-
-def gather(db: Connection, members: Sequence[Member]) -> None:
+def gather(db: Connection, held: Sequence[Message]) -> None:
     """Put messages that stand in the ledger as gathered into the open digests of their recipients."""
-    if not members:
+    if not held:
         return
-    firsts = list({member.of: member for member in reversed(members)}.values())
+    firsts = list({_digest_of(one): one for one in reversed(held)}.values())
     given = {
-        **_whose(firsts),
+        **_digests_of(firsts),
         "ids": [uuid4() for _ in firsts],
         "positions": array(one.position for one in firsts),
         "after": GATHER_TIME,
     }
     open_ones = {tuple(row[1:]): row[0] for row in db.exec_driver_sql(_OPEN, given)}
+    amounts = [_amount(one) for one in held]
     joining = {
-        **_whose(members),
-        "matters": [one.key.matter for one in members],
-        "digests": array(open_ones[one.of] for one in members),
-        "campaigns": array(one.campaign_id for one in members),
-        "amounts": array(one.amount for one in members),
-        "currencies": array(one.currency for one in members),
+        **_digests_of(held),
+        "matters": [one.key.matter for one in held],
+        "digests": array(open_ones[_digest_of(one)] for one in held),
+        "campaigns": array(_campaign(one) for one in held),
+        "amounts": array(one.amount if one else None for one in amounts),
+        "currencies": array(one.currency if one else None for one in amounts),
         "reason": GATHERED,
     }
     db.exec_driver_sql(_JOIN, joining)
 
 
-def _whose(members: Sequence[Member]) -> dict[str, object]:
-    return {
-        "users": array(one.user_id for one in members),
-        "channels": array(one.key.channel for one in members),
-        "templates": array(one.key.template for one in members),
-    }
+def _digest_of(message: Message) -> tuple[UUID | None, str, str]:
+    """What says which open digest a message joins: guests are not limited, so there is always a user."""
+    return message.person.user_id, message.channel, message.notice.template
+
+
+def _digests_of(messages: Sequence[Message]) -> dict[str, object]:
+    return {**arrays(("users", "channels", "templates"), map(_digest_of, messages))}
+
+
+def _campaign(message: Message) -> UUID | None:
+    payload = message.events[0].payload
+    return getattr(payload, "campaign_id", None) or getattr(payload, "fundraiser_id", None)
+
+
+def _amount(message: Message) -> Money | None:
+    amount = message.facts.get("amount")
+    return amount if isinstance(amount, Money) else None

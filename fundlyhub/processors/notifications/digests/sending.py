@@ -6,7 +6,8 @@ A kill at any step leaves a row that is due again: it goes on from what the ledg
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,15 +17,14 @@ from sqlalchemy import Connection, Engine
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import Snooze
 from fundlyhub.processors.notifications import contacts
-from fundlyhub.processors.notifications.broadcasts import audience, open_messages
-from fundlyhub.processors.notifications.catalogue import DIGESTS, Notice
+from fundlyhub.processors.notifications.broadcasts import open_messages
+from fundlyhub.processors.notifications.catalogue import DIGESTS
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.digests import totals
 from fundlyhub.processors.notifications.ledger import store
-from fundlyhub.processors.notifications.ledger.state import Row
-from fundlyhub.processors.notifications.ledger.store import Key, Place, Planned
-from fundlyhub.processors.notifications.outgoing import Letter
-from fundlyhub.processors.notifications.policy import Verdict, judge
+from fundlyhub.processors.notifications.ledger.matters import Key
+from fundlyhub.processors.notifications.message import Message
+from fundlyhub.processors.notifications.policy import Decision, judge
 from fundlyhub.processors.notifications.sending import Sending
 from fundlyhub.settings import Settings
 
@@ -83,10 +83,10 @@ class Digesting:
                 self._sending.check()
             except Snooze:  # nothing can be sent: all of them stay due
                 return
-            ours = {id: letters for id in ids if (letters := self._letters(id)) is not None}
+            ours = {id: messages for id in ids if (messages := self._messages(id)) is not None}
             if not ours:
                 return  # they wait for quiet hours to end, or other workers are at them
-            for _ in self._sending.send([letter for letters in ours.values() for letter in letters], end):
+            for _ in self._sending.send([letter for messages in ours.values() for letter in messages], end):
                 pass  # each waits on its own
             with self._engine.begin() as db:
                 db.exec_driver_sql(_LOOK_AGAIN, {"ids": sorted(ours)})
@@ -95,59 +95,46 @@ class Digesting:
         with self._engine.begin() as db:  # asked after each batch: a rollback would make psycopg forget statements
             return db.exec_driver_sql(_DUE, {"channel": self._channel, "limit": PAGE}).scalars().all()
 
-    def _letters(self, id: UUID) -> list[Letter] | None:
+    def _messages(self, id: UUID) -> list[Message] | None:
         """The messages of a digest that may be sent; None when it waits, or another worker is at it."""
         with self._engine.begin() as db:
             digest = db.exec_driver_sql(_LOCK, {"id": id}).first()
             return self._planned(db, digest, datetime.now(UTC)) if digest else None
 
-    def _planned(self, db: Connection, digest: Any, now: datetime) -> list[Letter] | None:
-        """Judged as of now, whatever was held then. In quiet hours it stays open, and gathers on."""
-        notice = DIGESTS[digest.template]
-        person = contacts.look(db, [digest.user_id]).get(digest.user_id, Person(digest.user_id))
-        addresses = self._addresses(person)
-        verdicts = self._verdicts(db, notice, person, addresses, now)
-        if waits := [one.not_before for one in verdicts.values() if one.skip is None and one.not_before]:
+    def _planned(self, db: Connection, digest: Any, now: datetime) -> list[Message] | None:
+        """Decide anew, whatever was decided on its members. In quiet hours the digest stays open, and gathers on."""
+        messages = self._decided(db, digest, now)
+        if waits := [at for one in messages if not one.decision.skip and (at := one.decision.not_before)]:
             db.exec_driver_sql(_WAIT, {"id": digest.id, "at": min(waits)})
             return None
         db.exec_driver_sql(_CLOSE, {"id": digest.id, "lease": self._settings.notification_lease})
-        key = Key(f"digest={digest.id}", self._channel, notice.template)
-        told = totals.read(db, digest.id, self._settings.site_url)
-        if not told:
+        facts = totals.read(db, digest.id, self._settings.site_url)
+        if not facts:
             return []  # all that it was opened for had been told otherwise
-        rows = self._rows(db, digest, key, verdicts)
-        left = {place.recipient: row for place, row in rows.items() if row.state in ("queued", "sending")}
-        gone = Verdict("no device" if self._channel == "push" else "no address")
-        skips = {recipient: verdicts.get(recipient, gone).skip for recipient in left}
-        open_messages.skip(db, {left[recipient].id: why for recipient, why in skips.items() if why})
+        # Its messages are written down when it is closed, and stay the same ones.
+        rows = store.read_all(db, [messages[0].key.for_all]) if digest.closed else store.plan(db, messages)
+        gone = Decision("no device" if self._channel == "push" else "no address")
+        skips = {one.key: one.decision.skip for one in messages}
+        left = {key: row for key, row in rows.items() if row.state in ("queued", "sending")}
+        skipped = {row.id: why for key, row in left.items() if (why := skips.get(key, gone.skip))}
+        open_messages.skip(db, skipped)
         return [
-            Letter(notice, self._channel, None, row, person, addresses[recipient], told)
-            for recipient, row in left.items()
-            if not skips[recipient]
+            replace(one, facts=facts, row=row)
+            for one in messages
+            if (row := left.get(one.key)) is not None and row.id not in skipped
         ]
 
-    def _rows(self, db: Connection, digest: Any, key: Key, verdicts: Mapping[str, Verdict]) -> dict[Place, Row]:
-        """Its messages in the ledger: written down when it is closed, and the same ones ever after."""
-        if digest.closed:
-            return store.read_all(db, [key])
-        planned = [
-            Planned(Place(key, recipient), digest.id, digest.position, False, digest.user_id, verdict.skip)
-            for recipient, verdict in verdicts.items()
+    def _decided(self, db: Connection, digest: Any, now: datetime) -> list[Message]:
+        """A message for each address of the digest's user, with the policy's decision; without an address, one."""
+        person = contacts.look(db, [digest.user_id]).get(digest.user_id, Person(digest.user_id))
+        notice, channel = DIGESTS[digest.template], self._channel
+        key = Key(f"digest={digest.id}", channel, notice.template)
+        found = list(Message(notice, channel, key, digest.id, digest.position).to(person, self._settings.secret))
+        addresses = {one.address for one in found if one.address}
+        suppressed = contacts.suppressed(db, channel, addresses, self._settings.secret)
+        return [
+            replace(
+                one, decision=judge(notice, channel, person, one.address, suppressed.get(one.address or ""), 0, now)
+            )
+            for one in found
         ]
-        return store.plan(db, planned)
-
-    def _addresses(self, person: Person) -> dict[str, str]:
-        """The addresses by what the ledger calls them."""
-        found = audience.places([person], self._channel, self._settings.secret)
-        return {recipient: address for (_, recipient), address in found.items()}
-
-    def _verdicts(
-        self, db: Connection, notice: Notice, person: Person, addresses: Mapping[str, str], now: datetime
-    ) -> dict[str, Verdict]:
-        """By what the ledger calls an address; the user stands for an address that there is not."""
-        suppressed = contacts.suppressed(db, self._channel, set(addresses.values()), self._settings.secret)
-        places: Mapping[str, str | None] = addresses or {str(person.user_id): None}
-        return {
-            recipient: judge(notice, self._channel, person, address, suppressed.get(address or ""), 0, now)
-            for recipient, address in places.items()
-        }

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -63,52 +62,47 @@ _END = """
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """A message that is ours to send."""
+class Lease:
+    """The right to send a message for some time; the token proves it.
+
+    ``again`` allows to take a message that a worker was sending when it died, ``replayed_after`` one that had failed
+    by then.
+    """
 
     id: UUID
     token: UUID
+    again: bool = False
+    replayed_after: datetime | None = None
 
 
-class Wanted(NamedTuple):
-    """A message that we would send.
-
-    ``again`` allows to take one that a dead worker was sending, ``replayed_after`` one that had failed by then.
-    """
-
-    hold: Hold
-    again: bool
-    replayed_after: datetime | None
-
-
-def take(db: Connection, wanted: Sequence[Wanted], provider: str, lease: float) -> set[UUID]:
-    """Make messages ours for the length of a lease in seconds; the ids of those that nobody was quicker to take."""
+def take(db: Connection, wanted: Sequence[Lease], provider: str, seconds: float) -> set[UUID]:
+    """Take messages for some seconds; returns the ids of those that no other worker has taken first."""
     given = {
-        "ids": [one.hold.id for one in wanted],
-        "tokens": [one.hold.token for one in wanted],
+        "ids": [one.id for one in wanted],
+        "tokens": [one.token for one in wanted],
         "again": [one.again for one in wanted],
         "replayed_after": array(one.replayed_after for one in wanted),
-        "lease": lease,
+        "lease": seconds,
         "provider": provider,
     }
     return {id for (id,) in db.exec_driver_sql(_TAKE, given)}
 
 
-def sent(db: Connection, accepted: Mapping[Hold, str | None]) -> None:
-    """The provider has accepted them, under the message ids that it has given."""
+def sent(db: Connection, accepted: Mapping[Lease, str | None]) -> None:
+    """Note that the provider has accepted these messages, and the ids that it has given them."""
     given = {
-        "ids": [hold.id for hold in accepted],
-        "tokens": [hold.token for hold in accepted],
+        "ids": [lease.id for lease in accepted],
+        "tokens": [lease.token for lease in accepted],
         "message_ids": list(accepted.values()),
     }
     db.exec_driver_sql(_SENT, given)
 
 
-def release(db: Connection, hold: Hold, reason: str, seconds: float) -> None:
-    """It was surely not accepted: it may be taken again after so many seconds."""
-    db.exec_driver_sql(_RELEASE, {"id": hold.id, "token": hold.token, "reason": reason, "seconds": seconds})
+def release(db: Connection, lease: Lease, reason: str, seconds: float) -> None:
+    """Give back a message that was surely not accepted: it may be taken again after some seconds."""
+    db.exec_driver_sql(_RELEASE, {"id": lease.id, "token": lease.token, "reason": reason, "seconds": seconds})
 
 
-def end(db: Connection, hold: Hold, state: str, reason: str, now: datetime) -> None:
-    """It is skipped, failed or unknown: nobody sends it again unless a person says so."""
-    db.exec_driver_sql(_END, {"id": hold.id, "token": hold.token, "state": state, "reason": reason, "now": now})
+def end(db: Connection, lease: Lease, state: str, reason: str, now: datetime) -> None:
+    """Settle a message as skipped, failed or unknown: it is sent again only if a person says so."""
+    db.exec_driver_sql(_END, {"id": lease.id, "token": lease.token, "state": state, "reason": reason, "now": now})

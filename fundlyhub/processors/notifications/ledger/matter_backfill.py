@@ -18,8 +18,7 @@ from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
-from fundlyhub.processors.notifications.ledger.matters import matter_of, of_event
-from fundlyhub.processors.notifications.ledger.store import Place
+from fundlyhub.processors.notifications.ledger.matters import Key, matter_of, of_event
 
 PAGE = 1_000
 """Rows that are named in one transaction."""
@@ -57,12 +56,12 @@ class Nameless(NamedTuple):
     template: str
 
 
-def name(app: Engine, places: Collection[Place]) -> None:
-    """Give their matter to the rows at these places that have none. Raises outages of either database."""
+def name(app: Engine, keys: Collection[Key]) -> None:
+    """Give a matter to the rows to these recipients that have none. Raises outages of either database."""
     given = {
-        "channels": array(place.key.channel for place in places),
-        "recipients": [place.recipient for place in places],
-        "templates": array(place.key.template for place in places),
+        "channels": array(key.channel for key in keys),
+        "recipients": [key.recipient for key in keys],
+        "templates": array(key.template for key in keys),
         "limit": PAGE,
     }
     while True:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from fundlyhub.channels.messages import ChannelName
@@ -26,8 +26,26 @@ _LEDGER = UUID("5b0f6f0e-6a53-5d0c-9c9a-6f2f6f0b7c11")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
 
 
+class Key(NamedTuple):
+    """The business key of a message in the ledger; without a recipient, of all messages of its matter."""
+
+    matter: str
+    channel: ChannelName
+    template: str
+    recipient: str = ""
+
+    def to(self, recipient: str) -> Key:
+        """The key of the message to a recipient."""
+        return self._replace(recipient=recipient)
+
+    @property
+    def for_all(self) -> Key:
+        """What the messages of one matter have in common, whoever gets them."""
+        return self._replace(recipient="")
+
+
 def matter_of(fields: Sequence[str], event: Event) -> str:
-    """The matter of a message of this event: those fields of the payload that the catalogue names, in one line."""
+    """The matter of an event's message: the fields of the payload that the catalogue names, in one line."""
     return " ".join(f"{name}={_value(name, event)}" for name in fields)
 
 

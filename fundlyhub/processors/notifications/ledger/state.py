@@ -7,12 +7,15 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+Step = Literal["send", "wait", "settled", "failed", "unknown"]
+"""Send the message, let it wait, or leave it settled, failed or unknown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Where a message stands, whose event sends it, and whether its provider has accepted it.
+    """A message in the ledger: its event, its state, and whether its provider has accepted it.
 
-    ``wait`` and ``lease`` are seconds left.
+    ``wait`` is the number of seconds until it may be sent, or until the lease of the worker that sends it ends.
     """
 
     id: UUID
@@ -20,35 +23,24 @@ class Row:
     state: str
     accepted: bool
     changed_at: datetime
-    wait: float | None
-    lease: float | None
+    wait: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
-    """What a run does about a message: send it, wait so many seconds, or leave it settled, failed or unknown."""
-
-    step: Literal["send", "wait", "settled", "failed", "unknown"]
-    seconds: float = 0.0
-
-
-def next_step(row: Row, *, again: bool, replayed_after: datetime | None) -> Next:
-    """What is to be done about a message; ``again`` is its template's policy for calls with unknown outcome."""
+def next_step(row: Row, *, again: bool, replayed_after: datetime | None) -> Step:
+    """The next step for a message; ``again`` is the catalogue's rule for calls with an unknown outcome."""
     replayed = replayed_after is not None and row.changed_at <= replayed_after
     match row.state:
-        case "queued" if row.wait is not None and row.wait > 0:
-            return Next("wait", row.wait)
+        case "queued" | "sending" if row.wait > 0:
+            return "wait"
         case "queued":
-            return Next("send")
-        case "sending" if row.lease is not None and row.lease > 0:
-            return Next("wait", row.lease)
+            return "send"
         case "sending":
-            return Next("send" if again else "unknown")
-        case "failed" if row.accepted:  # it bounced later, as the provider told us: that is no fault of the event
-            return Next("settled")
+            return "send" if again else "unknown"
+        case "failed" if row.accepted:  # it bounced after it was accepted: that is no fault of the event
+            return "settled"
         case "failed":
-            return Next("send" if replayed else "failed")
+            return "send" if replayed else "failed"
         case "unknown":
-            return Next("send" if replayed else "unknown")
+            return "send" if replayed else "unknown"
         case _:
-            return Next("settled")
+            return "settled"

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
-from fundlyhub.processors.notifications.ledger.matters import ledger_id
+from fundlyhub.processors.notifications.ledger.matters import Key, ledger_id
 from fundlyhub.processors.notifications.ledger.state import Row
+from fundlyhub.processors.notifications.message import Message
 
 ROW = """
     message.matter, message.channel, message.template, message.recipient, message.id, message.event_id, message.state,
     message.sent_at IS NOT NULL, message.changed_at,
-    extract(epoch FROM message.not_before - clock_timestamp())::float8,
-    extract(epoch FROM message.lease_until - clock_timestamp())::float8
+    greatest(0, coalesce(extract(epoch FROM
+        CASE message.state WHEN 'queued' THEN message.not_before WHEN 'sending' THEN message.lease_until END
+        - clock_timestamp()), 0))::float8
 """
 # In the order of the unique index: two workers with the same messages wait for each other at most once. A conflict is
 # one of any index: a worker of the release before knows a message by its event alone.
@@ -67,95 +68,62 @@ _RECENT = """
 
 
 class NamelessRows(Exception):
-    """Messages of a release before stand in the ledger without their matter, and may be about the same."""
+    """Messages of the previous release stand in the ledger without a matter, and may be about the same."""
 
-    def __init__(self, places: Collection[Place]) -> None:
-        self.places = places
+    def __init__(self, keys: Collection[Key]) -> None:
+        self.keys = keys
         super().__init__("messages without a matter")
 
 
-class Key(NamedTuple):
-    """What the messages of one matter have in common."""
-
-    matter: str
-    channel: ChannelName
-    template: str
-
-
-class Place(NamedTuple):
-    """Where a message stands in the ledger: no two have the same."""
-
-    key: Key
-    recipient: str
-
-
-class Planned(NamedTuple):
-    """A message to be, and the event that has it told: ``skip`` is why it will not be sent, if so."""
-
-    place: Place
-    event_id: UUID
-    position: int
-    transactional: bool
-    user_id: UUID | None = None
-    skip: str | None = None
-    not_before: datetime | None = None
-
-
-def plan(db: Connection, planned: Sequence[Planned]) -> dict[Place, Row]:
-    """Write these messages down, and say where each stands: those that were there stay as they are.
-
-    Raises NamelessRows.
-    """
-    if not planned:
+def plan(db: Connection, messages: Sequence[Message]) -> dict[Key, Row]:
+    """Write messages into the ledger, and return their rows: one that was there stays as it is. Raises NamelessRows."""
+    if not messages:
         return {}
-    places = [one.place for one in planned]
+    keys = [one.key for one in messages]
     given = {
-        **_places(places),
-        "ids": array(ledger_id(key.matter, key.channel, recipient, key.template) for key, recipient in places),
-        "event_ids": array(one.event_id for one in planned),
-        "positions": array(one.position for one in planned),
-        "transactional": [one.transactional for one in planned],
-        "users": array(one.user_id for one in planned),
-        "reasons": [one.skip for one in planned],
-        "not_before": array(one.not_before for one in planned),
+        **_columns(keys),
+        "ids": array(ledger_id(one.matter, one.channel, one.recipient, one.template) for one in keys),
+        "event_ids": array(one.event_id for one in messages),
+        "positions": array(one.position for one in messages),
+        "transactional": [one.notice.transactional for one in messages],
+        "users": array(one.person.user_id for one in messages),
+        "reasons": [one.decision.skip for one in messages],
+        "not_before": array(one.decision.not_before for one in messages),
     }
     rows = _rows(db, _PLAN, given)
-    return rows | read(db, [place for place in places if place not in rows])
+    return rows | read(db, [key for key in keys if key not in rows])
 
 
-def read(db: Connection, places: Collection[Place]) -> dict[Place, Row]:
-    """Where these messages stand; one that is not written down is not there. Raises NamelessRows."""
-    return _rows(db, _READ, _places(places)) if places else {}
+def read(db: Connection, keys: Collection[Key]) -> dict[Key, Row]:
+    """The rows of these messages, as far as they are written down. Raises NamelessRows."""
+    return _rows(db, _READ, _columns(keys)) if keys else {}
 
 
-def read_all(db: Connection, keys: Collection[Key]) -> dict[Place, Row]:
-    """The state of all messages of these matters, for all recipients."""
-    return _rows(db, _READ_ALL, _keys(keys)) if keys else {}
+def read_all(db: Connection, keys: Collection[Key]) -> dict[Key, Row]:
+    """The rows of all messages of these matters, for all recipients."""
+    return _rows(db, _READ_ALL, _columns(keys)) if keys else {}
 
 
-def _keys(keys: Collection[Key]) -> dict[str, object]:
+def _columns(keys: Collection[Key]) -> dict[str, object]:
     return {
         "matters": [key.matter for key in keys],
         "channels": array(key.channel for key in keys),
         "templates": array(key.template for key in keys),
+        "recipients": [key.recipient for key in keys],
     }
 
 
-def _places(places: Collection[Place]) -> dict[str, object]:
-    return {**_keys([place.key for place in places]), "recipients": [place.recipient for place in places]}
-
-
-def _rows(db: Connection, statement: str, given: Mapping[str, object]) -> dict[Place, Row]:
+def _rows(db: Connection, statement: str, given: Mapping[str, object]) -> dict[Key, Row]:
     found = db.exec_driver_sql(statement, given).all()
-    if nameless := {Place(Key("", *row[1:3]), row[3]) for row in found if row[0] is None}:
+    if nameless := {Key("", *row[1:4]) for row in found if row[0] is None}:
         raise NamelessRows(nameless)
-    return {Place(Key(*row[:3]), row[3]): Row(*row[4:]) for row in found}
+    return {Key(*row[:4]): Row(*row[4:]) for row in found}
 
 
 def recent(
     db: Connection, channel: ChannelName, users: Iterable[UUID], limited: Sequence[str], since: datetime
 ) -> Mapping[UUID, int]:
-    """How many messages of these templates these users got since then."""
+    """How many messages of these templates each user got since then."""
     given = {"users": array(users), "channel": channel, "limited": list(limited), "since": since}
     rows = db.exec_driver_sql(_RECENT, given)
     return {row[0]: row[1] for row in rows}

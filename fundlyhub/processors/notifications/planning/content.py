@@ -1,7 +1,7 @@
-"""What a message tells, per payload class: the facts of its templates, and whose messages they are.
+"""The content of each message: the facts of its templates, and its recipient, from the event's payload.
 
-Nothing of another person goes in, but for what everybody may see: an anonymous gift tells its campaign's owner
-nothing of the donor.
+It holds nothing of another person but what is public: an anonymous donation tells its campaign's owner nothing of the
+donor.
 """
 
 from __future__ import annotations
@@ -29,39 +29,40 @@ from fundlyhub.events.catalogue.payout import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
-from fundlyhub.processors.notifications.planning.lookup import Addressee, Campaign, Lookup, Unwanted
+from fundlyhub.processors.notifications.contacts import Person
+from fundlyhub.processors.notifications.planning.lookup import Campaign, Lookup, Unwanted
 from fundlyhub.processors.notifications.rendering.excerpts import excerpt
 from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
 
 
-class Story(NamedTuple):
-    """What is told, and to whom: a user, a guest, or all followers of a campaign."""
+class Content(NamedTuple):
+    """The facts of a message and its recipient: a user, a guest, or all followers of a campaign."""
 
     facts: Facts
-    to: Addressee | None = None
+    to: Person | None = None
     followers_of: UUID | None = None
     donors_only: bool = False
 
 
-def tell(template: str, event: Event, lookup: Lookup) -> Story:
-    """The story of a message.
+def content_of(template: str, event: Event, lookup: Lookup) -> Content:
+    """The content of an event's message.
 
     Raises Missing when something is not known yet, Unwanted when there is nothing to tell, and Held when a person has
     to decide first.
     """
     lookup.refuse_overtaken(event)
-    return _TELLERS[template](event.payload, event, lookup)
+    return _CONTENTS[template](event.payload, event, lookup)
 
 
 def _campaign(campaign: Campaign | None) -> dict[str, Any]:
     return {"campaign": campaign.title if campaign else None, "campaign_url": campaign.url if campaign else None}
 
 
-def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Story:
-    return Story({}, Addressee(payload.user_id, payload.name, payload.email))
+def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Content:
+    return Content({}, Person(payload.user_id, payload.name, payload.email))
 
 
-def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
+def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {
         **_campaign(lookup.campaign(payload.campaign_id)),
         "amount": Money(payload.amount, payload.currency),
@@ -69,15 +70,15 @@ def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
         "donated_at": event.timestamp,
         "anonymous": bool(payload.is_anonymous),
     }
-    return Story(facts, Addressee(payload.donor_id, payload.donor_name, payload.donor_email))
+    return Content(facts, Person(payload.donor_id, payload.donor_name, payload.donor_email))
 
 
-def _donation_failed(payload: DonationFailed, event: Event, lookup: Lookup) -> Story:
+def _donation_failed(payload: DonationFailed, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {**_campaign(lookup.campaign(payload.campaign_id)), "retryable": payload.retryable}
-    return Story(facts, Addressee(payload.donor_id))
+    return Content(facts, Person(payload.donor_id))
 
 
-def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Story:
+def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Content:
     gift = lookup.gift(payload.donation_id)
     told = lookup.refund(event, payload, gift)
     facts: Facts = {
@@ -88,11 +89,11 @@ def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Story:
         "reference": str(payload.donation_id),
         "refunded_at": event.timestamp,
     }
-    return Story(facts, Addressee(gift.donor_id, gift.name, gift.email))
+    return Content(facts, Person(gift.donor_id, gift.name, gift.email))
 
 
-def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> Story:
-    """The donor is named when somebody has said that the gift is not anonymous, and everybody may see the donor."""
+def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> Content:
+    """Names the donor only when the payload says that the donation is not anonymous, and the donor is public."""
     campaign = lookup.owned(payload.campaign_id)
     if campaign.owner_id == payload.donor_id:
         raise Unwanted("own donation")
@@ -102,10 +103,10 @@ def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> S
         "amount": Money(payload.amount, payload.currency),
         "donor": lookup.public_name(payload.donor_id) if named and payload.donor_id else None,
     }
-    return Story(facts, Addressee(campaign.owner_id))
+    return Content(facts, Person(campaign.owner_id))
 
 
-def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) -> Story:
+def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.owned(payload.campaign_id)
     known = campaign.currency
     facts: Facts = {
@@ -114,32 +115,32 @@ def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) ->
         "raised": Money(payload.total_raised, known) if known else None,
         "donors": payload.donor_count,
     }
-    return Story(facts, Addressee(campaign.owner_id))
+    return Content(facts, Person(campaign.owner_id))
 
 
-def _campaign_approved(payload: AdminCampaignApproved, event: Event, lookup: Lookup) -> Story:
+def _campaign_approved(payload: AdminCampaignApproved, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.owned(payload.campaign_id)
-    return Story(_campaign(campaign), Addressee(campaign.owner_id))
+    return Content(_campaign(campaign), Person(campaign.owner_id))
 
 
 def _campaign_decision(
     payload: AdminCampaignRejected | AdminCampaignPaused | AdminCampaignClosed, event: Event, lookup: Lookup
-) -> Story:
+) -> Content:
     campaign = lookup.owned(payload.campaign_id)
-    return Story({**_campaign(campaign), "reason": payload.reason}, Addressee(campaign.owner_id))
+    return Content({**_campaign(campaign), "reason": payload.reason}, Person(campaign.owner_id))
 
 
-def _new_follower(payload: UserFollowedUser, event: Event, lookup: Lookup) -> Story:
+def _new_follower(payload: UserFollowedUser, event: Event, lookup: Lookup) -> Content:
     if payload.follower_id == payload.followed_user_id:
         raise Unwanted("own follow")
-    return Story({"follower": lookup.public_name(payload.follower_id)}, Addressee(payload.followed_user_id))
+    return Content({"follower": lookup.public_name(payload.follower_id)}, Person(payload.followed_user_id))
 
 
-def _payout_requested(payload: PayoutRequested, event: Event, lookup: Lookup) -> Story:
-    return Story({"amount": Money(payload.amount, payload.currency)}, Addressee(payload.user_id))
+def _payout_requested(payload: PayoutRequested, event: Event, lookup: Lookup) -> Content:
+    return Content({"amount": Money(payload.amount, payload.currency)}, Person(payload.user_id))
 
 
-def _payout(payload: Any, event: Event, lookup: Lookup) -> Story:
+def _payout(payload: Any, event: Event, lookup: Lookup) -> Content:
     request = lookup.payout(payload.request_id)
     facts: dict[str, Any] = {"amount": Money(request.amount, request.currency)}
     match payload:
@@ -149,35 +150,35 @@ def _payout(payload: Any, event: Event, lookup: Lookup) -> Story:
             facts["arrived_on"] = payload.actual_arrival_date
         case PayoutFailed():
             facts |= {"reason": payload.failure_reason, "retryable": payload.is_retryable}
-    return Story(facts, Addressee(request.user_id))
+    return Content(facts, Person(request.user_id))
 
 
-def _bank_account_failed(payload: PayoutBankAccountVerificationFailed, event: Event, lookup: Lookup) -> Story:
+def _bank_account_failed(payload: PayoutBankAccountVerificationFailed, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {"reason": payload.failure_reason, "retryable": payload.can_retry}
-    return Story(facts, Addressee(payload.user_id))
+    return Content(facts, Person(payload.user_id))
 
 
-def _suspended(payload: AdminUserSuspended, event: Event, lookup: Lookup) -> Story:
+def _suspended(payload: AdminUserSuspended, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {"reason": payload.reason, "until": payload.suspended_until}
-    return Story(facts, Addressee(payload.user_id))
+    return Content(facts, Person(payload.user_id))
 
 
-def _new_sign_in(payload: UserLoggedIn, event: Event, lookup: Lookup) -> Story:
+def _new_sign_in(payload: UserLoggedIn, event: Event, lookup: Lookup) -> Content:
     if not lookup.is_new_place(event, payload):
         raise Unwanted("known place")
     facts: Facts = {"at": event.timestamp, "device": payload.user_agent, "address": payload.ip_address}
-    return Story(facts, Addressee(payload.user_id))
+    return Content(facts, Person(payload.user_id))
 
 
-def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup) -> Story:
+def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.campaign(payload.fundraiser_id)
     if lookup.is_withdrawn(payload.update_id) or (campaign and campaign.deleted):
         raise Unwanted("withdrawn")
     facts: Facts = {**_campaign(campaign), "title": payload.title, "excerpt": excerpt(payload.body)}
-    return Story(facts, followers_of=payload.fundraiser_id, donors_only=payload.visibility == "donors_only")
+    return Content(facts, followers_of=payload.fundraiser_id, donors_only=payload.visibility == "donors_only")
 
 
-_TELLERS: Mapping[str, Callable[[Any, Event, Lookup], Story]] = {
+_CONTENTS: Mapping[str, Callable[[Any, Event, Lookup], Content]] = {
     "welcome": _welcome,
     "donation_receipt": _receipt,
     "donation_failed": _donation_failed,

@@ -43,30 +43,22 @@ class Unwanted(Exception):
     """There is nothing to tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """The recipient of a message, before the contact is read: a user or a guest, and what the event says of them."""
+def known_recipient(said: Person, contact: Person | None) -> Person:
+    """The recipient: the contact if it is known, else what the event itself says. Raises Missing.
 
-    user_id: UUID | None
-    name: str | None = field(default=None, repr=False)
-    email: str | None = field(default=None, repr=False)
-
-    def met(self, contact: Person | None) -> Person:
-        """The person, by what all events have told, else by what this one tells. Raises Missing when neither does.
-
-        The API service may write phone and language before the registration is processed. A recipient is known once an
-        event has given their name or address, or their deletion.
-        """
-        if self.user_id is None:
-            return Person(None, name=self.name, email=self.email)
-        found = contact or Person(self.user_id)
-        if found.email or found.deleted:
-            return found
-        if self.email is not None:
-            return replace(found, name=found.name or self.name, email=self.email)
-        if found.name is None:
-            raise Missing("unknown recipient")
+    The API service may write phone and language before the registration is processed. So a contact counts as known
+    once an event has given its name or address, or its deletion.
+    """
+    if said.user_id is None:
+        return said
+    found = contact or Person(said.user_id)
+    if found.email or found.deleted:
         return found
+    if said.email is not None:
+        return replace(found, name=found.name or said.name, email=said.email)
+    if found.name is None:
+        raise Missing("unknown recipient")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,203 +1,197 @@
-"""From events to the messages that they mean: a batch in one transaction, and event by event if that fails.
+"""Planning: from the events of a batch to messages in the ledger, in one transaction or event by event.
 
-A transaction locks contacts in one statement and in the order of their ids, before it writes anything: two workers
-whose batches overlap wait for each other, but never in a ring.
+A transaction locks contacts in one statement and in the order of their ids, before it writes anything, so that two
+workers whose batches overlap cannot deadlock.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine, is_outage
 from fundlyhub.errors import Held, OutcomeUnknown, Snooze, Untold
 from fundlyhub.processing import Delivery
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
-from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger import store
 from fundlyhub.processors.notifications.ledger.matter_backfill import name
+from fundlyhub.processors.notifications.ledger.matters import Key
 from fundlyhub.processors.notifications.ledger.state import Row
-from fundlyhub.processors.notifications.ledger.store import Key, NamelessRows, Place
-from fundlyhub.processors.notifications.outgoing import Draft, Letter, key_of, write_down
+from fundlyhub.processors.notifications.ledger.store import NamelessRows
+from fundlyhub.processors.notifications.message import Message
+from fundlyhub.processors.notifications.outgoing import write_down
 from fundlyhub.processors.notifications.planning import pending_events
-from fundlyhub.processors.notifications.planning.content import Story, tell
-from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted
+from fundlyhub.processors.notifications.planning.content import Content, content_of
+from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted, known_recipient
 from fundlyhub.processors.notifications.planning.too_old import FRESH, is_too_old
 from fundlyhub.processors.notifications.sending import UNKNOWN
 from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.settings import Settings
 
-
-class Plan(NamedTuple):
-    """One message of one event to one person through one channel."""
-
-    notice: Notice
-    channel: ChannelName
-    delivery: Delivery
-    age: timedelta = FRESH
-    """How old its event was when it was published, as far as that matters."""
-
-    @property
-    def event_id(self) -> UUID:
-        """Whose message it is."""
-        return self.delivery.event.id
-
-    @property
-    def key(self) -> Key:
-        """What it is about, in the ledger."""
-        return key_of(self.notice, self.channel, self.delivery)
+Failed = list[tuple[UUID, Exception]]
+"""Events whose messages are not written, with the reason."""
 
 
-class Step(NamedTuple):
-    """What came of some plans: letters, and events that have none, with the reason."""
+def plan(
+    engine: Engine, messages: Sequence[Message], ages: Mapping[UUID, timedelta], settings: Settings, now: datetime
+) -> tuple[list[Message], Failed]:
+    """Write messages in one transaction. If that fails, each in its own: one bad event holds up no other.
 
-    letters: list[Letter]
-    failed: list[tuple[UUID, Exception]]
-
-
-def carry_out(engine: Engine, plans: Sequence[Plan], settings: Settings, now: datetime) -> Step:
-    """In one transaction. If that fails, in one for each plan: the event that is to blame holds up no other.
-
-    Of several plans of one matter the first is carried out before the others: they tell somebody only if it told
-    nobody. Raises outages.
+    Of several messages of one matter the first is planned before the others, which tell somebody only if the first
+    told nobody. ``ages`` are those of old events when they were published. Raises outages.
     """
-    first, later = _by_matter(plans)
+    first, later = _by_matter(messages)
     if later:
-        steps = [carry_out(engine, part, settings, now) for part in (first, later)]
-        return Step([it for step in steps for it in step.letters], [it for step in steps for it in step.failed])
+        return _in_parts(engine, (first, later), ages, settings, now)
     try:
         with engine.begin() as db:
-            return _Transaction(db, settings).plan(plans, now)
+            return _Transaction(db, ages, settings).plan(messages, now)
     except NamelessRows as older:
-        name(engine, older.places)
-        return carry_out(engine, plans, settings, now)
+        name(engine, older.keys)
+        return plan(engine, messages, ages, settings, now)
     except Exception as error:
         if is_outage(error):
             raise
-        if len(plans) == 1:
-            return Step([], [(plans[0].event_id, error)])
-    steps = [carry_out(engine, [one], settings, now) for one in plans]
-    return Step([it for step in steps for it in step.letters], [it for step in steps for it in step.failed])
+        if len(messages) == 1:
+            return [], [(messages[0].event_id, error)]
+    return _in_parts(engine, [[one] for one in messages], ages, settings, now)
 
 
-def _by_matter(plans: Sequence[Plan]) -> tuple[list[Plan], list[Plan]]:
-    """The first plan of each matter, and all others."""
-    first: dict[Key, Plan] = {}
-    later = [plan for plan in plans if first.setdefault(plan.key, plan) is not plan]
+def _in_parts(
+    engine: Engine, parts: Iterable[Sequence[Message]], ages: Mapping[UUID, timedelta], settings: Settings,
+    now: datetime,
+) -> tuple[list[Message], Failed]:  # fmt: skip
+    done = [plan(engine, part, ages, settings, now) for part in parts]
+    return [one for written, _ in done for one in written], [one for _, failed in done for one in failed]
+
+
+def _by_matter(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """The first message of each matter, and all others."""
+    first: dict[Key, Message] = {}
+    later = [one for one in messages if first.setdefault(one.key, one) is not one]
     return list(first.values()), later
 
 
-def _due(plans: Sequence[Plan], known: Mapping[Place, Row]) -> Iterator[Plan]:
-    """The plans that may tell something: what another event tells of is that event's business.
+def _due(messages: Sequence[Message], known: Mapping[Key, Row]) -> Iterator[Message]:
+    """The messages that may tell something: what another event has told is left to that event.
 
-    Of a matter whose messages were all skipped nobody was told.
+    If all messages of a matter were skipped, nobody was told.
     """
     tellers: defaultdict[Key, set[UUID]] = defaultdict(set)
-    for place, row in known.items():
+    for key, row in known.items():
         if row.state != "skipped":
-            tellers[place.key].add(row.event_id)
-    for plan in plans:
-        if not tellers[plan.key] or plan.event_id in tellers[plan.key]:
-            yield plan
+            tellers[key.for_all].add(row.event_id)
+    for one in messages:
+        if not tellers[one.key] or one.event_id in tellers[one.key]:
+            yield one
 
 
 class _Transaction:
-    """One transaction: stories are told, contacts locked, recipients judged, and messages written down."""
+    """One transaction: contents are put together, contacts locked, recipients judged, and messages written down."""
 
-    def __init__(self, db: Connection, settings: Settings) -> None:
-        self._db, self._settings = db, settings
+    def __init__(self, db: Connection, ages: Mapping[UUID, timedelta], settings: Settings) -> None:
+        self._db, self._ages, self._settings = db, ages, settings
         self._lookup = Lookup(db, settings.site_url)
-        self._drafts: list[Draft] = []
-        self._failed: list[tuple[UUID, Exception]] = []
+        self._planned: list[Message] = []
+        self._failed: Failed = []
         self._unknown: dict[Key, set[Entity]] = {}
-        """What the stories of some plans would have told of, and nobody has told us."""
+        """What some messages would tell of, and no event has told us yet."""
         self._begun: defaultdict[tuple[Key, UUID], list[Row]] = defaultdict(list)
-        """Messages of each event that an earlier run has planned, and did not skip: they wait for nothing any more."""
+        """Rows of each event that an earlier run has planned and not skipped: their messages wait for nothing."""
 
-    def plan(self, plans: Sequence[Plan], now: datetime) -> Step:
-        """Each statement is for all plans, but for what the stories of rare messages ask."""
-        self._lookup.foresee([one.delivery for one in plans])
-        known = store.read_all(self._db, {one.key for one in plans})
-        for place, row in known.items():
+    def plan(self, messages: Sequence[Message], now: datetime) -> tuple[list[Message], Failed]:
+        """Plan messages; each statement is for all of them, but for the lookups of rare messages."""
+        self._lookup.foresee([one.delivery for one in messages if one.delivery])
+        known = store.read_all(self._db, {one.key for one in messages})
+        for key, row in known.items():
             if row.state != "skipped":
-                self._begun[place.key, row.event_id].append(row)
-        due = [(one, story) for one in _due(plans, known) if (story := self._story(one)) is not None]
-        told = list(self._complete(due))
-        found = contacts.read(self._db, {story.to.user_id for _, story in told if story.to and story.to.user_id})
-        for one, story in told:
-            self._address(one, story, found)
-        return Step(write_down(self._db, self._drafts, known, self._settings.secret, now), self._failed)
+                self._begun[key.for_all, row.event_id].append(row)
+        due = [(one, content) for one in _due(messages, known) if (content := self._content(one)) is not None]
+        complete = list(self._complete(due))
+        users = {content.to.user_id for _, content in complete if content.to and content.to.user_id}
+        found = contacts.read(self._db, users)
+        for message, content in complete:
+            self._address(message, content, found)
+        return write_down(self._db, self._planned, known, self._settings.secret, now), self._failed
 
-    def _story(self, plan: Plan) -> Story | None:
+    def _content(self, message: Message) -> Content | None:
         self._lookup.unknown.clear()
+        delivery, template = _delivery(message), message.notice.template
         try:
-            begun = (plan.key, plan.event_id) in self._begun
-            if not begun and is_too_old(plan.notice, plan.age, self._settings):
+            begun = (message.key, message.event_id) in self._begun
+            age = self._ages.get(message.event_id, FRESH)
+            if not begun and is_too_old(message.notice, age, self._settings):
                 raise Unwanted("too old")
-            story = tell(plan.notice.template, plan.delivery.event, self._lookup)
+            content = content_of(template, delivery.event, self._lookup)
             if self._lookup.unknown and not begun:
-                self._unknown[plan.key] = set(self._lookup.unknown)
-            return story
+                self._unknown[message.key] = set(self._lookup.unknown)
+            return content
         except (Missing, Unwanted) as reason:
-            self._tell_nobody(plan, reason)
+            self._tell_nobody(message, reason)
         except Held as held:
-            self._failed.append((plan.event_id, Held(f"{plan.notice.template}: {held}")))
+            self._failed.append((message.event_id, Held(f"{template}: {held}")))
         return None
 
-    def _complete(self, due: Sequence[tuple[Plan, Story]]) -> Iterator[tuple[Plan, Story]]:
-        """The stories without those that could tell more once something is taken up that stands in the log before."""
+    def _complete(self, due: Sequence[tuple[Message, Content]]) -> Iterator[tuple[Message, Content]]:
+        """The messages without those that could tell more once an earlier event of the log is processed."""
         asked = set[Entity]().union(*self._unknown.values())
-        last = max((one.delivery.event.position or 0 for one, _ in due if one.key in self._unknown), default=0)
+        last = max((one.position for one, _ in due if one.key in self._unknown), default=0)
         to_come = pending_events.before(get_engine("events"), asked, last)
-        for plan, story in due:
-            position = plan.delivery.event.position or 0
-            late = [one for one in self._unknown.get(plan.key, ()) if to_come.get(one, position) < position]
-            if late and plan.delivery.waited.total_seconds() < self._settings.notification_patience:
-                self._wait(plan, f"a {late[0].kind} that was told of before is not taken up yet")
+        for message, content in due:
+            at = message.position
+            late = [one for one in self._unknown.get(message.key, ()) if to_come.get(one, at) < at]
+            if late and self._may_wait(message):
+                self._wait(message, f"a {late[0].kind} that was told of before is not taken up yet")
             else:
-                yield plan, story
+                yield message, content
 
-    def _wait(self, plan: Plan, reason: str) -> None:
-        seconds = min(60.0, max(2.0, plan.delivery.waited.total_seconds()))
-        self._failed.append((plan.event_id, Snooze(f"{plan.notice.template}: {reason}", seconds=seconds)))
+    def _may_wait(self, message: Message) -> bool:
+        return _delivery(message).waited.total_seconds() < self._settings.notification_patience
 
-    def _address(self, plan: Plan, story: Story, found: dict[UUID, Person]) -> None:
-        assert story.to is not None  # all others are broadcasts
+    def _wait(self, message: Message, reason: str) -> None:
+        seconds = min(60.0, max(2.0, _delivery(message).waited.total_seconds()))
+        self._failed.append((message.event_id, Snooze(f"{message.notice.template}: {reason}", seconds=seconds)))
+
+    def _address(self, message: Message, content: Content, found: Mapping[UUID, Person]) -> None:
+        assert content.to is not None  # all others are broadcasts
         try:
-            person = story.to.met(found.get(story.to.user_id) if story.to.user_id else None)
+            person = known_recipient(content.to, found.get(content.to.user_id) if content.to.user_id else None)
         except Missing as missing:
-            self._tell_nobody(plan, missing)
+            self._tell_nobody(message, missing)
         else:
-            self._drafts.append(Draft(plan.notice, plan.channel, plan.delivery, [person], story.facts))
+            self._planned += replace(message, facts=content.facts).to(person, self._settings.secret)
 
-    def _tell_nobody(self, plan: Plan, reason: Missing | Unwanted) -> None:
-        """Written down with the reason. What is missing is waited for first; then a transactional message is dead."""
-        if isinstance(reason, Missing) and plan.delivery.waited.total_seconds() < self._settings.notification_patience:
-            self._wait(plan, str(reason))
-        elif isinstance(reason, Missing) and plan.notice.transactional:
-            self._failed.append((plan.event_id, Untold(f"{plan.notice.template}: {reason}")))
-        elif (plan.key, plan.event_id) in self._begun:
-            self._leave(plan, self._begun[plan.key, plan.event_id], str(reason))
+    def _tell_nobody(self, message: Message, reason: Missing | Unwanted) -> None:
+        """Skip a message with the reason. Missing data is waited for; after that a transactional message is dead."""
+        if isinstance(reason, Missing) and self._may_wait(message):
+            self._wait(message, str(reason))
+        elif isinstance(reason, Missing) and message.notice.transactional:
+            self._failed.append((message.event_id, Untold(f"{message.notice.template}: {reason}")))
+        elif (message.key, message.event_id) in self._begun:
+            self._leave(message, self._begun[message.key, message.event_id], str(reason))
         else:
-            self._drafts.append(Draft(plan.notice, plan.channel, plan.delivery, skip=str(reason)))
+            self._planned.append(message.skipped(str(reason)))
 
-    def _leave(self, plan: Plan, rows: Sequence[Row], reason: str) -> None:
-        """Messages that were planned, and are not wanted any more: those that surely did not go out are skipped."""
+    def _leave(self, message: Message, rows: Sequence[Row], reason: str) -> None:
+        """Skip planned messages that are not wanted any more, as far as they surely did not go out."""
         open_messages.skip(
             self._db, {row.id: reason for row in rows if row.state in ("queued", "failed") and not row.accepted}
         )
+        template = message.notice.template
         for row in rows:
-            if row.state == "sending" and row.lease and row.lease > 0:
-                self._failed.append(
-                    (plan.event_id, Snooze(f"{plan.notice.template}: it is being sent", seconds=row.lease))
-                )
+            if row.state == "sending" and row.wait > 0:
+                self._failed.append((message.event_id, Snooze(f"{template}: it is being sent", seconds=row.wait)))
             elif row.state in ("sending", "unknown") and not row.accepted:
-                self._failed.append((plan.event_id, OutcomeUnknown(f"{plan.notice.template}: {UNKNOWN}")))
+                self._failed.append((message.event_id, OutcomeUnknown(f"{template}: {UNKNOWN}")))
+
+
+def _delivery(message: Message) -> Delivery:
+    assert message.delivery is not None  # only a digest has none
+    return message.delivery

@@ -1,37 +1,36 @@
-"""A letter as it goes out: in the recipient's language and time zone, with what mail programs want to know."""
+"""From a message to what its channel sends: texts, address, and the headers that mail programs want."""
 
 from __future__ import annotations
 
 from fundlyhub.addresses import ascii_url
-from fundlyhub.channels.messages import Mail, Message, Push, Sms
-from fundlyhub.processors.notifications.outgoing import Letter
-from fundlyhub.processors.notifications.rendering.render import Reader, render
+from fundlyhub.channels.messages import Mail, Push, Sms
+from fundlyhub.processors.notifications.message import Message
+from fundlyhub.processors.notifications.rendering.render import render
 from fundlyhub.processors.notifications.unsubscribe import unsubscribe_url
 from fundlyhub.settings import Settings
 
 
-def compose(letter: Letter, settings: Settings) -> Message:
-    """The message as it goes out, in the recipient's language and time zone."""
-    person, notice, reference = letter.person, letter.notice, str(letter.row.id)
-    leave = None
-    if letter.channel == "email" and not notice.transactional and person.user_id:
-        leave = unsubscribe_url(settings.public_url, person.user_id, notice.category, settings.secret)
-    reader = Reader(person.name, person.locale, person.time_zone)
+def compose(message: Message, settings: Settings) -> Mail | Push | Sms:
+    """The mail, push message or SMS, in the recipient's language and time zone."""
+    person, notice, address, reference = message.person, message.notice, message.address or "", str(message.id)
+    unsubscribe = None
+    if message.channel == "email" and not notice.transactional and person.user_id:
+        unsubscribe = unsubscribe_url(settings.public_url, person.user_id, notice.category, settings.secret)
     rendered = render(
-        notice.template, letter.channel, letter.facts, reader, site_url=settings.site_url, unsubscribe_url=leave,
-        preferences_url=f"{settings.site_url.rstrip('/')}/settings/notifications",
+        notice.template, message.channel, message.facts, person, site_url=settings.site_url,
+        unsubscribe_url=unsubscribe, preferences_url=f"{settings.site_url.rstrip('/')}/settings/notifications",
     )  # fmt: skip
-    match letter.channel:
+    match message.channel:
         case "email":
-            headers = _leaving(leave) if leave else {}
-            return Mail(letter.address, rendered.subject, rendered.text, rendered.html or "", reference, headers)
+            headers = _unsubscribe_headers(unsubscribe) if unsubscribe else {}
+            return Mail(address, rendered.subject, rendered.text, rendered.html or "", reference, headers)
         case "push":
             data = {"template": notice.template, "notification": reference}
-            return Push(letter.address, rendered.subject, rendered.text, reference, data)
+            return Push(address, rendered.subject, rendered.text, reference, data)
         case _:
-            return Sms(letter.address, rendered.text, reference)
+            return Sms(address, rendered.text, reference)
 
 
-def _leaving(url: str) -> dict[str, str]:
-    """What mail programs need for their own button (RFC 2369, RFC 8058)."""
+def _unsubscribe_headers(url: str) -> dict[str, str]:
+    """What mail programs need for their own unsubscribe button (RFC 2369, RFC 8058)."""
     return {"List-Unsubscribe": f"<{ascii_url(url)}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}

@@ -1,4 +1,4 @@
-"""A message in its reader's language: facts become words, and words a mail, a push message or an SMS."""
+"""Rendering: template values become the texts of a mail, a push message or an SMS in the reader's language."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from markupsafe import Markup
 from fundlyhub.channels.clean_text import one_line
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.forks import process_cache
+from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.rendering.sanitize import Foreign, clean, cut, isolated, unlinked
 from fundlyhub.processors.notifications.rendering.template_values import Fact, Facts, Money
 from fundlyhub.processors.shared.money import local_money
@@ -40,15 +41,6 @@ _PACKAGE = "fundlyhub.processors.notifications.rendering"
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """Whom a message is written for: an unknown locale is read as English, an unknown time zone as UTC."""
-
-    name: str | None
-    locale: str = "en"
-    time_zone: str = "UTC"
-
-
-@dataclass(frozen=True, slots=True)
 class Rendered:
     """A message's texts. A push message's title is its subject; only mails have HTML."""
 
@@ -58,10 +50,10 @@ class Rendered:
 
 
 def render(
-    template: str, channel: ChannelName, facts: Facts, reader: Reader, *, site_url: str,
+    template: str, channel: ChannelName, facts: Facts, reader: Person, *, site_url: str,
     unsubscribe_url: str | None = None, preferences_url: str | None = None,
 ) -> Rendered:  # fmt: skip
-    """A message as its reader gets it."""
+    """The texts of a message; an unknown locale is read as English."""
     locale = _locale(reader.locale)
     words = texts(locale.language)
     values = {**words["common"], **{name: _said(name, fact, locale, reader) for name, fact in facts.items()}}
@@ -164,7 +156,7 @@ def _environment(html: bool, link: bool) -> Environment:
     )  # fmt: skip
 
 
-def _said(name: str, fact: Fact, locale: Locale, reader: Reader) -> Any:
+def _said(name: str, fact: Fact, locale: Locale, reader: Person) -> Any:
     """A fact in the reader's own way of writing."""
     match fact:
         case str():
@@ -174,7 +166,7 @@ def _said(name: str, fact: Fact, locale: Locale, reader: Reader) -> Any:
         case datetime() if name == "until" and fact.year >= NO_END:
             return None
         case datetime():
-            local = _local(fact, _zone(reader.time_zone))
+            local = _local(fact, reader.zone)
             day, clock = format_date(local, "long", locale=locale), format_time(local, "short", locale=locale)
             return f"{day}, {clock} {get_timezone_gmt(local, locale=locale)}"
         case date():
@@ -218,11 +210,3 @@ def _locale(name: str) -> Locale:
     except (UnknownLocaleError, ValueError, TypeError):
         return Locale.parse(LOCALES[0])
     return found if found.language in LOCALES else Locale.parse(LOCALES[0])
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return ZoneInfo("UTC")
