@@ -19,10 +19,10 @@ from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.search import Wanted, find
+from fundlyhub.processors.notifications.ledger.state import STATES
 from fundlyhub.processors.notifications.reference import page
 from fundlyhub.processors.notifications.rendering.render import LOCALES, Rendered, render
 from fundlyhub.processors.notifications.rendering.template_values import sample
-from fundlyhub.processors.notifications.tables import STATES
 from fundlyhub.settings import get_settings
 
 SITE = "https://fundlyhub.example"

@@ -1,4 +1,7 @@
-"""How far a message to many is: one row for each, written in the transaction that plans its next recipients."""
+"""The progress of a broadcast: one row, written in the transaction that plans its next recipients.
+
+A follower who is not told costs no row of the ledger: `skipped` counts them by reason, `told` the rows in the ledger.
+"""
 
 from __future__ import annotations
 

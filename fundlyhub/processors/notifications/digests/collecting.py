@@ -1,4 +1,8 @@
-"""What the hourly limit holds back joins a digest, in the transaction that writes it down as held back."""
+"""Messages beyond the hourly limit join a digest, in the transaction that writes them down as held back.
+
+There is one open digest per user, channel and template of its members; it takes members until it is closed and sent.
+`digest_members` names nobody: a digest counts and sums. A matter is in one digest of a user and channel at most.
+"""
 
 from __future__ import annotations
 

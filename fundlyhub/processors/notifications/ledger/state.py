@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+STATES = ("queued", "sending", "sent", "delivered", "skipped", "failed", "unknown")
 Step = Literal["send", "wait", "settled", "failed", "unknown"]
 """Send the message, let it wait, or leave it settled, failed or unknown."""
 

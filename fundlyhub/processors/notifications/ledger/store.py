@@ -1,4 +1,9 @@
-"""The ledger: one row per message, written before anything is sent, and never two of one matter for one recipient."""
+"""The ledger, table `notifications`: one row per message, written before anything is sent.
+
+No recipient is told of a matter twice: matter, channel, recipient and template are unique. A row of the previous
+release has no matter until it is needed, and a random id. A digest's row has the digest's id as its `event_id`.
+`recipient` is a user's id, or the keyed hash of an address or a device's token, never these themselves.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Suppressing an address or a device, with the cause: who told it, in words of ours, and about which message."""
+"""Suppressing an address or a device, with the cause: who told it, in words of ours, and about which message.
+
+`suppressions` has one row per address, `suppression_causes` one for each word of a provider or a person; a cause that
+was lifted stays, with who lifted it and when. Devices are not in `suppressions`: `devices.gone_at` says it of them.
+"""
 
 from __future__ import annotations
 
