@@ -60,16 +60,10 @@ class Served:
     @property
     def tally(self) -> Tally:
         """What is in the log under this run's correlation id."""
-        tally = Tally(rolled_back=self._refused, duplicates=self._repeated)
+        tally = Tally(self._takers, self._tellers, rolled_back=self._refused, duplicates=self._repeated)
         with connect("events", settings=self._settings) as db:
             for position, kind in db.execute(COMMITTED, {"after": self._after, "correlation": self._correlation}):
-                tally.positions.append(position)
-                if kind in self._takers:
-                    tally.wanted.append(position)
-                    tally.effects += self._takers[kind]
-                if kind in self._tellers:
-                    tally.told.append(position)
-                    tally.tellings += self._tellers[kind]
+                tally.add(position, kind)
         return tally
 
     def rush(self) -> None:

@@ -1,4 +1,4 @@
-"""The API service of the demo: business rows and events, committed together by several writers at once."""
+"""The demo's own API service: several writers commit business rows and events together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from fundlyhub import publish_events
 from fundlyhub.demo.scenario import Transaction
+from fundlyhub.demo.stream import Stream
 
 WRITERS = 4
-NOBODY: Mapping[str, int] = {}
 AHEAD = 100
 """Transactions that are made before a writer has time for them."""
 
@@ -23,9 +23,12 @@ AHEAD = 100
 class Tally:
     """What has been committed, rolled back and published twice so far, and how many effects all that is to have.
 
-    ``wanted`` are the positions that have effects, ``told`` those that people are told of, by ``tellings`` processors.
+    ``takers`` says how many processors have an effect of a type, ``tellers`` how many tell people of it. ``wanted``
+    are the positions that have ``effects``, ``told`` those that people are told of, by ``tellings`` processors.
     """
 
+    takers: Mapping[str, int]
+    tellers: Mapping[str, int] = field(default_factory=dict)
     positions: list[int] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
     effects: int = 0
@@ -34,23 +37,28 @@ class Tally:
     rolled_back: int = 0
     duplicates: int = 0
 
+    def add(self, position: int, kind: str) -> None:
+        """Count a committed event."""
+        self.positions.append(position)
+        if kind in self.takers:
+            self.wanted.append(position)
+            self.effects += self.takers[kind]
+        if kind in self.tellers:
+            self.told.append(position)
+            self.tellings += self.tellers[kind]
+
 
 class Publisher:
-    """Commits transactions with several threads.
-
-    ``takers`` tells how many processors have an effect of a type, ``tellers`` how many tell people of it. Without the
-    App DB, what is kept there is not written.
-    """
+    """Commits transactions with several threads. Without the App DB, what is kept there is not written."""
 
     def __init__(
         self, engine: Engine, takers: Mapping[str, int], stop: threading.Event,
-        *, app: Engine | None = None, tellers: Mapping[str, int] = NOBODY,
+        *, app: Engine | None = None, tellers: Mapping[str, int] | None = None,
     ) -> None:  # fmt: skip
-        self._engine, self._takers, self._stop = engine, takers, stop
-        self._app, self._tellers = app, tellers
+        self._engine, self._stop, self._app = engine, stop, app
         self._lock = threading.Lock()
         self._errors: list[BaseException] = []
-        self.tally = Tally()
+        self.tally = Tally(takers, tellers or {})
 
     def commit(self, transaction: Transaction) -> None:
         """One business transaction, as an API service would write it."""
@@ -73,11 +81,8 @@ class Publisher:
                 self.tally.rolled_back += len(published)
                 return
             self.tally.duplicates += len(published) if transaction.published_twice else 0
-            self.tally.positions += [event.position or 0 for event in published]
-            self.tally.wanted += [event.position or 0 for event in published if event.type in self._takers]
-            self.tally.effects += sum(self._takers.get(event.type, 0) for event in published)
-            self.tally.told += [event.position or 0 for event in published if event.type in self._tellers]
-            self.tally.tellings += sum(self._tellers.get(event.type, 0) for event in published)
+            for event in published:
+                self.tally.add(event.position or 0, event.type)
 
     def run(self, transactions: Iterable[Transaction]) -> None:
         """Commit them all; raises what went wrong in a writer. Returns early when stopped."""
@@ -104,3 +109,26 @@ class Publisher:
                 self.commit(transaction)
             except Exception as error:  # told to the main thread, which raises it
                 self._errors.append(error)
+
+
+class Direct(Publisher):
+    """The source of a run's events in this process: it publishes a stream."""
+
+    def __init__(
+        self, stream: Stream, engine: Engine, takers: Mapping[str, int], stop: threading.Event,
+        *, app: Engine, tellers: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        super().__init__(engine, takers, stop, app=app, tellers=tellers)
+        self._stream = stream
+
+    def rush(self) -> None:
+        """Publish the whole stream, by several writers at once."""
+        self.run(self._stream.transactions())
+
+    def donate(self) -> None:
+        """Publish one donation."""
+        self.commit(self._stream.donation())
+
+    def register(self) -> None:
+        """Publish one registration."""
+        self.commit(self._stream.registration())

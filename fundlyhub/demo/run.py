@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
@@ -20,9 +20,8 @@ from fundlyhub.demo.clock import claims, clock
 from fundlyhub.demo.messages import TELLERS, Told, check_messages, orphans, outbox
 from fundlyhub.demo.outage import Outage, Report, possible
 from fundlyhub.demo.provider import Provider
-from fundlyhub.demo.publisher import Publisher
+from fundlyhub.demo.publisher import Direct
 from fundlyhub.demo.report import Result
-from fundlyhub.demo.source import Direct, Source
 from fundlyhub.demo.stream import Stream
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.errors import Unavailable
@@ -30,6 +29,9 @@ from fundlyhub.processing.processor import Processor
 from fundlyhub.processors import projections, writes
 from fundlyhub.relay.status import relay_lag
 from fundlyhub.settings import Settings
+
+if TYPE_CHECKING:
+    from fundlyhub.demo.over_http import Served
 
 PATIENCE = 60.0
 """Seconds without any progress after which the run gives up."""
@@ -75,7 +77,7 @@ class Demo:
         self._stop, self._tell, self._with_outage = stop, tell, outage and possible()
         self._engine: Engine = make_engine("events", stack.settings)
         self._app: Engine = make_engine("app", stack.settings)
-        self._api, self._source = api, cast(Source, None)
+        self._api = api
         self._provider = Provider()
         self._best, self._moved = -1, time.monotonic()
 
@@ -87,7 +89,7 @@ class Demo:
         started = time.monotonic()
         try:
             run = self._new_run()
-            self._source = self._source_of(run)
+            self._source = self._make_source(run)
             self._rush()
             rush = list(self._source.tally.wanted)
             self._await_all("rush", run)
@@ -112,10 +114,10 @@ class Demo:
         assert row is not None
         return int(row[0])
 
-    def _source_of(self, run: int) -> Source:
+    def _make_source(self, run: int) -> Direct | Served:
         if self._api is None:
-            publisher = Publisher(self._engine, TAKERS, self._stop, app=self._app, tellers=TELLING)
-            return Direct(publisher, Stream(self._seed, run, self._events))
+            stream = Stream(self._seed, run, self._events)
+            return Direct(stream, self._engine, TAKERS, self._stop, app=self._app, tellers=TELLING)
         from fundlyhub.demo.over_http import Served  # it needs an extra
 
         return Served(

@@ -5,9 +5,4 @@ from fundlyhub.processors.writes.recipients import RecipientWriteProcessor
 from fundlyhub.processors.writes.references import ReferenceWriteProcessor
 from fundlyhub.processors.writes.subscriptions import SubscriptionWriteProcessor
 
-__all__ = [
-    "ActivityFeedProcessor",
-    "RecipientWriteProcessor",
-    "ReferenceWriteProcessor",
-    "SubscriptionWriteProcessor",
-]
+__all__ = ["ActivityFeedProcessor", "RecipientWriteProcessor", "ReferenceWriteProcessor", "SubscriptionWriteProcessor"]

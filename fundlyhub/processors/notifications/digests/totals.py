@@ -38,11 +38,7 @@ def read(db: Connection, digest_id: UUID, site_url: str) -> Facts:
         "campaign": one.title if one else None,
         "campaign_url": one.url if one else None,
         "parts": tuple(
-            {
-                "campaign": titles.get(row.campaign_id),
-                "number": row.number,
-                "amount": _money(row.amount, row.currency),
-            }
+            {"campaign": titles.get(row.campaign_id), "number": row.number, "amount": _money(row.amount, row.currency)}
             for row in rows
         ),
         "others": first.count - sum(row.number for row in rows),

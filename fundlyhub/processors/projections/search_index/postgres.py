@@ -74,10 +74,7 @@ _FACETS = """
 """
 
 _MARKS = f'StartSel="{START}", StopSel="{STOP}"'
-_HEADLINES = {
-    "whole": f"{_MARKS}, HighlightAll=true",
-    "part": f"{_MARKS}, MaxFragments=1, MinWords=10, MaxWords=30",
-}
+_HEADLINES = {"whole": f"{_MARKS}, HighlightAll=true", "part": f"{_MARKS}, MaxFragments=1, MinWords=10, MaxWords=30"}
 
 
 class Statements(NamedTuple):
