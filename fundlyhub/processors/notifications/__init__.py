@@ -1,4 +1,4 @@
-"""Who is told what: the table of messages, their ledger, and the processors that send them, for each channel."""
+"""Messages to people: the catalogue of messages, their ledger, and the processors that send them, per channel."""
 
 from fundlyhub.processors.notifications.processor import (
     EmailBroadcastProcessor,

@@ -1,4 +1,4 @@
-"""The table of all messages: which event tells whom what, through which channels, and how urgently."""
+"""The catalogue of messages: which event sends what to whom, through which channels, and how urgently."""
 
 from __future__ import annotations
 
@@ -30,22 +30,23 @@ from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, User
 from fundlyhub.processors.notifications.ledger.matters import DAY, EVENT
 
 Recipient = Literal["user", "donor", "owner", "followed", "creator", "followers"]
-"""Who gets it: the user that the event is about, the donor, the campaign's owner, the followed user, the creator who
-asked for a payout, or all followers of the campaign."""
+"""The recipient: the user that the event is about, the donor, the campaign's owner, the followed user, the creator who
+requested a payout, or all followers of the campaign."""
 Category = Literal["account", "receipts", "donations", "campaigns", "payouts", "security", "social", "updates"]
 """What a user may opt out of, where it is not transactional."""
 Priority = Literal["low", "medium", "high", "urgent"]
 """Urgent ones are not held back in quiet hours."""
 IfUnknown = Literal["dead letter", "send again"]
-"""What to do about a message that may have gone out or not."""
+"""What to do with a message that may or may not have gone out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message. ``matter`` are the fields of its payload that say what it is about: nobody is told that twice.
+    """A kind of message. ``matter`` are the fields of its payload that make its business key: nobody gets it twice.
 
-    ``facts`` are what its templates may use beside the recipient's name. ``short_lived`` ones are not told of events that
-    were published late (``FUNDLYHUB_SIGN_IN_MAX_AGE``). ``summed`` are what its digest tells beside how many there are.
+    ``facts`` are the values that its templates use beside the recipient's name. A ``short_lived`` one is not sent for
+    events that were published late (``FUNDLYHUB_SIGN_IN_MAX_AGE``). ``summed`` are the facts of its digest beside the
+    count.
     """
 
     template: str
@@ -64,12 +65,12 @@ class Notice:
 
     @property
     def is_limited(self) -> bool:
-        """Whether its recipient may get too many of them in an hour. What must not be lost is not limited."""
+        """Whether the hourly limit applies. Transactional messages are not limited."""
         return self.limited and not self.transactional
 
     @property
     def for_many(self) -> bool:
-        """Whether all followers of a campaign get it: then it is a broadcast."""
+        """Whether it is a broadcast: all followers of a campaign get it."""
         return self.recipient == "followers"
 
     def if_unknown(self, channel: ChannelName) -> IfUnknown:
@@ -80,9 +81,9 @@ class Notice:
 _CAMPAIGN = ("campaign", "campaign_url")
 _BY_CAMPAIGN = (*_CAMPAIGN, "parts", "others")
 _DONATION, _PAYOUT = ("donation_id",), ("request_id",)
-# The payment provider may tell of one refund id again, with a larger sum so far: the difference is told as well.
+# The payment provider may report a refund id again with a larger sum: then the difference is a message of its own.
 _REFUND = (*_DONATION, "refund_transaction_id", "refund_amount")
-# A campaign may be paused, resumed and paused again: a decision is told once a day.
+# A campaign may be paused, resumed and paused again: a decision is sent once a day.
 _DECISION = ("campaign_id", DAY)
 _REASONED = (*_DECISION, "reason")
 _EVERYWHERE: frozenset[ChannelName] = frozenset({"email", "push", "sms"})
@@ -90,7 +91,7 @@ _EMAIL: tuple[ChannelName, ...] = ("email",)
 _SCREEN: tuple[ChannelName, ...] = ("email", "push")
 _ALL: tuple[ChannelName, ...] = ("email", "push", "sms")
 
-# One message a line: that is what makes it a table.
+# One message a line, as a table.
 # fmt: off
 NOTICES: tuple[Notice, ...] = (
     Notice("welcome", UserRegistered, ("user_id",), "user", _EMAIL, "account", "medium", True),
@@ -119,7 +120,7 @@ NOTICES: tuple[Notice, ...] = (
 BY_TEMPLATE: Mapping[str, Notice] = {notice.template: notice for notice in NOTICES}
 LIMITED: tuple[str, ...] = tuple(notice.template for notice in NOTICES if notice.is_limited)
 """The messages that count to the hourly limit."""
-# No event waits for a digest, so none could be a dead letter: one that may have gone out is sent again.
+# No event waits for a digest, so it cannot become a dead letter: one that may have gone out is sent again.
 DIGESTS: Mapping[str, Notice] = {
     template: replace(
         BY_TEMPLATE[template], template=f"{template}_digest", matter=(), recipient="user", limited=False,
@@ -127,17 +128,17 @@ DIGESTS: Mapping[str, Notice] = {
     )
     for template in LIMITED
 }  # fmt: skip
-"""What tells of messages beyond the limit, by the template of these."""
+"""The digests of messages beyond the limit, by the template of these."""
 TEMPLATES: Mapping[str, Notice] = {**BY_TEMPLATE, **{notice.template: notice for notice in DIGESTS.values()}}
-"""All that is written to people, by template."""
+"""All messages, digests included, by template."""
 
 
 def notices_of(payload: type[Payload], channel: ChannelName) -> tuple[Notice, ...]:
-    """What a payload class has us tell through a channel."""
+    """The messages of a payload class through a channel."""
     return tuple(notice for notice in NOTICES if notice.payload is payload and channel in notice.channels)
 
 
 def payloads_through(channel: ChannelName, *, for_many: bool) -> tuple[type[Payload], ...]:
-    """The payload classes that have us tell one or many something through a channel; for a processor's ``handles``."""
+    """The payload classes with messages, or with broadcasts, through a channel; for a processor's ``handles``."""
     found = (notice for notice in NOTICES if channel in notice.channels and notice.for_many == for_many)
     return tuple(dict.fromkeys(notice.payload for notice in found))

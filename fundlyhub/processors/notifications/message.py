@@ -60,7 +60,7 @@ class Message:
             yield replace(self, key=self.key.to(str(person.user_id or NOBODY)), person=person)
 
     def skipped(self, reason: str) -> Message:
-        """The message that says in the ledger why nobody is told."""
+        """The message without a recipient, for the ledger, with the reason why nobody gets it."""
         return replace(self, key=self.key.to(NOBODY), decision=Decision(reason))
 
     @property

@@ -25,8 +25,8 @@ def write_down(
 ) -> list[Message]:
     """Write messages, all of one channel, into the ledger, and return those that their events may send.
 
-    What an earlier run has written down keeps its decision: it is ``known``, or is looked up. What another event has
-    told, or is about to, is left to that event. The recipients' contacts are locked. Raises NamelessRows.
+    A row of an earlier run keeps its decision; rows are ``known``, or are looked up. Messages of another event with the
+    same key are left to that event. The recipients' contacts are locked. Raises NamelessRows.
     """
     rows = dict(store.read(db, [one.key for one in messages]) if known is None else known)
     new = _decided(db, [one for one in messages if one.key not in rows], secret, now)

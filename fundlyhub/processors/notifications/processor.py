@@ -1,4 +1,4 @@
-"""The processors of messages: for each channel one to single persons, and one to many; they differ in nothing else."""
+"""The processors of messages: one per channel for single recipients, and one for broadcasts."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from fundlyhub.settings import SENDING_TIME, SLICE_TIME, Settings, get_settings
 
 
 class _Telling(NotificationProcessor, register=False):
-    """Plans the messages of a batch, sends what is due, and says what is left."""
+    """Plans the messages of a batch, sends those that are due, and returns the errors."""
 
     channel: ClassVar[ChannelName]
     slice_time: ClassVar[float] = SLICE_TIME
-    """Seconds after which no further message to many is begun in a run."""
+    """Seconds after which a run begins no further message of a broadcast."""
 
     def deliver(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Exception]:
-        """Those to single persons are planned together and sent side by side; then a slice of each to many.
+        """Plan messages to single recipients together and send them side by side; then send a slice of each broadcast.
 
-        Which ones an event has is the catalogue's business: a worker of the release before may have sent us those to
-        many, and what waits or is replayed here since then is told here.
+        The catalogue says which messages an event has. Broadcasts that a worker of the previous release has routed
+        here, or that wait or are replayed here since then, are sent here.
         """
         errors: dict[UUID, list[Exception]] = {one.event.id: [] for one in deliveries}
-        told = [one for one in deliveries if not is_imported(one.event)]  # nobody is told of history
+        told = [one for one in deliveries if not is_imported(one.event)]  # history sends nothing
         ages = at_publication(get_engine("events"), told, get_settings(), datetime.now(UTC))
         for event_id, error in self._tell_each(told, ages):
             errors[event_id].append(error)
@@ -52,7 +52,7 @@ class _Telling(NotificationProcessor, register=False):
         return {event_id: error for event_id, error in outcomes.items() if error is not None}
 
     def door(self) -> Door[Any]:
-        """The way out."""
+        """The gateway of the channel."""
         return door(self.channel)
 
     def _tell_each(
@@ -72,7 +72,7 @@ class _Telling(NotificationProcessor, register=False):
                     yield message.event_id, error
 
     def _tell_many(self, delivery: Delivery, age: timedelta, end: float) -> Iterator[Exception]:
-        """A slice of each of the event's messages to many; what is left to say of them."""
+        """Send a slice of each of the event's broadcasts; yields the errors."""
         for notice in notices_of(type(delivery.event.payload), self.channel):
             if notice.for_many:
                 broadcast = Broadcast(Message.of(notice, self.channel, delivery), age, get_settings())
@@ -93,15 +93,15 @@ def _pool(channel: ChannelName) -> ThreadPoolExecutor:
 
 @process_cache
 def _rate(channel: ChannelName, settings: Settings) -> Rate:
-    """What this process knows of how fast it may tell many."""
+    """The rate of broadcasts in this process."""
     return Rate(settings.broadcasts_rate)
 
 
 class _Digesting(_Telling, register=False):
-    """Tells beside that what the hourly limit has held back, once it is gathered."""
+    """Also sends digests of the messages that the hourly limit has held back."""
 
     def afterwards(self) -> None:
-        """Tell the digests that are due."""
+        """Send the digests that are due."""
         digesting = Digesting(self.channel, get_engine("app"), self._sending(for_many=True), get_settings())
         digesting.send(time.monotonic() + self.slice_time)
 
@@ -119,13 +119,13 @@ class EmailNotificationProcessor(_Digesting):
     handles = payloads_through("email", for_many=False)
 
     def afterwards(self) -> None:
-        """Take up what a provider told when the webhooks' own process did not, and tell digests."""
+        """Apply delivery reports that the webhooks' own process has left, and send digests."""
         inbox.take_up(get_engine("app"), age=inbox.LATE)
         super().afterwards()
 
     @classmethod
     def has_more(cls) -> bool:
-        """Whether a provider's word waits, and nobody is at it, or a digest is due."""
+        """Whether a delivery report is late, or a digest is due."""
         with get_engine("app").connect() as db:
             return inbox.is_late(db) or are_due(db, cls.channel)
 

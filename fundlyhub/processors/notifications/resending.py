@@ -1,7 +1,7 @@
-"""Sending a message once more, since somebody asks for it: it takes the way of every message, and is written down.
+"""Sending a message again on request: it is sent like any message, and the request is recorded (`resends`).
 
-The message's row becomes `queued` again, and its event, which was done with, is run again (`processing/reruns`):
-whatever else the event told is settled, and stays so. A worker that dies in the middle leaves what it always leaves.
+The message's row becomes `queued` again, and its event is run again (`processing/reruns`): the event's other messages
+are settled, and stay so. A crash in the middle is handled like any other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fundlyhub.processors.notifications.policy import judge
 from fundlyhub.processors.shared.address_hashes import address_hashes
 
 PAUSE = timedelta(hours=1)
-"""Within this time a message is sent again only when a person insists."""
+"""Within this time a message is sent again a second time only if the operator insists."""
 
 _RESENT = "SELECT max(at), bool_or(token = %(token)s) FROM resends WHERE notification_id = %(id)s"
 _SUPPRESSION = "SELECT reason FROM suppressions WHERE channel = %(channel)s AND address_hash = ANY (%(hashes)s::text[])"
@@ -40,7 +40,7 @@ _REOPEN = """
 
 
 class Changed(Exception):
-    """The message is not any more what it was when it was looked at."""
+    """The message has changed since it was looked at."""
 
 
 def processor_of(found: Found) -> str:
@@ -91,9 +91,9 @@ def _verdict(db: Connection, found: Found, secret: bytes, now: datetime) -> str 
 
 
 def reopen(db: Connection, found: Found, *, who: str, reason: str, token: str) -> None:
-    """Make a message that was settled one that may be sent, and note who wants it.
+    """Queue a settled message again, and record who asked for it.
 
-    Raises Changed when somebody was quicker: then roll back.
+    Raises Changed when the message has changed since: then roll back.
     """
     note = {"id": found.id, "token": token, "who": named(who), "why": reasoned(reason)}
     given = {"id": found.id, "state": found.state, "changed_at": found.changed_at}

@@ -1,4 +1,4 @@
-"""Messages through their door: taken in the ledger, handed to the provider, settled by what it answered."""
+"""Sending: take messages in the ledger, call the provider, and settle them by its answers."""
 
 from __future__ import annotations
 
@@ -42,14 +42,13 @@ class Busy(Snooze):
 
 
 class Sending:
-    """Sends messages of one channel, as many side by side as its door lets through.
+    """Sends messages of one channel, as many side by side as its gateway allows.
 
-    Those are taken in one statement and settled in one, so that ``pool``'s threads do nothing but call. A worker that
-    is killed leaves no more of them in doubt than were being called.
+    These are taken in one statement and settled in one, so that the threads of ``pool`` only call the provider. A
+    killed worker leaves only the messages in doubt whose calls were under way.
 
-    ``for_many`` is for broadcasts and digests, whose messages are tried again one by one and not with their event:
-    twice as many are under way, so that those of one half are called while the other half is settled; ``rate`` holds
-    them back.
+    ``for_many`` is for broadcasts and digests, whose messages are retried one by one and not with their event: twice
+    as many are under way, so that one half is sent while the other half is settled. ``rate`` slows them down.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Sending:
             yield message, Busy(f"{message.notice.template}: there was no time left", seconds=1)
 
     def check(self) -> None:
-        """Raises Snooze while nothing can be sent: the breaker is open, or the provider wants no more."""
+        """Raise Snooze while nothing can be sent: the breaker is open, or the provider wants no more for now."""
         if self._rate and (seconds := self._rate.held):
             raise Snooze(f"{self.door.provider} wants no more for a while", seconds=seconds)
         self.door.check()
@@ -93,7 +92,7 @@ class Sending:
         return self._rate.wait(self.door.limit, end) if self._rate else self.door.limit
 
     def _begin(self, messages: Sequence[Message], calls: _Calls) -> Iterator[tuple[Message, Exception | None]]:
-        """Take messages and begin their calls; returns what is left to say of all others."""
+        """Take messages and begin their calls; yields all others with their errors."""
         ready: list[tuple[Message, Mail | Push | Sms, Lease]] = []
         left: list[tuple[Message, Exception | None]] = []
         refused = self._refused()
@@ -105,7 +104,7 @@ class Sending:
                 left.append((message, found))
         seconds = self._settings.notification_lease
         taken = self._take([lease for *_, lease in ready], seconds) if ready else set()
-        # Nothing may come between taking and calling: what is taken and never called would be in doubt.
+        # Nothing may come between taking and calling: a message that is taken and never called would be in doubt.
         for message, composed, lease in ready:
             if lease.id in taken:
                 calls[self._pool.submit(message.context().run, self._call, message, composed)] = message, lease
@@ -114,7 +113,7 @@ class Sending:
         yield from left
 
     def _finish(self, calls: _Calls, until: int) -> Iterator[tuple[Message, Exception | None]]:
-        """Settle calls that have ended, once no more than so many are under way."""
+        """Settle calls that have ended, once at most ``until`` are under way."""
         done: set[Future[str | None]] = set()
         while len(calls) - len(done) > until:
             done |= wait(calls.keys() - done, return_when=FIRST_COMPLETED).done
@@ -122,7 +121,7 @@ class Sending:
             yield from self._settle({call: calls.pop(call) for call in list(calls) if call in done})
 
     def _wind_up(self, calls: _Calls) -> None:
-        """Whatever ended the sending, calls that have begun come to their end, and are settled."""
+        """Wait for the calls that have begun, and settle them, however the sending ended."""
         for call in calls:
             call.cancel()
         wait(calls)
@@ -131,7 +130,7 @@ class Sending:
                 pass
 
     def _refused(self) -> Exception | None:
-        """Why the door lets nothing through now, if so."""
+        """Why the gateway lets nothing through now, if so."""
         try:
             self.check()
         except Exception as error:
@@ -141,7 +140,7 @@ class Sending:
     def _prepare(
         self, message: Message, refused: Exception | None
     ) -> tuple[Mail | Push | Sms, Lease] | Exception | None:
-        """What is handed over and the lease to ask for; or what is left to say. A message's own error stays its own."""
+        """What the provider gets, and the lease to ask for; or the error, None when the message is settled."""
         row = message.row
         assert row is not None
         template = message.notice.template
@@ -211,7 +210,7 @@ class Sending:
             case Transient() as error:
                 self._try_again(lease, describe(error))
                 return error
-            case Exception() as error:  # ours or the SDK's fault: nobody knows how far it came
+            case Exception() as error:  # a bug of ours or the SDK's: the outcome is unknown
                 return self._unknown(message, lease, error)
             case error:
                 raise error
@@ -235,14 +234,14 @@ class Sending:
         return OutcomeUnknown(f"{message.notice.template}: {UNKNOWN} ({reason})")
 
     def _try_again(self, lease: Lease, reason: str) -> None:
-        """With its event, which waits for that and counts the attempts; or on its own."""
+        """Retry a message with its event, which counts the attempts, or on its own."""
         if self._for_many:
             self._write(lambda db: open_messages.put_off(db, lease, reason))
         else:
             self._write(lambda db: leases.release(db, lease, reason, 0.0))
 
     def _write(self, change: Callable[[Connection], None]) -> None:
-        """Write to the ledger, and not give up at once: what a provider has accepted must not become unknown."""
+        """Write to the ledger, with retries: a message that the provider has accepted must not become unknown."""
         for attempt in Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, (DBAPIError, psycopg.Error)) and is_outage(e)),
             wait=wait_exponential(0.1, max=2),
@@ -254,9 +253,9 @@ class Sending:
 
 
 def combined(errors: Sequence[Exception]) -> Exception | None:
-    """What becomes of an event, from what became of its messages.
+    """The outcome of an event, from the errors of its messages.
 
-    As long as one of them is to be tried again the event is; then those count that nobody can help but a person.
+    As long as one message is to be retried the event is; after that come the errors that need a person.
     """
     snoozes = [error for error in errors if isinstance(error, Snooze)]
     ended = [error for error in errors if isinstance(error, (OutcomeUnknown, Permanent))]

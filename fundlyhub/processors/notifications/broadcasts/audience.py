@@ -1,6 +1,6 @@
-"""Who of a campaign's followers is told: the next of them, and of those only whom a message may reach.
+"""The audience of a broadcast: the next followers of a campaign, without those whom a message may not reach.
 
-Nobody is written down who has opted out or cannot be reached: they are counted, and judged again when somebody asks.
+Followers who have opted out or cannot be reached get no row in the ledger: they are counted by reason.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FOLLOWERS = """
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Some followers: the last one, whether others come after, who may be told, and how many may not, by reason."""
+    """Some followers: the last one, whether more come, who gets the message, and how many do not, by reason."""
 
     last: UUID
     more: bool
@@ -46,7 +46,7 @@ class Audience:
 def after(
     db: Connection, after: UUID, content: Content, notice: Notice, channel: ChannelName, secret: bytes, now: datetime
 ) -> Audience:
-    """The next part of a broadcast's audience. Contacts of those who may be told are locked."""
+    """The next part of a broadcast's audience. The contacts of those who get the message are locked."""
     given = {"campaign": content.followers_of, "donors_only": content.donors_only, "after": after, "limit": CHUNK}
     users = list(db.exec_driver_sql(_FOLLOWERS, given).scalars())
     seen = contacts.look(db, users)
@@ -72,7 +72,7 @@ def reason_against(
     person: Person, address: str | None, notice: Notice, channel: ChannelName, suppressed: Mapping[str, str],
     now: datetime,
 ) -> str | None:  # fmt: skip
-    """Why a message is not sent to an address of a person, if so. What was sent within the hour does not count here."""
+    """Why a message is not sent to an address of a person, if so. The hourly limit does not apply here."""
     return judge(notice, channel, person, address, suppressed.get(address or ""), 0, now).skip
 
 

@@ -1,7 +1,7 @@
-"""The messages of a broadcast that are not settled: which are due, what is left of them, and how each waits on its own.
+"""The open messages of a broadcast: which are due, how many are left, and how each is retried on its own.
 
-One event has thousands of them, so none is tried again with its event: it waits longer each time, and has failed in
-the end, while all others go out.
+One event has thousands of them, so a message is not retried with its event: it waits longer after each try and fails
+in the end, while all others go out.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from fundlyhub.processors.notifications.ledger.store import ROW
 TRIES = 8
 """Calls after which a message of a broadcast has failed: more than three hours."""
 
-# What may be sent now of an event's messages: what waits for nothing, what a dead worker left, and after a replay what
-# had failed by then.
+# The messages of an event that may be sent now: those that need not wait, those that a dead worker left, and after a
+# replay those that had failed by then.
 _DUE = f"""
     SELECT {ROW}, message.user_id FROM notifications AS message
     WHERE event_id = %(event_id)s AND channel = %(channel)s AND template = %(template)s AND id > %(after)s
@@ -66,7 +66,7 @@ _SKIP = """
 
 
 class Due(NamedTuple):
-    """A message that may be sent now, what the ledger calls its recipient, and whose it is."""
+    """A message that may be sent now, with its recipient in the ledger and its user."""
 
     recipient: str
     row: Row
@@ -93,21 +93,21 @@ def due(
 
 
 def standing(db: Connection, key: Key, event_id: UUID) -> Standing:
-    """What is left of an event's messages."""
+    """Count the messages of an event that are not settled."""
     return Standing(*db.exec_driver_sql(_STANDING, {**key._asdict(), "event_id": event_id}).one())
 
 
 def put_off(db: Connection, lease: Lease, reason: str) -> None:
-    """It was surely not accepted: it waits longer each time, and has failed in the end."""
+    """Put off a message that was surely not accepted: it waits longer each time, and fails in the end."""
     db.exec_driver_sql(_PUT_OFF, {"id": lease.id, "token": lease.token, "reason": reason})
 
 
 def refuse(db: Connection, id: UUID, reason: str) -> None:
-    """It cannot be written: it has failed before anybody took it."""
+    """Fail a message that cannot be rendered, before any worker takes it."""
     db.exec_driver_sql(_REFUSE, {"id": id, "reason": reason})
 
 
 def skip(db: Connection, reasons: Mapping[UUID, str]) -> None:
-    """These messages are not to be sent any more."""
+    """Skip messages, each with its reason."""
     if reasons:
         db.exec_driver_sql(_SKIP, {"ids": list(reasons), "reasons": list(reasons.values())})

@@ -56,7 +56,7 @@ _MOVE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Whose followers are told by which event, and the last follower that was looked at."""
+    """The event that sends a broadcast, and the last follower that was looked at."""
 
     event_id: UUID
     after: UUID
@@ -64,7 +64,7 @@ class Progress:
 
 
 def locked(db: Connection, key: Key, delivery: Delivery) -> Progress:
-    """The progress of a broadcast, begun if need be, and ours until the transaction ends."""
+    """The progress of a broadcast, begun if need be, and locked until the transaction ends."""
     given = {**key._asdict(), "event_id": delivery.event.id, "position": delivery.event.position}
     if (row := db.exec_driver_sql(_READ, given).first()) is None:
         db.exec_driver_sql(_BEGIN, {**given, "nobody": NOBODY_YET})
@@ -75,6 +75,6 @@ def locked(db: Connection, key: Key, delivery: Delivery) -> Progress:
 def move(
     db: Connection, key: Key, *, after: UUID, finished: bool, told: int = 0, skipped: Mapping[str, int] | None = None
 ) -> None:
-    """All followers up to ``after`` are looked at: so many rows are in the ledger, and the others have none."""
+    """Note that all followers up to ``after`` are looked at, and how many got a row in the ledger."""
     given: dict[str, Any] = {**key._asdict(), "after": after, "finished": finished, "told": told}
     db.execute(_MOVE, {**given, "skipped": dict(skipped or {})})

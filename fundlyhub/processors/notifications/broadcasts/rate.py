@@ -1,7 +1,7 @@
-"""How fast a process tells many: by its setting, and slower once a provider has said that it is too fast.
+"""The rate at which a process sends broadcasts: its setting, and less after a provider has refused messages.
 
-A provider's limit is one for all messages of an account. A receipt that comes while many are told must find room
-there: so a broadcast that was refused goes on at half of its speed, and regains it little by little.
+A provider's limit covers all messages of an account, and a receipt must find room beside a broadcast. So after a
+refusal a broadcast goes on at half of its speed, and regains it step by step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 MEASURED = 5.0
 """Seconds over which the speed is measured."""
 REGAINED, REGAIN_TIME = 1.1, 10.0
-"""A rate that was cut grows by so much in so many seconds without a refusal."""
+"""A reduced rate grows by this factor after this many seconds without a refusal."""
 
 
 class Rate:
@@ -47,7 +47,7 @@ class Rate:
         return max(0.0, self._held_until - self._clock())
 
     def wait(self, wanted: int, end: float) -> int:
-        """Wait until a message may be begun, and say how many may; none when that is not before ``end``."""
+        """Wait until messages may be sent, and return how many; 0 when that is not before ``end``."""
         rate, now = self.rate, self._clock()
         at = max(now, self._free_at)
         if at > now:
@@ -62,7 +62,7 @@ class Rate:
         return count
 
     def refused(self, seconds: float) -> None:
-        """The provider wants no more for so many seconds. What it says of calls that were under way then is no news."""
+        """Slow down: the provider wants no more for some seconds. Refusals of calls under way then change nothing."""
         now = self._clock()
         if now >= self._held_until:
             recent = [(at, count) for at, count in self._begun if at >= now - MEASURED]

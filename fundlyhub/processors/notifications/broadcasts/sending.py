@@ -1,7 +1,7 @@
-"""One message of one event to many, slice by slice: the next followers are planned, told, and the rest is left.
+"""Broadcasts, slice by slice: plan and send messages to the next followers, and leave the rest to the next slice.
 
-Everything that a slice needs to know stands in the database: how far the followers are looked at, and which messages
-are open. So the next slice may be any worker's, whatever became of the one before.
+The database holds everything that a slice needs: the progress, and the open messages. So any worker can run the next
+slice, even after a crash.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Broadcast:
         """How far the messages that earlier slices have left are looked at, by id; None when all were."""
 
     def go_on(self, engine: Engine, sending: Sending, end: float) -> Exception | None:
-        """Tell people until ``end``, a time of the monotonic clock; None when all are told, else what is left to say.
+        """Send messages until ``end``, a time of the monotonic clock; returns the error, if any are left.
 
         Raises outages of the database.
         """
@@ -74,7 +74,7 @@ class Broadcast:
 
     def _planned(self, db: Connection, now: datetime) -> list[Message] | None:
         known = progress.locked(db, self._message.key, self._delivery)
-        if known.event_id != self._delivery.event.id:  # that one tells everybody
+        if known.event_id != self._delivery.event.id:  # the other event sends this broadcast
             return None
         content = self._content(db, known)
         if self._resumed is not None and (due := self._due(db)):

@@ -1,8 +1,8 @@
-"""What a provider tells of a message later: delivered, bounced, complained; and what that changes.
+"""The effects of delivery reports: delivered, bounced, complained.
 
-Words come more than once, and in any order. A message's state only moves forward, so that a second time changes
-nothing, and an address is suppressed only by the word that moved its message: an old request that somebody sends
-again does no harm, not even after an operator has lifted the suppression.
+Reports come more than once, and in any order. A message's state only moves forward, so that a repetition changes
+nothing, and only the report that moved its message suppresses an address: a replayed old request does no harm, even
+after an operator has lifted the suppression.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.suppressions import Cause, Why, suppress
 
 Kind = Literal["delivered", "complained", "undelivered", "unwanted", "bounced"]
-"""Bounced means that nobody is there for good; undelivered, that it did not get through this time; unwanted, that the
-provider did not send it since its recipient wants nothing of ours any more."""
+"""Bounced: the address does not exist. Undelivered: the message did not get through this time. Unwanted: the provider
+did not send it, since the recipient has unsubscribed there."""
 
 
 class Word(NamedTuple):
-    """What a provider says of a message.
+    """A provider's report on a message.
 
-    ``address_hash`` is where it went, if the provider says so. ``said`` is what its word rests on, in words of ours.
+    ``address_hash`` is the address that it went to, if known. ``said`` is the reason, in our own words.
     """
 
     notification: UUID
@@ -37,14 +37,14 @@ class Word(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Where a word leads from a state, and why the address is not written to any more, if so."""
+    """The new state of a message, and why its address is suppressed, if so."""
 
     state: str
     reason: str | None
     suppress: Why | None = None
 
 
-# A word changes a message only when it tells more than what is known by now: so any order ends in the same.
+# A report changes a message only if its rank is higher than what is known: so any order ends in the same state.
 _RANKS: Mapping[Kind, int] = {
     "delivered": 1, "complained": 2, "undelivered": 3, "unwanted": 4, "bounced": 5,
 }  # fmt: skip
@@ -58,7 +58,7 @@ _CHANGES: Mapping[Kind, Change] = {
 
 
 def changed(state: str, reason: str | None, kind: Kind) -> Change | None:
-    """What a word changes on a message in this state, or None. Pure."""
+    """The change by a report to a message in this state, or None. Pure."""
     if state in ("sending", "sent", "unknown"):
         known = 0
     elif state in ("delivered", "failed"):
@@ -69,7 +69,7 @@ def changed(state: str, reason: str | None, kind: Kind) -> Change | None:
     return _CHANGES[kind] if _RANKS[kind] > known else None
 
 
-# In the order of their ids: two requests never wait for each other in a circle.
+# In the order of their ids, so that two requests cannot deadlock.
 _LOCK = """
     SELECT id, state, reason, user_id, provider FROM notifications
     WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE
@@ -84,7 +84,7 @@ _UPDATE = """
 
 
 def apply(db: Connection, words: Sequence[Word]) -> Mapping[str, int]:
-    """Write what these words change, in the caller's transaction; how many did, by kind, and how many did not."""
+    """Apply reports in the caller's transaction; returns how many changed something, by kind, and how many did not."""
     counts: Counter[str] = Counter()
     ids = sorted({word.notification for word in words})
     rows = {row.id: row for row in db.exec_driver_sql(_LOCK, {"ids": ids})}

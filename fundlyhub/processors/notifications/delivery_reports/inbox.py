@@ -1,7 +1,7 @@
-"""What providers tell, stored at once and taken up later: a provider waits for an answer, and not every one repeats.
+"""The inbox of delivery reports: stored at once and applied later, since a provider waits for the answer.
 
-A report is applied and deleted in one transaction, so that a kill anywhere leaves it whole or done; what it changes
-moves only forward, so that a repetition changes nothing. One that cannot be applied holds up no other.
+A report is applied and deleted in one transaction, so that a kill leaves it either stored or applied, and a repetition
+changes nothing. A report that cannot be applied stays with `failed_at` and its error, and holds up no other.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from fundlyhub.processors.notifications.delivery_reports.effects import Word, ap
 log = getLogger(__name__)
 
 MOST_BYTES = 256_000_000
-"""Bytes of reports that wait at most: beyond that a provider must tell it again."""
+"""The most bytes of waiting reports: beyond that the provider has to send them again."""
 LATE = 30.0
-"""Seconds after which a report is taken up by a worker, when the webhooks' own process has not."""
+"""Seconds after which a worker applies a report that the webhooks' own process has not applied."""
 
 _STORE = """
     INSERT INTO delivery_reports (provider, words, bytes)
@@ -62,24 +62,24 @@ class Waiting(NamedTuple):
 
 
 def store(db: Connection, provider: str, words: Sequence[Word], *, most: int = MOST_BYTES) -> bool:
-    """Keep what a request said; False when too much waits already."""
+    """Store the reports of a request; False when too many are waiting already."""
     said = orjson.dumps([_said(word) for word in words])
     given = {"provider": provider, "words": said.decode(), "bytes": len(said), "most": most}
     return not words or db.exec_driver_sql(_STORE, given).rowcount == 1
 
 
 def waiting(db: Connection) -> Waiting:
-    """What waits, and for how long."""
+    """How many reports wait, and for how long."""
     return Waiting(*db.exec_driver_sql(_WAITING).one())
 
 
 def is_late(db: Connection) -> bool:
-    """Whether a report waits for so long that nobody is at it."""
+    """Whether a report has waited so long that the webhooks' process must be down."""
     return bool(db.exec_driver_sql(_IS_LATE, {"age": LATE}).scalar_one())
 
 
 def take_up(engine: Engine, *, age: float = 0.0) -> Mapping[str, int]:
-    """Apply all reports that are older than ``age`` seconds; what they changed. Raises outages of the database."""
+    """Apply all reports that are older than ``age`` seconds; returns their effects. Raises outages of the database."""
     counts: Counter[str] = Counter()
     while (found := _take_up_one(engine, age)) is not None:
         counts.update(found)
@@ -105,7 +105,7 @@ def _take_up_one(engine: Engine, age: float) -> Mapping[str, int] | None:
 
 
 def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, int]:
-    """Apply each word for itself; those that cannot be applied stay for a person."""
+    """Apply each report on its own; those that cannot be applied stay for an operator."""
     counts: Counter[str] = Counter()
     failed: list[Any] = []
     why = ""
@@ -127,7 +127,7 @@ def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, in
 
 
 def _said(word: Word) -> Sequence[Any]:
-    """A word as it is stored; of a provider's id only what is plain text."""
+    """A report as it is stored; of a provider's id only plain text."""
     id = word.provider_message_id
     plain = None if id is None else "".join(sign for sign in id[:200] if "!" <= sign <= "~")
     return [str(word.notification), *word._replace(provider_message_id=plain)[1:]]

@@ -17,10 +17,10 @@ from fundlyhub.processors.notifications.policy import GATHERED
 from fundlyhub.processors.notifications.rendering.template_values import Money
 
 GATHER_TIME = 3600.0
-"""Seconds from a digest's first member until it is told."""
+"""Seconds from a digest's first member until it is sent."""
 
-# An open digest is locked until the members are committed: nobody closes it between. One that is closed meanwhile
-# conflicts with nothing any more, and another is opened. In one order, so that two workers never wait in a ring.
+# An open digest is locked until its members are committed, so that it is not closed in between. A closed digest does
+# not conflict, and another one is opened. In one order, so that two workers cannot deadlock.
 _OPEN = """
     INSERT INTO digests AS known (id, user_id, channel, template, position, due_at)
     SELECT id, user_id, channel, template, position, clock_timestamp() + make_interval(secs => %(after)s)
@@ -31,7 +31,7 @@ _OPEN = """
     ON CONFLICT (user_id, channel, template) WHERE closed_at IS NULL DO UPDATE SET channel = known.channel
     RETURNING id, user_id, channel, template
 """
-# What another worker has written down otherwise meanwhile, queued or skipped for another reason, is not a member.
+# A message that another worker has queued meanwhile, or skipped for another reason, is not a member.
 _JOIN = """
     INSERT INTO digest_members (user_id, channel, template, matter, digest_id, campaign_id, amount, currency)
     SELECT user_id, channel, template, matter, digest_id, campaign_id, amount, currency
@@ -73,7 +73,7 @@ def gather(db: Connection, held: Sequence[Message]) -> None:
 
 
 def _digest_of(message: Message) -> tuple[UUID | None, str, str]:
-    """What says which open digest a message joins: guests are not limited, so there is always a user."""
+    """The key of the open digest that a message joins. Guests are not limited, so there is always a user."""
     return message.person.user_id, message.channel, message.notice.template
 
 

@@ -1,6 +1,6 @@
-"""Digests that are due: closed, judged, written into the ledger in one transaction, and sent like any message.
+"""Due digests: closed, decided on and written into the ledger in one transaction, then sent like any message.
 
-A kill at any step leaves a row that is due again: it goes on from what the ledger says of the digest's own messages.
+A kill at any step leaves a row that becomes due again, and the digest's rows in the ledger say where to go on.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _LOCK = """
     WHERE id = %(id)s AND settled_at IS NULL AND due_at <= clock_timestamp()
     FOR UPDATE SKIP LOCKED
 """
-# Until the lease ends nobody else looks at it; if its worker dies, somebody does then.
+# It is due again when the lease ends, in case its worker dies.
 _CLOSE = """
     UPDATE digests SET closed_at = coalesce(closed_at, clock_timestamp()),
                        due_at = clock_timestamp() + make_interval(secs => %(lease)s)
     WHERE id = %(id)s
 """
 _WAIT = "UPDATE digests SET due_at = %(at)s WHERE id = %(id)s"
-# When the next of its messages may be sent, but not at once; settled when none is open.
+# Due when the next of its messages may be sent, in five seconds at the earliest; settled when none is open.
 _LOOK_AGAIN = """
     UPDATE digests AS known
     SET due_at = greatest(left_over.next, clock_timestamp() + interval '5 seconds'),
@@ -110,7 +110,7 @@ class Digesting:
         db.exec_driver_sql(_CLOSE, {"id": digest.id, "lease": self._settings.notification_lease})
         facts = totals.read(db, digest.id, self._settings.site_url)
         if not facts:
-            return []  # all that it was opened for had been told otherwise
+            return []  # its members were sent on their own
         # Its messages are written down when it is closed, and stay the same ones.
         rows = store.read_all(db, [messages[0].key.for_all]) if digest.closed else store.plan(db, messages)
         gone = Decision("no device" if self._channel == "push" else "no address")

@@ -1,4 +1,4 @@
-"""What a digest tells: how many, and per campaign and currency how much. Nobody is named."""
+"""The facts of a digest: how many messages, and how much per campaign and currency. Nobody is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fundlyhub.processors.notifications.planning.lookup import Lookup
 from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
 
 LISTED = 10
-"""Campaigns and currencies that are told of one by one; the others are counted."""
+"""Campaigns and currencies that are listed one by one; the others are counted."""
 
 _SUMS = """
     SELECT campaign_id, currency, count(*)::int AS number, sum(amount) AS amount,

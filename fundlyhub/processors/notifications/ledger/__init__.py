@@ -1,1 +1,1 @@
-"""The ledger of messages: one row per message, its business key, its state, and who holds it while it is sent."""
+"""The ledger of messages: one row per message, with its business key, its state, and a lease while it is sent."""

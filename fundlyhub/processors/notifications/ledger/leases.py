@@ -1,7 +1,7 @@
-"""How a message of the ledger changes hands: taken, sent, released or ended.
+"""Leases on messages: a worker takes a message, sends it, and settles or releases it.
 
 A row is taken by a conditional update with a token and a lease, committed before the call; it is settled by that
-token. Several rows are taken or settled in the order of their ids: two workers never wait for each other in a ring.
+token. Several rows are taken or settled in the order of their ids, so that two workers cannot deadlock.
 Times are the server's, so that no worker's clock decides on a lease.
 """
 

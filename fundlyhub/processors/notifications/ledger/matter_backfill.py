@@ -1,7 +1,7 @@
-"""Rows of the ledger that an earlier release has written: they learn their matter from the log, when it is asked for.
+"""Backfill of matters: rows that an earlier release has written get their matter from the log when it is needed.
 
-That release knew a message by its event alone, and its workers still do so beside ours during a deploy. So a row is
-named as soon as a message to the same recipient is planned: nobody is told twice because of the upgrade.
+That release identified a message by its event, and its workers still do so during a deploy. So a row gets its matter
+as soon as a message to the same recipient is planned: the upgrade sends nothing twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fundlyhub.processors.notifications.ledger.matters import Key, matter_of, of
 PAGE = 1_000
 """Rows that are named in one transaction."""
 
-# Those that told somebody come first: of several rows of one matter the first is the one that counts.
+# Messages that were not skipped come first: of several rows of one matter the first one counts.
 _ROWS = """
     SELECT message.id, message.event_id, message.position, channel, recipient, template
     FROM notifications AS message

@@ -1,7 +1,7 @@
-"""What a message is about: its matter, by which the ledger knows that somebody has been told already.
+"""The matter of a message, its business key: the ledger holds one message per matter, channel and recipient.
 
-One donation may complete under three event ids, and one payout may be approved twice: it is the donation and the payout
-that people are told of, once. A second event of the same matter tells nobody.
+One donation may complete under three event ids, and one payout may be approved twice: the message is about the donation
+or the payout, and is sent once. A second event of the same matter sends nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Key(NamedTuple):
 
     @property
     def for_all(self) -> Key:
-        """What the messages of one matter have in common, whoever gets them."""
+        """The key without the recipient, which all messages of the matter share."""
         return self._replace(recipient="")
 
 
@@ -50,7 +50,7 @@ def matter_of(fields: Sequence[str], event: Event) -> str:
 
 
 def of_event(event_id: UUID) -> str:
-    """The matter of a message that is about nothing but its event."""
+    """The matter of a message that is about its event alone."""
     return f"{EVENT}={event_id}"
 
 
@@ -68,7 +68,7 @@ def _value(name: str, event: Event) -> str:
 
 
 def _plain(value: Any) -> str:
-    """One way of writing for each value. What people wrote, or is long, goes in as a hash."""
+    """A value in one canonical form. Free text and long values are hashed."""
     match value:
         case Decimal():
             text = f"{value.normalize():f}"

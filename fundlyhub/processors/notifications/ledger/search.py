@@ -14,7 +14,7 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.prefixes import the_one, uuid_range
 from fundlyhub.processors.shared.address_hashes import address_hashes, normalized
 
-# Alternatives by index. An address is never stored: guests are known by its hash, users by who has it now.
+# Alternatives by index. Addresses are not stored: guests are found by the hash, users by their current address.
 _FIND = """
     SELECT id, matter, event_id, position, template, channel, recipient, user_id, state, reason, tries, provider,
            created_at, sent_at, changed_at
@@ -40,7 +40,7 @@ _IDS = "SELECT id FROM notifications WHERE id BETWEEN %(low)s AND %(high)s LIMIT
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is looked for; None is anything. ``address`` is as somebody typed it; ``recipient`` may be a beginning."""
+    """A search; None matches anything. ``address`` is as it was typed; ``recipient`` may be a prefix."""
 
     ids: Sequence[UUID] | None = None
     event: UUID | None = None
@@ -54,7 +54,7 @@ class Wanted:
 
     @property
     def names_somebody(self) -> bool:
-        """Whether it says more than what kind of message is looked for."""
+        """Whether it names a message, an event, a donation or a person."""
         return any((self.ids, self.event, self.donation, self.user, self.recipient, self.address))
 
 
@@ -79,9 +79,9 @@ class Found(NamedTuple):
 
 
 def in_full(db: Connection, beginnings: Sequence[str]) -> list[UUID]:
-    """The ids of messages to their beginnings; a whole id stays as it is.
+    """The ids of messages by their prefixes; a whole id stays as it is.
 
-    Raises WrongUse where one is the beginning of none or of several.
+    Raises WrongUse when a prefix matches none or several.
     """
     found = []
     for beginning in beginnings:
@@ -92,7 +92,7 @@ def in_full(db: Connection, beginnings: Sequence[str]) -> list[UUID]:
 
 
 def find(db: Connection, wanted: Wanted, secret: bytes, limit: int) -> list[Found]:
-    """The messages that fit, the newest change first."""
+    """The messages that match, the newest change first."""
     address = wanted.address
     given = {
         "ids": list(wanted.ids) if wanted.ids else None,
@@ -114,5 +114,5 @@ def find(db: Connection, wanted: Wanted, secret: bytes, limit: int) -> list[Foun
 
 
 def _channels(address: str) -> tuple[ChannelName, ...]:
-    """What kind of address it may be."""
+    """The channels that an address may belong to."""
     return ("email",) if "@" in address else ("sms", "push")

@@ -26,8 +26,8 @@ ROW = """
         CASE message.state WHEN 'queued' THEN message.not_before WHEN 'sending' THEN message.lease_until END
         - clock_timestamp()), 0))::float8
 """
-# In the order of the unique index: two workers with the same messages wait for each other at most once. A conflict is
-# one of any index: a worker of the release before knows a message by its event alone.
+# In the order of the unique index, so that two workers with the same messages cannot deadlock. A conflict may be with
+# any index: a worker of the previous release identifies a message by its event.
 _PLAN = f"""
     INSERT INTO notifications AS message (id, matter, event_id, position, channel, recipient, template, user_id,
                                           transactional, state, reason, not_before)
@@ -45,8 +45,8 @@ _PLAN = f"""
     ON CONFLICT DO NOTHING
     RETURNING {ROW}
 """  # noqa: S608  # our own text
-# What was written by a worker of the release before has no matter yet: it may be about the same as one of these, of
-# which none is written down before that is known.
+# Rows of the previous release have no matter yet and may be about the same as the new ones, so nothing is written
+# before their matter is known.
 _NAMELESS = f"""
     SELECT {ROW} FROM notifications AS message
     JOIN unnest(%(channels)s::text[], %(recipients)s::text[], %(templates)s::text[])

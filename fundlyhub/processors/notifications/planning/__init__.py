@@ -1,1 +1,1 @@
-"""From events to messages: what each event tells whom, from the event and from the App DB."""
+"""From events to messages: content and recipients, from the event and the App DB."""

@@ -1,4 +1,4 @@
-"""What messages need to know beside their event, read from the App DB while they are planned."""
+"""Lookups in the App DB for the content of messages, while they are planned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PAYOUT = "SELECT user_id, amount, currency FROM payout_requests WHERE request_i
 _NAMES = """
     SELECT id, CASE WHEN shown THEN name END AS name FROM entities WHERE kind = 'user' AND id = ANY (%(ids)s::uuid[])
 """
-# New is a place that was not there before, to somebody who had been elsewhere before.
+# A place is new if the user has not signed in there before, but has elsewhere.
 _SIGN_INS = """
     SELECT place = %(place)s AS here, (occurred_at, position) < (%(at)s, %(position)s) AS earlier
     FROM sign_ins WHERE user_id = %(user_id)s
@@ -36,11 +36,11 @@ _SIGN_INS = """
 
 
 class Missing(Exception):
-    """Something that a message needs is not known; it may still come."""
+    """Something that a message needs is not known yet."""
 
 
 class Unwanted(Exception):
-    """There is nothing to tell."""
+    """There is nothing to send."""
 
 
 def known_recipient(said: Person, contact: Person | None) -> Person:
@@ -63,7 +63,7 @@ def known_recipient(said: Person, contact: Person | None) -> Person:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What is known of a campaign, public or not: for messages to its owner, donors and followers."""
+    """A campaign, public or not: for messages to its owner, donors and followers."""
 
     title: str | None
     url: str | None
@@ -74,7 +74,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Gift:
-    """Who gave what; ``name`` and ``email`` are a guest's."""
+    """A donation; ``name`` and ``email`` are a guest's."""
 
     campaign_id: UUID
     donor_id: UUID | None
@@ -86,7 +86,7 @@ class Gift:
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """Who asked for which payout."""
+    """A requested payout."""
 
     user_id: UUID
     amount: Decimal
@@ -94,18 +94,18 @@ class Payout:
 
 
 class Lookup:
-    """Questions about one transaction's state of the App DB. What has been asked once is not asked again."""
+    """Lookups in one transaction, each of which is done once."""
 
     def __init__(self, db: Connection, site_url: str) -> None:
         self._db, self._site = db, site_url.rstrip("/")
         self._fields: dict[Entity, dict[str, Any]] = {}
         self._names: dict[UUID, str | None] = {}
         self.unknown: set[Entity] = set()
-        """What was asked for and nobody has told of."""
+        """Entities that were looked up and that no event has named yet."""
         self._decided: set[UUID] = set()
 
     def foresee(self, deliveries: Collection[Delivery]) -> None:
-        """Ask at once what most of these events' stories will ask one after the other, and lock what they share."""
+        """Do the most frequent lookups of these events at once, and lock what they share."""
         self._decided |= {one.event.id for one in deliveries if one.replayed_after is not None}
         payloads = [one.event.payload for one in deliveries]
         refunds.lock(self._db, {one.donation_id for one in payloads if isinstance(one, DonationRefunded)})
@@ -115,7 +115,7 @@ class Lookup:
         self._read_names(users)
 
     def campaign(self, campaign_id: UUID) -> Campaign | None:
-        """A campaign; None when nobody told us whose it is."""
+        """A campaign; None as long as its owner is unknown."""
         entity = Entity("campaign", campaign_id)
         fields = self._fields_of(entity)
         if not fields.get("owner_id"):
@@ -131,7 +131,7 @@ class Lookup:
         )
 
     def owned(self, campaign_id: UUID) -> Campaign:
-        """A campaign whose owner is told something. Raises Missing."""
+        """A campaign whose owner gets a message. Raises Missing."""
         if found := self.campaign(campaign_id):
             return found
         raise Missing("unknown campaign")
@@ -143,7 +143,7 @@ class Lookup:
         raise Missing("unknown donation")
 
     def refund(self, event: Event, payload: DonationRefunded, gift: Gift) -> Telling:
-        """What the message about a refund tells. Raises Missing, Unwanted, and Held where it is more than was given."""
+        """The amounts of a refund's message. Raises Missing, Unwanted, and Held when it is more than was given."""
         telling = refunds.find(self._db, event, payload)
         if telling is None:
             raise Missing("refund not written down")
@@ -155,12 +155,12 @@ class Lookup:
         return telling
 
     def hold(self, event: Event, reason: str) -> None:
-        """Raise Held, unless a person has sent the event again."""
+        """Raise Held, unless a person has replayed the event."""
         if event.id not in self._decided:
             raise Held(f"{reason}: replay it to tell it all the same, or discard it")
 
     def refuse_overtaken(self, event: Event) -> None:
-        """Raise Unwanted when what this event says is no longer so."""
+        """Raise Unwanted when a later event has overtaken this one."""
         if reason := overtaken.reason(self._db, event):
             raise Unwanted(reason)
 
@@ -171,7 +171,7 @@ class Lookup:
         raise Missing("unknown payout")
 
     def public_name(self, user_id: UUID) -> str | None:
-        """What everybody may call a user, if anything."""
+        """A user's public name, if any."""
         if user_id not in self._names:
             self._read_names([user_id])
         if user_id not in self._names:
@@ -183,9 +183,9 @@ class Lookup:
         return bool(self._fields_of(Entity("project_update", update_id)).get("deleted"))
 
     def is_new_place(self, event: Event, payload: UserLoggedIn) -> bool:
-        """Whether somebody who had signed in elsewhere before signs in from here for the first time.
+        """Whether a user who has signed in elsewhere before signs in from here for the first time.
 
-        Raises Missing until this very sign-in is written down: then, most likely, the earlier ones are too.
+        Raises Missing until this sign-in is written down, since earlier ones may be missing too.
         """
         given = {
             "user_id": payload.user_id, "place": place_of(payload), "at": event.timestamp, "position": event.position,

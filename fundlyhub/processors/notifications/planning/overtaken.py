@@ -1,7 +1,7 @@
-"""Whether what a message would tell is no longer so, by what other events have said.
+"""Overtaken events: a later event has changed what a message would say.
 
-Events come late, and a backlog holds a state together with the one that followed it. Who reads the message, reads it
-now: what a later event says otherwise is not told any more.
+Events come late, and a backlog may hold a state together with the next one. The recipient reads the message now, so a
+state that a later event has changed is not sent any more.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNFOLLOWED = """
 
 
 def reason(db: Connection, event: Event) -> str | None:
-    """Why this event is not told any more, if so."""
+    """Why this event's message is not sent any more, if so."""
     match event.payload:
         case DonationFailed() as failed:
             return COMPLETED if _is_completed(db, failed) else None
@@ -60,9 +60,9 @@ def _is_unfollowed(db: Connection, event: Event, follow: UserFollowedUser) -> bo
 
 
 def _is_another_state(db: Connection, event: Event) -> bool:
-    """Whether a later event says otherwise of what this one says, or the thing is gone.
+    """Whether a later event has changed the state that this one reports, or the thing is gone.
 
-    What becomes of a payout in the end is always later than that it was asked for and approved.
+    The outcome of a payout always comes after its request and its approval.
     """
     for entity, name, mine in told([event], STATES):
         known = last_writer_fields.writes_of(db, entity)

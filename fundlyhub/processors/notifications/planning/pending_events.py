@@ -1,4 +1,4 @@
-"""What stands in the log before an event and is not taken up yet: a message waits for it, and tells more."""
+"""Pending events: those before an event in the log that are not processed yet; a message waits for them to say more."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.settings import Settings
 
 LOOK_BACK = 100_000
-"""Positions before an event that are looked through. It is done only for what is not known."""
+"""How many positions before an event are searched, and only for entities that are not known."""
 
 _FIRST = {"campaign": (CampaignCreated.event_type, "campaignId"), "user": (UserRegistered.event_type, "userId")}
-"""The first event of a thing: its type, and the key of its payload that names the thing."""
+"""The first event of an entity: its type, and the key of its payload with the entity's id."""
 
-# What became a dead letter does not come before a person has decided.
+# A dead letter is not waited for: it needs a person's decision.
 _STAND = """
     SELECT first.kind, e.payload ->> first.key AS id, min(e.position)
     FROM unnest(%(kinds)s::text[], %(types)s::text[], %(keys)s::text[]) AS first(kind, type, key)
@@ -33,14 +33,14 @@ _STAND = """
 
 
 def is_awaited(delivery: Delivery, unknown: Collection[Entity], settings: Settings) -> bool:
-    """Whether a message waits for one of these things, of which nobody has told us yet."""
+    """Whether a message waits for one of these unknown entities."""
     if not unknown or delivery.waited.total_seconds() >= settings.notification_patience:
         return False
     return bool(before(get_engine("events"), unknown, delivery.event.position or 0))
 
 
 def before(log: Engine, things: Collection[Entity], position: int) -> Mapping[Entity, int]:
-    """Where the first events of these things stand in the log before a position, as far as they do."""
+    """The positions of the first events of these entities in the log, as far as they come before a position."""
     if not things:
         return {}
     by_id = {(thing.kind, str(thing.id)): thing for thing in things}

@@ -44,8 +44,8 @@ def plan(
 ) -> tuple[list[Message], Failed]:
     """Write messages in one transaction. If that fails, each in its own: one bad event holds up no other.
 
-    Of several messages of one matter the first is planned before the others, which tell somebody only if the first
-    told nobody. ``ages`` are those of old events when they were published. Raises outages.
+    Of several messages of one matter the first is planned before the others, which are sent only if the first is
+    skipped. ``ages`` are those of old events when they were published. Raises outages.
     """
     first, later = _by_matter(messages)
     if later:
@@ -80,9 +80,9 @@ def _by_matter(messages: Sequence[Message]) -> tuple[list[Message], list[Message
 
 
 def _due(messages: Sequence[Message], known: Mapping[Key, Row]) -> Iterator[Message]:
-    """The messages that may tell something: what another event has told is left to that event.
+    """The messages that may be sent: a matter whose messages another event has written is left to that event.
 
-    If all messages of a matter were skipped, nobody was told.
+    Skipped messages do not count.
     """
     tellers: defaultdict[Key, set[UUID]] = defaultdict(set)
     for key, row in known.items():
@@ -102,7 +102,7 @@ class _Transaction:
         self._planned: list[Message] = []
         self._failed: Failed = []
         self._unknown: dict[Key, set[Entity]] = {}
-        """What some messages would tell of, and no event has told us yet."""
+        """Entities that some messages name, and that no event has named yet."""
         self._begun: defaultdict[tuple[Key, UUID], list[Row]] = defaultdict(list)
         """Rows of each event that an earlier run has planned and not skipped: their messages wait for nothing."""
 
@@ -140,7 +140,7 @@ class _Transaction:
         return None
 
     def _complete(self, due: Sequence[tuple[Message, Content]]) -> Iterator[tuple[Message, Content]]:
-        """The messages without those that could tell more once an earlier event of the log is processed."""
+        """The messages without those that could say more once an earlier event of the log is processed."""
         asked = set[Entity]().union(*self._unknown.values())
         last = max((one.position for one, _ in due if one.key in self._unknown), default=0)
         to_come = pending_events.before(get_engine("events"), asked, last)

@@ -1,8 +1,8 @@
-"""What a message about a refund tells: how much was returned beside what others tell, and how much that is in all.
+"""The amounts in messages about refunds: how much each one reports, and the total with earlier messages.
 
-Two producers tell of one refund, and the amounts of one of them are cumulative, so the amount of an event is not what
-the donor gets by it. What each message tells is written down when the message is planned. The donor of a gift is told
-what was returned, each part once, whatever order the events come in.
+Two producers report a refund, and the amounts of one of them are cumulative, so an event's amount is not what the donor
+gets by it. Each message's amounts are written down when it is planned (`refund_tellings`), so that a resumed run says
+the same, and the donor reads of each part once, in whatever order the events come.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from fundlyhub.processors.writes.recipients.tables import gift_refunds
 
 _refunds = Refunds(gift_refunds)
 
-# Two messages about one gift are planned one after the other. Sorted, and before contacts are locked: two workers
-# never wait for each other in a ring.
+# Two messages about one donation are planned one after the other. Sorted, and before contacts are locked, so that two
+# workers cannot deadlock.
 _LOCK = """
     SELECT pg_advisory_xact_lock(key) FROM (
         SELECT DISTINCT hashtextextended(id::text, 7) AS key FROM unnest(%(ids)s::uuid[]) AS given(id) ORDER BY key
@@ -39,22 +39,22 @@ _TELL = """
 
 
 class Telling(NamedTuple):
-    """What one message tells: what was returned, and what that is together with what other messages tell."""
+    """The amounts of one message: what was returned, and the total with earlier messages."""
 
     amount: Decimal
     total: Decimal
 
 
 def lock(db: Connection, donations: Collection[UUID]) -> None:
-    """Let nobody else plan messages about refunds of these donations until the transaction ends."""
+    """Lock the messages about refunds of these donations until the transaction ends."""
     if donations:
         db.exec_driver_sql(_LOCK, {"ids": array(donations)})
 
 
 def find(db: Connection, event: Event, refund: DonationRefunded) -> Telling | None:
-    """What the message of this event tells; None as long as its refund is not written down.
+    """The amounts of this event's message; None as long as its refund is not written down.
 
-    An amount of 0 means that others tell of all that was returned. What an earlier run has written down stays.
+    An amount of 0 means that other messages report all that was returned. The amounts of an earlier run stay.
     """
     found = db.exec_driver_sql(_TOLD, {"donation_id": refund.donation_id}).all()
     told = {event_id: Telling(amount, total) for event_id, amount, total in found}
@@ -71,9 +71,9 @@ def find(db: Connection, event: Event, refund: DonationRefunded) -> Telling | No
 
 
 def _amount(mine: Refund, known: Refund, before: Decimal, total: Decimal) -> Decimal:
-    """A cumulative amount holds what was told before; a single one comes on top of it, if as much was returned.
+    """A cumulative amount includes what was reported before; a single one is added, as far as that much was returned.
 
-    Of a refund id of which both producers tell, only the cumulative message does.
+    If both producers report a refund id, only the cumulative message counts.
     """
     said = NOTHING
     if mine.cumulative:
@@ -84,6 +84,6 @@ def _amount(mine: Refund, known: Refund, before: Decimal, total: Decimal) -> Dec
 
 
 def write_down(db: Connection, event: Event, refund: DonationRefunded, telling: Telling) -> None:
-    """Keep what a message tells, in the transaction that plans it; once is enough."""
+    """Write down the amounts of a message, in the transaction that plans it."""
     given = {"donation_id": refund.donation_id, "event_id": event.id, **telling._asdict()}
     db.exec_driver_sql(_TELL, given)

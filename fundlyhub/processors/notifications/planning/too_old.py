@@ -1,7 +1,7 @@
-"""How old events were when they were published: what had long happened by then is history, and told to nobody.
+"""The age of events at publication: an event that was published too late is history, and sends nothing.
 
-Our own delay does not count. An event that was fresh when it was published is told after an outage of days, too, and
-when a person sends a dead letter again.
+Our own delay does not count: an event that was fresh when it was published is sent even after an outage of days, or
+when a dead letter is replayed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.settings import Settings
 
 FRESH = timedelta()
-"""The age of an event that is not old by now."""
+"""The age of an event that is not old."""
 _RECORDED = "SELECT id, recorded_at FROM events.events WHERE position = ANY (%(positions)s::bigint[])"
 
 
 def limit_of(notice: Notice, settings: Settings) -> timedelta | None:
-    """The age beyond which a message is not told; None is no limit."""
+    """The age beyond which a message is not sent; None is no limit."""
     seconds = settings.sign_in_max_age if notice.short_lived else settings.notification_max_age
     return timedelta(seconds=seconds) if seconds else None
 
 
 def is_too_old(notice: Notice, age: timedelta, settings: Settings) -> bool:
-    """Whether nobody is to be told of an event that was so old when it was published."""
+    """Whether an event of this age at publication is too old for a message."""
     limit = limit_of(notice, settings)
     return limit is not None and age > limit
 

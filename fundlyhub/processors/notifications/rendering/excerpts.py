@@ -1,4 +1,4 @@
-"""What somebody wrote as HTML, as plain text: without tags, scripts and styles. Pure."""
+"""Excerpts: plain text from HTML, without tags, scripts and styles. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BROKEN_OFF = re.compile(r"<[^<>]*\Z")
 def excerpt(html: str) -> str:
     """The beginning of a text that may be HTML, for a reader of plain text.
 
-    What only looks like a tag, as in ``I <really> mean it``, stays. Blanks are left as they come.
+    Text that only looks like a tag, as in ``I <really> mean it``, stays. Blanks stay as they are.
     """
     reader = _Reader()
     text = _NOT_TEXT.sub(" ", html)
@@ -43,7 +43,7 @@ def excerpt(html: str) -> str:
 
 
 class _Reader(HTMLParser):
-    """Gathers what a browser would show."""
+    """Collects the text that a browser would show."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -67,7 +67,7 @@ class _Reader(HTMLParser):
             self.said.append(data)
 
     def _tag(self, tag: str, written: str) -> None:
-        """What stands in a tag's place: nothing, a blank between blocks, or the tag where it is none of HTML."""
+        """Replace a tag: by nothing, by a blank between blocks, or by itself where it is no tag of HTML."""
         if tag in _INLINE:
             return
         known = tag in _APART or tag in _UNSEEN or "-" in tag or ":" in tag

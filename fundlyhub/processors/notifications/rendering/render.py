@@ -26,16 +26,16 @@ from fundlyhub.processors.notifications.rendering.template_values import Fact, F
 from fundlyhub.processors.shared.money import local_money
 
 LOCALES = ("en", "de")
-"""The languages that there are texts in; the first is for those whose language is not among them."""
+"""The languages of the texts; the first one is the default."""
 ROOM: Mapping[str, int] = {"donor": 100, "follower": 100, "device": 200, "reason": 1_000, "excerpt": 500}
-"""Characters of a fact that somebody wrote; 200 of any other."""
+"""The longest facts that people wrote, in characters; 200 for any other."""
 SUBJECT, PUSH_TITLE, PUSH_BODY, SMS = 150, 65, 240, 320
-"""Characters that there is room for."""
+"""The longest texts, in characters."""
 NO_END = 2200
-"""A year from which on a time stands for none: nobody reads that a suspension ends in 9999."""
+"""Times from this year on mean no end: no message says that a suspension ends in 9999."""
 _IN_TITLES, _IN_TEXTS = (60, 40, 30, 20, 10), (200, 100, 50, 25)
-# Characters of each text that somebody wrote, in a subject and in a push or text message: the first that lets all
-# of our own words stay.
+# The longest foreign texts in a subject, and in a push or text message: the first length that leaves room for all of
+# our own text.
 
 _PACKAGE = "fundlyhub.processors.notifications.rendering"
 
@@ -88,11 +88,11 @@ class _Words:
         self.values, self.html = values, html
 
     def __call__(self, text: str, *, link: bool = False, **more: Any) -> str:
-        """One text. With ``link`` what somebody wrote may look like an address: nobody makes links of subjects."""
+        """Fill one text. With ``link`` foreign text may look like an address: nothing makes links of subjects."""
         return _compiled(text, self.html, link).render({**self.values, **more}).strip()
 
     def line(self, text: str, limit: int, rooms: Sequence[int], *, link: bool = False) -> str:
-        """One text on one line: what somebody wrote is shortened until there is room for our own words."""
+        """Fill one text on one line: foreign text is shortened until there is room for our own."""
         said = ""
         for room in rooms:
             short = {name: Foreign(cut(value, room)) for name, value in self.values.items() if type(value) is Foreign}
@@ -103,7 +103,7 @@ class _Words:
 
 
 def _mail(layout: str, frame: Mapping[str, Any], message: Mapping[str, Any], words: _Words, name: str | None) -> str:
-    """The parts that have something to say, in their layout."""
+    """The parts of a mail that are not empty, in their layout."""
     begun = _begun if words.values["capitals"] else str
     common = "{{ hello_nobody }}" if name is None else words.values["hello"]
     parts = {
@@ -142,7 +142,7 @@ def _compiled(text: str, html: bool, link: bool) -> Template:
 
 @process_cache
 def _environment(html: bool, link: bool) -> Environment:
-    """Jinja, which escapes what goes into HTML, and marks what somebody wrote."""
+    """Jinja's environment: it escapes HTML, and marks foreign text."""
 
     def finish(value: Any) -> Any:
         if not isinstance(value, Foreign):
@@ -157,7 +157,7 @@ def _environment(html: bool, link: bool) -> Environment:
 
 
 def _said(name: str, fact: Fact, locale: Locale, reader: Person) -> Any:
-    """A fact in the reader's own way of writing."""
+    """A fact in the reader's locale and time zone."""
     match fact:
         case str():
             return clean(fact, ROOM.get(name, 200))
@@ -180,7 +180,7 @@ def _said(name: str, fact: Fact, locale: Locale, reader: Person) -> Any:
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """A time in a zone; one at either end of the calendar, which has no name there, as it is elsewhere."""
+    """A time in a zone; at either end of the calendar, where the zone has none, in UTC or as it is."""
     for place in (zone, UTC):
         try:
             return moment.astimezone(place)
@@ -190,7 +190,7 @@ def _local(moment: datetime, zone: ZoneInfo) -> datetime:
 
 
 class _Number(int):
-    """A number that is written in the reader's way, and compared as a number."""
+    """A number that is written in the reader's locale, and compared as a number."""
 
     def __new__(cls, value: int, locale: Locale) -> _Number:
         number = super().__new__(cls, value)

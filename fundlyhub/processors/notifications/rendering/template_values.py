@@ -1,4 +1,4 @@
-"""What templates are given: texts, numbers, times and money; and samples of them for previews and tests."""
+"""Template values: texts, numbers, times and money, with samples for previews and tests."""
 
 from __future__ import annotations
 

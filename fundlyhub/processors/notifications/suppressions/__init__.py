@@ -1,4 +1,4 @@
-"""Addresses that are not written to any more, by their keyed hashes: why, since when, and the way back."""
+"""Suppressed addresses, by their keyed hashes: why, since when, and how to lift a suppression."""
 
 from fundlyhub.processors.notifications.suppressions.causes import Cause, Why, device_is_gone, suppress
 from fundlyhub.processors.notifications.suppressions.lifting import Lifted, lift, skipped_messages, undo

@@ -1,7 +1,7 @@
-"""Suppressing an address or a device, with the cause: who told it, in words of ours, and about which message.
+"""Suppressing an address or a device, with the cause: who reported it, why, and about which message.
 
-`suppressions` has one row per address, `suppression_causes` one for each word of a provider or a person; a cause that
-was lifted stays, with who lifted it and when. Devices are not in `suppressions`: `devices.gone_at` says it of them.
+`suppressions` has one row per address, `suppression_causes` one per report of a provider or a person; a lifted cause
+stays, with who lifted it and when. Devices are not in `suppressions`: they have `devices.gone_at`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.arrays import array
 
 Why = Literal["bounced", "complained"]
-"""A bounced address gets nothing any more; one whose owner complained gets transactional messages only."""
+"""A bounced address gets no messages; after a complaint an address gets transactional messages only."""
 
-# One statement: an address without its cause could not be told from others when a bad hour is undone. The stronger
-# reason holds, which is the first in the alphabet: who complained may bounce, not the reverse.
+# One statement, so that each address has a cause to undo it by. The stronger reason holds, which is the first in the
+# alphabet: an address with a complaint may bounce later, not the reverse.
 _SUPPRESS = """
     WITH given AS (
         SELECT * FROM unnest(%(channels)s::text[], %(hashes)s::text[], %(reasons)s::text[], %(told_by)s::text[],
@@ -46,7 +46,7 @@ _DEVICE_IS_GONE = """
 
 
 class Cause(NamedTuple):
-    """Why an address is suppressed: ``told_by`` is a provider or a person, ``said`` is free of addresses."""
+    """The cause of a suppression: ``told_by`` is a provider or a person, ``said`` is a reason without addresses."""
 
     channel: ChannelName
     address_hash: str
@@ -69,6 +69,6 @@ def suppress(db: Connection, causes: Sequence[Cause]) -> None:
 def device_is_gone(
     db: Connection, token: str, address_hash: str, told_by: str, said: str, notification_id: UUID | None
 ) -> None:
-    """Send no more to a device: nobody is there any more."""
+    """Mark a device as gone: nothing is sent to it any more."""
     given = {"token": token, "hash": address_hash, "told_by": told_by, "said": said, "message": notification_id}
     db.exec_driver_sql(_DEVICE_IS_GONE, given)

@@ -1,7 +1,7 @@
-"""The way back: suppressions are lifted, one of them or all of a bad hour, and what they kept from whom is counted.
+"""Lifting suppressions: one of them, or all of a bad hour; and counting the messages that they have stopped.
 
-An address is free again when no cause is left. So what was told before the bad hour, or after it, still holds; and a
-bounce that comes in the same moment waits for the row's lock, and then suppresses anew.
+An address is free again when no cause is left, so reports from before or after the bad hour still hold. A bounce that
+comes at the same moment waits for the row's lock, and then suppresses anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fundlyhub.database.arrays import array
 from fundlyhub.database.audited import named
 from fundlyhub.processors.notifications.suppressions.listing import MATCHES, NOT_RECORDED, Filter
 
-# One at a time, so that two do not give a cause to the same row of an earlier release.
+# One at a time, so that two calls do not give a cause to the same row of an earlier release.
 _ALONE = "SELECT pg_advisory_xact_lock(hashtext('fundlyhub suppressions lifting'))"
 
 _GIVE_CAUSES = f"""
@@ -41,7 +41,7 @@ _LOCK = f"""
     ORDER BY channel, address_hash FOR UPDATE
 """  # noqa: S608
 
-# Of addresses, only those that are locked: a bounce that was committed since then is none of ours.
+# Only the addresses that are locked: a bounce that was committed since then stays.
 _LIFT = f"""
     UPDATE suppression_causes SET lifted_at = clock_timestamp(), lifted_by = %(who)s
     WHERE lifted_at IS NULL AND {MATCHES}
@@ -93,7 +93,7 @@ _SKIPPED = """
 
 
 class Lifted(NamedTuple):
-    """A cause that was lifted; ``free`` tells whether the address is written to again, or another cause is left."""
+    """A lifted cause; ``free`` says whether the address gets messages again, or another cause is left."""
 
     channel: ChannelName
     address_hash: str
@@ -106,7 +106,7 @@ class Lifted(NamedTuple):
 
 
 def undo(db: Connection, wanted: Filter, *, who: str) -> list[Lifted]:
-    """Lift what a filter finds, in the caller's transaction; a second time finds nothing.
+    """Lift the suppressions that match, in the caller's transaction; a second time finds none.
 
     Raises WrongUse when ``who`` is no name.
     """
@@ -124,7 +124,7 @@ def undo(db: Connection, wanted: Filter, *, who: str) -> list[Lifted]:
 
 
 def lift(db: Connection, channel: ChannelName, address_hash: str, *, who: str, token: str | None = None) -> bool:
-    """Write to an address again, or to the device of a ``token``; whether it was suppressed."""
+    """Lift the suppression of an address, or of the device of a ``token``; returns whether there was one."""
     found = undo(db, Filter(channel=channel, address_hash=address_hash), who=who)
     revived = db.exec_driver_sql(_DEVICE, {"token": token}).rowcount if token is not None else 0
     return bool(found) or revived > 0

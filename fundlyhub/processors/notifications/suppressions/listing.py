@@ -1,4 +1,4 @@
-"""Who is suppressed, by whom, why and since when; and what was lifted again."""
+"""Listing suppressions: by whom, why and since when; and those that were lifted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 NOT_RECORDED = "not recorded"
-"""Stands for the cause of what an earlier release suppressed."""
+"""The cause of a suppression that an earlier release has written."""
 
 MATCHES = """
     (%(since)s::timestamptz IS NULL OR told_at >= %(since)s) AND (%(until)s::timestamptz IS NULL OR told_at < %(until)s)
@@ -52,7 +52,7 @@ _LIFTED = f"""
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which suppressions are meant: told from ``since`` on and before ``until``, by this provider or person."""
+    """A filter on suppressions: reported from ``since`` on and before ``until``, by this provider or person."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -67,7 +67,7 @@ class Filter:
 
 
 class Suppression(NamedTuple):
-    """One address or device that is not written to. Of what was lifted, ``lifted_at`` and ``lifted_by`` are set."""
+    """A suppressed address or device. ``lifted_at`` and ``lifted_by`` are set when it was lifted."""
 
     channel: str
     address_hash: str
@@ -86,5 +86,5 @@ def suppressions(db: Connection, wanted: Filter, *, limit: int) -> list[Suppress
 
 
 def lifted(db: Connection, wanted: Filter, *, limit: int) -> list[Suppression]:
-    """What was lifted, the latest first."""
+    """The lifted suppressions, the latest first."""
     return [Suppression(*row) for row in db.exec_driver_sql(_LIFTED, {**wanted.values(), "limit": limit})]
