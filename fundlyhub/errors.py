@@ -35,19 +35,51 @@ from __future__ import annotations
 
 
 class FundlyHubError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package. Its text is one line, and quotes no value of an event.
+
+    ::
+
+        try:
+            publish_event(payload)
+        except FundlyHubError as error:
+            print(f"not published: {error}")
+    """
 
 
 class WrongUse(FundlyHubError):
-    """A setting, an option or an argument is wrong: the caller can mend it."""
+    """A setting, an option or an argument is wrong: the caller can mend it.
+
+    ::
+
+        try:
+            upcasts("campaign.praised", "2.0.0", "1.0.0")
+        except WrongUse as error:
+            print(error)
+    """
 
 
 class Unavailable(FundlyHubError):
-    """A server cannot be reached, or is not ready for us."""
+    """A server cannot be reached, or is not ready for us.
+
+    ::
+
+        try:
+            publish_event(payload)
+        except Unavailable:
+            print("nothing is published: try again later, with the same id")
+    """
 
 
 class NotMigrated(Unavailable):
-    """A database has not got the tables that this version of the code needs."""
+    """A database has not got the tables that this version of the code needs.
+
+    ::
+
+        try:
+            publish_event(payload)
+        except NotMigrated:
+            print("run fundlyhub migrate first")
+    """
 
 
 class NewerDatabase(Unavailable):
@@ -65,8 +97,14 @@ class EventsArchived(WrongState):
 class InvalidEvent(FundlyHubError):
     """An event that breaks the rules of its type or of the envelope.
 
-    ``reasons`` holds one text per fault, each beginning with the field's path
-    (``payload.amount: must be greater than 0``).
+    ``reasons`` holds one text per fault, each beginning with the field's path.
+
+    ::
+
+        try:
+            Event.model_validate({"type": "user.followed_campaign", "version": "1.0.0", "payload": {}})
+        except InvalidEvent as error:
+            assert "payload.userId: is required" in error.reasons
     """
 
     def __init__(self, *reasons: str) -> None:
@@ -75,7 +113,15 @@ class InvalidEvent(FundlyHubError):
 
 
 class UnknownEventType(InvalidEvent):
-    """The type is not in the catalogue."""
+    """The type is not in the catalogue.
+
+    ::
+
+        try:
+            Event.model_validate({"type": "user.folowed_campaign", "version": "1.0.0", "payload": {}})
+        except UnknownEventType as error:
+            print(error)
+    """
 
 
 class UnknownVersion(InvalidEvent):
@@ -83,6 +129,13 @@ class UnknownVersion(InvalidEvent):
 
     ``newer`` tells whether the version is above all that we know: then a deploy may be under way,
     and waiting helps.
+
+    ::
+
+        try:
+            Event.model_validate({"type": "user.followed_campaign", "version": "9.0.0", "payload": {}})
+        except UnknownVersion as error:
+            assert error.newer
     """
 
     def __init__(self, reason: str, *, newer: bool) -> None:
@@ -94,6 +147,13 @@ class UnreadableEvent(InvalidEvent):
     """The code that reads events of this type failed: a payload class, a validator, an upcaster, or an encoder.
 
     Whatever it raised belongs to this event alone. ``error_class`` names it.
+
+    ::
+
+        try:
+            publish_event(payload)
+        except UnreadableEvent as error:
+            print(f"mend the payload class: it raised {error.error_class}")
     """
 
     def __init__(self, error_class: str) -> None:
@@ -102,7 +162,16 @@ class UnreadableEvent(InvalidEvent):
 
 
 class ConflictingEvent(InvalidEvent):
-    """An event of this id is in the log already, with other content."""
+    """An event of this id is in the log already, with other content.
+
+    ::
+
+        publish_event(UserFollowedCampaign(user_id=ann, campaign_id=wells, follow_type="user"), id=request_id)
+        try:
+            publish_event(UserFollowedCampaign(user_id=bo, campaign_id=wells, follow_type="user"), id=request_id)
+        except ConflictingEvent as error:
+            print(error)
+    """
 
 
 class ProcessingError(FundlyHubError):
@@ -110,11 +179,26 @@ class ProcessingError(FundlyHubError):
 
 
 class Transient(ProcessingError):
-    """A passing fault, surely without effect: retried with backoff, a limited number of times."""
+    """A passing fault, surely without effect: retried with backoff, a limited number of times.
+
+    ::
+
+        def handle(self, event, db):
+            answer = self.geocoder.get(event.payload.city)
+            if answer.status_code == 503:
+                raise Transient("the geocoder answered 503")
+    """
 
 
 class Permanent(ProcessingError):
-    """A fault that no retry can mend: a dead letter at once."""
+    """A fault that no retry can mend: a dead letter at once.
+
+    ::
+
+        def handle(self, event, db):
+            if event.payload.currency not in self.rates:
+                raise Permanent("payload.currency: there is no rate for it")
+    """
 
 
 class ClaimsDropped(Permanent):
@@ -148,7 +232,14 @@ class AddressGone(Permanent):
 
 
 class Snooze(ProcessingError):
-    """Not now: wait ``seconds`` without spending an attempt, up to the processor's maximum age."""
+    """Not now: wait ``seconds`` without spending an attempt, up to the processor's ``snooze_limit``.
+
+    ::
+
+        def handle(self, event, db):
+            if self.campaign(event.payload.campaign_id, db) is None:
+                raise Snooze("the campaign's own event is not there yet", seconds=30)
+    """
 
     def __init__(self, reason: str, *, seconds: float) -> None:
         self.seconds = seconds
@@ -167,7 +258,16 @@ class ServiceRefuses(Snooze):
 
 
 class OutcomeUnknown(ProcessingError):
-    """A call to an outside service that may have been accepted: never repeated blindly."""
+    """A call to an outside service that may have been accepted: never repeated blindly.
+
+    ::
+
+        def send(self, event):
+            try:
+                self.partner.post(event.payload_wire())
+            except TimeoutError:
+                raise OutcomeUnknown("the partner did not answer in time") from None
+    """
 
 
 LONGEST = 2_000

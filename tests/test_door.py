@@ -6,8 +6,10 @@ import inspect
 import subprocess
 import sys
 
+import pytest
+
 import fundlyhub
-from fundlyhub import errors
+from fundlyhub import errors, processing
 from fundlyhub.events.catalogue import PAYLOADS
 
 LOADED = """
@@ -42,13 +44,26 @@ def test_all_is_exact() -> None:
     expected = {
         "Event", "EventType", "Payload", "publish_event", "publish_event_async", "publish_events",
         "FundlyHubError", "InvalidEvent", "UnknownEventType", "UnknownVersion", "ConflictingEvent",
-        "NotMigrated", "Unavailable", "WrongUse",
+        "NotMigrated", "Unavailable", "WrongUse", "UnreadableEvent", "upcasts",
+        "WriteProcessor", "ProjectionProcessor", "NotificationProcessor", "BroadcastProcessor", "Delivery",
+        "Transient", "Permanent", "Snooze", "OutcomeUnknown",
+        "app_metadata", "analytics_metadata", "get_engine", "renew_after_fork",
     }  # fmt: skip
     expected |= {payload.__name__ for payload in PAYLOADS.values()}
     assert set(fundlyhub.__all__) == expected
     assert len(fundlyhub.__all__) == len(expected)
     for name in fundlyhub.__all__:
         assert getattr(fundlyhub, name) is not None
+
+
+def test_the_classes_of_processors_are_those_of_their_package() -> None:
+    assert fundlyhub.WriteProcessor is processing.WriteProcessor
+    assert fundlyhub.Delivery is processing.Delivery
+
+
+def test_a_name_that_is_not_there_is_refused_as_by_any_module() -> None:
+    with pytest.raises(AttributeError, match="module 'fundlyhub' has no attribute 'Nothing'"):
+        fundlyhub.Nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_a_star_import_brings_just_that() -> None:

@@ -1,1 +1,1 @@
-"""The outside world: every call to a service that is not ours goes through here, behind its circuit breaker."""
+"""Calls to outside services: providers of mail, push and SMS, and Elasticsearch, each behind a circuit breaker."""

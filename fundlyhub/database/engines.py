@@ -88,7 +88,15 @@ def _open(branch: Branch, settings: Settings, *, autocommit: bool = False) -> ps
 
 @process_cache
 def get_engine(branch: Branch) -> Engine:
-    """This process's engine for a database. Lazy: nothing is connected until it is used."""
+    """Return this process's engine for a database: ``events``, ``app`` or ``analytics``. It connects at its first use.
+
+    ::
+
+        from fundlyhub import get_engine
+
+        with get_engine("analytics").connect() as db:
+            db.exec_driver_sql("SELECT campaign_id, total_raised FROM campaign_stats_now").all()
+    """
     return make_engine(branch, get_settings())
 
 
@@ -112,6 +120,15 @@ def renew_after_fork(engine: Engine | AsyncEngine) -> None:
     """Give each process that is forked from this one connections of its own; those of this process stay open.
 
     For engines that an application makes before its server forks. ``get_engine``'s need no such call.
+
+    ::
+
+        from sqlalchemy import create_engine
+
+        from fundlyhub import renew_after_fork
+
+        own = create_engine("postgresql+psycopg://api@db/platform")
+        renew_after_fork(own)
     """
     in_child(engine, _leave_connections)
 

@@ -22,7 +22,27 @@ _NAMES = {
 }
 
 app_metadata = MetaData(naming_convention=_NAMES)
+"""The tables of the App DB: write and notification processors of this package declare theirs on it, without a schema.
+
+::
+
+    from sqlalchemy import Column, Table, Uuid
+
+    from fundlyhub import app_metadata
+
+    first_follows = Table("first_follows", app_metadata, Column("campaign_id", Uuid, primary_key=True))
+"""
 analytics_metadata = MetaData(naming_convention=_NAMES)
+"""The tables of the Analytics DB: projections of this package declare theirs on it, without a schema.
+
+::
+
+    from sqlalchemy import Column, Table, Uuid
+
+    from fundlyhub import analytics_metadata
+
+    latest_news = Table("latest_news", analytics_metadata, Column("id", Uuid, primary_key=True))
+"""
 
 METADATA: Mapping[Branch, MetaData] = {
     "app": app_metadata,

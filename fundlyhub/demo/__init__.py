@@ -1,1 +1,1 @@
-"""The main job on made-up traffic: publish in business transactions, wait, and check every number."""
+"""The whole system on generated traffic: publish in business transactions, wait, and check every number."""

@@ -1,4 +1,4 @@
-"""What happened: the envelope, the payload classes of the catalogue, the log, and publishing into it."""
+"""Events: the envelope, the payload classes, the log (transactional outbox), and publishing into it."""
 
 from fundlyhub.events.catalogue import canonical_type, payload_class
 from fundlyhub.events.envelope import Event

@@ -33,12 +33,20 @@ _NOTHING = (None, b"")
 
 
 class Event(CamelCase):
-    """One fact: what happened, when, to what, and why.
+    """One event: what happened, when, to what, and why. It cannot be changed.
 
     ``Event.of(payload)`` makes one; ``Event.model_validate(envelope)`` reads the platform's JSON form
     (camelCase, ``timestamp`` in milliseconds). Both raise InvalidEvent, which names each wrong field, and so does
-    whatever here touches the payload: see ``refusal``.
-    ``position`` is the place in the log, known once the event is published.
+    whatever here touches the payload. ``position`` is the place in the log, known once the event is published.
+
+    ::
+
+        from fundlyhub import Event, UserFollowedCampaign
+
+        event = Event.of(UserFollowedCampaign(user_id=ann, campaign_id=wells, follow_type="user"))
+        assert event.type == "user.followed_campaign"
+        assert event.payload.user_id == ann
+        assert (event.aggregate_type, event.aggregate_id) == ("user", str(ann))
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -81,7 +81,15 @@ class CamelCase(BaseModel):
 
 
 class WireModel(CamelCase):
-    """Anything inside a payload: camelCase outside, null is absent, unknown keys are dropped."""
+    """An object inside a payload: camelCase on the wire, null is absent, unknown keys are dropped.
+
+    ::
+
+        from fundlyhub.events.payload import Line, WireModel
+
+        class Place(WireModel):
+            city: Line  # a payload then has a field `place: Place`, or `places: ListOf[Place]`
+    """
 
     model_config = ConfigDict(
         extra="ignore", frozen=True, hide_input_in_errors=True, use_enum_values=True, serialize_by_alias=True
@@ -129,6 +137,14 @@ class Changes(BaseModel):
 
     Each field must default to None; what was not given is not written. See ``model_fields_set`` for
     what has changed.
+
+    ::
+
+        from fundlyhub.events.payload import Changes, Kept, Line
+
+        class CampaignChanges(Changes):
+            title: Kept[Line] = None
+            short_url: Line | None = None
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -151,11 +167,12 @@ class Payload(WireModel):
 
     A subclass gives its type, version and aggregate as class keywords::
 
-        class DonationCompleted(Payload, type="donation.completed", version="2.0.0",
-                                aggregate=("donation", "donation_id")):
-            \"\"\"A gift has been paid.\"\"\"
-            donation_id: UUID
-            amount: Amount
+        from fundlyhub.events.payload import UUID, Line, Payload
+
+        class CampaignPraised(Payload, type="campaign.praised", version="1.0.0", aggregate=("campaign", "campaign_id")):
+            \"\"\"Somebody has praised a campaign.\"\"\"
+            campaign_id: UUID
+            words: Line | None = None
 
     ``aggregate`` names the kind of thing that the event is about and the field that holds its id, or is
     None where there is none.
@@ -208,7 +225,16 @@ def _wire_keys(of: type[Payload]) -> dict[str, str]:
 class MoneyPayload(Payload):
     """A payload with money: checks that no amount has more decimals than the payload's currency has.
 
-    ``money_fields`` names the amounts, ``currency_field`` the currency.
+    ``money_fields`` names the amounts, ``currency_field`` the currency: by default ``amount`` and ``currency``.
+
+    ::
+
+        from fundlyhub.events.payload import UUID, Amount, Currency, MoneyPayload
+
+        class DonationPledged(MoneyPayload, type="donation.pledged", aggregate=("campaign", "campaign_id")):
+            campaign_id: UUID
+            amount: Amount
+            currency: Currency
     """
 
     money_fields: ClassVar[tuple[str, ...]] = ("amount",)

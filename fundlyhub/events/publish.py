@@ -81,6 +81,15 @@ def publish_event(
 
     Raises InvalidEvent when the event breaks a rule, ConflictingEvent when the id is taken by other content
     (then roll the transaction back), NotMigrated, or, without a session, Unavailable.
+
+    ::
+
+        from fundlyhub import UserFollowedCampaign, publish_event
+
+        follow = UserFollowedCampaign(user_id=ann, campaign_id=wells, follow_type="user")
+        event = publish_event(follow, session=session)
+        session.commit()
+        assert event.position is not None
     """
     event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata, imported)
     with publishing((event,)) as events:
@@ -97,6 +106,13 @@ def publish_events(
     """Write many events in their order, a thousand per round trip; all or none without a session.
 
     ``imported`` events are history, of which nobody is told. Raises as ``publish_event`` does.
+
+    ::
+
+        from fundlyhub import UserFollowedCampaign, publish_events
+
+        follows = [UserFollowedCampaign(user_id=user, campaign_id=wells, follow_type="user") for user in (ann, bo)]
+        assert len(publish_events(follows)) == 2
     """
     given = [item if isinstance(item, Event) else Event.of(item) for item in payloads_or_events]
     if imported:
@@ -117,7 +133,17 @@ async def publish_event_async(
     imported: bool = False,
     notify: bool = True,
 ) -> Event:
-    """``publish_event`` for an AsyncSession, an AsyncConnection or a psycopg AsyncConnection."""
+    """Do what ``publish_event`` does, for an AsyncSession, an AsyncConnection or a psycopg AsyncConnection.
+
+    ::
+
+        from fundlyhub import UserFollowedCampaign, publish_event_async
+
+        async def follow(session, user, campaign):
+            await publish_event_async(
+                UserFollowedCampaign(user_id=user, campaign_id=campaign, follow_type="user"), session=session
+            )
+    """
     event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata, imported)
     with publishing([event]) as (event,):
         if session is None:

@@ -53,7 +53,27 @@ _WITH_LIMIT = {
 
 
 class BrokenRule(ValueError):
-    """What a validator raises: its text speaks of the rule alone and is shown, as that of no other error is."""
+    """What a validator raises: its text speaks of the rule alone and is shown, as that of no other error is.
+
+    ::
+
+        from typing import Self
+
+        from pydantic import model_validator
+
+        from fundlyhub.events.payload import UUID, BrokenRule, Count, Payload
+
+        class CampaignRanked(Payload, type="campaign.ranked", aggregate=("campaign", "campaign_id")):
+            campaign_id: UUID
+            rank: Count
+            of: Count
+
+            @model_validator(mode="after")
+            def _rank_is_one_of_them(self) -> Self:
+                if self.rank > self.of:
+                    raise BrokenRule("rank must not be greater than of")
+                return self
+    """
 
 
 def reasons(error: ValidationError, prefix: str = "") -> tuple[str, ...]:

@@ -6,7 +6,14 @@ from enum import StrEnum
 
 
 class EventType(StrEnum):
-    """Every type of the catalogue; a member is the type's text itself."""
+    """Every type of the catalogue; a member is the type's text itself.
+
+    ::
+
+        from fundlyhub import EventType
+
+        assert EventType.DonationCompleted == "donation.completed"
+    """
 
     UserRegistered = "user.registered"
     UserLoggedIn = "user.logged_in"

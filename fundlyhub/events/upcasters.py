@@ -26,6 +26,14 @@ class Upcasters:
 
         It gets a copy of the payload, camelCase as on the wire, and gives back the new payload. Raises
         WrongUse for a step that is there already, or that does not lead upwards.
+
+        ::
+
+            from fundlyhub import upcasts
+
+            @upcasts("campaign.praised", "1.0.0", "2.0.0")
+            def _no_words_where_none_were_given(payload):
+                return {"words": "", **payload}
         """
         old, new = canonical_version(old), canonical_version(new)
         if version_triple(old) >= version_triple(new):

@@ -1,1 +1,1 @@
-"""The whole looked at from outside: health for probes, numbers for Prometheus."""
+"""The state of the whole system: health for probes, metrics for Prometheus, and the age of what waits."""

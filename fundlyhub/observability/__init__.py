@@ -1,1 +1,1 @@
-"""What operators see of a running process."""
+"""What operators see of one process: logs, metrics and traces."""

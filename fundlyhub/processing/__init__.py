@@ -1,4 +1,4 @@
-"""How any processor runs: what those who write processors need of it."""
+"""How a processor runs a batch: load, claim, handle, settle; with retries, dead letters, and the base classes."""
 
 from fundlyhub.processing.processor import (
     BroadcastProcessor,

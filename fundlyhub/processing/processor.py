@@ -45,14 +45,18 @@ class Processor:
     name: ClassVar[str]
     """In tables, metrics and commands; by default the class name without "Processor", in snake_case."""
     handles: ClassVar[Sequence[type[Payload] | str]] = ()
+    """Payload classes, or patterns of event types."""
     queue: ClassVar[Queue]
+    """The queue, and so the worker that runs it; set by the base class."""
     database: ClassVar[Branch]
+    """The database that ``db`` is connected to; set by the base class."""
     history: ClassVar[bool] = True
     """Whether a new processor also gets the events that were published before it was."""
     takes_over: ClassVar[str | None] = None
     """The processor that handled its event types in earlier releases. A new one without history begins where the
     other's sweep stands, so that no event falls between the two."""
     batch_size: ClassVar[int] = 500
+    """Events in one call at most; up to 2,000."""
     max_attempts: ClassVar[int] = 14
     """Failures of one event before it is a dead letter. With the backoff below the last one comes 62 minutes after the
     first at the earliest: an outage of an hour, of whatever the handler calls, costs no dead letter."""
@@ -113,14 +117,50 @@ class Processor:
 
 
 class WriteProcessor(Processor):
-    """Writes to the App DB."""
+    """A processor that writes to the App DB, on the queue ``writes``.
+
+    ::
+
+        from fundlyhub import UserFollowedCampaign, WriteProcessor
+
+        class FirstFollowProcessor(WriteProcessor):
+            \"\"\"When somebody followed each campaign for the first time.\"\"\"
+
+            handles = (UserFollowedCampaign,)
+
+            def handle(self, event, db):
+                db.exec_driver_sql(
+                    \"\"\"INSERT INTO first_follows AS known VALUES (%s, %s) ON CONFLICT (campaign_id)
+                    DO UPDATE SET at = least(known.at, excluded.at)\"\"\",
+                    (event.payload.campaign_id, event.timestamp),
+                )
+    """
 
     queue = "writes"
     database = "app"
 
 
 class ProjectionProcessor(Processor):
-    """Keeps a read model in the Analytics DB."""
+    """A processor that keeps a read model in the Analytics DB, on the queue ``projections``.
+
+    ::
+
+        from fundlyhub import ProjectionProcessor
+
+        class LatestNewsProcessor(ProjectionProcessor):
+            \"\"\"When anything last happened to each campaign: one statement for a whole batch.\"\"\"
+
+            handles = ("campaign.*", "project.update.*")
+            max_attempts = 5
+
+            def handle_batch(self, events, db):
+                db.exec_driver_sql(
+                    \"\"\"INSERT INTO latest_news AS known
+                    SELECT id, max(at) FROM unnest(%s::uuid[], %s::timestamptz[]) AS new (id, at)
+                    GROUP BY id ORDER BY id ON CONFLICT (id) DO UPDATE SET at = greatest(known.at, excluded.at)\"\"\",
+                    ([event.payload.campaign_id for event in events], [event.timestamp for event in events]),
+                )
+    """
 
     queue = "projections"
     database = "analytics"
@@ -128,11 +168,18 @@ class ProjectionProcessor(Processor):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event whose messages are to go out. ``waited`` is how long it has been waiting for something.
+    """An event whose messages are to go out, as ``deliver`` gets it. ``waited`` is how long it has been waiting.
 
     ``replayed_after`` is set when a person has sent a dead letter again: what had failed until then is to be
     tried once more. ``context`` is the one to make calls for it in, so that they are part of its trace; each thread
     takes a copy.
+
+    ::
+
+        def deliver(self, deliveries):
+            for delivery in deliveries:
+                delivery.context.copy().run(self.send, delivery.event, again=delivery.replayed_after is not None)
+            return {}
     """
 
     event: Event
@@ -142,10 +189,26 @@ class Delivery:
 
 
 class NotificationProcessor(Processor):
-    """Tells people through an outside service. The claim comes last, when every message is settled.
+    """A processor that calls an outside service, on the queue ``notifications``. The claim is committed last.
 
     A claim that was committed before the call would lose the message, and no transaction may be open during one:
     so what is under way is kept in a ledger of the processor's own, and a run that comes again resumes from there.
+
+    ::
+
+        from fundlyhub import DonationCompleted, NotificationProcessor, Snooze
+
+        class PartnerNotificationProcessor(NotificationProcessor):
+            \"\"\"Tells a partner's service of each donation; the service ignores an id that it knows.\"\"\"
+
+            handles = (DonationCompleted,)
+
+            def deliver(self, deliveries):
+                left = {}
+                for delivery in deliveries:
+                    if not partner.accepts(delivery.event.id, delivery.event.payload_wire()):
+                        left[delivery.event.id] = Snooze("the partner asks to wait", seconds=60)
+                return left
     """
 
     queue: ClassVar[Queue] = "notifications"
@@ -163,9 +226,23 @@ class NotificationProcessor(Processor):
 
 
 class BroadcastProcessor(NotificationProcessor):
-    """Tells many people of one event, on a queue of its own, so that no message to a single person waits for them.
+    """A processor that tells many people of one event, on the queue ``broadcasts``.
 
-    A run lasts some seconds, and snoozes the rest: events share the workers slice by slice, and a stop waits little.
+    No message to a single person waits for it. A run lasts some seconds and snoozes the rest, so that events share the
+    workers slice by slice, and a stop waits little.
+
+    ::
+
+        from fundlyhub import BroadcastProcessor, ProjectUpdateCreated, Snooze
+
+        class PartnerBroadcastProcessor(BroadcastProcessor):
+            \"\"\"Tells all partners of a campaign's news, a hundred at a time.\"\"\"
+
+            handles = (ProjectUpdateCreated,)
+
+            def deliver(self, deliveries):
+                rest = Snooze("partners are left", seconds=1)
+                return {one.event.id: rest for one in deliveries if partner.tell_next(one.event, at_most=100)}
     """
 
     queue = "broadcasts"

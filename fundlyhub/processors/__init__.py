@@ -1,4 +1,4 @@
-"""What we do: each processor registers when its module is imported, and all are imported here."""
+"""The processors: writes, projections and notifications. Importing this package registers them all."""
 
 from fundlyhub.processors import notifications, projections, writes
 

@@ -1,1 +1,1 @@
-"""From the log to the queues: the relay, its cursor, and the sweep that heals what a broker lost."""
+"""From the log to the queues: the relay, its cursor, and the sweep, which sends again what a broker lost."""

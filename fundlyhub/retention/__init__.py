@@ -1,1 +1,1 @@
-"""What ages: partitions of claims are made and dropped, and old events move from the log to archives and back."""
+"""Retention: partitions of claims are made and dropped, and old events move between the log and archives."""

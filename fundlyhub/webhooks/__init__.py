@@ -1,1 +1,1 @@
-"""What comes back from outside: providers' words on messages, and readers who want no more of them."""
+"""Requests from outside: delivery reports of providers, and the unsubscribe page."""

@@ -20,13 +20,13 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "events": {*BASE, "database"},
     "channels": {*BASE, "database", "events", "observability"},
     "processing": {*BASE, "database", "events", "observability"},
-    "processors": {*BASE, "database", "events", "channels", "processing", "observability"},
+    "processors": {*BASE, "__init__", "database", "events", "channels", "processing", "observability"},
     "retention": {*BASE, "database", "events", "processing"},
     "relay": {*BASE, "database", "events", "processing", "retention", "observability"},
     "verification": {*BASE, "database", "events", "processing", "processors", "retention", "relay"},
     "streams": {*BASE, "database", "events", "relay", "observability"},
     "monitoring": {*BASE, "database", "channels", "processing", "retention", "relay", "streams", "observability"},
-    "__init__": {*BASE, "events"},
+    "__init__": {*BASE, "database", "events", "processing"},
 }
 """What each part may import beside itself. The parts of WIRING may import anything."""
 

@@ -42,11 +42,21 @@ IfUnknown = Literal["dead letter", "send again"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A kind of message. ``matter`` are the fields of its payload that make its business key: nobody gets it twice.
+    """A kind of message to people: which event sends it, to whom, and through which channels.
 
-    ``facts`` are the values that its templates use beside the recipient's name. A ``short_lived`` one is not sent for
-    events that were published late (``FUNDLYHUB_SIGN_IN_MAX_AGE``). ``summed`` are the facts of its digest beside the
-    count.
+    ``matter`` are the fields of its payload that make its business key: nobody gets it twice. ``facts`` are the values
+    that its templates use beside the recipient's name. A ``short_lived`` one is not sent for events that were published
+    late (``FUNDLYHUB_SIGN_IN_MAX_AGE``). ``summed`` are the facts of its digest beside the count.
+
+    ::
+
+        from fundlyhub import PayoutCancelled
+        from fundlyhub.processors.notifications.catalogue import Notice
+
+        Notice(
+            "payout_cancelled", PayoutCancelled, matter=("request_id",), recipient="creator", channels=("email", "push"),
+            category="payouts", priority="high", transactional=True, facts=("amount",),
+        )
     """
 
     template: str
