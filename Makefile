@@ -83,11 +83,13 @@ peers: .venv-bench/.installed ## Install the benchmarks' peers: .venv-bench, and
 	@touch $@
 
 .PHONY: docs
-docs: .venv/.installed ## Write docs/events.md and docs/notifications.md anew from the code
+docs: .venv/.installed ## Write the generated pages anew from the code
 	$(BIN)/fundlyhub events docs > docs/events.md.new
 	mv docs/events.md.new docs/events.md
 	$(BIN)/fundlyhub notifications docs > docs/notifications.md.new
 	mv docs/notifications.md.new docs/notifications.md
+	$(BIN)/python -m tests.docs.api_reference
+	$(BIN)/python -m tests.architecture.page
 
 .PHONY: lock
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
