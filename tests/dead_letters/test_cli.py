@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 import getpass
-import json
-import os
-import pty
 import stat
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fundlyhub.processing.executor import execute
+from tests.dead_letters.command import Dlq
 from tests.dead_letters.letters import AUDIT, STATES, correct, dead, discard
 from tests.processing.conftest import Query
-from tests.support.command import Done, dsns, environment, fundlyhub
-from tests.support.platform import wait_until
 from tests.support.processors import TestCountProcessor
 
 CONTRACT = ("id", "processor", "position", "event_id", "type", "error", "fingerprint", "attempts", "first_failed_at",
             "last_failed_at", "state")  # fmt: skip
-
-
-@pytest.fixture
-def variables(query: Query, settings: Any) -> dict[str, str]:
-    """The environment of a command on the test's database."""
-    own = {"FUNDLYHUB_BROKER_URL": settings.broker, "FUNDLYHUB_PROCESSORS": "tests.support.processors"}
-    return {**dsns(settings.dsn("events")), **own, "COLUMNS": "250"}
-
-
-class Dlq:
-    """`fundlyhub dlq` with the settings of a test."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = variables
-
-    def __call__(
-        self, *args: object, status: int = 0, input: bytes | None = None, settings: Mapping[str, str] | None = None
-    ) -> Done:
-        done = fundlyhub("dlq", *map(str, args), settings={**self.variables, **(settings or {})}, input=input)
-        assert done.returncode == status, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-    def json(self, *args: object, status: int = 0) -> Any:
-        """The one document that it prints."""
-        return json.loads(self(*args, "--json", status=status).stdout)
-
-
-@pytest.fixture
-def dlq(variables: dict[str, str]) -> Dlq:
-    return Dlq(variables)
 
 
 def test_the_list_and_its_groups(dlq: Dlq) -> None:
@@ -97,36 +58,6 @@ def test_one_letter_and_what_its_event_says_only_when_asked(dlq: Dlq) -> None:
     assert "there is no dead letter 999" in dlq("show", 999, status=1).stderr
 
 
-def test_a_patch_and_a_payload_and_undo(dlq: Dlq, query: Query, tmp_path: Path) -> None:
-    (id,) = dead("permanent")
-    patch = b'[{"op": "replace", "path": "/query", "value": "fine"}]'
-    done = dlq("edit", id, "--patch", "-", "--reason", "typo", "--by", "ann", input=patch)
-    assert done.stdout == f"{id}: saved (query); `fundlyhub dlq replay {id}`\n"
-    assert query(AUDIT)[-1] == ("ann", "edited", "query: typo")
-    refused = dlq("edit", id, "--payload", "-", status=1, input=b'{"query": 7}')
-    assert refused.stderr == "fundlyhub: payload.query: must be a text\n"
-    assert "the payload: is no JSON" in dlq("edit", id, "--payload", "-", status=1, input=b"{").stderr
-    file = tmp_path / "payload.json"
-    file.write_text('{"query": "better", "nonsense": 1}')
-    done = dlq("edit", id, "--payload", file)
-    assert "the type knows no nonsense; left out" in done.stderr
-    assert query("SELECT payload FROM events.corrections") == [({"query": "better"},)]
-    assert dlq.json("edit", id, "--undo") == {"id": id, "changed": [], "ignored": [], "undone": True, "letters": [id]}
-    assert "has no corrected payload" in dlq("edit", id, "--undo", status=1).stderr
-    assert query("SELECT count(*) FROM events.corrections") == [(0,)]
-
-
-EDITOR = """
-import os, pathlib, stat, sys
-file = pathlib.Path(sys.argv[1])
-report = pathlib.Path(os.environ["REPORT"])
-runs = report.read_text().splitlines() if report.exists() else []
-report.write_text("\\n".join([*runs, f"{stat.S_IMODE(file.stat().st_mode):o} {file}"]))
-text = file.read_text()
-file.write_text(text.replace(*os.environ["CHANGES"].split(" ")[len(runs)].split(">")))
-"""
-
-
 def two_letters_of_one_event(query: Query) -> tuple[int, int]:
     """Letters of two processors."""
     (first,) = dead("permanent")
@@ -165,65 +96,6 @@ def test_one_correction_counts_for_all_processors_of_an_event(dlq: Dlq, query: Q
     undone = dlq.json("edit", first, "--undo", "--all-processors")
     assert undone["letters"] == [first, second]
     assert query(corrected) == []
-
-
-@pytest.fixture
-def editor(tmp_path: Path) -> dict[str, str]:
-    """An editor that makes the changes of $CHANGES, one each time, and reports what it was given."""
-    script = tmp_path / "editor.py"
-    script.write_text(EDITOR)
-    return {"EDITOR": f"{sys.executable} {script}", "VISUAL": "", "REPORT": str(tmp_path / "report")}
-
-
-def test_in_an_editor_in_a_file_that_nobody_else_reads_and_that_is_gone_afterwards(
-    dlq: Dlq, query: Query, editor: dict[str, str]
-) -> None:
-    (id,) = dead("permanent")
-    dlq("edit", id, settings={**editor, "CHANGES": "permanent>fine"})
-    assert query("SELECT payload FROM events.corrections") == [({"query": "fine"},)]
-    mode, file = Path(editor["REPORT"]).read_text().split(" ")
-    assert mode == "600"
-    assert not Path(file).exists()
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [("x>y", "nothing was changed in the editor"), ('"permanent">7', "payload.query: must be a text"),
-     ("{>", "the payload: is no JSON")],
-)  # fmt: skip
-def test_what_the_editor_leaves_wrong_is_not_saved(
-    dlq: Dlq, query: Query, editor: dict[str, str], changes: str, said: str
-) -> None:
-    (id,) = dead("permanent")
-    assert said in dlq("edit", id, status=1, settings={**editor, "CHANGES": changes}).stderr
-    assert query("SELECT count(*) FROM events.corrections") == [(0,)]
-
-
-def test_an_editor_that_fails_saves_nothing(dlq: Dlq, query: Query) -> None:
-    (id,) = dead("permanent")
-    assert "nothing is saved" in dlq("edit", id, status=1, settings={"EDITOR": "false", "VISUAL": ""}).stderr
-    assert "set $EDITOR" in dlq("edit", id, status=2, settings={"EDITOR": "", "VISUAL": ""}).stderr
-    assert query("SELECT count(*) FROM events.corrections") == [(0,)]
-
-
-def test_a_person_whose_edit_is_refused_may_edit_it_again(dlq: Dlq, query: Query, editor: dict[str, str]) -> None:
-    (id,) = dead("permanent")
-    ours, theirs = pty.openpty()
-    changes = '"permanent">7 7>"fine"'
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fundlyhub", "dlq", "edit", str(id)],
-        env=environment({**dlq.variables, **editor, "CHANGES": changes}), stdin=theirs, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    said = b""
-    while b"Edit it again?" not in said:
-        said += os.read(ours, 1024)
-    os.write(ours, b"y\n")
-    wait_until(lambda: query("SELECT payload FROM events.corrections"), what="the second edit")
-    assert process.wait(30) == 0
-    os.close(ours)
-    assert b"refused: payload.query: must be a text" in said
-    assert query("SELECT payload FROM events.corrections") == [({"query": "fine"},)]
 
 
 def test_discard_and_restore(dlq: Dlq, query: Query) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import redis
 
+from fundlyhub import UserFollowedCampaign
 from fundlyhub.channels.breaker import breaker
+from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.settings import Settings, get_settings
 from tests.channels.senders import service_account
-from tests.notifications.post import ME, WELLS, Post
-from tests.support.make import campaign
+from tests.notifications.occasions import GIFT, NOW, payout
+from tests.notifications.post import JOHN, MARY, ME, WELLS, Post
+from tests.support.make import campaign, completed
 from tests.support.providers import Fake, Fcm, MailServer, SendGrid
 
 
@@ -23,6 +27,19 @@ def post(settings: Settings) -> Post:
     post = Post()
     post.people(ME)
     post.known(campaign(WELLS, user_id=ME, title="Wells", slug="wells"))
+    return post
+
+
+@pytest.fixture
+def full(post: Post) -> Post:
+    """Beside me: John who follows me and my campaign, a gift of mine, a payout, an earlier sign-in."""
+    post.people(JOHN, MARY)
+    post.known(
+        UserFollowedCampaign(user_id=JOHN, campaign_id=WELLS, follow_type="user"),
+        completed(WELLS, donation_id=GIFT, donor_id=ME, amount=Decimal(25)),
+        payout,
+        UserLoggedIn(user_id=ME, ip_address="198.51.100.7", user_agent="Safari", timestamp=NOW),
+    )
     return post
 
 

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from uuid import UUID
-
-import pytest
-
 from fundlyhub.events.catalogue.project import ProjectUpdateDeleted
 from fundlyhub.processing.executor import execute
-from fundlyhub.processing.settle import Report
 from fundlyhub.processors.notifications import (
     EmailBroadcastProcessor,
     EmailNotificationProcessor,
@@ -23,58 +11,21 @@ from fundlyhub.processors.notifications import (
 )
 from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.settings import get_settings
-from tests.notifications.conftest import close_breakers
+from tests.notifications.followers import (
+    AFTER,
+    COUNTS,
+    SKIPPED,
+    TOLD,
+    Short,
+    followed_by,
+    mailed,
+    to_the_end,
+    user,
+)
+from tests.notifications.occasions import NEWS, update
 from tests.notifications.post import ME, WELLS, Post
-from tests.notifications.test_messages import NEWS, update
-from tests.notifications.test_sending import RESET, due_now, replay
-from tests.support import ROOT
-from tests.support.platform import wait_until
+from tests.notifications.test_sending import due_now
 from tests.support.providers import Behaviour, Fcm, SendGrid
-
-COUNTS = "SELECT state, count(*)::int FROM app.notifications WHERE template = 'project_update' GROUP BY 1 ORDER BY 1"
-TOLD = "SELECT user_id FROM app.notifications WHERE template = 'project_update' AND state = 'sent' ORDER BY user_id"
-AFTER = "SELECT after FROM app.broadcasts"
-SKIPPED = "SELECT skipped FROM app.broadcasts"
-
-
-class Short(EmailBroadcastProcessor, register=False):
-    """Mails to many, in slices that end after the first few."""
-
-    name = EmailBroadcastProcessor.name
-    slice_time = 0.05
-
-
-def user(number: int) -> UUID:
-    """A follower."""
-    return UUID(int=10_000 + number)
-
-
-def followed_by(post: Post, numbers: Sequence[int], *, address: bool = True) -> None:
-    """These users follow my campaign; they can be mailed at any time of day."""
-    users = [user(number) for number in numbers]
-    post.sql(
-        "INSERT INTO app.contacts (user_id, email, quiet_from, quiet_until)"
-        " SELECT id, CASE WHEN %s THEN 'u' || right(id::text, 6) || '@example.org' END, '03:00', '03:00'"
-        " FROM unnest(%s::uuid[]) AS id", address, users,
-    )  # fmt: skip
-    follows = "INSERT INTO app.follows SELECT id, 'campaign', %s, now(), 1, true FROM unnest(%s::uuid[]) AS id"
-    post.sql(follows, WELLS, users)
-
-
-def mailed(post: Post, positions: list[int]) -> Report:
-    """One slice of the mails."""
-    return post.run(EmailBroadcastProcessor, positions)
-
-
-def to_the_end(post: Post, positions: list[int]) -> None:
-    """Slices until the event is claimed."""
-
-    def claimed() -> bool:
-        due_now(post)
-        mailed(post, positions)
-        return post.claims(EmailBroadcastProcessor) == positions
-
-    wait_until(claimed, what="the claim")
 
 
 def test_600_followers_are_told_each_once_and_a_second_delivery_tells_nobody(post: Post) -> None:
@@ -171,88 +122,6 @@ def test_an_update_that_is_withdrawn_half_way_is_told_to_nobody_else(post: Post,
     assert {one.reason for one in post.entries("project_update") if one.state == "skipped"} == {"withdrawn"}
 
 
-def test_of_forty_followers_only_those_are_tried_again_whose_mail_was_not_taken(post: Post, mailer: SendGrid) -> None:
-    followed_by(post, range(40))
-    mailer.behave(Behaviour(status=503, slow=0.3), Behaviour(status=400), RESET)  # others go out beside the slow one
-    positions = post.known(update)
-    report = mailed(post, positions)
-    assert report.outcomes == {"snoozed": 1}, "a message that is tried again costs its event no attempt"
-    assert post.rows(COUNTS) == [("failed", 1), ("queued", 1), ("sent", 37), ("unknown", 1)]
-    assert 10 <= report.resend[0].seconds <= 15
-    due_now(post)
-    assert mailed(post, positions).outcomes == {"dead": 1}, "nothing waits any more: now the worst is told"
-    assert post.rows(COUNTS) == [("failed", 1), ("sent", 38), ("unknown", 1)]
-    assert len(mailer.accepted) == 39
-    replay(post, positions)
-    assert mailed(post, positions).outcomes == {"done": 1}
-    assert post.rows(COUNTS) == [("sent", 40)]
-    assert len(mailer.accepted) == 41
-
-
-def test_a_mail_that_is_never_taken_has_failed_in_the_end_and_the_others_are_sent(post: Post, mailer: SendGrid) -> None:
-    followed_by(post, range(12))
-    positions = post.known(update)
-    mailer.behave(Behaviour(status=503, slow=0.2))
-    mailed(post, positions)
-    waits = []
-    while post.rows(COUNTS) == [("queued", 1), ("sent", 11)]:
-        left = "SELECT extract(epoch FROM not_before - changed_at)::int FROM app.notifications WHERE state = 'queued'"
-        waits += post.column(left)
-        due_now(post)
-        close_breakers()
-        mailer.behave(Behaviour(status=503))
-        mailed(post, positions)
-    assert waits == [15, 60, 240, 960, 3600, 3600, 3600]
-    assert post.rows(COUNTS) == [("failed", 1), ("sent", 11)]
-    assert [(name, error) for name, error, _ in post.letters()] == [("email_broadcast", "Permanent")]
-
-
-def test_a_provider_that_has_had_enough_is_left_alone_by_all_broadcasts(post: Post, mailer: SendGrid) -> None:
-    followed_by(post, range(40))
-    other = update.model_copy(update={"update_id": UUID(int=78)})
-    first, second = post.known(update), post.known(other)
-    mailer.behave(*[Behaviour(status=429, retry_after="2")] * 8)
-    report = mailed(post, first)
-    assert report.outcomes == {"snoozed": 1}
-    assert report.resend[0].seconds == 2
-    asked = mailer.requests
-    assert mailed(post, second).outcomes == {"snoozed": 1}
-    assert mailer.requests == asked, "the second one knows what the first was told"
-    wait_until(lambda: mailed(post, first).outcomes != {"snoozed": 1} or post.claims(EmailBroadcastProcessor),
-               what="the end of its pause")  # fmt: skip
-    for positions in (first, second):
-        to_the_end_of(post, positions)
-    assert len(mailer.accepted) == 80
-
-
-def to_the_end_of(post: Post, positions: list[int]) -> None:
-    """Slices until this event is claimed, beside others."""
-
-    def claimed() -> bool:
-        due_now(post)
-        mailed(post, positions)
-        return set(positions) <= set(post.claims(EmailBroadcastProcessor))
-
-    wait_until(claimed, what="the claim")
-
-
-def test_three_workers_with_the_same_event_tell_each_follower_once(post: Post, mailer: SendGrid) -> None:
-    followed_by(post, range(300))
-    positions = post.known(update)
-    ready = threading.Barrier(3)
-
-    def run() -> None:
-        ready.wait(30)
-        mailed(post, positions)
-
-    with ThreadPoolExecutor(3) as pool:
-        for future in [pool.submit(run) for _ in range(3)]:
-            future.result(60)
-    to_the_end(post, positions)
-    assert len(mailer.accepted) == 300
-    assert len({one.recipient for one in mailer.accepted}) == 300
-
-
 def test_devices_are_told_and_one_that_is_gone_holds_nobody_up(post: Post, pusher: Fcm) -> None:
     followed_by(post, range(20))
     post.sql("INSERT INTO app.devices (user_id, token) SELECT user_id, user_id || suffix FROM app.contacts,"
@@ -302,42 +171,3 @@ def test_an_update_that_a_relay_of_the_release_before_has_routed_is_told_too_and
     assert len(mailer.accepted) == 30
     assert mailed(post, positions).outcomes == {"done": 1}, "should the sweep send it to its new processor as well"
     assert len(mailer.accepted) == 30
-
-
-@pytest.mark.parametrize("where", ["before the row is taken", "before the call", "in the call", "after the call",
-                                   "after the row is settled", "before the rows are written"])  # fmt: skip
-def test_a_worker_that_is_killed_at_any_step_leaves_nobody_untold_and_tells_nobody_twice(
-    post: Post, mailer: SendGrid, where: str
-) -> None:
-    followed_by(post, range(40))
-    positions = post.known(update)
-    if where == "in the call":
-        mailer.always = Behaviour(slow=60)
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "tests.notifications.send_and_die", where, *map(str, positions)], cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TO_MANY": "yes"},
-    )  # fmt: skip
-    if where == "in the call":
-        wait_until(lambda: mailer.concurrent == 16, what="the calls")
-        killed.kill()
-    assert killed.wait(60) == -signal.SIGKILL
-    mailer.always = Behaviour()
-    took = len(mailer.accepted)
-    due_now(post)
-
-    def ended() -> bool:
-        due_now(post)
-        mailed(post, positions)
-        return bool(post.claims(EmailBroadcastProcessor) or post.letters())
-
-    wait_until(ended, what="the end")
-    states = dict(post.rows(COUNTS))
-    assert states.get("sent", 0) + states.get("unknown", 0) == 40
-    assert states.get("unknown", 0) <= 16, "no more are in doubt than were being called"
-    assert len({one.recipient for one in mailer.accepted}) == len(mailer.accepted)
-    if where in ("before the row is taken", "after the row is settled", "before the rows are written"):
-        assert states == {"sent": 40}
-        assert len(mailer.accepted) == 40
-    else:
-        assert states["unknown"] >= 1
-        assert len(mailer.accepted) >= max(took, 24)

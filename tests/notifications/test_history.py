@@ -20,8 +20,8 @@ from fundlyhub.processing.registry import processors
 from fundlyhub.processors.notifications import EmailNotificationProcessor
 from fundlyhub.settings import get_settings
 from fundlyhub.verification import verify
+from tests.notifications.occasions import NOW
 from tests.notifications.post import ME, TELLING, WELLS, WRITES, Post
-from tests.notifications.test_messages import NOW
 from tests.support.make import completed
 from tests.verification.world import relay
 

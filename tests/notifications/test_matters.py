@@ -11,18 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from fundlyhub import Event, Payload, UserFollowedCampaign, UserFollowedUser, publish_events
-from fundlyhub.database import get_engine
+from fundlyhub import Event, Payload, UserFollowedCampaign, UserFollowedUser
 from fundlyhub.events.catalogue.campaign import CampaignGoalReached
 from fundlyhub.processors.notifications import EmailBroadcastProcessor, EmailNotificationProcessor
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES
 from fundlyhub.processors.notifications.ledger.matters import EVENT, ledger_id, matter_of
+from tests.notifications.occasions import GIFT, ONES, suspended, update
 from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post
-from tests.notifications.test_messages import ADMIN, GIFT, ONES, full, suspended, update  # noqa: F401
 from tests.notifications.test_sending import RESET, due_now, mailed, receipt, replay
 from tests.support import ROOT
 from tests.support.make import completed, refunded
@@ -31,13 +30,6 @@ from tests.support.providers import Behaviour, SendGrid
 ABOUT_MORE_THAN_AN_EVENT = [notice.template for notice in NOTICES if notice.matter != (EVENT,)]
 REFUND = refunded(GIFT, "4.00", refund_transaction_id="re_1")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-# What a worker of the release before writes: it knows of no matter.
-OLDER_PLAN = """
-    INSERT INTO app.notifications (event_id, position, channel, recipient, template, user_id, transactional, state)
-    SELECT id, position, 'email', %s, 'donation_receipt', %s, true, 'queued' FROM events.events WHERE position = %s
-    ON CONFLICT (event_id, channel, recipient, template) DO NOTHING RETURNING id
-"""
 
 
 def once(template: str) -> dict[str, str]:
@@ -53,7 +45,7 @@ def copies(post: Post, template: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in one batch", "one after the other"])
 @pytest.mark.parametrize("message", ABOUT_MORE_THAN_AN_EVENT)
-def test_three_events_of_one_matter_are_told_once(full: Post, message: str, apart: bool) -> None:  # noqa: F811
+def test_three_events_of_one_matter_are_told_once(full: Post, message: str, apart: bool) -> None:
     one = ONES[message]
     positions = [at for batch in ([one],) * 3 for at in full.tell(*batch)] if apart else full.tell(one, one, one)
     assert sorted(copies(full, message)) == sorted(once(message).items())
@@ -123,7 +115,7 @@ def test_a_second_event_tells_those_whom_the_first_could_not_reach(post: Post) -
     assert copies(post, "donation_receipt").count(("email", "sent")) == 1
 
 
-def test_a_device_or_a_follower_that_came_meanwhile_hears_nothing_of_an_old_matter(full: Post) -> None:  # noqa: F811
+def test_a_device_or_a_follower_that_came_meanwhile_hears_nothing_of_an_old_matter(full: Post) -> None:
     gift = completed(WELLS, donation_id=UUID(int=77), donor_id=JOHN)
     full.tell(gift, update)
     full.sql("INSERT INTO app.devices (user_id, token) VALUES (%s, 'another')", ME)
@@ -163,7 +155,7 @@ def test_two_workers_that_tell_followers_of_one_update_reach_each_of_them_once(p
          ONES["campaign_paused"].model_copy(update={"reason": "something else"})),
     ],
 )  # fmt: skip
-def test_another_matter_is_told_as_well(full: Post, message: str, one: Payload, other: Payload) -> None:  # noqa: F811
+def test_another_matter_is_told_as_well(full: Post, message: str, one: Payload, other: Payload) -> None:
     full.tell(one, other, one, other)
     assert sorted(copies(full, message)) == sorted(list(once(message).items()) * 2)
 
@@ -195,79 +187,6 @@ def test_the_id_of_a_message_follows_from_what_it_is_so_that_it_is_the_same_afte
     post.sql("DELETE FROM app.processed_events")
     mailed(post, positions)
     assert post.column("SELECT id FROM app.notifications WHERE template = 'donation_receipt'") == ids
-
-
-class TestBesideTheReleaseBefore:
-    """Its workers write rows without a matter, until the last of them has ended."""
-
-    def older(self, post: Post, position: int, state: str = "sent") -> UUID:
-        """A receipt as such a worker leaves it."""
-        with get_engine("app").begin() as db:
-            id_ = db.exec_driver_sql(OLDER_PLAN, (str(ME), ME, position)).scalar_one()
-            db.exec_driver_sql("UPDATE app.notifications SET state = %s WHERE id = %s", (state, id_))
-        assert isinstance(id_, UUID)
-        return id_
-
-    def test_what_it_has_told_is_not_told_again(self, post: Post, mailer: SendGrid) -> None:
-        first, second = receipt(post), receipt(post)
-        self.older(post, first[0])
-        assert mailed(post, second).outcomes == {"done": 1}
-        assert len(mailer.accepted) == 0
-        assert post.column("SELECT matter FROM app.notifications WHERE template = 'donation_receipt'") == [
-            f"donation_id={GIFT}"
-        ]
-
-    def test_its_message_is_sent_on_by_a_worker_of_ours_under_the_id_that_it_has(
-        self, post: Post, mailer: SendGrid
-    ) -> None:
-        first = receipt(post)
-        id_ = self.older(post, first[0], "queued")
-        assert mailed(post, first).outcomes == {"done": 1}
-        assert [one.reference for one in mailer.accepted] == [str(id_)]
-
-    def test_two_messages_that_it_has_told_of_one_matter_stay_two(self, post: Post, mailer: SendGrid) -> None:
-        first, second, third = receipt(post), receipt(post), receipt(post)
-        ids = post.column("SELECT id FROM events.events WHERE position = ANY (%s) ORDER BY position", first + second)
-        self.older(post, first[0])
-        self.older(post, second[0])
-        assert mailed(post, third).outcomes == {"done": 1}
-        assert len(mailer.accepted) == 0
-        matters = "SELECT matter FROM app.notifications WHERE template = 'donation_receipt' ORDER BY position"
-        assert post.column(matters) == [f"donation_id={GIFT}", f"event={ids[1]}"]
-
-    def test_a_row_whose_event_is_gone_is_about_that_alone(self, post: Post, mailer: SendGrid) -> None:
-        gone = uuid4()
-        post.sql(
-            "INSERT INTO app.notifications (event_id, position, channel, recipient, template, user_id, transactional,"
-            " state) VALUES (%s, 1000000, 'email', %s, 'donation_receipt', %s, true, 'sent')",
-            gone, str(ME), ME,
-        )  # fmt: skip
-        assert mailed(post, receipt(post)).outcomes == {"done": 1}
-        assert len(mailer.accepted) == 1
-        assert post.column("SELECT matter FROM app.notifications WHERE event_id = %s", gone) == [f"event={gone}"]
-
-    def test_it_plans_nothing_that_a_worker_of_ours_has_planned(self, post: Post) -> None:
-        first = receipt(post)
-        mailed(post, first)
-        with get_engine("app").begin() as db:
-            assert db.exec_driver_sql(OLDER_PLAN, (str(ME), ME, first[0])).all() == []
-
-    def test_thousands_of_its_rows_are_named_once(self, post: Post) -> None:
-        gifts = (completed(WELLS, donation_id=UUID(int=50_000 + n), donor_id=ME) for n in range(2_100))
-        positions = [event.position for event in publish_events(gifts)]
-        every = OLDER_PLAN.replace("= %s\n", "= ANY (%s)\n").replace("RETURNING id", "")
-        post.sql(every, str(ME), ME, positions)
-        assert mailed(post, receipt(post)).outcomes == {"done": 1}
-        named = "SELECT count(*), count(DISTINCT matter) FROM app.notifications WHERE template = 'donation_receipt'"
-        assert post.rows(named) == [(2_101, 2_101)]
-
-    def test_followers_whom_it_has_told_are_not_told_again(self, full: Post) -> None:  # noqa: F811
-        first, second = full.known(update), full.known(update)
-        full.run(EmailBroadcastProcessor, first)
-        full.sql("UPDATE app.notifications SET matter = NULL, id = gen_random_uuid()")
-        before = full.entries()
-        assert full.run(EmailBroadcastProcessor, second).outcomes == {"done": 1}
-        assert [one for one in full.entries() if one.channel == "email"] == before
 
 
 def test_a_refund_that_is_published_again_tells_nothing_of_another_one(post: Post) -> None:

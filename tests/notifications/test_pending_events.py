@@ -14,8 +14,8 @@ from fundlyhub.processors.notifications import (
     PushNotificationProcessor,
 )
 from fundlyhub.processors.writes import RecipientWriteProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
+from tests.notifications.occasions import update
 from tests.notifications.post import JOHN, MARY, ME, Post, registered
-from tests.notifications.test_messages import update
 from tests.notifications.test_sending import mailed
 from tests.support.make import campaign, completed, refunded
 from tests.support.providers import SendGrid

@@ -19,8 +19,8 @@ from fundlyhub.processing.registry import processors
 from fundlyhub.processors.notifications import EmailBroadcastProcessor, EmailNotificationProcessor
 from fundlyhub.settings import get_settings
 from fundlyhub.verification import verify
+from tests.notifications.occasions import ONES, update
 from tests.notifications.post import JOHN, ME, WELLS, Post
-from tests.notifications.test_messages import ONES, update
 from tests.notifications.test_sending import GIFT, RESET, due_now, mailed, receipt
 from tests.support import ROOT
 from tests.support.make import completed

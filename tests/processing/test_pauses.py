@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import Connection
 
 from fundlyhub import Event
-from fundlyhub.database import get_engine
 from fundlyhub.errors import (
     AddressGone,
     ClaimsDropped,
@@ -22,53 +20,15 @@ from fundlyhub.errors import (
     UnknownVersion,
     WrongUse,
 )
-from fundlyhub.processing import pauses
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.outcome import WorkerLost
-from fundlyhub.processing.pauses import Burst, Pause, is_burst, probe_wait
+from fundlyhub.processing.pauses import Burst, is_burst, probe_wait
 from fundlyhub.processing.pauses.rules import speaks_of_the_handler
 from tests.processing.conftest import Query
-from tests.processing.look import EFFECTS, LETTERS, Counting, by_sql, positions, publish
+from tests.processing.deployed import AUDIT, PAUSES, SPENT, Deployed, deployed, pause  # noqa: F401  # a fixture
+from tests.processing.look import LETTERS, Counting, by_sql, publish
 
-PAUSES = "SELECT kind, who, reason, failed FROM events.processor_pauses WHERE ended_at IS NULL"
-AUDIT = "SELECT action, kind, who FROM events.processor_pause_audit ORDER BY id"
-SPENT = "SELECT count(*), coalesce(sum(attempts), 0) FROM events.attempts"
-
-
-class Deployed(Counting, register=False):
-    """What a wrong release does to each event, and a right one does not."""
-
-    name = "deployed"
-    broken: ClassVar[Exception | None] = None
-    runs: ClassVar[list[int]] = []
-
-    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
-        type(self).runs += [event.position or 0 for event in events]
-        if self.broken is not None:
-            raise self.broken
-        super().handle_batch(events, db)
-
-
-@pytest.fixture(autouse=True)
-def _sound() -> Iterator[None]:
-    Deployed.broken = None
-    Deployed.runs.clear()
-    yield
-    Deployed.broken = None
-
-
-def pause() -> Pause | None:
-    with get_engine("events").connect() as db:
-        return pauses.in_force(db, "deployed")
-
-
-def probe(*given: int) -> None:
-    """What the relay does when the time has come."""
-    with get_engine("events").begin() as db:
-        db.exec_driver_sql("UPDATE events.processor_pauses SET probe_at = clock_timestamp()")
-        found = pauses.in_force(db, "deployed")
-        assert found is not None
-        assert pauses.start_probe(db, found, given)
+pytestmark = pytest.mark.usefixtures("deployed")
 
 
 @pytest.mark.parametrize(
@@ -273,93 +233,3 @@ def test_of_two_workers_that_decide_at_once_one_pauses(query: Query, caplog: pyt
     assert query(AUDIT) == [("paused", "burst", "worker")]
     assert query(SPENT) == [(120, 0)]
     assert sum("has paused itself" in record.getMessage() for record in caplog.records) == 1
-
-
-def test_a_probe_runs_its_events_alone_and_its_failure_costs_nothing(query: Query) -> None:
-    Deployed.broken = KeyError()
-    sent = publish(*["fine"] * 40)
-    execute(Deployed, sent[:20])
-    Deployed.runs.clear()
-    for _ in range(30):
-        probe(sent[0], sent[30])
-        execute(Deployed, [sent[0], sent[30]], due=True)
-    assert set(Deployed.runs) == {sent[0], sent[30]}
-    assert query(SPENT) == [(21, 0)]
-    assert query(LETTERS) == []
-    assert pause() is not None
-
-
-def test_a_probe_that_fails_in_another_way_charges_nothing_either(query: Query) -> None:
-    Deployed.broken = KeyError()
-    sent = publish(*["fine"] * 40)
-    execute(Deployed, sent[:20])
-    Deployed.broken = ValueError("something else")
-    probe(sent[0], sent[30])
-    assert execute(Deployed, [sent[0], sent[30]], due=True).outcomes == {"snoozed": 2}
-    assert query(LETTERS) == []
-
-
-def test_a_probe_that_succeeds_ends_the_pause_and_what_failed_is_due(query: Query) -> None:
-    Deployed.broken = KeyError()
-    sent = publish(*["fine"] * 40)
-    execute(Deployed, sent[:20])
-    Deployed.broken = None
-    probe(sent[0], sent[30])
-    assert execute(Deployed, [sent[0], sent[30]], due=True).outcomes == {"done": 2}
-    assert pause() is None
-    assert query(AUDIT) == [("paused", "burst", "worker"), ("resumed", "burst", "worker")]
-    assert query("SELECT count(*) FROM events.attempts WHERE next_at < now()") == [(19,)]
-    assert execute(Deployed, sent).outcomes == {"done": 38, "skipped": 2}
-    assert positions(query(EFFECTS)) == sent
-
-
-def test_a_part_of_a_probe_is_enough(query: Query) -> None:
-    """The events that failed may be bad ones, and the new ones good."""
-    bad = publish(*["bug"] * 20)
-    execute(Deployed, bad)
-    good = publish("fine")
-    probe(bad[0], good[0])
-    assert execute(Deployed, [bad[0], good[0]], due=True).outcomes == {"done": 1, "snoozed": 1}
-    assert pause() is None
-
-
-def test_a_fault_that_comes_back_is_a_new_burst_and_spends_no_attempt(query: Query) -> None:
-    """A service that is up for a moment, again and again, must not use up the attempts of what waits."""
-    sent = publish(*["fine"] * 60)
-    for round_ in range(20):
-        Deployed.broken = KeyError()
-        execute(Deployed, sent, due=True)
-        assert pause() is not None, round_
-        Deployed.broken = None
-        probe(sent[round_])
-        execute(Deployed, [sent[round_]], due=True)
-        assert pause() is None
-    assert query(SPENT) == [(40, 0)]
-    assert query(LETTERS) == []
-
-
-def by_hand(**given: Any) -> None:
-    with get_engine("events").begin() as db:
-        pauses.pause_by_hand(db, "deployed", who="ann", reason="a look at it", **given)
-
-
-def test_a_person_may_pause_a_processor_and_no_probe_gets_through(query: Query) -> None:
-    sent = publish(*["fine"] * 30)
-    Deployed.broken = KeyError()
-    execute(Deployed, sent[:20])
-    probe(sent[0])
-    by_hand()
-    assert execute(Deployed, sent, due=True).outcomes == {"held": 30}
-    with get_engine("events").begin() as db:
-        assert pauses.end_by_hand(db, "deployed", who="ann", reason="looked")
-        assert not pauses.end_by_hand(db, "deployed", who="ann", reason="looked")
-    assert pause() is None
-    assert len(query(AUDIT)) == 4
-
-
-def test_a_pause_until_a_time_is_over_then(query: Query) -> None:
-    (((until,),), sent) = (query("SELECT clock_timestamp() + interval '200 ms'"), publish("fine"))
-    by_hand(until=until)
-    assert execute(Deployed, sent).outcomes == {"held": 1}
-    query("SELECT pg_sleep(0.3)")
-    assert execute(Deployed, sent).outcomes == {"done": 1}

@@ -1,10 +1,8 @@
-"""What stands in the feeds, in which words, page by page, and what leaves them again."""
+"""What stands in the feeds, in which words, and what leaves them again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
-from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +13,12 @@ from fundlyhub import (
     DonationInitiated,
     OrganizationCreated,
     OrganizationVerified,
-    Payload,
     ProjectUpdateCreated,
-    UserFollowedCampaign,
-    UserFollowedOrganization,
     UserFollowedUser,
     UserUnfollowedCampaign,
     UserUnfollowedUser,
 )
-from fundlyhub.database import get_engine
-from fundlyhub.errors import WrongUse
-from fundlyhub.events.catalogue.admin import AdminUserDeleted, AdminUserSuspended, AdminUserUnsuspended
+from fundlyhub.events.catalogue.admin import AdminUserDeleted, AdminUserUnsuspended
 from fundlyhub.events.catalogue.campaign import (
     CampaignDeleted,
     CampaignGoalReached,
@@ -33,73 +26,31 @@ from fundlyhub.events.catalogue.campaign import (
     CampaignUpdated,
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateDeleted, ProjectUpdateEdited
-from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
-from fundlyhub.processors.shared.last_writer_fields import Entity
-from fundlyhub.processors.writes import ActivityFeedProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
-from fundlyhub.processors.writes.activity_feed.reading import Line, Mark, Page, home_feed, profile_feed
 from fundlyhub.settings import Settings
 from tests.processors.convergence import START
-from tests.processors.world import World
+from tests.processors.feeds import (
+    CHARITY,
+    GIFT,
+    JOHN,
+    MARY,
+    ME,
+    ROOFS,
+    WELLS,
+    Feeds,
+    follow_charity,
+    gift,
+    made,
+    private,
+    suspended,
+    user,
+)
 from tests.support.make import campaign, completed, refunded
-
-ME, JOHN, MARY = (UUID(int=n) for n in (1, 2, 3))
-WELLS, ROOFS = UUID(int=11), UUID(int=12)
-CHARITY = UUID(int=21)
-GIFT = UUID(int=31)
-
-PROCESSORS = (ReferenceWriteProcessor, SubscriptionWriteProcessor, ActivityFeedProcessor)
-
-
-class Feeds(World):
-    """A world whose feeds are read."""
-
-    def home(self, user: UUID = ME, **options: Any) -> Page:
-        """A user's home feed."""
-        with self.engine.begin() as db:
-            return home_feed(db, user, **options)
-
-    def texts(self, user: UUID = ME) -> list[str]:
-        """The lines of a user's home feed, the newest first."""
-        return [line.text for line in self.home(user).lines]
-
-    def profile(self, kind: str, one: UUID) -> list[str]:
-        """The lines of a profile, the newest first."""
-        with self.engine.begin() as db:
-            return [line.text for line in profile_feed(db, Entity(kind, one)).lines]
 
 
 @pytest.fixture
 def world(settings: Settings) -> Feeds:
     """I follow John and the campaign Wells, which Mary has started."""
-    world = Feeds(get_engine("app"), PROCESSORS)
-    world.tell(
-        user(JOHN, "John"),
-        user(MARY, "Mary"),
-        UserFollowedUser(follower_id=ME, followed_user_id=JOHN),
-        UserFollowedCampaign(user_id=ME, campaign_id=WELLS, follow_type="user"),
-        campaign(WELLS, user_id=MARY, title="Wells"),
-    )
-    return world
-
-
-def user(one: UUID, name: str) -> UserRegistered:
-    return UserRegistered(user_id=one, email=f"{name}@example.org", name=name, registration_method="email")
-
-
-def suspended(one: UUID) -> AdminUserSuspended:
-    return AdminUserSuspended(user_id=one, suspended_by=MARY, reason="r", duration=1, suspended_until=START)
-
-
-def private(one: UUID) -> UserProfileUpdated:
-    return UserProfileUpdated(user_id=one, changes={"profile_visibility": "private"})
-
-
-def follow_charity(follower: UUID = JOHN) -> UserFollowedOrganization:
-    return UserFollowedOrganization(follower_id=follower, organization_id=CHARITY)
-
-
-def gift(one: UUID = WELLS, **fields: Any) -> Payload:
-    return completed(one, donation_id=GIFT, donor_id=JOHN, amount=Decimal("25.00"), **fields)
+    return made()
 
 
 def test_a_feed_reads_like_a_diary(world: Feeds) -> None:
@@ -257,59 +208,3 @@ class TestWhatIsNotForEverybody:
         edit = {"campaign_id": WELLS, "user_id": JOHN, "changes": {"title": "Wells."}}
         world.tell(CampaignUpdated(**edit, previous_values={"reason": "spelling", "ownerId": str(MARY)}))
         assert world.texts() == ["Mary started Wells."]
-
-
-class TestPages:
-    @staticmethod
-    def walk(world: Feeds, limit: int) -> Iterator[Page]:
-        mark: Mark | None = None
-        while True:
-            page = world.home(before=mark, limit=limit)
-            yield page
-            if page.next is None:
-                return
-            mark = Mark.parse(str(page.next))
-
-    def test_pages_have_no_gaps_and_no_repeats_while_new_activities_arrive(self, world: Feeds) -> None:
-        random = Random(1)
-        for n in range(60):
-            world.tell(
-                completed(random.choice([WELLS, ROOFS]), donor_id=JOHN, amount=Decimal(n + 1), is_anonymous=False)
-            )
-        world.tell(campaign(ROOFS, user_id=MARY, title="Roofs", status="draft"))  # half of it is hidden
-        before = world.home(limit=100).lines
-        seen: list[Line] = []
-        for page in self.walk(world, 7):
-            seen += page.lines
-            world.tell(completed(WELLS, donor_id=JOHN, amount=Decimal(999), is_anonymous=False))
-        assert seen == list(before)
-        assert 20 < len(seen) < 60
-        assert len(set(seen)) == len(seen)
-
-    def test_much_that_is_hidden_makes_short_pages_and_no_end(self, world: Feeds) -> None:
-        with world.engine.begin() as db:
-            db.exec_driver_sql(
-                """INSERT INTO activities (position, occurred_at, type, actor_kind, actor_id, target_kind, target_id)
-                   SELECT n, '2027-01-01'::timestamptz + n * interval '1 s', 'campaign_updated', 'user', %(john)s,
-                          'campaign', %(roofs)s FROM generate_series(1000, 9999) n""",
-                {"john": JOHN, "roofs": ROOFS},
-            )
-            db.exec_driver_sql(
-                """INSERT INTO timeline_entries
-                   SELECT 'user', actor_id, occurred_at, position FROM activities WHERE position >= 1000"""
-            )
-        pages = list(self.walk(world, 5))
-        assert len(pages) > 1
-        assert [line.text for page in pages for line in page.lines] == ["Mary started Wells"]
-
-    @pytest.mark.parametrize(
-        "text", ["", "x", "2026-01-01~1", "2026-01-01T00:00:00+00:00~x", "2026-01-01T00:00:00+00:00~-1"]
-    )
-    def test_a_mark_that_is_none_is_refused(self, text: str) -> None:
-        with pytest.raises(WrongUse, match="no mark of a page"):
-            Mark.parse(text)
-
-    @pytest.mark.parametrize("limit", [0, 101])
-    def test_a_page_is_bounded(self, world: Feeds, limit: int) -> None:
-        with pytest.raises(WrongUse, match="limit: must be from 1 to 100"):
-            world.home(limit=limit)
