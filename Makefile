@@ -36,6 +36,10 @@ help: ## Show this list
 demo: .venv/.installed ## Run the whole system on made-up traffic and check every number
 	$(BIN)/fundlyhub demo $(ARGS)
 
+.PHONY: unit
+unit: .venv/.installed ## Run the tests that need no server and start no process: the quick loop
+	$(PYTEST) -q -m "unit and not chaos" --dist worksteal $(ARGS)
+
 .PHONY: test
 test: .venv/.installed ## Run the tests, the long ones apart; two at a time, each with servers of its own
 	$(PYTEST) -m "not chaos" --dist loadfile $(ARGS)

@@ -24,7 +24,7 @@ from tests.support.elasticsearch import Peer, made_for_this_machine
 from tests.support.platform import Platform, broker_place, database_dsn
 from tests.support.rabbitmq import RabbitNode, available
 
-pytest_plugins = ["tests.support.measuring"]
+pytest_plugins = ["tests.support.measuring", "tests.support.units"]
 
 _numbers = count(1)
 SECRET = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}

@@ -1,0 +1,146 @@
+"""A plug-in of pytest that finds the unit tests: those that start no process, neither themselves nor by a fixture.
+
+No test is marked by hand. What a test uses is followed through the code of its function, of the fixtures that it asks
+for, and of the helpers in tests/ and fundlyhub.embedded that those name. A test from which that leads to a module that
+starts processes is no unit test. What this cannot see (a process that other code of the product starts) fails the
+test when it runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, TypeGuard
+
+import pytest
+
+OURS = ("tests.", "fundlyhub.embedded.")
+STARTING_MODULES = {"subprocess", "multiprocessing", "billiard"}
+STARTING_CALLS = {"fork", "forkpty", "posix_spawn", "posix_spawnp", "system"}
+AUDITED = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+
+Code = Callable[..., Any] | type
+_running: list[str] = []
+"""The unit test that runs, if one does."""
+
+
+def pytest_configure() -> None:
+    """Watch for processes that start."""
+    sys.addaudithook(_refuse)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests, before pytest picks by marks."""
+    for item in items:
+        if isinstance(item, pytest.Function) and not any(map(starts_processes, used_by(item))):
+            item.add_marker(pytest.mark.unit)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hold a unit test to it."""
+    if item.get_closest_marker("unit") is None:
+        return (yield)
+    _running.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _running.clear()
+
+
+def _refuse(event: str, _: object) -> None:
+    if event in AUDITED and _running:
+        pytest.fail(f"{_running[0]} counts as a unit test and starts a process: see tests/support/units.py")
+
+
+def used_by(item: pytest.Function) -> set[Code]:
+    """A test's function and its fixtures, and all that these use."""
+    manager = item.session._fixturemanager
+
+    known: set[str] = set()
+
+    def made_by(names: Iterable[str]) -> Iterator[Code]:
+        """The functions of fixtures, and of those that they ask for."""
+        for name in set(names) - known:
+            known.add(name)
+            for fixture in manager.getfixturedefs(name, item) or ():
+                yield fixture.func
+                yield from made_by(fixture.argnames)
+
+    found: set[Code] = set()
+    parameters = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    names = [value for value in parameters if isinstance(value, str)]
+    waiting: list[Code] = [item.function, *made_by(item.fixturenames), *filter(_is_code, parameters)]
+    if item.cls is not None:
+        waiting += methods(item.cls)
+    while waiting:
+        code = inspect.unwrap(waiting.pop())
+        if code not in found:
+            found.add(code)
+            waiting += uses(code)
+            if asked := asks_for(code):
+                waiting += made_by([*asked, *names])
+    return found
+
+
+@cache
+def uses(code: Code) -> list[Code]:
+    """The functions and classes of ours that a function or a class names."""
+    if isinstance(code, type):
+        return [*code.__bases__, *methods(code)] if code.__module__.startswith(OURS) else []
+    return [named for named in map(inspect.unwrap, filter(_is_code, _named(code))) if named.__module__.startswith(OURS)]
+
+
+@cache
+def starts_processes(code: Code) -> bool:
+    """Whether a function names what starts processes."""
+    if isinstance(code, type):
+        return False
+    modules = [named for named in _named(code) if isinstance(named, ModuleType)]
+    return any(module.__name__.split(".")[0] in STARTING_MODULES for module in modules) or (
+        os in modules and any(name in STARTING_CALLS for part in _parts(code) for name in part.co_names)
+    )
+
+
+@cache
+def asks_for(code: Code) -> list[str]:
+    """The strings of a function that calls ``request.getfixturevalue``; among them are the names of fixtures."""
+    asking = [part for part in _parts(code) if "getfixturevalue" in part.co_names]
+    return [constant for part in asking for constant in part.co_consts if isinstance(constant, str)]
+
+
+def methods(cls: type) -> list[Code]:
+    """The functions of a class, properties and static ones among them."""
+    bare = [getattr(member, "fget", None) or getattr(member, "__func__", member) for member in vars(cls).values()]
+    return [member for member in bare if isinstance(member, FunctionType)]
+
+
+def _is_code(value: Any) -> TypeGuard[Code]:
+    return isinstance(value, type | FunctionType)
+
+
+def _named(code: Code) -> Iterator[Any]:
+    """The values of a function's global names, of names in modules of ours, and of its closure."""
+    if not isinstance(code, FunctionType):
+        return
+    for part in _parts(code):
+        for name in part.co_names:
+            value = code.__globals__.get(name)
+            yield value
+            if isinstance(value, ModuleType) and value.__name__.startswith(OURS):
+                yield from (vars(value).get(attribute) for attribute in part.co_names)
+    yield from (cell.cell_contents for cell in code.__closure__ or ())
+
+
+def _parts(code: Code) -> Iterator[CodeType]:
+    """A function's code, and that of the functions in it."""
+    waiting = [code.__code__] if isinstance(code, FunctionType) else []
+    while waiting:
+        part = waiting.pop()
+        yield part
+        waiting += [inner for inner in part.co_consts if isinstance(inner, CodeType)]
