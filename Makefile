@@ -42,7 +42,7 @@ unit: .venv/.installed ## Run the tests that need no server and start no process
 
 .PHONY: test
 test: .venv/.installed ## Run the tests, the long ones apart; two at a time, each with servers of its own
-	$(PYTEST) -m "not chaos" --dist loadfile $(ARGS)
+	$(PYTEST) -m "not chaos" --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: chaos
 chaos: .venv/.installed ## Run the long tests that kill servers and workers; two at a time, as above

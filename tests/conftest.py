@@ -18,7 +18,7 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings, get_settings
 from tests.support.command import dsns
-from tests.support.databases import create_database, drop_database, migrated_template, settings_of
+from tests.support.databases import create_database, drop_database, log_in_quickly, migrated_template, settings_of
 from tests.support.disks import quick_folder
 from tests.support.elasticsearch import Peer, made_for_this_machine
 from tests.support.platform import Platform, broker_place, database_dsn
@@ -53,6 +53,7 @@ def postgres(server_root: Path) -> Iterator[Postgres]:
     }
     server = Postgres(server_root / "postgres", options=options)
     server.start()
+    log_in_quickly(server)
     yield server
     server.stop()
 

@@ -21,7 +21,7 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from tests.chaos.arena import QUEUES, Arena
 from tests.support.command import dsns
-from tests.support.databases import create_database, drop_database, migrated_template, settings_of
+from tests.support.databases import create_database, drop_database, log_in_quickly, migrated_template, settings_of
 from tests.support.nodes import LocalBroker, LocalWorker
 from tests.support.platform import Process, broker_place, database_dsn
 
@@ -58,6 +58,7 @@ def chaos_postgres(server_root: Path) -> Iterator[Postgres]:
         },
     )
     server.start()
+    log_in_quickly(server)
     yield server
     server.stop()
 

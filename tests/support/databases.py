@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import psycopg
+from psycopg import sql
 
 from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import migrate
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.settings import Settings, get_settings
 from tests.support.platform import database_dsn
+
+
+def log_in_quickly(server: Postgres) -> None:
+    """Hash the server's password once in place of 4,096 times, which each of a test's logins would pay with 3 ms."""
+    password = urlsplit(server.dsn).password
+    with psycopg.connect(server.dsn, autocommit=True) as db:
+        if db.info.server_version >= 160_000:
+            db.execute("SET scram_iterations = 1")
+            db.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
 
 
 def create_database(server: Postgres, name: str, template: str = "template1") -> None:
