@@ -1,7 +1,7 @@
 """The business tables of the demo, as an API service would have them, in the Events DB.
 
-What may change is a journal here: what was said, and when. So the check can tell what holds in the end by the
-platform's rules alone, whatever order the demo's writers commit in.
+Changes are a journal of values and times, so that the check computes the final state by the platform's rules alone,
+in whatever order the demo's writers commit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-# What an older version of the demo left in another shape is made up, and goes; not the runs, whose numbers make ids.
+# Tables of an older version of the demo are dropped, but not the runs, whose numbers are part of the ids.
 DDL = """
     DO $$ BEGIN
         IF to_regclass('demo.campaigns') IS NOT NULL AND to_regclass('demo.reach') IS NULL THEN
@@ -60,8 +60,8 @@ REACH = text("INSERT INTO demo.reach VALUES (:run, :user_id, :device, :phone, :w
 
 NEW_RUN = "INSERT INTO demo.runs (seed) VALUES (%s) RETURNING run"
 
-# What was returned of each gift, by the policy's words: the payment webhook tells the sum so far, so its highest amount
-# counts; the API's refunds add up; both may tell of the same, so the larger sum counts; never more than the gift.
+# The amount returned of each donation: the payment webhook reports the sum so far, so its highest amount counts; the
+# API's refunds add up; both may report the same, so the larger sum counts; never more than the donation.
 RETURNED = """
     SELECT d.id, count(r.transaction_id) AS refunds,
            least(d.amount, greatest(coalesce(max(r.amount) FILTER (WHERE r.cumulative), 0),
@@ -70,7 +70,7 @@ RETURNED = """
     WHERE d.run = %(run)s
     GROUP BY d.id
 """
-# What the statistics must say, from the business tables alone.
+# The expected statistics, from the business tables alone.
 STATISTICS = f"""
     WITH given_back AS ({RETURNED})
     SELECT d.campaign_id, d.currency,
@@ -89,7 +89,7 @@ STATISTICS = f"""
 """  # noqa: S608 - put together from constants
 CAMPAIGNS = "SELECT id, title FROM demo.campaigns WHERE run = %s"
 
-# Who follows whom: the pairs whose last word is a follow.
+# Follows: the pairs whose last change is a follow.
 FOLLOWS = """
     SELECT follower_id, kind, followed_id, at FROM (
         SELECT DISTINCT ON (follower_id, kind, followed_id) * FROM demo.follows
@@ -97,7 +97,7 @@ FOLLOWS = """
     ) AS last_word WHERE follows
 """
 
-# What everybody may see, by its last words; what of it is its name.
+# Everything that is public after its last changes, with its name.
 PUBLIC = """
     SELECT kind, id, coalesce(fields ->> 'name', fields ->> 'title') FROM (
         SELECT kind, id, jsonb_object_agg(field, value) AS fields FROM (
@@ -110,7 +110,7 @@ PUBLIC = """
       AND (kind <> 'campaign' OR fields ->> 'visibility' = 'public' AND fields ->> 'status' IN ('active', 'ended'))
 """
 
-# Everything that is news, the newest first: when, what, who, and to what it happened.
+# All activities, the newest first: time, type, actor and target.
 NEWS = f"""
     WITH public(kind, id, name) AS ({PUBLIC}), returned AS ({RETURNED}), news AS (
         SELECT at, 'followed_' || kind AS type, follower_id AS actor, kind, followed_id AS target FROM ({FOLLOWS}) f

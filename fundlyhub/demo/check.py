@@ -1,4 +1,4 @@
-"""Checking: everything that the processors keep against the business tables alone."""
+"""Checking the tables of the processors against the business tables."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _FOUND = """
 Key = tuple[UUID, str]
 Numbers = Mapping[Key, Sequence[Any]]
 Mismatch = dict[str, Any]
-"""What differs: ``what``, whose it is, ``expected`` and ``found``."""
+"""A difference: ``what`` it is in, ``expected`` and ``found``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The statistics of both sides, by campaign and currency; what was checked, and where anything differs."""
+    """The statistics of both sides, by campaign and currency; how much was checked, and the differences."""
 
     expected: Numbers
     found: Numbers
@@ -44,7 +44,7 @@ class Comparison:
 
 
 def compare(settings: Settings, run: int) -> Comparison:
-    """Compare all that the processors keep of a run; what is missing and what is too much differs too."""
+    """Compare all tables of a run; missing and surplus rows are differences too."""
     with connect("events", settings=settings) as db:
         titles: dict[UUID, str] = dict(db.execute(business.CAMPAIGNS, (run,)).fetchall())
         expected = _numbers(db.execute(business.STATISTICS, {"run": run}))

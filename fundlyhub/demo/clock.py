@@ -1,4 +1,4 @@
-"""The clocks of both ends: when events were committed, and when the last of their effects was."""
+"""Throughput and latency: from the commit of events to the commit of their last effects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def claims(settings: Settings, processors: Sequence[str], positions: Sequence[in
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """When events were committed and when the last of their effects was, by position, and by whose clock."""
+    """The times of commits and of last effects, by position, and the source of these times."""
 
     committed: Mapping[int, datetime]
     applied: Mapping[int, datetime]

@@ -1,4 +1,4 @@
-"""What the API service keeps of people beside events: devices, phones, languages, wishes. It writes them itself."""
+"""Contact details that the API service writes itself, without events: devices, phones, languages, preferences."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reach(run: int, user: UUID, number: int) -> dict[str, Any]:
 
 
 def kept(row: dict[str, Any], number: int) -> Sequence[Statement]:
-    """The rows of the App DB that say so. It is nobody's night: the demo does not wait until morning."""
+    """The rows of the App DB for it. Quiet hours are far away, so that the demo need not wait for their end."""
     user = {"user_id": row["user_id"]}
     quiet = datetime.now(UTC) + timedelta(hours=11)
     contact = {

@@ -1,4 +1,4 @@
-"""Checking what can be found: each word of the demo's vocabulary, among campaigns, users and organizations."""
+"""Checking the search: each word of the demo's vocabulary, among campaigns, users and organizations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CAST = "SELECT DISTINCT id FROM demo.told WHERE run = %(run)s"
 
 
 def check_search(settings: Settings, run: int) -> tuple[int, list[dict[str, Any]]]:
-    """Each word must find just the public things of this run with that word in their name."""
+    """Check that each word finds exactly the public entities of this run with that word in their name."""
     expected: dict[tuple[str, str], set[UUID]] = defaultdict(set)
     with connect("events", settings=settings) as db:
         cast = {one for (one,) in db.execute(_CAST, {"run": run})}
@@ -38,7 +38,7 @@ def check_search(settings: Settings, run: int) -> tuple[int, list[dict[str, Any]
                 found, total = _find(analytics, kind, word)
                 ours = found & cast
                 hits += len(ours)
-                # Beyond the reach of pages, and among other runs' things, only the number can tell.
+                # Beyond the last page, and among other runs' entities, only the number can be compared.
                 right = ours == should if total <= REACH else ours <= should and total >= min(len(should), COUNTED)
                 if not right:
                     wrong.append({"what": f"search for {kind} {word!r}", "expected": len(should), "found": len(ours)})
@@ -46,6 +46,6 @@ def check_search(settings: Settings, run: int) -> tuple[int, list[dict[str, Any]
 
 
 def _find(db: Connection, kind: str, word: str) -> tuple[set[UUID], int]:
-    """The ids on all pages, and how many there are said to be."""
+    """The ids on all pages, and the total that the search reports."""
     pages = [search(kind, word, page=page, size=MAX_SIZE, db=db) for page in range(1, REACH // MAX_SIZE + 1)]
     return {hit.id for page in pages for hit in page.hits}, pages[0].total

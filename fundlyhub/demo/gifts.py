@@ -1,4 +1,4 @@
-"""Gifts and what becomes of them: completed, refunded in every shape, failed, or paid out. Pure."""
+"""Donations of every kind: completed, refunded, failed, or paid out. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from fundlyhub.demo.scenario import CURRENCIES, START, Cast, Transaction
 
 
 def donate(cast: Cast, transaction: Transaction) -> Iterator[Transaction]:
-    """Add a gift to a transaction; yield its refunds, which come later, or before their donation is known.
+    """Add a donation to a transaction; yields its refunds, which come later, or before the donation is known.
 
-    Order is nobody's promise. A donation that rolls back leaves refunds without a gift, which count for nobody.
-    Whether a gift is anonymous may be said by its completion, by its beginning, or by nobody.
+    Order is not guaranteed. A donation that rolls back leaves refunds without a donation, which do not count.
+    The completion or the beginning may say whether it is anonymous, or neither.
     """
     campaign, _, currency = cast.popular_campaign()
     if cast.rng.random() < 0.05:
@@ -54,7 +54,7 @@ def donate(cast: Cast, transaction: Transaction) -> Iterator[Transaction]:
 
 
 def _refunds(cast: Cast, donation: UUID, campaign: UUID, amount: Decimal, digits: int) -> Iterator[Transaction]:
-    """Up to three refunds, which never return more than was given, as told by the API, by the webhook, or by both."""
+    """Up to three refunds of no more than the donation, reported by the API, by the webhook, or by both."""
     tellers = cast.rng.choice(((False,), (True,), (False, True)))
     part = round(amount * Decimal(cast.rng.choice(("0.25", "0.3", "0.5", "1"))), digits)
     for n in range(1, cast.rng.choice((1, 1, 2, 3)) + 1):
@@ -66,9 +66,9 @@ def _refunds(cast: Cast, donation: UUID, campaign: UUID, amount: Decimal, digits
 def _refund(
     cast: Cast, donation: UUID, webhook: UUID | None, amount: Decimal, part: Decimal, n: int
 ) -> Transaction:  # fmt: skip
-    """The n-th refund of a part: alone, or with those before it, as the payment webhook tells it, naming the campaign.
+    """The n-th refund of a part: its own amount, or the sum so far as the payment webhook reports it.
 
-    The webhook names the initiator where it knows one.
+    The webhook names the campaign, and the initiator where it knows one.
     """
     name = f"{'re' if webhook else 'rf'}_{donation.hex}_{n}"
     said = part * n if webhook else part

@@ -1,4 +1,4 @@
-"""Checking what people were told: each message once, to the right person, or not sent for a reason that holds."""
+"""Checking messages: each one sent once, to the right person, or skipped for a valid reason."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from fundlyhub.processors.notifications.policy import GATHERED, PER_HOUR
 from fundlyhub.settings import Settings
 
 TELLERS = {cls.name: cls for cls in (getattr(notifications, name) for name in notifications.__all__)}
-"""The processors that tell people something."""
+"""The processors that send messages."""
 
-# Who is to be told what, from the business tables by the words of docs/notifications.md; and what is surely not sent.
-# What is about one matter is told once, also where several events speak of it.
+# The expected messages, from the business tables by docs/notifications.md, and those that are surely not sent. A matter
+# has one message, even if several events report it.
 EXPECTED = """
     WITH gifts AS (
         SELECT 'donation_id=' || d.id AS matter, d.donor_id, d.guest_email, c.owner_id FROM demo.donations d
@@ -85,7 +85,7 @@ EXPECTED = """
            overtaken
     FROM told LEFT JOIN demo.reach USING (user_id)
 """
-# Refunds and arrivals of what was rolled back: their messages wait for it, and it never comes.
+# Refunds and payouts whose donation or request was rolled back: their messages wait for it in vain.
 ORPHANS = """
     SELECT (SELECT count(*) FROM demo.refunds r WHERE r.run = %(run)s
                 AND NOT EXISTS (SELECT FROM demo.donations d WHERE d.id = r.donation_id))
@@ -94,7 +94,7 @@ ORPHANS = """
                 AND NOT EXISTS (SELECT FROM demo.payouts p WHERE p.id::text = e.payload ->> 'requestId'))
 """
 SUSPENDED = "SELECT DISTINCT id FROM demo.told WHERE run = %(run)s AND field = 'suspended' AND value = 'yes'"
-# What messages tell of refunds, whether they are sent or have nowhere to go.
+# The amounts in messages about refunds, whether they are sent or skipped.
 TELLINGS = """
     SELECT donation_id, sum(amount) FROM refund_tellings WHERE donation_id = ANY (%(donations)s) GROUP BY donation_id
 """
@@ -111,7 +111,7 @@ Recipient = tuple[ChannelName, UUID | None]
 
 
 class Wanted(NamedTuple):
-    """Whose message it is, why it is surely not sent, if so, and whether another event may come before it."""
+    """An expected message: its user, why it is surely not sent, if so, and whether it may be overtaken."""
 
     user_id: UUID | None
     skip: str | None
@@ -119,7 +119,7 @@ class Wanted(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What the ledger says of a message."""
+    """A message in the ledger."""
 
     id: UUID
     user_id: UUID | None
@@ -129,7 +129,7 @@ class Found(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a check came to: messages that were compared, those that were sent by channel, and what differs."""
+    """The result of the check: messages compared, messages sent by channel, and differences."""
 
     checked: int
     sent: Mapping[str, int]
@@ -137,7 +137,7 @@ class Told(NamedTuple):
 
 
 def orphans(settings: Settings, run: int, positions: Sequence[int]) -> int:
-    """How many tellings wait for something that was rolled back."""
+    """How many messages wait for something that was rolled back."""
     given = {"run": run, "positions": list(positions), "channels": len(BY_TEMPLATE["payout_completed"].channels)}
     with connect("events", settings=settings) as db:
         row = db.execute(ORPHANS, given).fetchone()
@@ -150,7 +150,7 @@ def outbox(folder: Path) -> Counter[UUID]:
 
 
 def check_messages(settings: Settings, run: int, positions: Sequence[int], copies: Mapping[UUID, int]) -> Told:
-    """Compare the ledger of a run's events, and the copies that really went out, with what people were to be told."""
+    """Compare the ledger of a run's events, and the copies that really went out, with the expected messages."""
     with connect("events", settings=settings) as db:
         wanted = dict(pair for row in db.execute(EXPECTED, {"run": run}) for pair in _per_channel(*row))
         suspended = {one for (one,) in db.execute(SUSPENDED, {"run": run})}
@@ -205,7 +205,7 @@ def _differences(
         yield wanted and "a message", found and "a message"
         return
     if key[0] == "refund" and (found.state, found.reason) == ("skipped", TOLD_BY_ANOTHER):
-        return  # the API and the webhook tell of the same refund, and one of them is enough
+        return  # the API and the webhook report the same refund, and one message is enough
     if wanted.overtaken and (found.state, found.reason) == ("skipped", OVERTAKEN):
         return
     if wanted.user_id != found.user_id:
@@ -229,12 +229,12 @@ def _sent(found: Mapping[Key, Found]) -> Counter[Recipient]:
 
 
 def _full(found: Mapping[Key, Found]) -> set[Recipient]:
-    """Recipients and channels whose limit is reached: the rest is gathered into digests."""
+    """Recipients whose limit is reached: further messages are gathered into digests."""
     return {recipient for recipient, count in _sent(found).items() if count >= PER_HOUR[recipient[0]]}
 
 
 def _too_many(found: Mapping[Key, Found]) -> list[dict[str, Any]]:
-    """Recipients who got more than the limit allows for the time that the run took."""
+    """Recipients who got more messages than the limit allows for the duration of the run."""
     times = [one.at for one in found.values()]
     hours = 1 + (max(times) - min(times)) // timedelta(hours=1) if times else 1
     return [
@@ -245,5 +245,5 @@ def _too_many(found: Mapping[Key, Found]) -> list[dict[str, Any]]:
 
 
 def _limited(key: Key) -> bool:
-    """Whether a recipient may get too many of them."""
+    """Whether the hourly limit applies."""
     return BY_TEMPLATE[key[0]].is_limited

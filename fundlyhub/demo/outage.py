@@ -19,12 +19,12 @@ MAILS = 100
 PROBES = 2
 """Probes that fail before it comes back."""
 REST = 1.0
-"""Seconds of the breaker's first rest, 30 in production."""
+"""Seconds that the breaker rests first; 30 in production."""
 SERVICE = "sendgrid"
 
 
 class Report(NamedTuple):
-    """What an outage came to: mails, requests that were refused, and the breaker's changes, the oldest first."""
+    """The result of an outage: mails, refused requests, and the breaker's changes, the oldest first."""
 
     mails: int
     refused: int
@@ -45,7 +45,7 @@ def possible() -> bool:
 
 
 class Outage:
-    """Mails go to the provider from now on. ``pause`` waits a moment, and raises when nothing moves any more."""
+    """An outage of the mail provider. ``pause`` waits a moment, and raises when there is no progress any more."""
 
     def __init__(self, stack: Stack, provider: Provider, pause: Callable[[str], None]) -> None:
         self._stack, self._provider, self._pause = stack, provider, pause

@@ -1,6 +1,6 @@
-"""The example API service driven over HTTP, as its callers would; what it answered is written down for the check.
+"""The example API service as a source of events: callers use it over HTTP, and its answers are noted for the check.
 
-The rows of the demo's tables come from the answers alone: what the service keeps for itself is not looked at.
+The rows of the demo's tables come from the answers alone, not from the service's own tables.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ COMMITTED = """
 
 
 class Served:
-    """Callers of the service at ``url``: several at once, some of whom ask for what cannot be, or ask twice.
+    """Callers of the service at ``url``: several at once, some with invalid or repeated requests.
 
-    ``takers`` and ``tellers`` tell how many processors have an effect of a type, and how many tell people of it.
+    ``takers`` and ``tellers`` are those of the tally.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Served:
 
     @property
     def tally(self) -> Tally:
-        """What is in the log under this run's correlation id."""
+        """The events of the log with this run's correlation id."""
         tally = Tally(self._takers, self._tellers, rolled_back=self._refused, duplicates=self._repeated)
         with connect("events", settings=self._settings) as db:
             for position, kind in db.execute(COMMITTED, {"after": self._after, "correlation": self._correlation}):
@@ -67,7 +67,7 @@ class Served:
         return tally
 
     def rush(self) -> None:
-        """People and campaigns first, then a mix that gifts dominate, by several callers at once."""
+        """Publish users and campaigns first, then a mix that donations dominate, by several callers at once."""
         people, campaigns = max(4, self._events // 20), max(2, self._events // 40)
         with ThreadPoolExecutor(WRITERS) as pool:
             for make, count in ((self.register, people), (self._open, campaigns)):
@@ -89,7 +89,7 @@ class Served:
                 self._ask_in_vain()
 
     def register(self) -> None:
-        """Somebody signs up."""
+        """Register a user."""
         name = f"{self._rng.choice(FIRST_NAMES)} {self._rng.choice(LAST_NAMES)}"
         found = self._ask("POST", "/users", {"name": name, "email": f"{uuid4().hex}@example.org"})
         reach = {"device": False, "phone": False, "wants_gifts": True, "wants_social": False}
@@ -112,7 +112,7 @@ class Served:
         self._campaigns.append(found)
 
     def donate(self) -> None:
-        """One gift. Of fifty one is asked for twice under the same key."""
+        """Make a donation; one in fifty is requested twice with the same key."""
         # A few campaigns get most: the logarithm of the rank is even.
         campaign = self._campaigns[int(len(self._campaigns) ** self._rng.random()) - 1]
         body = {
@@ -135,7 +135,7 @@ class Served:
         self._gifts.append(found)
 
     def _refund(self) -> None:
-        """Half of a gift, if that much is left; and then all of it, which is refused after its event was published."""
+        """Refund half of a donation, if that much is left; then all of it, which is refused after publishing."""
         if not self._gifts:
             return
         gift = self._rng.choice(self._gifts)
@@ -163,7 +163,7 @@ class Served:
             )  # fmt: skip
 
     def _ask_in_vain(self) -> None:
-        """An amount that no currency here has: the service has begun its transaction by then."""
+        """Request an amount with too many decimals: the service refuses it when its transaction has begun."""
         body = {"campaign_id": self._rng.choice(self._campaigns)["id"], "amount": "10.001"}
         if self._ask("POST", "/donations", body, may_refuse=True):
             raise Unavailable("the API service took an amount that is none: it must not")
@@ -172,7 +172,7 @@ class Served:
         self, method: str, path: str, body: Any = None, *, key: str | None = None, may_refuse: bool = False,
         counts: bool = True,
     ) -> dict[str, Any]:  # fmt: skip
-        """One request and its answer, empty when it was refused and may be."""
+        """Send a request; returns the answer, empty when it was refused and may be."""
         try:
             answer = self._client.request(method, path, json=body, headers={"Idempotency-Key": key} if key else None)
         except httpx.HTTPError as error:

@@ -1,4 +1,4 @@
-"""What people, organizations and campaigns do beside gifts: appear, change, follow, go and come back. Pure."""
+"""Users, organizations and campaigns: created, changed, followed, hidden and shown again. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fundlyhub.demo.scenario import DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS, START
 
 
 def register(cast: Cast) -> Transaction:
-    """Someone signs up."""
+    """Register a user."""
     user = cast.uuid()
     cast.users.append(user)
     name = f"{cast.rng.choice(FIRST_NAMES)} {cast.rng.choice(LAST_NAMES)}"
@@ -43,7 +43,7 @@ def register(cast: Cast) -> Transaction:
 
 
 def found(cast: Cast) -> Transaction:
-    """Someone enters an organization."""
+    """Create an organization."""
     organization = cast.uuid()
     cast.organizations.append(organization)
     name = f"{cast.rng.choice(NOUNS)} Society {len(cast.organizations)}"
@@ -55,7 +55,7 @@ def found(cast: Cast) -> Transaction:
 
 
 def open_campaign(cast: Cast) -> Transaction:
-    """Someone opens a campaign; one in ten is a draft, one in twenty private."""
+    """Create a campaign; one in ten is a draft, one in twenty private."""
     campaign, owner = cast.uuid(), cast.rng.choice(cast.users)
     currency = cast.rng.choice(("USD", "USD", "EUR", "GBP", "JPY"))
     cast.campaigns.append((campaign, owner, currency))
@@ -79,7 +79,7 @@ def open_campaign(cast: Cast) -> Transaction:
 
 
 def follow(cast: Cast) -> Transaction:
-    """Someone follows a user, an organization or a campaign, or no longer does."""
+    """Follow or unfollow a user, an organization or a campaign."""
     kind, follows = cast.rng.choice(("user", "user", "organization", "campaign")), cast.rng.random() < 0.8
     follower, other = cast.rng.sample(cast.users, 2)
     followed = {

@@ -1,4 +1,4 @@
-"""A mail provider on this machine: it speaks SendGrid's protocol, remembers what it took, and can be down."""
+"""A mail provider on this machine: it speaks SendGrid's protocol, counts what it accepted, and can be down."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 
 class Provider:
-    """What the provider saw: requests in all, those while it was down, and how often it took each message."""
+    """The provider, with its counts: all requests, those while it was down, and how often it accepted each message."""
 
     def __init__(self) -> None:
         self.down = False
@@ -59,6 +59,6 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the demo tells what matters."""
+            """Log nothing: the demo reports the results."""
 
     return Handler

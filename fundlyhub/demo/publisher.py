@@ -21,10 +21,10 @@ AHEAD = 100
 
 @dataclass(slots=True)
 class Tally:
-    """What has been committed, rolled back and published twice so far, and how many effects all that is to have.
+    """The events committed, rolled back and published twice so far, and their expected effects.
 
-    ``takers`` says how many processors have an effect of a type, ``tellers`` how many tell people of it. ``wanted``
-    are the positions that have ``effects``, ``told`` those that people are told of, by ``tellings`` processors.
+    ``takers`` is the number of processors with an effect per event type, ``tellers`` of those that send messages.
+    ``wanted`` are the positions with ``effects``, ``told`` those with messages, of ``tellings`` processors in all.
     """
 
     takers: Mapping[str, int]
@@ -49,7 +49,7 @@ class Tally:
 
 
 class Publisher:
-    """Commits transactions with several threads. Without the App DB, what is kept there is not written."""
+    """Commits transactions with several threads. Without the App DB, contact details are not written."""
 
     def __init__(
         self, engine: Engine, takers: Mapping[str, int], stop: threading.Event,
@@ -85,7 +85,7 @@ class Publisher:
                 self.tally.add(event.position or 0, event.type)
 
     def run(self, transactions: Iterable[Transaction]) -> None:
-        """Commit them all; raises what went wrong in a writer. Returns early when stopped."""
+        """Commit transactions; raises a writer's error. Returns early when stopped."""
         waiting: queue.Queue[Transaction | None] = queue.Queue(AHEAD)
         writers = [threading.Thread(target=self._write, args=(waiting,), daemon=True) for _ in range(WRITERS)]
         for writer in writers:
@@ -107,7 +107,7 @@ class Publisher:
                 continue  # drain, so that the maker of transactions is not held up
             try:
                 self.commit(transaction)
-            except Exception as error:  # told to the main thread, which raises it
+            except Exception as error:  # the main thread raises it
                 self._errors.append(error)
 
 

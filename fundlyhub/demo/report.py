@@ -1,4 +1,4 @@
-"""What a run of the demo came to, and the same as one JSON document."""
+"""The result of a run, and the same as a JSON document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fundlyhub.demo.publisher import Tally
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to. ``verified`` is what `fundlyhub verify` says.
+    """The result of a run. ``verified`` is the report of `fundlyhub verify`.
 
     ``rush`` is the clock of the first phase, ``steady`` that of the paced one.
     """

@@ -1,4 +1,4 @@
-"""One run of the demo: bring all up, publish, wait, measure, compare."""
+"""One run of the demo: publish, wait for all effects, measure, and compare."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ STEADY_SECONDS = 5
 PROCESSORS: Mapping[str, type[Processor]] = {
     cls.name: cls for package in (projections, writes) for cls in (getattr(package, name) for name in package.__all__)
 }
-"""What the demo waits for and checks."""
+"""The processors that the demo waits for and checks."""
 TAKERS = Counter(kind for processor in PROCESSORS.values() for kind in processor.patterns())
-"""How many of them take each event type; what none takes is passed over."""
+"""How many of them handle each event type."""
 TELLING = Counter(kind for processor in TELLERS.values() for kind in processor.patterns())
-"""How many processors tell people of each event type."""
+"""How many processors send messages for each event type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Demo:
         )
 
     def _rush(self) -> None:
-        """As fast as the writers can, with a watcher beside them."""
+        """Publish as fast as the writers can, and show the progress beside."""
         done = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(done,))
         watcher.start()
@@ -136,7 +136,7 @@ class Demo:
             watcher.join()
 
     def _watch(self, done: threading.Event) -> None:
-        while not done.wait(0.5):  # what died is started again by the main thread, which its life hangs on
+        while not done.wait(0.5):  # the main thread restarts services that died: they end with it
             self._tell(self._progress("publishing"))
 
     def _steady(self) -> None:
@@ -147,7 +147,7 @@ class Demo:
             self._source.donate()
 
     def _await_all(self, phase: str, run: int) -> None:
-        """Wait until every event has had all its effects, and everybody has been told of it."""
+        """Wait until every event has had all its effects and messages."""
         vain = orphans(self._settings, run, self._source.tally.told)
         self._best = -1
         while (now := self._progress(f"waiting ({phase})", vain)).applied < now.wanted:
@@ -156,7 +156,7 @@ class Demo:
             raise Stopped
 
     def _outage(self, run: int) -> Report:
-        """The mail provider is away for a while; what waits for it goes out when it is back."""
+        """Let the mail provider fail for a while; the mails that wait go out when it is back."""
         self._best = -1
         with self._provider.running():
             outage = Outage(self._stack, self._provider, lambda phase: self._pause(self._progress(phase)))
@@ -165,7 +165,7 @@ class Demo:
         return outage_report
 
     def _pause(self, now: Progress) -> None:
-        """A moment. Raises Stopped, and Unavailable when nothing has moved for long, however long all of it takes."""
+        """Wait a moment. Raises Stopped, and Unavailable when there was no progress for ``PATIENCE`` seconds."""
         self._tell(now)
         if now.applied > self._best:
             self._best, self._moved = now.applied, time.monotonic()
@@ -179,7 +179,7 @@ class Demo:
             raise Stopped
 
     def _progress(self, phase: str, vain: int = 0) -> Progress:
-        """Where the run is; ``vain`` is how many messages wait for what was rolled back."""
+        """The progress of the run; ``vain`` is the number of messages that wait for something that was rolled back."""
         tally = self._source.tally
         wanted, told, committed = list(tally.wanted), list(tally.told), len(tally.positions)
         effects = tally.effects + tally.tellings - vain
@@ -189,7 +189,7 @@ class Demo:
         return Progress(phase, committed, lag["lag_events"], made, effects)
 
     def _verified(self) -> dict[str, Any]:
-        """What `fundlyhub verify` says: of the whole log where it is ours alone, else of this run's part of it."""
+        """The report of `fundlyhub verify`: on the whole log if it is the demo's own, else on this run's part."""
         since = () if self._stack.postgres else ("--since", str(min(self._source.tally.positions) - 1))
         done = self._stack.run("verify", "--json", *since)
         try:

@@ -1,4 +1,4 @@
-"""Who and what there is in a run, and how its business rows and events are made. Pure; the same seed, the same cast."""
+"""The cast of a run, and its transactions of business rows and events. Pure; the same seed makes the same cast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CURRENCIES = {"USD": 2, "EUR": 2, "GBP": 2, "JPY": 0}
 """The currencies of the demo and their decimals."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
-# So unlike each other that no word is the beginning of another one, a form of it, or a typo of it.
+# Words so different that none is the beginning, another form, or a typo of another one.
 _FIRST = "Amara Boris Chidi Dalia Emeka Fatou Gustav Hikari Ingrid Joaquin Kwame Liang Mbali Nasrin Ottavia"
 _LAST = "Abebe Brandt Castillo Dubois Eriksen Fernando Grigore Hofmann Ivanova Jankowski Kimura Lefebvre"
 _NOUNS = "Orchestra Hospital Bridge Garden Kitchen Library Stadium Museum Bicycle Lighthouse Village Forest"
@@ -68,7 +68,7 @@ class Cast:
         return UUID(int=self.rng.getrandbits(128), version=4)
 
     def told(self, kind: str, one: UUID, payload: Any, **fields: str) -> Transaction:
-        """Fields that were said of a thing, and the event that says so."""
+        """A transaction with an event and the fields that it sets."""
         transaction, event = Transaction(), self.event(payload)
         transaction.events.append(event)
         for name, value in fields.items():

@@ -1,4 +1,4 @@
-"""Checking who follows whom, how many they are, and what stands in the feeds."""
+"""Checking subscriptions, follow counts and feeds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fundlyhub.processors.writes.activity_feed.reading import Line, Mark, home_f
 from fundlyhub.settings import Settings
 
 READERS = 25
-"""Users whose whole feed is read: those who follow most."""
+"""How many users' feeds are read in whole: those who follow most."""
 
 Checked = tuple[int, list[dict[str, Any]]]
-"""How much was compared, and what differs."""
+"""How much was compared, and the differences."""
 Follow = tuple[UUID, str, UUID, Any]
 
 _SUBSCRIPTIONS = """
@@ -36,7 +36,7 @@ def _expected(settings: Settings, run: int, query: str) -> list[tuple[Any, ...]]
 
 
 def check_subscriptions(settings: Settings, run: int) -> Checked:
-    """Each subscription of the run's users, with its time."""
+    """Compare each subscription of the run's users, with its time."""
     expected = set(_expected(settings, run, business.FOLLOWS))
     users = [one for kind, one in _expected(settings, run, _CAST) if kind == "user"]
     with connect("app", settings=settings) as db:
@@ -48,7 +48,7 @@ def check_subscriptions(settings: Settings, run: int) -> Checked:
 
 
 def check_counts(settings: Settings, run: int) -> Checked:
-    """Followers and followings of everybody and everything, against a recount."""
+    """Compare the counts of followers and followings with a recount."""
     expected: dict[tuple[str, UUID], list[int]] = defaultdict(lambda: [0, 0])
     for follower, kind, followed, _ in _expected(settings, run, business.FOLLOWS):
         expected[kind, followed][0] += 1
@@ -68,7 +68,7 @@ def check_counts(settings: Settings, run: int) -> Checked:
 
 
 def check_feeds(settings: Settings, run: int) -> Checked:
-    """The home feeds of those who follow most, line by line, through all their pages."""
+    """Compare the home feeds of the users who follow most, line by line, through all pages."""
     following: dict[UUID, set[tuple[str, UUID]]] = defaultdict(set)
     for follower, kind, followed, _ in _expected(settings, run, business.FOLLOWS):
         following[follower].add((kind, followed))
@@ -87,7 +87,7 @@ def check_feeds(settings: Settings, run: int) -> Checked:
 
 
 def _concerns(row: Sequence[Any], reader: UUID, following: set[tuple[str, UUID]]) -> bool:
-    """Whether a line belongs to somebody that the reader follows; a reader's own actions are left out."""
+    """Whether a line belongs to the reader's feed; the reader's own actions do not."""
     _, type_, actor, kind, target = row
     acted = actor is not None and bool({("user", actor), ("organization", actor)} & following)
     happened = kind == "campaign" and type_ != "followed_campaign" and (kind, target) in following

@@ -9,7 +9,7 @@ from fundlyhub.demo.scenario import Cast, Transaction
 
 
 class Stream:
-    """Makes transactions until so many events would be committed."""
+    """Makes transactions until the wanted number of events is reached."""
 
     def __init__(self, seed: int, run: int, events: int) -> None:
         self.cast = Cast(seed, run)
@@ -38,13 +38,13 @@ class Stream:
         yield from self._late
 
     def donation(self) -> Transaction:
-        """One gift, and nothing else; what is refunded of it never comes."""
+        """One donation, without its refunds."""
         transaction = Transaction()
         list(gifts.donate(self.cast, transaction))
         return transaction
 
     def registration(self) -> Transaction:
-        """One more user, who is to be welcomed."""
+        """One registration, which has a welcome mail."""
         return people.register(self.cast)
 
     def _any(self) -> Transaction:

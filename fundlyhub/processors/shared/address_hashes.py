@@ -1,4 +1,4 @@
-"""Keyed hashes: what stands for an address where the address itself has no business."""
+"""Keyed hashes of addresses, for tables and logs that hold no addresses."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from fundlyhub.channels.messages import ChannelName
 
 
 def keyed_hash(purpose: str, value: str, secret: bytes) -> str:
-    """32 hexadecimal characters that only somebody with the key can tie to the value; ``purpose`` keeps uses apart."""
+    """A keyed hash of a value, 32 hexadecimal characters; ``purpose`` keeps uses apart."""
     return hmac.new(secret, f"{purpose}\0{value}".encode(errors="surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
 
 def address_hash(channel: ChannelName, address: str, secret: bytes) -> str:
-    """The hash of an address, in whatever way it is written."""
+    """The hash of an address in its canonical form."""
     return keyed_hash(channel, normalized(channel, address), secret)
 
 
 def normalized(channel: ChannelName, address: str) -> str:
-    """An address in one way of writing: a mail address or a number in its canonical form, a token as it is."""
+    """The canonical form of a mail address or a phone number; a device token as it is."""
     match channel:
         case "email":
             return canonical_email(address)
@@ -32,9 +32,9 @@ def normalized(channel: ChannelName, address: str) -> str:
 
 
 def address_hashes(channel: ChannelName, address: str, secret: bytes) -> tuple[str, ...]:
-    """The hash of an address, and the one under which the release before knew it, where that differs.
+    """The hash of an address, and the one that the previous release used, where that differs.
 
-    Hashes cannot be made anew, since no address is stored beside them. So whatever looks an address up asks for both.
+    Hashes cannot be made anew, since no address is stored beside them. So lookups ask for both.
     """
     match channel:
         case "email":

@@ -1,4 +1,4 @@
-"""What events say of users, campaigns, organizations, project updates and payouts, field by field. Pure."""
+"""Field changes of users, campaigns, organizations, project updates and payouts, from events. Pure."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from fundlyhub.processors.shared.last_writer_fields import Clock, Entity, Write
 
 Fields = Mapping[str, Any]
 Telling = Callable[[Any, Event], Fields]
-"""What a payload says: the fields by name, as JSON values."""
+"""From a payload to the fields that it sets, by name, as JSON values."""
 
 COLUMNS = {"story_html": "story"}
 """Columns of the platform that have another name here, so that a story is one field in the events of all producers."""
 
 
 def _given(*names: str) -> Telling:
-    """These fields of the payload, where it has them: what is absent says nothing."""
+    """These fields of the payload, as far as it has them."""
     return lambda payload, _: payload.model_dump(mode="json", by_alias=False, include=set(names))
 
 
@@ -109,7 +109,7 @@ TELLING: Mapping[type[Payload], tuple[str, str, Telling]] = {
     PayoutBankAccountVerified: ("bank_account", "bank_account_id", _always(verified=True)),
     PayoutBankAccountVerificationFailed: ("bank_account", "bank_account_id", _always(verified=False)),
 }
-"""Per payload class: the kind of entity, the payload's field that holds its id, and what it says of it."""
+"""Per payload class: the kind of entity, the payload's field with its id, and the changes."""
 
 
 def payloads_of(*kinds: str) -> tuple[type[Payload], ...]:
@@ -123,11 +123,11 @@ STATES: Mapping[str, frozenset[str]] = {
     "payout": frozenset({"progress", "outcome"}),
     "bank_account": frozenset({"verified"}),
 }
-"""Fields that people are told of, per kind: what an event says of them may be overtaken by a later one."""
+"""Fields that messages report, per kind: a later event may overtake an earlier one."""
 
 
 def told(events: Iterable[Event], wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[Entity, str, Write]]:
-    """What these events say; ``wanted`` names the fields per kind of entity, all others are passed over."""
+    """The changes by these events; ``wanted`` names the fields per kind of entity, all others are left out."""
     for event in events:
         telling = TELLING.get(type(event.payload))
         if telling is None or telling[0] not in wanted:

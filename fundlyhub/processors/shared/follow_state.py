@@ -1,7 +1,7 @@
-"""Who follows whom: the last word on each pair, as tombstone or not, and what a batch of words changes.
+"""Follow state: the last change of each pair of follower and followed, kept as a tombstone after an unfollow.
 
-The event with the later clock wins, in any order of delivery, and users cannot follow themselves. Each
-processor that needs to know keeps a table of its own, since each has its own transactions.
+The event with the later clock wins, in any order of delivery, and users cannot follow themselves. Each processor that
+needs it keeps a table of its own, since each has its own transactions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = getLogger(__name__)
 
 
 class Pair(NamedTuple):
-    """A follower, and what is followed: a user, an organization or a campaign."""
+    """A follower, and the user, organization or campaign that is followed."""
 
     follower_id: UUID
     kind: str
@@ -38,7 +38,7 @@ class Pair(NamedTuple):
 
 
 class Word(NamedTuple):
-    """What was last said of a pair, and when. Ordered by its clock: the greatest word is the last one."""
+    """The last change of a pair, and its time. Ordered by its clock: the greatest one is the last."""
 
     occurred_at: datetime
     position: int
@@ -46,7 +46,7 @@ class Word(NamedTuple):
 
 
 class Change(NamedTuple):
-    """The last word on a pair before a batch, if there was one, and after it."""
+    """The state of a pair before a batch, if there was one, and after it."""
 
     pair: Pair
     before: Word | None
@@ -67,7 +67,7 @@ FOLLOW_PAYLOADS = tuple(_FIELDS)
 
 
 def last_words(events: Iterable[Event]) -> dict[Pair, Word]:
-    """The last word of these events on each pair; those of a self-follow are passed over. Pure."""
+    """The last change of each pair in these events; self-follows are left out. Pure."""
     words: dict[Pair, Word] = {}
     for event in events:
         fields = _FIELDS.get(type(event.payload))
@@ -85,7 +85,7 @@ def last_words(events: Iterable[Event]) -> dict[Pair, Word]:
 
 
 def follows_table(name: str, metadata: MetaData) -> Table:
-    """A table of last words, in one of our databases; a row with ``follows`` false is a tombstone."""
+    """A table of follow states; a row with ``follows`` false is a tombstone."""
     return Table(
         name,
         metadata,
@@ -104,8 +104,8 @@ _GIVEN = """
     AS given(follower_id, kind, followed_id, occurred_at, position, follows)
 """
 
-# Waits for a neighbour that is inserting the same pair; after this, all of them are there. Sorted, as all that
-# others may wait for: two batches never wait for each other in a circle.
+# Waits for another transaction that inserts the same pair; after this, all of them are there. Sorted, so that two
+# batches cannot deadlock.
 _INSERT = """
     INSERT INTO {table} (follower_id, kind, followed_id, occurred_at, position, follows)
     SELECT * FROM {given}
@@ -130,16 +130,16 @@ _UPDATE = """
 
 
 class LastWords:
-    """The last words in one table."""
+    """The follow states in one table."""
 
     def __init__(self, table: Table) -> None:
         names = {"table": table.name, "given": _GIVEN}
         self._insert, self._lock, self._update = (sql.format(**names) for sql in (_INSERT, _LOCK, _UPDATE))
 
     def apply(self, db: Connection, words: Mapping[Pair, Word]) -> list[Change]:
-        """Write what is newer than what is known, and say what has changed.
+        """Write the changes that are newer than the known state, and return them.
 
-        The pairs stay locked until the transaction ends: no neighbour changes them in between.
+        The pairs stay locked until the transaction ends.
         """
         if not words:
             return []

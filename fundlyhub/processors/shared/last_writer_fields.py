@@ -1,4 +1,4 @@
-"""Last-writer-wins registers: what events say of a user, a campaign or an organization, one row per field.
+"""Last-writer-wins registers: the fields of users, campaigns and organizations, one row per field.
 
 Each field remembers the clock of the event that wrote it, and a write with an older clock changes nothing. So
 partial updates in any order, with any duplication, end in the same fields.
@@ -20,7 +20,7 @@ from fundlyhub.events import Event
 
 
 class Clock(NamedTuple):
-    """When something was said: the event's time, and its position to tell two of one time apart."""
+    """The clock of an event: its time, and its position to order two events of one time."""
 
     occurred_at: datetime
     position: int
@@ -33,21 +33,21 @@ class Clock(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """What fields belong to; ``kind`` is user, campaign, organization, project_update, payout or bank_account."""
+    """An entity; ``kind`` is user, campaign, organization, project_update, payout or bank_account."""
 
     kind: str
     id: UUID
 
 
 class Write(NamedTuple):
-    """A value, and the clock that it was said at."""
+    """A value, and the clock of the event that wrote it."""
 
     clock: Clock
     value: Any
 
 
 Writes = Mapping[tuple[Entity, str], Write]
-"""What a batch says, by entity and field: the latest of each."""
+"""The writes of a batch, by entity and field: the latest of each."""
 
 
 def entity_fields(metadata: MetaData) -> Table:
@@ -105,7 +105,7 @@ def latest(said: Iterable[tuple[Entity, str, Write]]) -> Writes:
 
 
 def write(db: Connection, writes: Writes) -> None:
-    """Write what is newer than what is known; the caller holds the lock on each entity."""
+    """Write the values that are newer than the stored ones; the caller holds the lock on each entity."""
     if not writes:
         return
     given = {
@@ -129,6 +129,6 @@ def read(db: Connection, entities: Collection[Entity]) -> dict[Entity, dict[str,
 
 
 def writes_of(db: Connection, entity: Entity) -> dict[str, Write]:
-    """All known fields of one entity, each with the clock that it was said at."""
+    """All known fields of one entity, each with its clock."""
     rows = db.exec_driver_sql(_READ_WRITES, {"kind": entity.kind, "id": entity.id}).all()
     return {field: Write(Clock(occurred_at, position), value) for field, value, occurred_at, position in rows}

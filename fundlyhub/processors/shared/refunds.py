@@ -1,12 +1,12 @@
-"""Refunds of donations: what events say of them, and what they add up to, in any order and any number.
+"""Refunds of donations and their total, from events in any order and any number.
 
-Two producers tell of refunds. The API tells each refund alone. The payment webhook tells what has been returned of a
-charge so far: that amount is cumulative. Both may tell of the same refund, so the total is the larger of the two: the
-highest cumulative amount, or the sum of the single ones.
+Two producers report refunds. The API reports each refund alone. The payment webhook reports the sum returned of a
+charge so far, a cumulative amount. Both may report the same refund, so the total is the larger of the two: the highest
+cumulative amount, or the sum of the single ones.
 
-What is known of a refund id only grows, by a join that is commutative, associative and idempotent: its first single
-amount and its highest cumulative one. Each processor that needs to know keeps a table of its own, since each has its
-own transactions.
+The knowledge of a refund id only grows, by a join that is commutative, associative and idempotent: its first single
+amount and its highest cumulative one. Each processor that needs it keeps a table of its own, since each has its own
+transactions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ById = Mapping[str, Refund]
 
 
 def said(events: Iterable[Event]) -> dict[UUID, dict[str, Refund]]:
-    """What these events say, per donation and refund id."""
+    """The refunds of these events, per donation and refund id."""
     found: dict[UUID, dict[str, Refund]] = {}
     for event in events:
         payload = event.payload
@@ -58,7 +58,7 @@ def said(events: Iterable[Event]) -> dict[UUID, dict[str, Refund]]:
 
 
 def join(one: Refund | None, other: Refund) -> Refund:
-    """Two findings about one refund id as one."""
+    """Join two findings about one refund id."""
     if one is None:
         return other
     first = min(one, other, key=lambda refund: (refund.cumulative, refund.position))
@@ -67,7 +67,7 @@ def join(one: Refund | None, other: Refund) -> Refund:
 
 
 def total(refunds: Iterable[Refund]) -> Decimal:
-    """What refunds add up to, also beyond the gift."""
+    """The total of refunds, even if it exceeds the donation."""
     known = list(refunds)
     highest = max((refund.highest for refund in known if refund.highest is not None), default=NOTHING)
     with localcontext(EXACT):
@@ -95,7 +95,7 @@ def refunds_table(name: str, metadata: MetaData) -> Table:
     )
 
 
-# The join, in one statement: nobody has to lock anything before it. At an equal position it is the same event: how it
+# The join, in one statement, which needs no lock before it. At an equal position it is the same event: how it
 # is read now counts, since earlier releases took some cumulative amounts for single ones.
 _ADD = """
     INSERT INTO {table} AS known (donation_id, refund_transaction_id, position, amount, cumulative, highest)
@@ -128,7 +128,7 @@ class Refunds:
         self._add, self._read = _ADD.format(table=table.name), _READ.format(table=table.name)
 
     def add(self, db: Connection, news: Mapping[UUID, ById]) -> None:
-        """Join what is said to what is known."""
+        """Join new refunds to the stored ones."""
         rows = [(donation_id, *refund) for donation_id, by_id in news.items() for refund in by_id.values()]
         if rows:
             columns = arrays(("ids", "positions", "amounts", "cumulative", "highest"), rows)

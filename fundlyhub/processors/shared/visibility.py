@@ -1,4 +1,4 @@
-"""Who and what may be shown to everybody, decided from what is known. Pure; the feed and the search ask here."""
+"""The visibility of entities: whether an entity is public, from its known fields. Pure; for the feed and the search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PUBLIC_STATUSES = frozenset({"active", "ended", "closed", "completed"})
-"""Statuses of a campaign whose page everybody may see; a paused one is taken from view until it goes on."""
+"""Statuses of a public campaign; a paused one is hidden until it goes on."""
 
 DECIDING: Mapping[str, frozenset[str]] = {
     "user": frozenset({"suspended", "profile_visibility", "deleted"}),
@@ -18,7 +18,7 @@ DECIDING: Mapping[str, frozenset[str]] = {
 
 
 def shown(kind: str, fields: Mapping[str, Any]) -> bool:
-    """Whether everybody may see it.
+    """Whether an entity is public.
 
     People and organizations are public unless something says otherwise. Campaigns and their updates are
     private until it is known that they are not: their events may come in any order.

@@ -1,4 +1,4 @@
-"""What is written to the App DB, each part by one processor."""
+"""The write processors: each one keeps tables of its own in the App DB."""
 
 from fundlyhub.processors.writes.activity_feed import ActivityFeedProcessor
 from fundlyhub.processors.writes.recipients import RecipientWriteProcessor

@@ -1,4 +1,4 @@
-"""What changed donations mean for the statistics: differences, computed purely."""
+"""Deltas: the differences that changed donations make to the statistics. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key = tuple[UUID, str]
 
 @dataclass(slots=True)
 class Delta:
-    """What one row of the statistics is changed by.
+    """The difference to one row of the statistics.
 
     ``largest``, ``first`` and ``last`` are those of the donations involved. For one that is in the row
     already they change nothing, and for one that leaves it the row is measured again.
@@ -72,7 +72,7 @@ class Deltas:
 
 
 def differences(new: Iterable[Fact], changed: Iterable[tuple[Fact, Fact]]) -> Deltas:
-    """The differences that new donations make, and those between what others were and what they are.
+    """The differences that new donations make, and those between changed donations before and after.
 
     Wants the context EXACT.
     """

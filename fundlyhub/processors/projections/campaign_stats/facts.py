@@ -28,9 +28,8 @@ _GIVEN = """
              refunded, refund_count)
 """
 
-# Waits for a neighbour that is inserting the same donation; after this, all of them are there. Sorted, as
-# all that others may wait for: two batches never wait for each other in a circle.
-# Which ones are new is told only where not all are: the usual answer is one row.
+# Waits for another transaction that inserts the same donation; after this, all of them are there. Sorted, so that two
+# batches cannot deadlock. Returns the inserted ids only where not all were new: usually the answer is one null.
 _INSERT = f"""
     WITH inserted AS (
         INSERT INTO donation_facts
@@ -76,7 +75,7 @@ _REMOVE_ANOMALIES = """
 
 
 def insert(db: Connection, facts: Mapping[UUID, Fact]) -> set[UUID]:
-    """Insert the donations that are not there yet, and say which were there."""
+    """Insert the donations that are not there yet; returns the others."""
     some = db.exec_driver_sql(_INSERT, {**_arrays(facts), "given": len(facts)}).scalar_one()
     return set() if some is None else facts.keys() - set(some)
 
@@ -99,13 +98,13 @@ def update(db: Connection, facts: Mapping[UUID, Fact]) -> None:
 
 
 def add_anomalies(db: Connection, anomalies: Collection[Anomaly]) -> None:
-    """Note what is wrong; what is noted already stays as it is."""
+    """Note anomalies; those that are noted already stay."""
     if anomalies:
         db.exec_driver_sql(_ADD_ANOMALIES, arrays(("ids", "kinds", "positions"), anomalies))
 
 
 def remove_anomalies(db: Connection, anomalies: Collection[Anomaly]) -> None:
-    """Forget what turned out to be in order."""
+    """Remove anomalies that turned out to be none."""
     if anomalies:
         db.exec_driver_sql(_REMOVE_ANOMALIES, arrays(("ids", "kinds", "positions"), anomalies))
 

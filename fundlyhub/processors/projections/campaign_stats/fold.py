@@ -1,8 +1,7 @@
-"""What events say about donations, folded purely: any order and any duplication give the same.
+"""Folding events into donations: any order and any duplication give the same. Pure.
 
-What is known of a donation only grows, by joins that are commutative, associative and idempotent: the
-completion of the lowest position, the set of those that lost against it, and its refunds. The numbers of a donation
-follow from that.
+The knowledge of a donation only grows, by joins that are commutative, associative and idempotent: the completion of the
+lowest position, the set of later ones, and its refunds. The numbers of a donation follow from that.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from fundlyhub.processors.shared.refunds import NOTHING, ById
 
 
 class Gift(NamedTuple):
-    """A completed donation, as the event at ``position`` tells it; ``amount`` in major units."""
+    """A completed donation, from the event at ``position``; ``amount`` in major units."""
 
     position: int
     campaign_id: UUID
@@ -32,7 +31,7 @@ class Gift(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """A donation as it counts; ``refunded`` is what the refunds add up to, also beyond the gift."""
+    """A donation as it counts; ``refunded`` is the sum of the refunds, even if it exceeds the donation."""
 
     gift: Gift | None
     refunded: Decimal = NOTHING
@@ -40,7 +39,7 @@ class Fact(NamedTuple):
 
     @property
     def returned(self) -> Decimal:
-        """What the refunds take from the gift: no more than the gift."""
+        """The amount that refunds take from the donation: no more than the donation."""
         return min(self.gift.amount, self.refunded) if self.gift else NOTHING
 
     @property
@@ -51,7 +50,7 @@ class Fact(NamedTuple):
 
 @dataclass(slots=True)
 class News:
-    """What a batch says about one donation."""
+    """The news of a batch about one donation."""
 
     gift: Gift | None = None
     repeats: set[int] = field(default_factory=set)
@@ -59,7 +58,7 @@ class News:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it tells of one completion, and of nothing else."""
+        """Whether it is one completion and nothing else."""
         return not self.refunds and not self.repeats
 
     def add_gift(self, gift: Gift) -> None:
@@ -84,7 +83,7 @@ class News:
 
 
 def fold(events: Sequence[Event]) -> dict[UUID, News]:
-    """What these events say, per donation."""
+    """The news of these events, per donation."""
     found: dict[UUID, News] = {}
     for event in events:
         payload = event.payload

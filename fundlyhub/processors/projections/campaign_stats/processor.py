@@ -1,4 +1,4 @@
-"""The processor of the campaign statistics: from what a batch says to what it changes."""
+"""The processor of the campaign statistics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _refunds = Refunds(donation_refunds)
 
 
 class Change(NamedTuple):
-    """What a batch says of one donation, and the donation before and after it."""
+    """The news of a batch about one donation, and the donation before and after it."""
 
     donation_id: UUID
     said: News
@@ -49,24 +49,24 @@ class CampaignStatsProcessor(ProjectionProcessor):
             if not news:
                 return
             new, changes = _apply_facts(db, news)
-            # Nearly all are plain new gifts, of which there is nothing more to say.
+            # Nearly all are plain new donations, which cannot have anomalies.
             odd = [Change(donation_id, said, _UNKNOWN, new[donation_id])
                    for donation_id, said in news.items() if not said.is_plain and donation_id in new]  # fmt: skip
             _apply_anomalies(db, changes + odd)
             _apply_differences(db, differences(new.values(), ((one.before, one.after) for one in changes)))
 
     def afterwards(self) -> None:
-        """Add what waits to the statistics."""
+        """Add waiting differences to the statistics."""
         waiting.add_now_and_then(get_engine(self.database))
 
     @classmethod
     def has_more(cls) -> bool:
-        """Whether something waits to be added."""
+        """Whether a difference waits to be added."""
         return waiting.has_some(get_engine(cls.database))
 
 
 def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> tuple[Mapping[UUID, Fact], list[Change]]:
-    """Bring the donations up to date, and say which are new, and what each of the others was and is."""
+    """Bring the donations up to date; returns the new ones, and the changes of the others."""
     new = {donation_id: said.applied(_UNKNOWN, said.refunds) for donation_id, said in news.items()}
     known = facts.lock(db, facts.insert(db, new))
     _refunds.add(db, {donation_id: said.refunds for donation_id, said in news.items() if said.refunds})
@@ -82,7 +82,7 @@ def _apply_facts(db: Connection, news: Mapping[UUID, News]) -> tuple[Mapping[UUI
 
 
 def _apply_anomalies(db: Connection, changes: Iterable[Change]) -> None:
-    """Note completions that came twice and refunds beyond the gift; forget what is in order by now."""
+    """Note repeated completions and refunds beyond the donation; remove anomalies that are none any more."""
     found: set[facts.Anomaly] = set()
     gone: set[facts.Anomaly] = set()
     for donation_id, said, before, after in changes:
@@ -101,7 +101,7 @@ def _apply_differences(db: Connection, deltas: Deltas) -> None:
     if not deltas.stats:
         return
     if deltas.left:
-        waiting.add(db)  # before rows are measured: what waits may still tell of a donation that has left
+        waiting.add(db)  # before rows are measured: waiting differences may include a donation that has left
         stats.add(db, deltas.stats)
         stats.measure(db, deltas.left)
     elif waiting.must_wait(db):

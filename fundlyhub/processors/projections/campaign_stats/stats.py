@@ -68,7 +68,7 @@ MERGE = """
         first_donation_at = least(stats.first_donation_at, excluded.first_donation_at),
         last_donation_at  = greatest(stats.last_donation_at, excluded.last_donation_at)
 """
-"""What adds differences to a row of the statistics."""
+"""Adds differences to a row of the statistics."""
 
 _ADD = f"""
     INSERT INTO campaign_stats_projection AS stats (campaign_id, currency, {NUMBERS})
@@ -119,7 +119,7 @@ def count_donors(db: Connection, deltas: Deltas) -> None:
 
 
 def _of_donors(db: Connection, sql: str, donors: Collection[tuple[UUID, str, UUID]]) -> Sequence[Any]:
-    """What a statement on donors tells of their campaigns, in rows of campaign, currency and number."""
+    """Run a statement on donors; returns rows of campaign, currency and number."""
     if not donors:
         return ()
     return db.exec_driver_sql(sql, arrays(("campaigns", "currencies", "donors"), donors)).all()

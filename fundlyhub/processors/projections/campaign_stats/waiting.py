@@ -1,11 +1,11 @@
-"""Differences that wait to be added to the statistics, while former versions of these cannot be cleared away.
+"""Waiting differences: they are added to the statistics later while vacuum cannot remove dead row versions.
 
-A transaction that is held open, such as a backup, keeps each former version of a row, and each update passes all of
-them: behind it updates would become slower with each batch. Then a batch appends its differences here, which costs the
-same whatever is held open, and they are added together about once a second; less often when that has become slow.
+A transaction that is held open, such as a backup, keeps all dead versions of a row. Each update has to pass them, so
+updates become slower with each batch. Then batches append their differences here, at constant cost, and the differences
+are added together about once a second, or less often when that has become slow.
 
-Added exactly once, since a row is deleted by the statement that adds it. Where that statement looks is told by the
-snapshot of the one before: deleted rows cannot be cleared away either, and nobody must pass them again.
+Each is added exactly once, since the statement that adds a row also deletes it. The snapshot of the previous addition
+says where to look, so that dead rows here are not passed again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Key
 PAUSE = 1.0
 """Seconds that differences wait, more or less; and for which a process remembers whether they have to."""
 REST = 40
-"""Times as long as adding took, nobody adds again: all workers together spend a fortieth of a core on it."""
+"""The rest after an addition, as a multiple of its time: all workers together spend a fortieth of a core on it."""
 LONGEST = 30.0
-"""Seconds of such a rest at most: what took long may have been a lock."""
+"""The longest rest in seconds, since a slow addition may have waited for a lock."""
 MOST_DEAD = 20_000
 """Former versions that are no matter yet, and of which each row must have twenty."""
 
@@ -92,7 +92,7 @@ _looked: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
 
 
 def must_wait(db: Connection) -> bool:
-    """Whether differences are to wait, as it was a moment ago."""
+    """Whether differences have to wait; the answer may be a second old."""
     now = time.monotonic()
     until, crowded = _remembered.get(db.engine, (0.0, False))
     if now >= until:
@@ -107,12 +107,12 @@ def put(db: Connection, differences: Mapping[Key, Delta]) -> None:
 
 
 def add(db: Connection) -> None:
-    """Add all that waits, in the caller's transaction; waits for a neighbour who is at it."""
+    """Add all waiting differences, in the caller's transaction; waits for a worker that is adding them."""
     db.exec_driver_sql(_ADD)
 
 
 def add_now_and_then(engine: Engine) -> None:
-    """Add all that waits, if it is time for that and no neighbour is at it."""
+    """Add all waiting differences, if they are due and no other worker is adding them."""
     now = time.monotonic()
     if now - _looked.get(engine, 0.0) < PAUSE:
         return

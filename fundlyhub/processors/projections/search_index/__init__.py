@@ -1,4 +1,4 @@
-"""The search index: campaigns, users and organizations, as everybody may find them."""
+"""The search index of public campaigns, users and organizations."""
 
 from fundlyhub.processors.projections.search_index.processor import SearchIndexProcessor
 

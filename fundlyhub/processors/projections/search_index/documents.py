@@ -1,4 +1,4 @@
-"""From what is known of a thing to what everybody may find of it. Pure."""
+"""Documents: the searchable content of public entities, from their fields. Pure."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def level(count: int) -> int:
 
 
 def document(entity: Entity, fields: Fields, followers: int) -> Document | None:
-    """What everybody may find; None for what is private, hidden, deleted or without a name."""
+    """The document of an entity; None if it is private, hidden, deleted or has no name."""
     if not shown(entity.kind, fields) or fields.get("is_discoverable") is False:
         return None
     columns, names, verified = _MAKERS[entity.kind](fields)

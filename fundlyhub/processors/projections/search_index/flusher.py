@@ -1,6 +1,6 @@
 """Brings the outside search engine up to date: sends dirty documents with their version, then notes what it has.
 
-A crash anywhere ends equal: what was sent and not noted is sent again, and the engine keeps the newer version.
+After a crash, documents that were sent and not noted are sent again, and the engine keeps the newer version.
 A new index, or one that got lost, is filled from the beginning while the old one answers, then takes its place.
 """
 
@@ -46,7 +46,7 @@ _DIRTY = """
     ORDER BY document.id LIMIT %(page)s
 """
 
-# A neighbour may have noted a newer version.
+# Another worker may have noted a newer version.
 _SENT = """
     UPDATE search_documents AS document
     SET sent_version = greatest(sent_version, given.version), refused = given.refused
@@ -77,7 +77,7 @@ class Flusher:
         self._database = database or get_engine("analytics")
 
     def flush(self) -> None:
-        """Send all that is dirty, unless somebody else is at it. Raises what the engine's door raises."""
+        """Send all dirty documents, unless another worker does. Raises the errors of the engine's gateway."""
         while True:
             with self._database.begin() as lock:
                 if not lock.exec_driver_sql(_LOCK).scalar_one():

@@ -1,4 +1,4 @@
-"""What a search asks for, and what it finds: the same for every engine. Pure."""
+"""Queries and results of a search, the same for every engine. Pure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_WORD = 64
 MAX_SIZE = 100
 """Hits on a page at most."""
 REACH = 500
-"""Hits that can be paged through: who has not found it among these, asks for something else."""
+"""How many hits can be paged through."""
 
 _WORD = re.compile(r"[^\W_]+")
 
 
 def words_of(query: str) -> list[str]:
-    """The words of whatever somebody typed: letters and digits only, without accents or capitals."""
+    """The words of a query: letters and digits only, without accents or capitals."""
     found = _WORD.findall(folded(query[:MAX_TEXT]))
     return list(dict.fromkeys(word[:MAX_WORD] for word in found))[:MAX_WORDS]
 
@@ -55,7 +55,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One request. Raises WrongUse when it asks for what cannot be."""
+    """A query. Raises WrongUse for an invalid kind, page or size."""
 
     kind: str
     query: str

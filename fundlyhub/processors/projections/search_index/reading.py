@@ -27,9 +27,9 @@ def search(
     size: int = 20,
     db: Connection | None = None,
 ) -> Results:
-    """One page of the campaigns, users or organizations that everybody may find by ``query``.
+    """One page of the public campaigns, users or organizations that match ``query``.
 
-    ``query`` is whatever somebody typed; none of it is an error. ``db`` is a connection to the Analytics DB
+    ``query`` is free text, and never an error. ``db`` is a connection to the Analytics DB
     whose search_path is ours; without one, a pooled one is taken. Raises WrongUse for a kind, page or size
     that cannot be.
     """

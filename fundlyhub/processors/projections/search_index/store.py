@@ -1,4 +1,4 @@
-"""SQL on documents: locking them, writing what everybody may find, and taking away what not."""
+"""SQL on documents: lock, write and remove them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _GIVE = """
     RETURNING campaign_id
 """
 
-# Sorted, as all that others may wait for: two batches never wait for each other in a circle.
+# Sorted, so that two batches cannot deadlock.
 _LOCK = """
     INSERT INTO search_documents AS known (kind, id, popularity)
     SELECT * FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(popularity)s::bigint[]) AS given(kind, id, popularity)
@@ -81,7 +81,7 @@ def lock(db: Connection, added: Mapping[Entity, int]) -> dict[Entity, State]:
 
 
 def write(db: Connection, changed: Mapping[Entity, Document | None]) -> None:
-    """Write documents that have changed, and take away those that nobody may find any more."""
+    """Write changed documents, and remove those that are not public any more."""
     if not changed:
         return
     for kind, shape in SHAPES.items():

@@ -1,4 +1,4 @@
-"""The activity feed: what people, organizations and campaigns did, as timelines."""
+"""The activity feed: timelines of users, organizations and campaigns."""
 
 from fundlyhub.processors.writes.activity_feed.processor import ActivityFeedProcessor
 

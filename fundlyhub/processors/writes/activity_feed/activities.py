@@ -1,4 +1,4 @@
-"""What an activity is, and which events are one by themselves. Pure."""
+"""Activities, and the events that make one. Pure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CONTENT = frozenset({
     "title", "summary", "story_html", "goal_amount", "cover_image", "images", "video_url", "beneficiary_name",
     "location", "end_date",
 })  # fmt: skip
-"""Columns of a campaign whose change is news; that of a status or a tag is none."""
+"""Columns of a campaign whose change is an activity; a change of status or tags is none."""
 
 
 class Activity(NamedTuple):
     """One line of a timeline: at a time, someone did something with a target.
 
-    ``position`` is that of the event that it tells of. ``actor`` is None for an anonymous gift, and where
-    nobody acts. ``detail`` is a second thing that the line names, such as a campaign's update.
+    ``position`` is that of its event. ``actor`` is None for an anonymous donation, and where there is none.
+    ``detail`` is a second thing that the line names, such as a campaign's update.
     """
 
     position: int
@@ -39,9 +39,9 @@ class Activity(NamedTuple):
 
     @property
     def timelines(self) -> frozenset[Entity]:
-        """Whose timeline it stands in: that of the actor, and of the campaign that it happened to.
+        """The timelines that it belongs to: the actor's, and that of the campaign that it happened to.
 
-        That somebody follows a campaign is news of the follower alone.
+        A follow of a campaign is in the follower's timeline alone.
         """
         happened = self.target.kind == "campaign" and self.type != "followed_campaign"
         return frozenset({*([self.actor] if self.actor else []), *([self.target] if happened else [])})

@@ -1,8 +1,8 @@
-"""What the feed knows of donations: enough to tell of them, and nothing that names an anonymous donor.
+"""Donations in the feed, without anything that names an anonymous donor.
 
-A donor is named only when an event has said that the gift is not anonymous, and none that it is. What is
-known of a gift only grows, by joins that do not depend on order or number: the completion of the lowest
-position, three flags, and its refunds. A donor who turns out to be anonymous is forgotten.
+A donor is named only when an event says that the donation is not anonymous, and none says that it is. The knowledge of
+a donation only grows, by joins that do not depend on order or number: the completion of the lowest position, three
+flags, and its refunds. A donor who turns out to be anonymous is removed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _refunds = Refunds(feed_refunds)
 
 
 class Completion(NamedTuple):
-    """A gift as its first completion tells it; ``amount`` in major units."""
+    """A donation by its first completion; ``amount`` in major units."""
 
     position: int
     occurred_at: datetime
@@ -42,7 +42,7 @@ class Completion(NamedTuple):
 class Gift(NamedTuple):
     """All that is known of a donation.
 
-    ``returned`` is what one refund says of itself, that it returns all; ``refunded`` is what all of them add up to.
+    ``returned`` means that one refund returns all of it; ``refunded`` is the total of its refunds.
     """
 
     completion: Completion | None = None
@@ -52,7 +52,7 @@ class Gift(NamedTuple):
     refunded: Decimal = NOTHING
 
     def joined(self, other: Gift) -> Gift:
-        """Two findings about one donation as one."""
+        """Join two findings about one donation."""
         completions = [gift.completion for gift in (self, other) if gift.completion]
         first = min(completions, key=lambda completion: completion.position, default=None)
         anonymous = self.anonymous or other.anonymous
@@ -64,7 +64,7 @@ class Gift(NamedTuple):
         )  # fmt: skip
 
     def activity(self) -> Activity | None:
-        """Its line in the timelines, unless it is not paid, or was returned whole."""
+        """Its line in the timelines, if it is paid and not returned in full."""
         gift = self.completion
         if gift is None or self.returned or self.refunded >= gift.amount:
             return None
@@ -82,7 +82,7 @@ _NOTHING_KNOWN = Gift()
 
 @dataclass(slots=True)
 class News:
-    """What a batch says of one donation."""
+    """The news of a batch about one donation."""
 
     gift: Gift = _NOTHING_KNOWN
     refunds: ById = field(default_factory=dict)
@@ -94,7 +94,7 @@ class News:
 
 
 def gifts(events: Sequence[Event]) -> dict[UUID, News]:
-    """What these events say, per donation. Pure."""
+    """The news of these events, per donation. Pure."""
     found: dict[UUID, News] = {}
     for event in events:
         match event.payload:
@@ -131,7 +131,7 @@ _GIVEN = """
              refunded)
 """
 
-# Waits for a neighbour that is inserting the same donation; after this, all of them are there.
+# Waits for another transaction that inserts the same donation; after this, all of them are there.
 _INSERT = f"""
     INSERT INTO feed_gifts
         (donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned,
@@ -162,9 +162,9 @@ _UPDATE = f"""
 
 
 def apply(db: Connection, news: Mapping[UUID, News]) -> list[tuple[Gift, Gift]]:
-    """Add what is said to what is known, and say what each gift was and is.
+    """Join news to the stored donations; returns each changed one before and after.
 
-    The gifts stay locked until the transaction ends.
+    The donations stay locked until the transaction ends.
     """
     if not news:
         return []

@@ -24,7 +24,7 @@ After = Activity | None
 
 
 class ActivityFeedProcessor(WriteProcessor):
-    """Timelines of who followed, gave to, opened and updated what; never of who gave anonymously.
+    """Timelines of follows, donations, new campaigns and updates; an anonymous donor is never named.
 
     Converges without the claims too: any order of the same events, with any duplication and in any batches,
     ends in the same rows of all its tables.
@@ -43,14 +43,14 @@ class ActivityFeedProcessor(WriteProcessor):
     )
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
-        """Bring the facts up to date under their locks, then the activities that follow from them."""
+        """Update the facts under their locks, then the activities that follow from them."""
         changes = list(_changes(events, db))
         store.remove(db, [before for before, after in changes if before and before != after])
         store.add(db, [after for before, after in changes if after and before != after])
 
 
 def _changes(events: Sequence[Event], db: Connection) -> Iterator[tuple[Before, After]]:
-    """Each activity as it was, and as it is by now."""
+    """Each changed activity, before and after."""
     for change in _last_words.apply(db, last_words(events)):
         yield followed(change)
     for before, after in gifts.apply(db, gifts.gifts(events)):

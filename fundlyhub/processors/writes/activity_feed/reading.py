@@ -1,4 +1,4 @@
-"""Reading timelines page by page: what those that a user follows did, and what one of them did."""
+"""Reading timelines page by page: a user's home feed, and the timeline of one user, organization or campaign."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Mark(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Somebody or something in a line; ``name`` is None until it is known."""
+    """An entity in a line; ``name`` is None until it is known."""
 
     kind: str
     id: UUID
@@ -118,15 +118,15 @@ _NEWEST = Mark(datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 
 
 def home_feed(db: Connection, user: UUID, *, before: Mark | None = None, limit: int = 20) -> Page:
-    """What those that ``user`` follows did, in the App DB: up to ``limit`` lines that come after ``before``.
+    """Home feed of a user, from the App DB: up to ``limit`` lines that come after ``before``.
 
-    A page may be short, even empty, and still have a next one, when much of what comes is hidden.
+    A page may be short, even empty, and still have a next one, when much of it is hidden.
     """
     return _pages(db, HOME, {"user": user}, before, limit)
 
 
 def profile_feed(db: Connection, whose: Entity, *, before: Mark | None = None, limit: int = 20) -> Page:
-    """What one user, organization or campaign did, by the same rules as ``home_feed``."""
+    """Timeline of one user, organization or campaign, by the same rules as ``home_feed``."""
     return _pages(db, PROFILE, {"user": None, "kind": whose.kind, "id": whose.id}, before, limit)
 
 

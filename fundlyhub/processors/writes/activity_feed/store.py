@@ -1,4 +1,4 @@
-"""SQL on activities and timelines: what a batch takes away, and what it adds."""
+"""SQL on activities and timelines: remove and add."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _COLUMNS = (
 
 
 def remove(db: Connection, gone: Sequence[Activity]) -> None:
-    """Take activities from the timelines; the caller holds the lock on what they follow from."""
+    """Remove activities from the timelines; the caller holds the lock on the facts behind them."""
     if gone:
         db.exec_driver_sql(_DELETE_ENTRIES, _entries(gone))
         db.exec_driver_sql(_DELETE, {"positions": array(activity.position for activity in gone)})

@@ -9,7 +9,7 @@ from fundlyhub.database import app_metadata
 from fundlyhub.processors.shared.follow_state import follows_table
 from fundlyhub.processors.shared.refunds import refunds_table
 
-# The last word on each pair, tombstones too: whether a follow stands in the feed follows from it.
+# The last change of each pair, tombstones too: the feed's follows come from it.
 feed_follows = follows_table("feed_follows", app_metadata)
 
 # What is known of each donation. The donor is kept until an event says that the donation is anonymous; the
@@ -48,7 +48,7 @@ activities = Table(
     Column("currency", Text),
 )
 
-# In whose timelines each activity stands; its key is all that a feed reads until it knows its page.
+# The timelines of each activity; a feed reads only the key until it knows its page.
 timeline_entries = Table(
     "timeline_entries",
     app_metadata,
@@ -71,7 +71,7 @@ SHOWN = """(
     AND (activity.detail_id IS NULL OR detail.shown IS TRUE)
 )"""
 
-# The read model: what others may read. What is undone or not to be shown is not in it.
+# The read model, which others may read, without undone and hidden activities.
 USER_ACTIVITIES = f"""
     CREATE VIEW user_activities AS
     SELECT activity.position, activity.type AS activity_type, activity.actor_kind AS actor_type, activity.actor_id,

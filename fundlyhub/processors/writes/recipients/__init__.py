@@ -1,4 +1,4 @@
-"""Who can be written to: contacts, devices, preferences, and who gave, cashed out and signed in."""
+"""Recipients of messages: contacts, devices, preferences, donors, payout requests and sign-ins."""
 
 from fundlyhub.processors.writes.recipients.processor import RecipientWriteProcessor
 

@@ -1,4 +1,4 @@
-"""The processor of recipients: contacts from users' events, and who gave, cashed out and signed in."""
+"""The processor of recipients: contacts, donors, payout requests and sign-ins."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ANY_TEXT = frozenset({"email", "name", "transaction_id"})
 """Columns that psycopg quotes."""
 _WANTED = {"user": frozenset({"name", "email", "suspended", "deleted"})}
 _STATES = {kind: STATES[kind] for kind in ("payout", "bank_account")}
-"""What becomes of payouts, so that nobody is told what is overtaken; other kinds are written by ``reference_write``."""
+"""States of payouts, so that overtaken ones are not sent; other kinds are written by ``reference_write``."""
 
 _MAKE = """
     INSERT INTO contacts (user_id) SELECT * FROM unnest(%(ids)s::uuid[]) AS given(id)
     ORDER BY id ON CONFLICT DO NOTHING
 """
 _LOCK = "SELECT 1 FROM contacts WHERE user_id = ANY (%(ids)s::uuid[]) ORDER BY user_id FOR UPDATE"
-# What no event has told is left as the API service wrote it; of who is deleted, nothing is kept.
+# A column that no event has set stays as the API service wrote it; a deleted user's columns are emptied.
 _UPDATE = """
     UPDATE contacts SET
         name = CASE WHEN NOT given.deleted THEN coalesce(given.name, contacts.name) END,
@@ -55,8 +55,8 @@ _FORGET = """
 """
 _FORGET_DEVICES = "DELETE FROM devices WHERE user_id = ANY (%(ids)s::uuid[])"
 
-# Of two events that tell the same, the one with the lower position counts, whatever comes first. Sorted: two batches
-# never wait for each other in a circle.
+# Of two events about the same, the one with the lower position counts, in any order. Sorted, so that two batches cannot
+# deadlock.
 _DONORS = """
     INSERT INTO gift_donors AS known (donation_id, position, campaign_id, donor_id, amount, currency, email, name,
                                       transaction_id)
@@ -94,7 +94,7 @@ _SIGN_INS = """
 
 
 class RecipientWriteProcessor(WriteProcessor):
-    """Names and addresses of users, and who gave, cashed out and signed in: for messages to themselves."""
+    """Names and addresses of users, donors, payout requests and sign-ins, for messages to the users themselves."""
 
     handles = (*payloads_of("user", *_STATES), DonationCompleted, DonationRefunded, UserLoggedIn)
 
@@ -141,7 +141,7 @@ def _contacts(db: Connection, events: Sequence[Event]) -> None:
 def _write_firsts(
     db: Connection, sql: str, rows: Iterable[Row], *, key: Callable[[Row], Any], clock: Callable[[Row], Any]
 ) -> None:
-    """Write rows in one statement. It cannot meet a key twice: of each, the row of the lowest clock goes in."""
+    """Write rows in one statement, which must not have a key twice: of each key the row with the lowest clock."""
     firsts: dict[Any, Row] = {}
     for row in rows:
         known = firsts.setdefault(key(row), row)

@@ -36,7 +36,7 @@ devices = Table(
 )
 Index("devices_user_id_idx", devices.c.user_id)
 
-# What a user wants or does not want. `category` may be '*' for all; the row of a category counts before that.
+# Preferences. `category` may be '*' for all; the row of a category takes precedence.
 preferences = Table(
     "preferences",
     app_metadata,
@@ -67,10 +67,10 @@ Index(
     postgresql_where=gift_donors.c.transaction_id.is_not(None),
 )  # fmt: skip
 
-# What was returned of which gift, so that a message about a refund can tell what is more than before.
+# Refunds of donations, so that a message about a refund can report the difference.
 gift_refunds = refunds_table("gift_refunds", app_metadata)
 
-# Who asked for which payout: what becomes of it says neither.
+# Payout requests, since later events of a payout do not name the user and the amount.
 payout_requests = Table(
     "payout_requests",
     app_metadata,

@@ -1,4 +1,4 @@
-"""The reference read model: names of users, campaigns and organizations, and who of them may be shown."""
+"""The reference read model: names of users, campaigns and organizations, and whether they are public."""
 
 from fundlyhub.processors.writes.references.processor import ReferenceWriteProcessor
 

@@ -22,10 +22,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "organization": ("dba_name", "legal_name"),
     "project_update": ("title",),
 }
-"""The fields that a thing may be called by, the best first."""
+"""The fields that may hold the name of an entity, the best first."""
 
 MORE: Mapping[str, frozenset[str]] = {"campaign": frozenset({"owner_id", "slug", "currency"})}
-"""What messages need to know beside."""
+"""Further fields that messages need."""
 
 WANTED = {kind: DECIDING[kind] | {*names} | MORE.get(kind, frozenset()) for kind, names in NAMES.items()}
 
@@ -38,7 +38,7 @@ class Reference(NamedTuple):
     shown: bool
 
 
-# The rows are what concurrent batches meet at: made where they are missing, then locked, always in one order.
+# Concurrent batches lock these rows: inserted where they are missing, then locked, always in one order.
 _MAKE = """
     INSERT INTO entities (kind, id, shown)
     SELECT kind, id, false FROM unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id)

@@ -1,4 +1,4 @@
-"""Subscriptions: who follows which user, organization or campaign, and how many they are."""
+"""Subscriptions: follows of users, organizations and campaigns, and their counts."""
 
 from fundlyhub.processors.writes.subscriptions.processor import SubscriptionWriteProcessor
 

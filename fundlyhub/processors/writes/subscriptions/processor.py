@@ -38,13 +38,13 @@ _FORGET = """
 class SubscriptionWriteProcessor(WriteProcessor):
     """Follows and unfollows of users, organizations and campaigns, and their counts.
 
-    Converges without the claims too: the last word by event time and position wins, whatever comes when.
+    Converges without the claims too: the last event by time and position wins, in any order of delivery.
     """
 
     handles = FOLLOW_PAYLOADS
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
-        """Apply the last word on each pair, and add to the counts what that changes."""
+        """Apply the last change of each pair, and update the counts."""
         counts = differences(_last_words.apply(db, last_words(events)))
         changed = {entity: count for entity, count in counts.items() if count != (0, 0)}
         if not changed:
@@ -67,7 +67,7 @@ class Count(NamedTuple):
 
 
 def differences(changes: Iterable[Change]) -> dict[Entity, Count]:
-    """What changed words mean for the counts. Pure."""
+    """The differences of the counts by changed follows. Pure."""
     followers: Counter[Entity] = Counter()
     following: Counter[Entity] = Counter()
     for pair, before, after in changes:

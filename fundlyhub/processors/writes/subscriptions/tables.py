@@ -7,7 +7,7 @@ from sqlalchemy import DDL, BigInteger, Column, Index, Table, Text, Uuid, event
 from fundlyhub.database import app_metadata
 from fundlyhub.processors.shared.follow_state import follows_table
 
-# The last word on each pair, tombstones too.
+# The last change of each pair, tombstones too.
 follows = follows_table("follows", app_metadata)
 Index(
     "follows_following_idx", follows.c.follower_id, follows.c.kind, follows.c.followed_id,
@@ -28,7 +28,7 @@ follow_counts = Table(
     Column("following_count", BigInteger, nullable=False),
 )
 
-# The read model: what others may read. Tombstones are not in it.
+# The read model, which others may read, without tombstones.
 SUBSCRIPTIONS = """
     CREATE VIEW subscriptions AS
     SELECT follower_id, kind AS following_type, followed_id AS following_id, occurred_at AS created_at
