@@ -64,9 +64,11 @@ class _Telling(NotificationProcessor, register=False):
             for notice in notices_of(type(one.event.payload), self.channel)
             if not notice.for_many
         ]
-        if messages:
-            written, failed = plan(get_engine("app"), messages, ages, get_settings(), datetime.now(UTC))
-            yield from failed
+        if not messages:
+            return
+        written, failed = plan(get_engine("app"), messages, ages, get_settings(), datetime.now(UTC))
+        yield from failed
+        if written:  # where nothing is sent no provider needs to be set up
             for message, error in self._sending(for_many=False).send(written, time.monotonic() + SENDING_TIME):
                 if error is not None:
                     yield message.event_id, error
