@@ -23,11 +23,12 @@ from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.matter_backfill import name
 from fundlyhub.processors.notifications.ledger.store import NamelessRows
 from fundlyhub.processors.notifications.message import Message
-from fundlyhub.processors.notifications.outgoing import write_down
+from fundlyhub.processors.notifications.outgoing import decide, write_down
 from fundlyhub.processors.notifications.planning import pending_events
 from fundlyhub.processors.notifications.planning.content import Content, content_of
 from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted
 from fundlyhub.processors.notifications.planning.too_old import is_too_old
+from fundlyhub.processors.notifications.policy import Decision
 from fundlyhub.processors.notifications.sending import UNKNOWN, Busy, Sending
 from fundlyhub.settings import Settings
 
@@ -106,7 +107,7 @@ class Broadcast:
     def _next(self, db: Connection, after: UUID, content: Content, now: datetime) -> list[Message]:
         """Messages to the next followers, written down together with the progress."""
         secret = self._settings.secret
-        found = audience.after(db, after, content, self._message.notice, self._message.channel, secret, now)
+        found = audience.after(db, after, self._message, content, secret, now)
         message = replace(self._message, facts=content.facts)
         messages = [one for person in found.persons for one in message.to(person, secret)]
         written = write_down(db, messages, None, secret, now)
@@ -125,25 +126,23 @@ class Broadcast:
 
     def _once_more(self, db: Connection, due: Sequence[Due], content: Content | str, now: datetime) -> list[Message]:
         """The due messages that are still wanted, decided anew; the others are skipped with the reason."""
-        notice, channel = self._message.notice, self._message.channel
+        message, secret = self._message, self._settings.secret
+        if isinstance(content, str):
+            message = replace(message, decision=Decision(content))
+        else:
+            message = replace(message, facts=content.facts)
         persons = contacts.look(db, {one.user_id for one in due})
-        addresses = audience.places(persons.values(), channel, self._settings.secret)
-        suppressed = contacts.suppressed(db, channel, set(addresses.values()), self._settings.secret)
-        messages: list[Message] = []
-        skipped: dict[UUID, str] = {}
+        found = {(user, one.key): one for user, person in persons.items() for one in message.to(person, secret)}
+        messages = []
         for recipient, row, user in due:
-            person, address = persons.get(user, Person(user)), addresses.get((user, recipient))
-            why = content if isinstance(content, str) else None
-            why = why or audience.reason_against(person, address, notice, channel, suppressed, now)
-            in_doubt = row.state == "sending" and not self._message.resend_if_unknown  # a person decides on it
-            if why is None or in_doubt:
-                facts = {} if isinstance(content, str) else content.facts
-                key = self._message.key.to(recipient)
-                messages.append(replace(self._message, key=key, facts=facts, person=person, address=address, row=row))
-            else:
-                skipped[row.id] = why
+            key = message.key.to(recipient)
+            gone = replace(message, key=key, person=persons.get(user, Person(user)))
+            messages.append(replace(found.get((user, key), gone), row=row))
+        decided = decide(db, messages, secret, now)
+        in_doubt = {} if message.resend_if_unknown else {row.id for _, row, _ in due if row.state == "sending"}
+        skipped = {one.id: why for one in decided if (why := one.decision.skip) and one.id not in in_doubt}
         open_messages.skip(db, skipped)
-        return messages
+        return [one for one in decided if one.id not in skipped]
 
     def _left(self, engine: Engine) -> Exception | None:
         """What the event waits for or fails of: messages that are not settled, and cannot be sent now."""

@@ -24,7 +24,8 @@ from fundlyhub.processors.notifications.digests import totals
 from fundlyhub.processors.notifications.ledger import store
 from fundlyhub.processors.notifications.ledger.matters import Key
 from fundlyhub.processors.notifications.message import Message
-from fundlyhub.processors.notifications.policy import Decision, judge
+from fundlyhub.processors.notifications.outgoing import decide
+from fundlyhub.processors.notifications.policy import Decision
 from fundlyhub.processors.notifications.sending import Sending
 from fundlyhub.settings import Settings
 
@@ -129,12 +130,5 @@ class Digesting:
         person = contacts.look(db, [digest.user_id]).get(digest.user_id, Person(digest.user_id))
         notice, channel = DIGESTS[digest.template], self._channel
         key = Key(f"digest={digest.id}", channel, notice.template)
-        found = list(Message(notice, channel, key, digest.id, digest.position).to(person, self._settings.secret))
-        addresses = {one.address for one in found if one.address}
-        suppressed = contacts.suppressed(db, channel, addresses, self._settings.secret)
-        return [
-            replace(
-                one, decision=judge(notice, channel, person, one.address, suppressed.get(one.address or ""), 0, now)
-            )
-            for one in found
-        ]
+        message = Message(notice, channel, key, digest.id, digest.position)
+        return decide(db, list(message.to(person, self._settings.secret)), self._settings.secret, now)

@@ -7,10 +7,9 @@ as soon as a message to the same recipient is planned: the upgrade sends nothing
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
-from uuid import UUID
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Row
 
 from fundlyhub.database import get_engine
 from fundlyhub.database.arrays import array
@@ -45,17 +44,6 @@ _NAME = """
 """
 
 
-class Nameless(NamedTuple):
-    """A message, as far as its name goes."""
-
-    id: UUID
-    event_id: UUID
-    position: int
-    channel: str
-    recipient: str
-    template: str
-
-
 def name(app: Engine, keys: Collection[Key]) -> None:
     """Give a matter to the rows to these recipients that have none. Raises outages of either database."""
     given = {
@@ -66,7 +54,7 @@ def name(app: Engine, keys: Collection[Key]) -> None:
     }
     while True:
         with app.begin() as db:
-            rows = [Nameless(*row) for row in db.exec_driver_sql(_ROWS, given)]
+            rows = db.exec_driver_sql(_ROWS, given).all()
             if not rows:
                 return
             matters = _matters(rows)
@@ -74,7 +62,7 @@ def name(app: Engine, keys: Collection[Key]) -> None:
             db.exec_driver_sql(_NAME, {"ids": [row.id for row in rows], "matters": matters, "own": own})
 
 
-def _matters(rows: Sequence[Nameless]) -> list[str]:
+def _matters(rows: Sequence[Row[Any]]) -> list[str]:
     """The matter of each row. A second row of one matter, or one whose event is gone, is about its event alone."""
     with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as log:
         events = {one.id: one for one in _readable(read_log(log, sorted({row.position for row in rows})))}

@@ -44,15 +44,6 @@ Index(
     postgresql_where=search_documents.c.refused.is_not(None),
 )  # fmt: skip
 
-# Per kind the outside index that the sent versions speak of, and whether searches use it yet.
-search_indices = Table(
-    "search_indices",
-    analytics_metadata,
-    Column("kind", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("live", Boolean, nullable=False),
-)
-
 
 def _projection(name: str, *columns: Column[object]) -> Table:
     """A read model: what others may read, and nothing that not everybody may see.

@@ -19,9 +19,6 @@ from fundlyhub.processors.writes.activity_feed.tables import feed_follows
 
 _last_words = LastWords(feed_follows)
 
-Before = Activity | None
-After = Activity | None
-
 
 class ActivityFeedProcessor(WriteProcessor):
     """Timelines of follows, donations, new campaigns and updates; an anonymous donor is never named.
@@ -49,7 +46,7 @@ class ActivityFeedProcessor(WriteProcessor):
         store.add(db, [after for before, after in changes if after and before != after])
 
 
-def _changes(events: Sequence[Event], db: Connection) -> Iterator[tuple[Before, After]]:
+def _changes(events: Sequence[Event], db: Connection) -> Iterator[tuple[Activity | None, Activity | None]]:
     """Each changed activity, before and after."""
     for change in _last_words.apply(db, last_words(events)):
         yield followed(change)

@@ -36,16 +36,6 @@ devices = Table(
 )
 Index("devices_user_id_idx", devices.c.user_id)
 
-# Preferences. `category` may be '*' for all; the row of a category takes precedence.
-preferences = Table(
-    "preferences",
-    app_metadata,
-    Column("user_id", Uuid, primary_key=True),
-    Column("category", Text, primary_key=True),
-    Column("channel", Text, primary_key=True),
-    Column("wanted", Boolean, nullable=False),
-)
-
 # Who gave, so that a refund, which does not say it, finds the donor. The e-mail address is a guest's or an anonymous
 # donor's: for their own messages only.
 gift_donors = Table(
