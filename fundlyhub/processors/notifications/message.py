@@ -51,11 +51,15 @@ class Message:
         return cls(notice, channel, key, event.id, event.position, delivery)
 
     def to(self, person: Person, secret: bytes) -> Iterator[Message]:
-        """One message for each address of a person; without an address one message, so that the ledger says why."""
+        """One message for each address of a person; without an address one message, so that the ledger says why.
+
+        The ledger knows a user by id, but a device and a guest by the hash of the token or address.
+        """
         addresses = person.addresses(self.channel)
         for address in addresses:
-            key = self.key.to(recipient_of(person, address, self.channel, secret))
-            yield replace(self, key=key, person=person, address=address)
+            by_address = self.channel == "push" or person.user_id is None
+            recipient = address_hash(self.channel, address, secret) if by_address else str(person.user_id)
+            yield replace(self, key=self.key.to(recipient), person=person, address=address)
         if not addresses:
             yield replace(self, key=self.key.to(str(person.user_id or NOBODY)), person=person)
 
@@ -82,9 +86,3 @@ class Message:
     def context(self) -> Context:
         """A context of its own to call the provider in: a context is entered by one thread at a time."""
         return self.delivery.context.copy() if self.delivery else copy_context()
-
-
-def recipient_of(person: Person, address: str, channel: ChannelName, secret: bytes) -> str:
-    """What the ledger calls an address: the user's id, or the hash of a device's token or of a guest's address."""
-    by_address = channel == "push" or person.user_id is None
-    return address_hash(channel, address, secret) if by_address else str(person.user_id)

@@ -65,14 +65,6 @@ _SKIP = """
 """
 
 
-class Due(NamedTuple):
-    """A message that may be sent now, with its recipient in the ledger and its user."""
-
-    recipient: str
-    row: Row
-    user_id: UUID
-
-
 class Standing(NamedTuple):
     """How many messages of an event are open, in doubt, or failed; ``wait`` is when the next is due, in seconds."""
 
@@ -84,12 +76,12 @@ class Standing(NamedTuple):
 
 def due(
     db: Connection, key: Key, event_id: UUID, replayed_after: datetime | None, after: UUID, limit: int
-) -> list[Due]:
-    """The messages of an event that may be sent now, in the order of their ids."""
+) -> list[tuple[str, Row, UUID]]:
+    """The messages of an event that may be sent now, with recipient and user, in the order of their ids."""
     given = {
         **key._asdict(), "event_id": event_id, "replayed_after": replayed_after, "after": after, "limit": limit,
     }  # fmt: skip
-    return [Due(row[3], Row(*row[4:-1]), row[-1]) for row in db.exec_driver_sql(_DUE, given)]
+    return [(row[3], Row(*row[4:-1]), row[-1]) for row in db.exec_driver_sql(_DUE, given)]
 
 
 def standing(db: Connection, key: Key, event_id: UUID) -> Standing:

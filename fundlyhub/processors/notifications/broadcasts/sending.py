@@ -7,7 +7,6 @@ slice, even after a crash.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -17,10 +16,10 @@ from sqlalchemy import Connection, Engine
 from fundlyhub.errors import OutcomeUnknown, Permanent, Snooze
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import audience, open_messages, progress
-from fundlyhub.processors.notifications.broadcasts.open_messages import Due
 from fundlyhub.processors.notifications.broadcasts.progress import NOBODY_YET, Progress
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.matter_backfill import name
+from fundlyhub.processors.notifications.ledger.state import Row
 from fundlyhub.processors.notifications.ledger.store import NamelessRows
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.outgoing import decide, write_down
@@ -34,6 +33,8 @@ from fundlyhub.settings import Settings
 
 PAGE = 250
 """Messages of earlier slices that are taken up in one go."""
+
+_Due = list[tuple[str, Row, UUID]]
 
 
 class Broadcast:
@@ -116,26 +117,26 @@ class Broadcast:
         progress.move(db, key, after=found.last, finished=finished, told=told, skipped=found.skipped)
         return [one for one in written if one.row and one.row.wait <= 0]
 
-    def _due(self, db: Connection) -> list[Due]:
+    def _due(self, db: Connection) -> _Due:
         """What earlier slices have left and may be sent now; each message once in a slice."""
         assert self._resumed is not None
         delivery = self._delivery
         due = open_messages.due(db, self._message.key, delivery.event.id, delivery.replayed_after, self._resumed, PAGE)
-        self._resumed = due[-1].row.id if len(due) == PAGE else None
+        self._resumed = due[-1][1].id if len(due) == PAGE else None
         return due
 
-    def _once_more(self, db: Connection, due: Sequence[Due], content: Content | str, now: datetime) -> list[Message]:
+    def _once_more(self, db: Connection, due: _Due, content: Content | str, now: datetime) -> list[Message]:
         """The due messages that are still wanted, decided anew; the others are skipped with the reason."""
         message, secret = self._message, self._settings.secret
         if isinstance(content, str):
             message = replace(message, decision=Decision(content))
         else:
             message = replace(message, facts=content.facts)
-        persons = contacts.look(db, {one.user_id for one in due})
+        persons = contacts.look(db, {user for *_, user in due})
         found = {(user, one.key): one for user, person in persons.items() for one in message.to(person, secret)}
         messages = []
         for recipient, row, user in due:
-            key = message.key.to(recipient)
+            key = message.key.to(recipient)  # the row of an earlier release may have another matter
             gone = replace(message, key=key, person=persons.get(user, Person(user)))
             messages.append(replace(found.get((user, key), gone), row=row))
         decided = decide(db, messages, secret, now)

@@ -87,7 +87,7 @@ class Digesting:
             ours = {id: messages for id in ids if (messages := self._messages(id)) is not None}
             if not ours:
                 return  # they wait for quiet hours to end, or other workers are at them
-            for _ in self._sending.send([letter for messages in ours.values() for letter in messages], end):
+            for _ in self._sending.send([one for messages in ours.values() for one in messages], end):
                 pass  # each waits on its own
             with self._engine.begin() as db:
                 db.exec_driver_sql(_LOOK_AGAIN, {"ids": sorted(ours)})
