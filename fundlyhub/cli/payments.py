@@ -9,11 +9,11 @@ from uuid import UUID
 import click
 from sqlalchemy import Connection
 
-from fundlyhub.cli.dlq.replaying import as_document, is_good, sender, tell
+from fundlyhub.cli.dlq.replaying import as_document, is_good, tell
 from fundlyhub.cli.dlq.selecting import events_db
 from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.wiring import known_processors
+from fundlyhub.cli.wiring import known_processors, publisher
 from fundlyhub.database.prefixes import the_one
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import dead_letters, payments
@@ -67,8 +67,8 @@ def accept(donation: str, reason: str, who: str, as_json: bool) -> None:
     with events_db() as db:
         letters = payments.accept(db, _whole(db, donation), who=who, reason=reason)
         able, _ = dead_letters.choose(db, letters)
-    with sender() as send:
-        done = dead_letters.replay(able, send, who=who, reason=reason)
+    with publisher() as broker:
+        done = dead_letters.replay(able, broker, who=who, reason=reason)
     if as_json:
         print_json({"accepted": True, **as_document(done)})
     else:

@@ -15,13 +15,13 @@ from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.process_endpoint import endpoint
 from fundlyhub.observability import tracing
 from fundlyhub.observability.logs import configure
+from fundlyhub.processing.claims import last_dropped
 from fundlyhub.processing.queues import PARKED_QUEUE
 from fundlyhub.relay.collecting.parked import parking_queue
 from fundlyhub.relay.mirror_config import Mirrored
 from fundlyhub.relay.rebase import rebase
 from fundlyhub.relay.registration import beginnings
 from fundlyhub.relay.status import relay_status
-from fundlyhub.retention.claims.dropped import last_dropped_of
 from fundlyhub.retention.horizon import retention_of
 from fundlyhub.settings import BRANCHES, get_settings
 
@@ -115,7 +115,7 @@ def move(floor: int | None, same_xids: bool, as_json: bool) -> None:
         raise WrongUse("give either --floor POSITION or --same-xids")
     require_current("events", "app", "analytics")
     with connect("events", autocommit=True) as db:
-        again = rebase(db, floor=floor, same_xids=same_xids, settled=last_dropped_of(BRANCHES))
+        again = rebase(db, floor=floor, same_xids=same_xids, settled=last_dropped(BRANCHES))
     if as_json:
         print_json({"handed_over_again": again})
     else:

@@ -13,8 +13,8 @@ from fundlyhub.database import connect, dispose_engines
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.servers import broker
+from fundlyhub.monitoring.status import status
 from fundlyhub.processing.queues import seen
-from fundlyhub.relay.status import status
 from fundlyhub.settings import get_settings
 
 

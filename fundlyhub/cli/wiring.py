@@ -7,11 +7,15 @@ import signal
 import threading
 from collections.abc import Mapping
 from logging import getLogger
+from typing import TYPE_CHECKING
 
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.processing import registry
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import get_settings
+
+if TYPE_CHECKING:
+    from fundlyhub.processing.publisher import Publisher
 
 log = getLogger(__name__)
 
@@ -20,6 +24,15 @@ def known_processors() -> Mapping[str, type[Processor]]:
     """All processors, those of FUNDLYHUB_PROCESSORS too."""
     registry.load(get_settings().processors)
     return registry.processors()
+
+
+def publisher() -> Publisher:
+    """The relay's way to the broker; Celery is loaded only for it. Raises WrongUse when no broker is set."""
+    get_settings().broker  # noqa: B018  # a missing URL is better said before that
+    from fundlyhub.celery import app
+    from fundlyhub.processing.publisher import Publisher
+
+    return Publisher(app)
 
 
 LIMIT = 30.0

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import array
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH
+from fundlyhub.events.sessions import Statement, SyncSession, execute
 
 
 def representable(time: str) -> str:
@@ -37,6 +38,7 @@ _READ = f"""
 """  # noqa: S608  # our own constants
 
 
+_HEAD = Statement("SELECT coalesce(max(position), 0) FROM events.events")
 _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
@@ -53,6 +55,11 @@ class StoredEvent(NamedTuple):
     causation_id: UUID | None
     payload: str | None
     metadata: str | None
+
+
+def head(db: SyncSession) -> int:
+    """The newest position that is visible; 0 in an empty log. ``db`` is a connection to the Events DB."""
+    return int(execute(db, _HEAD, {})[0][0])
 
 
 def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fundlyhub.events.envelope import Event
+from fundlyhub.events.log import StoredEvent
 
 if TYPE_CHECKING:  # an extra
     from opentelemetry.trace import Span
@@ -79,7 +80,7 @@ def carrier_in(values: Mapping[str, Any]) -> dict[str, str]:
     return {TRACEPARENT: parent, TRACESTATE: state}
 
 
-def facts(event: Event) -> dict[str, Any]:
+def facts(event: Event | StoredEvent) -> dict[str, Any]:
     """What a span tells of an event; nothing of what is in it."""
     return {EVENT_ID: str(event.id), EVENT_TYPE: event.type}
 

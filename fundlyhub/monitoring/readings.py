@@ -13,6 +13,7 @@ from fundlyhub.channels.breaker import SERVICES, Breaker
 from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, State
 from fundlyhub.database import connect
+from fundlyhub.events.log import head
 from fundlyhub.monitoring.claims import Claims
 from fundlyhub.monitoring.servers import broker, redis_client
 from fundlyhub.monitoring.waiting import Log
@@ -29,7 +30,6 @@ RECOUNT = 0.5
 """Seconds of each reading in which older claims of one database are counted anew."""
 BREAKER_STATES = (CLOSED, HALF_OPEN, OPEN, "open by hand")
 
-_HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 _ATTEMPTS = """
     SELECT processor, count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE attempts <= 0),
            coalesce(extract(epoch FROM clock_timestamp() - min(first_seen) FILTER (WHERE attempts > 0)), 0)::float8
@@ -96,7 +96,7 @@ def _listed(read: Callable[..., Iterator[Sample]], *args: Any) -> list[Sample]:
 def _log(settings: Settings, names: list[str]) -> Iterator[Sample]:
     """The log, the relay, and what the Events DB holds back."""
     with connect("events", settings=settings, autocommit=True) as db:
-        yield Sample("fundlyhub_log_head_position", (), _rows(db, _HEAD)[0][0])
+        yield Sample("fundlyhub_log_head_position", (), head(db))
         yield Sample("fundlyhub_relay_leaders", (), int(leader(db, "main") is not None))
         lag = relay_lag(db)
         yield Sample("fundlyhub_relay_lag_events", (), lag["lag_events"])

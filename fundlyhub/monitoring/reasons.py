@@ -12,7 +12,7 @@ import psycopg
 
 from fundlyhub.processing.pauses import IN_FORCE
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.routing import Router
+from fundlyhub.processing.routing import wanting
 from fundlyhub.relay.registration import starts
 from fundlyhub.relay.unsettled import unsettled
 
@@ -128,7 +128,7 @@ def not_run(
     paused = {name: f"{kind}): {reason}" for name, kind, reason in db.execute(IN_FORCE)}  # by hand comes last
     row = db.execute(_RELAYED, (event.position,)).fetchone()
     for name, processor in processors.items():
-        wants = Router({name: processor}).wanting(event.type) and event.position > first.get(name, 0)
+        wants = wanting(processor)(event.type) and event.position > first.get(name, 0)
         if not wants or not unsettled(db, processor, [event.position]):
             continue
         kind: Kind = "not run"

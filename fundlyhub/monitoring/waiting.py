@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from fundlyhub.events.log import head
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.routing import Router
+from fundlyhub.processing.routing import wanting
 from fundlyhub.relay.cursor import NOTHING_SEEN
 
 PAGE = 2_000
@@ -19,7 +20,6 @@ PAGE = 2_000
 
 _SEEN = "SELECT seen::text FROM events.relay_cursors WHERE name = %(cursor)s"
 _START = "SELECT from_position FROM events.processors WHERE name = %(name)s"
-_HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 # Where begins what a snapshot did not see; OFFSET 0 as in the relay's cursor.
 _FLOOR = """
     SELECT least(
@@ -56,7 +56,7 @@ class Log:
 
     def __init__(self, log: psycopg.Connection[Any], effects: psycopg.Connection[Any]) -> None:
         self._log, self._effects = log, effects
-        self._head = int(_value(log, _HEAD, {}))
+        self._head = head(log)
         self._floors: dict[str, int | None] = {}
         self._types: dict[tuple[int, int], dict[str, int]] = {}
 
@@ -76,8 +76,8 @@ class Log:
         """Wanted events in a range that left no trace. Claims that come while this counts make it less, never more."""
         if (low, high) not in self._types:
             self._types[low, high] = dict(self._log.execute(_TYPES, {"low": low, "high": high}).fetchall())
-        wanting = Router({processor.name: processor}).wanting
-        wanted = sum(events for kind, events in self._types[low, high].items() if wanting(kind))
+        wants = wanting(processor)
+        wanted = sum(events for kind, events in self._types[low, high].items() if wants(kind))
         given = {"processor": processor.name, "low": low, "high": high}
         claimed = int(_value(self._effects, _CLAIMS_COUNTED, given)) if wanted else 0
         held = int(_value(self._log, _HELD_COUNTED, given)) if wanted else 0
@@ -92,8 +92,8 @@ class Log:
         rows = self._log.execute(_EVENTS, given).fetchall()
         traces = {row[0] for row in self._effects.execute(_CLAIMS, given)}
         traces |= {row[0] for row in self._log.execute(_HELD, given)}
-        wanting = Router({processor.name: processor}).wanting
-        ages = (age for position, kind, age in rows if position not in traces and wanting(kind))
+        wants = wanting(processor)
+        ages = (age for position, kind, age in rows if position not in traces and wants(kind))
         return max(0.0, next(ages, 0.0))
 
 

@@ -42,7 +42,7 @@ _TAKE = """
     SET next_at = statement_timestamp() + make_interval(secs => %(lease)s), error_class = NULL
     FROM (SELECT processor, position FROM events.attempts
           WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
-            AND next_at <= greatest(clock_timestamp() + make_interval(secs => %(early)s), %(due)s::timestamptz)
+            AND next_at <= greatest(clock_timestamp() + make_interval(secs => %(early)s), %(ended)s::timestamptz)
           ORDER BY position FOR UPDATE) ours
     WHERE a.processor = ours.processor AND a.position = ours.position
     RETURNING a.position, a.next_at
@@ -64,7 +64,7 @@ _FORGET = """
 EARLY = 2.0
 """Seconds before its time that a retry may come, since brokers count whole seconds."""
 
-Due = bool | str
+EndsWait = bool | str
 """Which waits a message ends: those that are over (False), all (True), or those up to a time (ISO 8601)."""
 
 
@@ -135,10 +135,10 @@ def lease() -> float:
     return max(10.0, get_settings().sweep_grace)
 
 
-def take(db: Connection, processor: str, positions: Sequence[int], due: Due) -> dict[int, datetime]:
-    """Those of these events whose wait is over, or ended by ``due``: they are ours until the time given."""
-    until = due if isinstance(due, str) else "infinity" if due else "-infinity"
-    values = {"processor": processor, "positions": list(positions), "lease": lease(), "early": EARLY, "due": until}
+def take(db: Connection, processor: str, positions: Sequence[int], ends_wait: EndsWait) -> dict[int, datetime]:
+    """Those of these events whose wait is over, or is ended by ``ends_wait``: they are ours until the time given."""
+    ended = ends_wait if isinstance(ends_wait, str) else "infinity" if ends_wait else "-infinity"
+    values = {"processor": processor, "positions": list(positions), "lease": lease(), "early": EARLY, "ended": ended}
     return {position: until for position, until in db.exec_driver_sql(_TAKE, values)}  # noqa: C416  # rows
 
 

@@ -6,16 +6,16 @@ is alone; its attempts are counted then as those of any other failure, up to a d
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from logging import getLogger
 
 from fundlyhub.database import get_engine
 from fundlyhub.events import StoredEvent
 from fundlyhub.processing import attempts
-from fundlyhub.processing.load import Refused, Work
+from fundlyhub.processing.load import Work
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.settle import Report, Resend, settle
+from fundlyhub.processing.report import Report, Resend, Run
+from fundlyhub.processing.settle import write_down
 
 log = getLogger(__name__)
 
@@ -42,5 +42,4 @@ def _charged(processor: type[Processor], position: int, error: Exception) -> Rep
         if row is None:
             return Report()
         work = Work(attempts=attempts.read(db, processor.name, [position]))
-        refused = [Refused(StoredEvent(*row), error)]
-        return settle(db, processor, work, refused, [], now=attempts.clock(db), rng=random.Random())
+        return write_down(db, processor, work, [Run(StoredEvent(*row), error)])

@@ -14,8 +14,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
 
+import amqp
+import kombu
+import redis
 from kombu import Connection
 
+from fundlyhub.database import is_outage
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.redis_servers import require_one_server
 from fundlyhub.server_urls import is_misconfigured, reason, where
@@ -66,6 +70,13 @@ def unreachable(settings: Settings, error: BaseException) -> Unavailable | Wrong
         f"cannot reach the broker at {where(settings.broker)}: {reason(error)}; "
         "start it, or correct FUNDLYHUB_BROKER_URL"
     )
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a database or the broker is away, or the broker takes no message now: the same call may succeed later."""
+    if is_outage(error) or isinstance(error, (kombu.exceptions.KombuError, OSError)):
+        return True
+    return isinstance(error, (redis.exceptions.RedisError, amqp.exceptions.AMQPError))
 
 
 def _require_one_server(connection: Connection) -> None:

@@ -7,7 +7,7 @@ it: it costs the claims nothing, and no reader of an old state can slip past it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from logging import getLogger
 from uuid import UUID
 
@@ -15,11 +15,12 @@ from sqlalchemy import BigInteger, Column, Connection, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError
 
-from fundlyhub.database import METADATA
+from fundlyhub.database import METADATA, get_engine
 from fundlyhub.database.arrays import array
 from fundlyhub.database.faults import violated
 from fundlyhub.errors import ClaimsDropped
 from fundlyhub.events import Event
+from fundlyhub.settings import Branch
 
 log = getLogger(__name__)
 
@@ -122,6 +123,10 @@ def dropped(db: Connection, positions: Sequence[int]) -> set[int]:
     return set(db.exec_driver_sql(_DROPPED, {"positions": array(positions)}).scalars())
 
 
-def last_dropped(db: Connection) -> int:
-    """The last position whose claims have been dropped; 0 when none have."""
-    return int(db.exec_driver_sql(_LAST_DROPPED).scalar_one())
+def last_dropped(branches: Iterable[Branch]) -> int:
+    """The last position at which claims have been dropped in any of these databases; 0 when none have."""
+    found = [0]
+    for branch in set(branches):
+        with get_engine(branch).connect() as db:
+            found.append(int(db.exec_driver_sql(_LAST_DROPPED).scalar_one()))
+    return max(found)

@@ -1,7 +1,8 @@
-"""The first step of a run: positions become checked events, or reasons why they are none."""
+"""The first step of a run: read the events at these positions, check them, and take those that are to be run."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ from fundlyhub.database import get_engine
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events.archived import among, away
-from fundlyhub.events.log import read, read_and_ask
+from fundlyhub.events.log import read_and_ask
 from fundlyhub.processing import attempts, dead_letters, payments
-from fundlyhub.processing.attempts import Due
+from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.pauses import Pause, in_force
 from fundlyhub.processing.processor import Delivery, Processor
+from fundlyhub.processing.report import Report, Run
 
 if TYPE_CHECKING:  # an extra
     from fundlyhub.observability.tracing.spans import Spans
@@ -37,20 +39,14 @@ _ANY_KNOWN = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An event that is not run: it could not be read, or its payment counts already."""
-
-    stored: StoredEvent
-    error: Exception
-
-
 @dataclass(slots=True)
 class Work:
-    """What a batch comes to: events to run, and events that are none."""
+    """What a batch comes to: rows of the log, and, once they are read, events to run and events that are refused."""
 
+    rows: Sequence[StoredEvent] = ()
     ready: list[Event] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[Run] = field(default_factory=list)
+    """Events that are not run: one could not be read, or its payment counts already."""
     attempts: Mapping[int, attempts.Attempt] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When it was read: by the server's clock where something has been waiting, else nobody looks at it."""
@@ -59,13 +55,13 @@ class Work:
     replayed: Mapping[int, datetime] = field(default_factory=dict)
     """Dead letters that a person has sent again, and when they had failed last."""
     pause: Pause | None = None
-    """The pause that its processor is under: then only the events of a probe are run."""
+    """The pause of its processor, if there is one: then only the events of a probe are run."""
     held: int = 0
-    """Positions that were left out for it."""
+    """Positions that were left out because of the pause."""
     stopped: bool = False
     """Whether its own failures have paused the processor: nothing more of it is to be run."""
     spans: Spans | None = None
-    """The spans of its events, where some of them are part of a trace."""
+    """The spans of its events, if some of them are part of a trace."""
 
     def attempts_of(self, position: int | None) -> int:
         """Failures of this event so far."""
@@ -84,43 +80,51 @@ class Work:
         context = self.spans.within(event.position) if self.spans else copy_context()
         return Delivery(event, waited, self.replayed.get(event.position or 0), context)
 
+    def held_back(self) -> Report:
+        """The events that were left out, since their processor is paused."""
+        return Report(Counter(held=self.held) if self.held else Counter())
 
-def load(processor: type[Processor], positions: Sequence[int], *, due: Due, careful: bool) -> Work:
-    """Read a batch from the log, check it, and take what is to be run.
 
-    An event that waits is run by one message: the first that comes when its wait is over, or ended by ``due``. One
-    whose run has not ended is left to that run, but in a careful one, which comes when its worker died. Of a processor
-    that is paused only the events of a probe are run; the others keep their place in the log, and are sent again.
+def load(processor: type[Processor], positions: Sequence[int], *, ends_wait: EndsWait, careful: bool) -> Work:
+    """Read a batch from the log, check its events, and take those that are to be run.
+
+    An event that waits is run by one message: the first that comes when its wait is over, or is ended by ``ends_wait``.
+    An event whose run has not ended is left to that run, except in a careful run, which comes when a worker died. Of a
+    paused processor only the events of a probe are run; the others keep their place in the log, and are sent again.
+
+    A careful run checks its events itself, one by one: checking may be what stopped the worker.
     """
+    # Without a transaction: each statement is whole by itself, and nearly always there is only one.
     with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         rows, known = read_and_ask(db, positions, _ANY_KNOWN, processor=processor.name)
-        if known is False:  # nearly always: it takes no transaction
-            _tell_of_absent(db, processor, positions, rows)
-            return _checked(db, Work(), rows)
-    with get_engine("events").begin() as db:
-        pause = in_force(db, processor.name)
-        ours = [position for position in positions if position in set(pause.probing)] if pause else positions
-        work = _taken(db, processor, look(db, processor, ours), due, careful)
-    work.pause, work.held = pause, len(positions) - len(ours)
+        _tell_of_absent(db, processor, positions, rows)
+        work = Work(rows)
+        if known is not False:
+            pause = in_force(db, processor.name)
+            ours = [position for position in positions if position in set(pause.probing)] if pause else positions
+            work = look(db, processor, [row for row in rows if row.position in set(ours)])
+            work.pause, work.held = pause, len(positions) - len(ours)
+        if not careful:
+            work.ready, work.refused = checked(db, work.rows)
+        if work.attempts:
+            _take(db, processor, work, ends_wait, careful)
     return work
 
 
-def look(db: Connection, processor: type[Processor], positions: Sequence[int]) -> Work:
-    """Read events from the log, and what is known of them, whether they wait or not; nothing is taken.
+def look(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> Work:
+    """Find what is known of these events, whether they wait or not; nothing is taken.
 
     What rests as a dead letter is left out: it stays there, whatever is sent again.
     """
-    rows = read(db, positions)
-    _tell_of_absent(db, processor, positions, rows)
-    known = attempts.read(db, processor.name, positions)
+    known = attempts.read(db, processor.name, [row.position for row in rows])
     letters = letters_of(db, processor, rows)
     resting = {position for position, letter in letters.items() if letter.rests}
     dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
-    work = Work(attempts={at: row for at, row in known.items() if at not in resting}, replayed=_replayed(letters))
-    if known:
-        work.now = attempts.clock(db)
-    return _checked(
-        db, work, [corrected(row, letters.get(row.position)) for row in rows if row.position not in resting]
+    return Work(
+        [corrected(row, letters.get(row.position)) for row in rows if row.position not in resting],
+        attempts={at: row for at, row in known.items() if at not in resting},
+        replayed={at: letter.last_failed_at for at, letter in letters.items() if letter.state == "replayed"},
+        now=attempts.clock(db) if known else datetime.now(UTC),
     )
 
 
@@ -137,30 +141,30 @@ def _tell_of_absent(
         )  # fmt: skip
 
 
-def _checked(db: Connection, work: Work, rows: Sequence[StoredEvent]) -> Work:
-    """Rows of the log as events to run, or as reasons why they are not run."""
+def checked(db: Connection, rows: Sequence[StoredEvent]) -> tuple[list[Event], list[Run]]:
+    """Rows of the log as events to run, and those that are refused, with the reason."""
+    ready, refused = [], []
     for row in rows:
         try:
-            work.ready.append(Event.stored(row))
+            ready.append(Event.stored(row))
         except InvalidEvent as error:
-            work.refused.append(Refused(row, error))
-    if repeated := payments.repeated(db, work.ready):
-        work.refused += [Refused(row, repeated[row.position]) for row in rows if row.position in repeated]
-        work.ready = [event for event in work.ready if event.position not in repeated]
-    return work
+            refused.append(Run(row, error))
+    if repeated := payments.repeated(db, ready):
+        refused += [Run(row, repeated[row.position]) for row in rows if row.position in repeated]
+        ready = [event for event in ready if event.position not in repeated]
+    return ready, refused
 
 
-def _taken(db: Connection, processor: type[Processor], work: Work, due: Due, careful: bool) -> Work:
+def _take(db: Connection, processor: type[Processor], work: Work, ends_wait: EndsWait, careful: bool) -> None:
     """Leave out what waits, and what another message is running."""
-    rows = work.attempts.items()
-    waiting = {position for position, row in rows if not (careful and row.error_class is None)}
+    waiting = {at for at, row in work.attempts.items() if not (careful and row.error_class is None)}
     if waiting:
-        taken = attempts.take(db, processor.name, sorted(waiting), due)
+        taken = attempts.take(db, processor.name, sorted(waiting), ends_wait)
         waiting -= taken.keys()
         work.leased = max(taken.values(), default=None)
+        work.rows = [row for row in work.rows if row.position not in waiting]
         work.ready = [event for event in work.ready if event.position not in waiting]
-        work.refused = [item for item in work.refused if item.stored.position not in waiting]
-    return work
+        work.refused = [run for run in work.refused if run.position not in waiting]
 
 
 def letters_of(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> dict[int, Known]:
@@ -168,10 +172,6 @@ def letters_of(db: Connection, processor: type[Processor], rows: Sequence[Stored
     ids = {row.position: row.id for row in rows}
     letters = dead_letters.known(db, processor.name, list(ids))
     return {position: letter for position, letter in letters.items() if letter.event_id == ids[position]}
-
-
-def _replayed(letters: Mapping[int, Known]) -> dict[int, datetime]:
-    return {position: letter.last_failed_at for position, letter in letters.items() if letter.state == "replayed"}
 
 
 def corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -46,6 +47,11 @@ def read(message: Message) -> Errand:
     except ValidationError:
         raise Unreadable("its arguments are no positions") from None
     return Errand(task, tuple(positions))
+
+
+def describe(positions: Sequence[int]) -> str:
+    """What Flower and the logs show of a batch."""
+    return f"{len(positions)} positions, {positions[0]} to {positions[-1]}" if positions else "no positions"
 
 
 def park(producer: Producer, message: Message, reason: str, *, queue: str, **options: Any) -> None:

@@ -1,10 +1,11 @@
-"""Batches into the broker as Celery messages, each confirmed before the cursor moves on."""
+"""The publisher: sends batches of positions to the work queues as Celery messages, and waits for confirmations."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from uuid import uuid4
 
 from celery import Celery
@@ -12,10 +13,11 @@ from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 from fundlyhub.forks import in_child, leave_to_parent
+from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.broker_connections import give_up, open_line
+from fundlyhub.processing.messages import describe
 from fundlyhub.processing.queues import EXCHANGE, declare, depths, routing_key
 from fundlyhub.processing.routing import Batch
-from fundlyhub.processing.tasks import describe
 from fundlyhub.settings import get_settings
 
 WINDOW = 500
@@ -23,7 +25,7 @@ WINDOW = 500
 
 
 class Publisher:
-    """One connection to the broker. After any error, ``close`` it: the next ``send`` connects anew."""
+    """One connection to the broker, made when it is needed; after an error the next ``send`` connects anew."""
 
     def __init__(self, app: Celery) -> None:
         self._app, self._settings = app, get_settings()
@@ -34,14 +36,25 @@ class Publisher:
         self._refused = False
         in_child(self, Publisher._leave)
 
-    def send(self, batches: Sequence[Batch], **kwargs: Any) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def send(self, batches: Sequence[Batch], *, careful: bool = False, ends_wait: EndsWait = False) -> None:
         """Publish the batches in their order and return when the broker has them all.
 
-        ``kwargs`` go to the task. Raises a connection or operational error when delivery is uncertain:
-        send all of them again.
+        ``careful`` and ``ends_wait`` are those of ``execute``. Raises a connection or operational error when delivery
+        is uncertain: send all of them again.
         """
-        for start in range(0, len(batches), WINDOW):
-            self._send(batches[start : start + WINDOW], kwargs)
+        kwargs = {name: value for name, value in (("careful", careful), ("due", ends_wait)) if value}
+        try:
+            for start in range(0, len(batches), WINDOW):
+                self._send(batches[start : start + WINDOW], kwargs)
+        except BaseException:
+            self.close()
+            raise
 
     def _send(self, batches: Sequence[Batch], kwargs: dict[str, Any]) -> None:
         producer = self._producer or self._connect()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,8 +43,7 @@ class Router:
             for processor in self.wanting(kind):
                 groups.setdefault(processor, []).append(position)
         for processor, positions in groups.items():
-            for part in split(positions, processor.batch_size):
-                yield Batch(processor, part)
+            yield from batches(processor, positions)
 
     def unrouted(self, rows: Iterable[tuple[int, str]]) -> dict[str, tuple[int, int]]:
         """The types that nobody wants: how many events, and the last position."""
@@ -55,9 +54,16 @@ class Router:
         return passed
 
 
-def split(positions: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    """Positions in pieces of at most ``size``."""
-    return (tuple(positions[start : start + size]) for start in range(0, len(positions), size))
+def batches(processor: type[Processor], positions: Sequence[int]) -> list[Batch]:
+    """Positions for a processor, in batches of at most its ``batch_size``."""
+    size = processor.batch_size
+    return [Batch(processor, tuple(positions[start : start + size])) for start in range(0, len(positions), size)]
+
+
+def wanting(processor: type[Processor]) -> Callable[[str], bool]:
+    """Tells for an event type whether a processor wants it."""
+    router = Router({processor.name: processor})
+    return lambda kind: bool(router.wanting(kind))
 
 
 def pattern_regex(pattern: str) -> str:

@@ -1,27 +1,28 @@
-"""The last step of a run: each event's outcome is written down, and what is left is sent again."""
+"""The last step of a run: each event's outcome is decided and written down, and what is left is sent again."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from logging import DEBUG, ERROR, INFO, getLogger
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from fundlyhub.events import Event, StoredEvent
+from fundlyhub.database import get_engine
+from fundlyhub.observability import metrics
 from fundlyhub.observability.context import facts
 from fundlyhub.processing import attempts, dead_letters
 from fundlyhub.processing.attempts import Postponed
 from fundlyhub.processing.dead_letters import Action, DeadLetter
-from fundlyhub.processing.load import Refused, Work
-from fundlyhub.processing.outcome import Dead, Done, History, Outcome, Retry, Skipped, Snoozed, decide
-from fundlyhub.processing.pauses.bursts import Failing, Hold
+from fundlyhub.processing.load import Work
+from fundlyhub.processing.outcome import DONE, Dead, Done, History, Outcome, Retry, Skipped, Snoozed, decide
+from fundlyhub.processing.pauses import Hold, end, notice
+from fundlyhub.processing.pauses.bursts import Failing
 from fundlyhub.processing.pauses.rules import speaks_of_the_handler
 from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.report import Report, Resend, Run, name_of, report_of
 
 log = getLogger(__name__)
 
@@ -31,133 +32,101 @@ LONGEST_COUNTDOWN = 60.0
 """Seconds; longer waits are rows that the sweep sends when they are due, not messages in a broker."""
 
 
-class Run(NamedTuple):
-    """How one event's run ended: an outcome, or an error to decide on, or neither when it was not run.
+def settle(processor: type[Processor], work: Work, runs: Sequence[Run]) -> Report:
+    """Write down what became of these events of ``work``, and end their spans; returns what is to be sent again.
 
-    ``counted`` says that the attempt is in the table already.
+    A probe that succeeds ends the pause of its processor.
     """
-
-    event: Event
-    error: BaseException | None
-    outcome: Outcome | None = None
-    counted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Resend:
-    """Positions to be sent again together, after so many whole seconds."""
-
-    positions: tuple[int, ...]
-    seconds: int
-    careful: bool = False
-
-
-@dataclass(slots=True)
-class Report:
-    """What became of a batch, by outcome, and what is to be sent again."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    resend: list[Resend] = field(default_factory=list)
-    failed: dict[int, str] = field(default_factory=dict)
-    """The outcome of each event that failed, by its position."""
-
-    def __add__(self, other: Report) -> Report:
-        """Both together."""
-        return Report(self.outcomes + other.outcomes, self.resend + other.resend, self.failed | other.failed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    event: Event | StoredEvent
-    position: int
-    error: BaseException
-    fingerprint: str
-    counted: bool
-
-
-def settle(
-    db: Connection,
-    processor: type[Processor],
-    work: Work,
-    refused: Sequence[Refused],
-    runs: Sequence[Run],
-    *,
-    now: datetime,
-    rng: random.Random,
-    hold: Hold | None = None,
-) -> Report:
-    """Write down what became of these events of ``work``, in the caller's transaction on the Events DB.
-
-    Those to ``hold`` wait for the end of their processor's pause, whatever their error says.
-    """
-    report = report_of(runs)
-    finished = [run.event.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
-    unrun = [run.event.position for run in runs if run.outcome is None and run.error is None]
-    postponed, letters, ends = [], [], []
-    held_back = hold.positions if hold is not None else frozenset[int]()
-    for failure in _failures(processor, refused, runs):
-        outcome, history = _decided(processor, work, failure, now, rng)
-        if hold is not None and failure.position in held_back:
-            outcome, failure = Snoozed(HELD_WAIT), replace(failure, fingerprint=hold.fingerprint)
-        ends.append((failure, outcome, history))
-        report.failed[failure.position] = type(outcome).__name__.lower()
-        report.outcomes[report.failed[failure.position]] += 1
-        if isinstance(outcome, Dead):
-            letters.append(_letter(failure, history, now))
-        elif isinstance(outcome, (Retry, Snoozed)):
-            # A wait that somebody has asked for is no failure, and has no fingerprint.
-            alike = failure.fingerprint if isinstance(outcome, Retry) or failure.position in held_back else None
-            postponed.append(_postponed(failure, outcome, now, alike))
-    # The letters before the attempts, as operators do: in another order the two would wait for each other.
-    dead_letters.resolve(db, processor.name, _replayed(work, refused, runs))
-    dead_letters.record(db, processor.name, letters, now=now)
-    attempts.forget(db, processor.name, (p for p in finished if p is not None and _known(work, runs, p)))
-    attempts.forget(db, processor.name, (letter.position for letter in letters))
-    attempts.record(db, processor.name, postponed, now=now)
-    report.resend = _messages(postponed, now)
-    if unrun:
-        report.resend.append(Resend(tuple(p for p in unrun if p is not None), 1, careful=True))
-    for end in ends:
-        _tell(processor, *end)
+    report = _written_down(processor, work, runs)
+    if work.pause is not None and any(run.outcome == DONE for run in runs):
+        _resume(processor, work)
+    if report.failed:
+        failed = ((run.event.type, report.failed[run.position]) for run in runs if run.error is not None)
+        metrics.settled(processor.name, failed)
+    if work.spans is not None:
+        for run in runs:
+            outcome = name_of(run.outcome) if run.outcome else "not run"
+            error = dead_letters.error_class(run.error) if run.error else None
+            work.spans.end(run.position, report.failed.get(run.position, outcome), error)
     return report
 
 
-def _tell(processor: type[Processor], failure: _Failure, outcome: Outcome, history: History) -> None:
-    """One entry for each event that did not end well. What only waits is told to those who want to know it all."""
+def _written_down(processor: type[Processor], work: Work, runs: Sequence[Run]) -> Report:
+    if all(run.outcome and not run.counted for run in runs) and not (work.attempts or work.replayed):
+        return report_of(runs)  # nothing to write down: the usual case costs no transaction
+    hold = notice(processor, _failing(processor, work, runs), sum(run.outcome == DONE for run in runs))
+    work.stopped = hold is not None and work.pause is None
+    with get_engine("events").begin() as log_db:
+        return write_down(log_db, processor, work, runs, hold)
+
+
+def _resume(processor: type[Processor], work: Work) -> None:
+    with get_engine("events").begin() as db:
+        if end(db, processor.name, who=dead_letters.WORKER, details="a probe succeeded", kinds=("burst",)):
+            log.warning("%s is resumed: a probe succeeded; what was held back is sent", processor.name)
+    work.pause = None
+
+
+def write_down(
+    db: Connection, processor: type[Processor], work: Work, runs: Sequence[Run], hold: Hold | None = None
+) -> Report:
+    """Decide what becomes of these events, and write it down in the caller's transaction on the Events DB.
+
+    Those to ``hold`` wait for the end of their processor's pause, whatever their error says.
+    """
+    now, rng = attempts.clock(db), random.Random()
+    report = report_of(runs)
+    finished = [run.position for run in runs if isinstance(run.outcome, (Done, Skipped))]
+    unrun = [run.position for run in runs if run.outcome is None and run.error is None]
+    postponed, letters, ends = [], [], []
+    for run in runs:
+        if run.error is None:
+            continue
+        known = work.attempts.get(run.position)
+        history = History(work.attempts_of(run.position) + 1, known.first_seen if known else now)
+        outcome = decide(run.error, history, processor, now=now, rng=rng)
+        alike = _alike(processor, run.error) if isinstance(outcome, Retry) else None  # a snooze is no failure
+        if hold is not None and run.position in hold.positions:
+            outcome, alike = Snoozed(HELD_WAIT), hold.fingerprint
+        ends.append((run, outcome, history))
+        report.failed[run.position] = name_of(outcome)
+        report.outcomes[name_of(outcome)] += 1
+        if isinstance(outcome, Dead):
+            first = history.first_seen or now
+            letters.append(DeadLetter(run.position, run.event.id, run.event.type, run.error, history.attempts, first))
+        elif isinstance(outcome, (Retry, Snoozed)):
+            postponed.append(_postponed(run, run.error, outcome, now, alike))
+    # The letters before the attempts, as operators do: in another order the two would wait for each other.
+    dead_letters.resolve(db, processor.name, _replayed(work, runs))
+    dead_letters.record(db, processor.name, letters, now=now)
+    counted = any(run.counted for run in runs)  # the usual event has no row of attempts, and costs no statement
+    attempts.forget(db, processor.name, [at for at in finished if counted or at in work.attempts])
+    attempts.forget(db, processor.name, [letter.position for letter in letters])
+    attempts.record(db, processor.name, postponed, now=now)
+    report.resend = _messages(postponed, now)
+    if unrun:
+        report.resend.append(Resend(tuple(unrun), 1, careful=True))
+    for one in ends:
+        _tell(processor, *one)
+    return report
+
+
+def _tell(processor: type[Processor], run: Run, outcome: Outcome, history: History) -> None:
+    """Log each event that did not end well; one that only waits at level DEBUG."""
+    assert run.error is not None
     level, what = ERROR, "is dead"
-    extra = {"processor": processor.name, **facts(failure.event, history.attempts)}
+    extra = {"processor": processor.name, **facts(run.event, history.attempts)}
     if isinstance(outcome, (Retry, Snoozed)):
         level, what = (INFO, "failed, and is tried again") if isinstance(outcome, Retry) else (DEBUG, "waits")
         extra["seconds"] = round(outcome.seconds, 1)
-    log.log(level, "%s: event %s (%s) %s: %s", processor.name, failure.event.id, failure.event.type, what,
-            dead_letters.describe(failure.error), extra=extra)  # fmt: skip
+    log.log(level, "%s: event %s (%s) %s: %s", processor.name, run.event.id, run.event.type, what,
+            dead_letters.describe(run.error), extra=extra)  # fmt: skip
 
 
-def report_of(runs: Iterable[Run]) -> Report:
-    """The outcomes that are decided already."""
-    kinds = Counter(type(run.outcome) for run in runs if run.outcome)  # the names of a few, not of each
-    return Report(Counter({kind.__name__.lower(): number for kind, number in kinds.items()}))
-
-
-def ended(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:
-    """Type and outcome of each event whose outcome is decided already."""
-    return ((run.event.type, type(run.outcome).__name__.lower()) for run in runs if run.outcome)
-
-
-def failed(refused: Iterable[Refused], runs: Iterable[Run], report: Report) -> Iterator[tuple[str, str]]:
-    """The same of each that failed, by what was decided."""
-    types = {item.stored.position: item.stored.type for item in refused}
-    types |= {run.event.position: run.event.type for run in runs if run.event.position is not None}
-    return ((types[position], outcome) for position, outcome in report.failed.items())
-
-
-def _replayed(work: Work, refused: Iterable[Refused], runs: Iterable[Run]) -> dict[int, Action | None]:
+def _replayed(work: Work, runs: Iterable[Run]) -> dict[int, Action | None]:
     """The events here that a person has sent again: applied now, found applied before, or not done with."""
-    ends: dict[int, Action | None] = {item.stored.position: None for item in refused}
-    for run in runs:
-        if run.event.position is not None:
-            ends[run.event.position] = _end(run.outcome)
-    return {position: end for position, end in sorted(ends.items()) if position in work.replayed}
+    ends = {run.position: _end(run.outcome) for run in runs if run.position in work.replayed}
+    return dict(sorted(ends.items()))
 
 
 def _end(outcome: Outcome | None) -> Action | None:
@@ -166,73 +135,33 @@ def _end(outcome: Outcome | None) -> Action | None:
     return "skipped" if isinstance(outcome, Skipped) else None
 
 
-def _failures(processor: type[Processor], refused: Iterable[Refused], runs: Iterable[Run]) -> Iterator[_Failure]:
-    for item in refused:
-        row = item.stored
-        yield _Failure(row, row.position, item.error, _alike(processor, item.error), counted=False)
-    for run in runs:
-        if run.error is not None:
-            assert run.event.position is not None
-            yield _Failure(run.event, run.event.position, run.error, _alike(processor, run.error), run.counted)
-
-
-def failing(processor: type[Processor], work: Work, runs: Iterable[Run]) -> list[Failing]:
+def _failing(processor: type[Processor], work: Work, runs: Iterable[Run]) -> list[Failing]:
     """The failures that may be the handler's. What a person has sent again speaks for that person's attempt alone."""
     found = []
     for run in runs:
-        position = run.event.position
-        if run.error is None or position is None or position in work.replayed or not speaks_of_the_handler(run.error):
+        if run.error is None or run.position in work.replayed or not speaks_of_the_handler(run.error):
             continue
-        alike, known = _alike(processor, run.error), work.attempts.get(position)
-        found.append(Failing(position, alike, dead_letters.reason(run.error), not known or known.fingerprint != alike))
+        alike, known = _alike(processor, run.error), work.attempts.get(run.position)
+        new = not known or known.fingerprint != alike
+        found.append(Failing(run.position, alike, dead_letters.reason(run.error), new))
     return found
-
-
-def held(work: Work) -> Report:
-    """The events that were left out, since their processor is paused."""
-    return Report(Counter(held=work.held) if work.held else Counter())
 
 
 def _alike(processor: type[Processor], error: BaseException) -> str:
     return dead_letters.fingerprint(processor.name, error, dead_letters.describe(error))
 
 
-def _decided(
-    processor: type[Processor], work: Work, failure: _Failure, now: datetime, rng: random.Random
-) -> tuple[Outcome, History]:
-    known = work.attempts.get(failure.position)
-    history = History(attempts=work.attempts_of(failure.position) + 1, first_seen=known.first_seen if known else now)
-    return decide(failure.error, history, processor, now=now, rng=rng), history
-
-
-def _letter(failure: _Failure, history: History, now: datetime) -> DeadLetter:
-    return DeadLetter(
-        position=failure.position,
-        event_id=failure.event.id,
-        type=failure.event.type,
-        error=failure.error,
-        attempts=history.attempts,
-        first_failed_at=history.first_seen or now,
-    )
-
-
-def _postponed(failure: _Failure, outcome: Retry | Snoozed, now: datetime, alike: str | None) -> Postponed:
+def _postponed(run: Run, error: BaseException, outcome: Retry | Snoozed, now: datetime, alike: str | None) -> Postponed:
     """An attempt that was counted before its run is not counted again, and given back by a snooze."""
-    spent = (1 if isinstance(outcome, Retry) else 0) - (1 if failure.counted else 0)
     return Postponed(
-        failure.position,
-        spent,
+        run.position,
+        (1 if isinstance(outcome, Retry) else 0) - (1 if run.counted else 0),
         now + timedelta(seconds=outcome.seconds),
-        dead_letters.error_class(failure.error),
-        dead_letters.reason(failure.error),
+        dead_letters.error_class(error),
+        dead_letters.reason(error),
         alike,
-        survived=failure.counted,
+        survived=run.counted,
     )
-
-
-def _known(work: Work, runs: Sequence[Run], position: int) -> bool:
-    """Whether there is a row of attempts to delete: the usual event has none, and costs no statement."""
-    return position in work.attempts or any(run.counted for run in runs)
 
 
 def _messages(postponed: Sequence[Postponed], now: datetime) -> list[Resend]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from logging import getLogger
 from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
-from fundlyhub.processing.attempts import Due
+from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.broker_connections import line
 from fundlyhub.processing.executor import Outage, execute
+from fundlyhub.processing.messages import describe
 from fundlyhub.processing.processor import MAX_BATCH, Processor
 from fundlyhub.processing.queues import declare, routing_key
 from fundlyhub.processing.registry import processors
-from fundlyhub.processing.settle import LONGEST_COUNTDOWN, Resend
+from fundlyhub.processing.report import Resend
+from fundlyhub.processing.settle import LONGEST_COUNTDOWN
 from fundlyhub.processing.worker.task_events import Summary, summary
 from fundlyhub.processing.worker.task_events import outage as told_of_outage
 from fundlyhub.settings import get_settings
@@ -44,29 +45,24 @@ def _limits(processor: type[Processor]) -> dict[str, float]:
     return {"soft_time_limit": soft, "time_limit": hard}
 
 
-def describe(positions: Sequence[int]) -> str:
-    """What Flower and the logs show of a batch."""
-    return f"{len(positions)} positions, {positions[0]} to {positions[-1]}" if positions else "no positions"
-
-
 def _body(processor: type[Processor]) -> Any:
     def run(
-        self: Task[..., Summary], positions: list[int], careful: bool = False, due: Due = False, outage: int = 0
+        self: Task[..., Summary], positions: list[int], careful: bool = False, due: EndsWait = False, outage: int = 0
     ) -> Summary:
         request = self.request
         careful = careful or bool((request.delivery_info or {}).get("redelivered")) or request.retries > 0
         try:
-            report = execute(processor, positions, careful=careful, due=due, budget=self.soft_time_limit / 2)
+            report = execute(processor, positions, careful=careful, ends_wait=due, budget=self.soft_time_limit / 2)
         except Outage as error:
             wait = _outage_wait(outage)
             log.warning("%s: a database failed (%s); the batch waits %d s", processor.name, error, wait)
             again = Resend(tuple(positions), wait)
-            _send(self, processor, again, careful=careful, due=error.due, outage=outage + 1)
+            _send(self, processor, again, careful=careful, ends_wait=error.ends_wait, outage=outage + 1)
             return told_of_outage(error, wait)
         except SoftTimeLimitExceeded as error:  # between two steps: the message comes back, and is run with care
             raise Reject("time limit", requeue=True) from error
         for resend in report.resend:
-            _send(self, processor, resend, careful=resend.careful, due=False, outage=0)
+            _send(self, processor, resend, careful=resend.careful, ends_wait=False, outage=0)
         return summary(report)
 
     run.__doc__ = processor.__doc__
@@ -83,14 +79,14 @@ def _send(
     resend: Resend,
     *,
     careful: bool,
-    due: Due,
+    ends_wait: EndsWait,
     outage: int,
 ) -> None:
     """Send positions again; if the broker does not take them, give the whole message back to it.
 
     A fresh message, not a retry of this one: the broker's count of retries tells of lost workers only.
     """
-    options = {"careful": careful, "due": due, "outage": outage}
+    options = {"careful": careful, "due": ends_wait, "outage": outage}
     message = {
         "args": (list(resend.positions),),
         "kwargs": {name: value for name, value in options.items() if value},

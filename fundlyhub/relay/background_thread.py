@@ -7,7 +7,10 @@ from logging import getLogger
 from types import TracebackType
 from typing import Self
 
+from celery import Celery
+
 from fundlyhub.errors import describe
+from fundlyhub.processing.publisher import Publisher
 from fundlyhub.relay.cursor import LostLeadership
 
 log = getLogger(__name__)
@@ -55,3 +58,15 @@ class Companion:
                 self.close()
                 self._stop.wait(self._pause)
         self.close()
+
+
+class PublishingCompanion(Companion):
+    """A companion with a publisher of its own."""
+
+    def __init__(self, pause: float, app: Celery) -> None:
+        super().__init__(pause)
+        self._publisher = Publisher(app)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._publisher.close()

@@ -10,7 +10,7 @@ import psycopg
 from fundlyhub.processing.attempts import lease
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.publisher import Publisher
-from fundlyhub.processing.routing import Batch, split
+from fundlyhub.processing.routing import batches
 
 PAGE = 5_000
 """Events that are sent at a time."""
@@ -36,11 +36,7 @@ def send_due(db: psycopg.Connection[Any], publisher: Publisher, processors: Mapp
         rows = db.execute(_DUE, {"processors": list(processors), "lease": lease(), "limit": PAGE}).fetchall()
         for name, position, _ in rows:
             groups.setdefault(name, []).append(position)
-        batches = [
-            Batch(processors[name], part)
-            for name, positions in groups.items()
-            for part in split(sorted(positions), processors[name].batch_size)
-        ]
-        if batches:  # inside the transaction: what cannot be sent stays due
-            publisher.send(batches, due=rows[0][2].isoformat())
+        if rows:  # sent inside the transaction: what cannot be sent stays due
+            due = [one for name, some in groups.items() for one in batches(processors[name], sorted(some))]
+            publisher.send(due, ends_wait=rows[0][2].isoformat())
     return len(rows)

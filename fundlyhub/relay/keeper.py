@@ -16,6 +16,7 @@ import psycopg
 
 from fundlyhub.database import connect
 from fundlyhub.errors import describe
+from fundlyhub.events.log import head
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.background_thread import Companion
 from fundlyhub.retention import log_marks
@@ -55,7 +56,7 @@ class Keeper(Companion):
             before = 0
             while True:
                 log_marks.take(events, before)
-                before = log_marks.head(events)
+                before = head(events)
                 for branch in branches(self._processors):
                     self._keep(events, branch)
                 if self._stop.wait(self._settings.sweep_interval):
@@ -81,7 +82,7 @@ def branches(processors: Mapping[str, type[Processor]]) -> list[Branch]:
 
 def keep(events: psycopg.Connection[Any], db: psycopg.Connection[Any], branch: Branch, size: int) -> None:
     """Make what is missing in one database. Both are autocommit connections."""
-    for made in make_ahead(db, log_marks.head(events), size):
+    for made in make_ahead(db, head(events), size):
         log.info("%s: made a partition for claims from %d to %d", branch, made.low, made.high)
 
 

@@ -10,17 +10,17 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.events.archived import away
+from fundlyhub.processing.claims import last_dropped
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.cursor import first_unseen
 from fundlyhub.retention.archives.wanted import refuse_a_part
-from fundlyhub.retention.claims.dropped import last_dropped_of
 
 log = getLogger(__name__)
 
 # The first processors of a log get all of it. Later ones get what was published before them too, by way of
 # the sweep, unless they say no: old news must not be mailed. One that takes event types over from another begins
-# where the other's sweep stands: what lies before is settled. Where claims have been dropped nobody can be given
-# anything: there could be no claim of it. Where events are archived nobody gets the rest for all of them.
+# where the other's sweep stands: what lies before is settled. Where claims have been dropped no
+# event can be delivered, since it could not be claimed. Where events are archived the rest does not pass for all.
 _REGISTER = """
     INSERT INTO events.processors AS known (name, patterns, from_position)
     VALUES (%(name)s, %(patterns)s, coalesce(%(after)s::bigint, (SELECT max(position) FROM events.events), 0))
@@ -77,7 +77,7 @@ def _successions(db: psycopg.Connection[Any], processors: Mapping[str, type[Proc
 def _dropped(processor: type[Processor]) -> int:
     """Where a new processor must begin."""
     try:
-        return last_dropped_of([processor.database])
+        return last_dropped([processor.database])
     except DBAPIError as error:  # the relay waits for a database that is away, and knows the driver's own errors
         raise error.orig if isinstance(error.orig, psycopg.Error) else error from None
 

@@ -10,25 +10,14 @@ from functools import partial
 from logging import getLogger
 from typing import Any, TypeVar
 
-import amqp
-import kombu
 import psycopg
-import redis
 from celery import Celery
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    sleep_using_event,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from fundlyhub.database import connect, is_outage
 from fundlyhub.errors import Unavailable
 from fundlyhub.observability import metrics
 from fundlyhub.observability.tracing import relaying
-from fundlyhub.processing.broker_connections import hang_up_after
+from fundlyhub.processing.broker_connections import hang_up_after, is_passing
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.publisher import Publisher
 from fundlyhub.processing.routing import Batch, Router
@@ -40,6 +29,7 @@ from fundlyhub.relay.leader import Wake, try_to_lead
 from fundlyhub.relay.mirror import Mirror
 from fundlyhub.relay.registration import register
 from fundlyhub.relay.resuming import Resumer
+from fundlyhub.relay.retries import Retries
 from fundlyhub.relay.sweep import Sweeper
 from fundlyhub.settings import Settings
 
@@ -182,38 +172,22 @@ class Relay:
 
     def _publish(self, batches: list[Batch]) -> bool:
         """Publish, however long the broker is away; False when stopped meanwhile."""
-        return self._patiently(lambda: self._publish_once(batches)) is not None
 
-    def _publish_once(self, batches: list[Batch]) -> bool:
-        try:
+        def send() -> bool:
             self._publisher.send(batches)
-        except Exception:
-            self._publisher.close()
-            raise
-        return True
+            return True
+
+        return bool(self._patiently(send))
 
     def _patiently(self, action: Callable[[], T]) -> T | None:
         """Try until it works; None when stopped meanwhile. Only outages are waited out."""
-        retrying = Retrying(
-            wait=wait_random_exponential(multiplier=0.2, max=10),
-            retry=retry_if_exception(is_passing),
-            stop=stop_when_event_set(self._stop),
-            sleep=sleep_using_event(self._stop),
-            before_sleep=_tell,
-            retry_error_callback=lambda state: None,
-        )
-        return retrying(action)
-
-
-def is_passing(error: BaseException) -> bool:
-    """A database that is away, or a broker that is, or takes no message just now."""
-    if is_outage(error) or isinstance(error, (kombu.exceptions.KombuError, OSError)):
-        return True
-    return isinstance(error, (redis.exceptions.RedisError, amqp.exceptions.AMQPError))
-
-
-def _tell(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    if state.attempt_number in (1, 5) or state.attempt_number % 20 == 0:
-        reason = str(error) if isinstance(error, Unavailable) else type(error).__name__
-        log.warning("paused: %s (try %d)", reason, state.attempt_number)
+        retries = Retries(log)
+        while True:
+            try:
+                return action()
+            except Exception as error:
+                if not is_passing(error):
+                    raise
+                reason = str(error) if isinstance(error, Unavailable) else type(error).__name__
+                if self._stop.wait(retries.failed(reason)):
+                    return None

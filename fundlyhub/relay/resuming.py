@@ -19,9 +19,8 @@ from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Pause
 from fundlyhub.processing.pauses.rules import PROBED
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.publisher import Publisher
-from fundlyhub.processing.routing import Batch, Router, split
-from fundlyhub.relay.background_thread import Companion
+from fundlyhub.processing.routing import Batch, batches, wanting
+from fundlyhub.relay.background_thread import PublishingCompanion
 from fundlyhub.relay.cursor import NOTHING_SEEN, SnapshotCursor
 from fundlyhub.relay.due import PAGE, send_due
 from fundlyhub.relay.registration import starts
@@ -45,25 +44,20 @@ _FAILED = """
 """
 
 
-class Resumer(Companion):
+class Resumer(PublishingCompanion):
     """Beside the leading relay. A second one, after a change of the leader, sends what is sent already: no harm."""
 
     name = "resumer"
 
     def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
-        super().__init__(PAUSE_AFTER_FAILURE)
+        super().__init__(PAUSE_AFTER_FAILURE, app)
         self._settings, self._processors = settings, processors
-        self._publisher = Publisher(app)
 
     def work(self) -> None:
         """Look, again and again."""
         with connect("events", settings=self._settings, autocommit=True) as db:
             while not self._stop.wait(POLL):
                 self.look(db)
-
-    def close(self) -> None:
-        """Leave the broker."""
-        self._publisher.close()
 
     def look(self, db: psycopg.Connection[Any]) -> None:
         """One round over all pauses. ``db`` is an autocommit connection to the Events DB."""
@@ -89,9 +83,7 @@ class Resumer(Companion):
 
     def _probe(self, db: psycopg.Connection[Any], processor: type[Processor], pause: Pause) -> None:
         """Let a few events through: new ones, since those that failed may be bad ones, and one that failed."""
-        with get_engine("events").connect() as log_db:
-            due = log_db.exec_driver_sql("SELECT %s <= clock_timestamp()", (pause.probe_at,)).scalar_one()
-        if not due:
+        if not pause.probe_due:
             return
         failed = [row[0] for row in db.execute(_FAILED, (processor.name, pause.fingerprint, PROBED))]
         fresh = self._newest(db, processor) or next(self._held_back(db, processor), [])
@@ -103,27 +95,26 @@ class Resumer(Companion):
         with get_engine("events").begin() as log_db:
             ours = pauses.start_probe(log_db, pause, positions)
         if ours:
-            self._publisher.send([Batch(processor, tuple(positions))], due=True)
+            self._publisher.send([Batch(processor, tuple(positions))], ends_wait=True)
 
     def _newest(self, db: psycopg.Connection[Any], processor: type[Processor]) -> list[int]:
         """Held-back positions at the end of the log."""
-        start = starts(db).get(processor.name, 0)
-        wanting = Router({processor.name: processor}).wanting
-        rows = db.execute(_NEWEST, (start, PAGE)).fetchall()
-        return unsettled(db, processor, sorted(position for position, kind in rows if wanting(kind)))
+        wants = wanting(processor)
+        rows = db.execute(_NEWEST, (starts(db).get(processor.name, 0), PAGE)).fetchall()
+        return unsettled(db, processor, sorted(position for position, kind in rows if wants(kind)))
 
     def _held_back(self, db: psycopg.Connection[Any], processor: type[Processor]) -> Iterator[list[int]]:
         """Pages of positions that the sweep has not passed, and that have left no trace, up to now."""
         row = db.execute(_SEEN, (f"sweep:{processor.name}",)).fetchone()
         start = starts(db).get(processor.name, 0)
-        wanting = Router({processor.name: processor}).wanting
+        wants = wanting(processor)
         reader = SnapshotCursor(db, processor.name, 0, row[0] if row else NOTHING_SEEN, None)
         if not reader.open():
             return
         while rows := reader.page(PAGE):
             assert reader.window is not None
             reader.window.after = rows[-1][0]  # it only reads: the sweep's own mark stays where it is
-            if found := unsettled(db, processor, [at for at, kind, _ in rows if at > start and wanting(kind)]):
+            if found := unsettled(db, processor, [at for at, kind, _ in rows if at > start and wants(kind)]):
                 yield found
 
     def _send_held_back(self, db: psycopg.Connection[Any], processor: type[Processor], ended: Sequence[Pause]) -> None:
@@ -132,7 +123,7 @@ class Resumer(Companion):
         for positions in self._held_back(db, processor):
             if self._stop.is_set() or self._paused_again(processor):
                 return
-            self._publisher.send([Batch(processor, part) for part in split(positions, processor.batch_size)])
+            self._publisher.send(batches(processor, positions))
             sent += len(positions)
         while not self._stop.is_set() and send_due(db, self._publisher, {processor.name: processor}) == PAGE:
             pass

@@ -21,9 +21,8 @@ from fundlyhub.errors import describe
 from fundlyhub.events.archived import away
 from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.publisher import Publisher
-from fundlyhub.processing.routing import Batch, Router, split
-from fundlyhub.relay.background_thread import Companion
+from fundlyhub.processing.routing import Batch, batches, wanting
+from fundlyhub.relay.background_thread import PublishingCompanion
 from fundlyhub.relay.cursor import NOTHING_SEEN, LostLeadership, SnapshotCursor
 from fundlyhub.relay.due import send_due
 from fundlyhub.relay.registration import starts
@@ -39,16 +38,14 @@ PAGE = 5_000
 _RELAYED = "SELECT seen::text FROM events.relay_cursors WHERE name = 'main' AND epoch = %s"
 
 
-class Sweeper(Companion):
+class Sweeper(PublishingCompanion):
     """``epoch`` ties its cursors to the leadership of the relay that it runs beside."""
 
     name = "sweep"
 
     def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], epoch: int) -> None:
-        super().__init__(settings.sweep_interval)
+        super().__init__(settings.sweep_interval, app)
         self._settings, self._processors, self._epoch = settings, processors, epoch
-        self._routers = {name: Router({name: processor}) for name, processor in processors.items()}
-        self._publisher = Publisher(app)
         self._relayed: deque[tuple[float, str]] = deque()
         self._sent: dict[tuple[str, int], float] = {}
 
@@ -58,10 +55,6 @@ class Sweeper(Companion):
             cursors = {name: SnapshotCursor.take(db, f"sweep:{name}") for name in self._processors}
             while not self._stop.wait(self._settings.sweep_interval):
                 self.sweep(db, cursors, now=time.monotonic())
-
-    def close(self) -> None:
-        """Leave the broker."""
-        self._publisher.close()
 
     def sweep(self, db: psycopg.Connection[Any], cursors: Mapping[str, SnapshotCursor], *, now: float) -> None:
         """One round: what is due, then what is missing, for each processor that is not paused."""
@@ -125,8 +118,8 @@ class Sweeper(Companion):
         if not cursor.open(target):
             return False
         rows = cursor.page(PAGE)
-        router = self._routers[processor.name]
-        wanted = [position for position, kind, _ in rows if position > start and router.wanting(kind)]
+        wants = wanting(processor)
+        wanted = [position for position, kind, _ in rows if position > start and wants(kind)]
         missing = unsettled(cursor.db, processor, wanted)
         if missing:
             overdue = self._overdue(rows, missing)
@@ -155,5 +148,5 @@ class Sweeper(Companion):
         if not fresh:
             return
         log.warning("%s: %d events left no trace; sending them again", processor.name, len(fresh))
-        self._publisher.send([Batch(processor, part) for part in split(fresh, processor.batch_size)])
+        self._publisher.send(batches(processor, fresh))
         self._sent.update({(processor.name, position): now for position in fresh})

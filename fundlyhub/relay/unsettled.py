@@ -15,12 +15,14 @@ from fundlyhub.processing.claims import claimed, dropped
 from fundlyhub.processing.processor import Processor
 
 # A resolved letter is no trace: what it stood for is applied, and has a claim, or else is missing.
-_HELD = """
-    SELECT position FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+HELD = """
+    SELECT position, state, event_id FROM events.dead_letters
+    WHERE processor = %(processor)s AND state <> 'resolved' AND {where}
     UNION ALL
-    SELECT position FROM events.dead_letters
-    WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[]) AND state <> 'resolved'
+    SELECT position, NULL, NULL FROM events.attempts WHERE processor = %(processor)s AND {where}
 """
+"""Dead letters, and attempts without a state, of a processor's events; ``where`` selects positions."""
+AT = "position = ANY (%(positions)s::bigint[])"
 
 
 def unsettled(db: psycopg.Connection[Any], processor: type[Processor], positions: Sequence[int]) -> list[int]:
@@ -37,5 +39,5 @@ def unsettled(db: psycopg.Connection[Any], processor: type[Processor], positions
     rest = [position for position in rest if position not in gone]
     if not rest:
         return []
-    held = {row[0] for row in db.execute(_HELD, {"processor": processor.name, "positions": rest})}
+    held = {row[0] for row in db.execute(HELD.format(where=AT), {"processor": processor.name, "positions": rest})}
     return [position for position in rest if position not in held]

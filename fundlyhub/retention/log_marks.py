@@ -16,7 +16,6 @@ import psycopg
 EVERY = 3_600.0
 """Seconds between two marks, where anything has been published."""
 
-_HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 _TAKE = """
     INSERT INTO events.log_marks (position)
     SELECT %(position)s WHERE NOT EXISTS (
@@ -34,12 +33,6 @@ _PASSED = """
     FROM events.processors p LEFT JOIN events.relay_cursors c ON c.name = 'sweep:' || p.name
 """
 _RESTAMP = "UPDATE events.log_marks SET xid = pg_current_xact_id()"
-
-
-def head(db: psycopg.Connection[Any]) -> int:
-    """The newest position that is visible; 0 in an empty log."""
-    (position,) = db.execute(_HEAD).fetchone() or (0,)
-    return int(position)
 
 
 def take(db: psycopg.Connection[Any], position: int, every: float = EVERY) -> bool:

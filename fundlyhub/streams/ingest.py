@@ -7,7 +7,6 @@ since one event id is one event. Several may run side by side.
 from __future__ import annotations
 
 import os
-import random
 import socket
 import threading
 import time
@@ -26,6 +25,7 @@ from fundlyhub.events.catalogue import VERSIONS
 from fundlyhub.observability import metrics
 from fundlyhub.redis_servers import require_one_server
 from fundlyhub.relay.mirror_config import CHANNEL
+from fundlyhub.relay.retries import Retries
 from fundlyhub.server_urls import is_misconfigured, reason, where
 from fundlyhub.settings import Settings
 from fundlyhub.streams.entry import Entry
@@ -65,19 +65,17 @@ class Ingest:
 
     def run(self) -> None:
         """Take entries into the log until stopped; then finish the batch in hand, and leave the group."""
-        failures = 0
+        retries = Retries(log)
         try:
             while not self._stop.is_set():
                 try:
                     self._step()
-                    failures = 0
+                    retries.succeeded()
                 except (redis.RedisError, psycopg.Error, OSError, Unavailable) as error:
                     if not is_passing(error):
                         raise
-                    failures += 1
                     self._disconnect()
-                    _tell(error, failures)
-                    self._stop.wait(pause(failures))
+                    self._stop.wait(retries.failed(_reason(error)))
             self._leave()
         finally:
             self._disconnect()
@@ -166,11 +164,6 @@ def stream_names(settings: Settings) -> list[str]:
     return names
 
 
-def pause(failures: int) -> float:
-    """Seconds before the next try, after so many that failed: doubling up to 10, with jitter."""
-    return random.uniform(0.5, 1.0) * min(10.0, 0.2 * 2.0 ** min(failures, 10))
-
-
 def is_passing(error: Exception) -> bool:
     """An outage, a collision or a time-out; any other fault of the database is ours, and ends the run."""
     if not isinstance(error, psycopg.Error):
@@ -178,12 +171,9 @@ def is_passing(error: Exception) -> bool:
     return is_outage(error) or is_concurrency_fault(error) or sqlstate(error) in _TOOK_TOO_LONG
 
 
-def _tell(error: Exception, failures: int) -> None:
-    if failures in (1, 5) or failures % 20 == 0:
-        what = reason(error) if isinstance(error, redis.RedisError) else describe(error)
-        code = str(error).partition(" ")[0]
-        if (
-            isinstance(error, redis.ResponseError) and code.isalpha() and code.isupper()
-        ):  # the server's own, such as NOGROUP
-            what = f"{what} {code}"
-        log.warning("paused: %s (try %d)", what, failures)
+def _reason(error: Exception) -> str:
+    what = reason(error) if isinstance(error, redis.RedisError) else describe(error)
+    code = str(error).partition(" ")[0]
+    if isinstance(error, redis.ResponseError) and code.isalpha() and code.isupper():  # the server's, such as NOGROUP
+        what = f"{what} {code}"
+    return what

@@ -5,24 +5,21 @@ All functions take a connection to the Events DB and work in its transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from fundlyhub.database.audited import named, reasoned
+from fundlyhub.database.audited import UNKNOWN, AuditEntry, Changes, named, reasoned
 from fundlyhub.errors import InvalidEvent, WrongState
 from fundlyhub.events.publish import Published, insert
 from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.streams.entry import Entry, Fields
 from fundlyhub.streams.layouts import to_event
-from fundlyhub.streams.quarantine_model import Action, Held, Line, State
+from fundlyhub.streams.quarantine_model import AUDIT, Held, State
 from fundlyhub.streams.raw import from_json
-
-UNKNOWN = "unknown"
-"""Said of an id that nothing has."""
 
 _COLUMNS = "q.id, q.stream, q.entry_id, q.type, q.reason, q.state, q.event_id, q.received_at, q.changed_at"
 _CHOSEN = """
@@ -35,7 +32,6 @@ _FIND = f"""
 _COUNT = f"SELECT count(*) FROM events.quarantine q WHERE {_CHOSEN}"  # noqa: S608  # the same
 _IDS = f"SELECT q.id FROM events.quarantine q WHERE {_CHOSEN} ORDER BY q.id"  # noqa: S608  # the same
 _SHOW = f"SELECT q.fields, {_COLUMNS} FROM events.quarantine q WHERE q.id = %(id)s"  # noqa: S608  # the same
-_AUDIT = "SELECT at, who, action, details FROM events.quarantine_audit WHERE quarantine_id = %(id)s ORDER BY id"
 _LOCK = "SELECT stream, entry_id, fields FROM events.quarantine WHERE id = %(id)s AND state = 'open' FOR UPDATE"
 _STATE = "SELECT state FROM events.quarantine WHERE id = %(id)s"
 _MARK = """
@@ -43,10 +39,6 @@ _MARK = """
     SET state = %(state)s, event_id = coalesce(%(event)s, event_id), reason = coalesce(%(reason)s, reason),
         changed_at = clock_timestamp()
     WHERE id = %(id)s
-"""
-_NOTE = """
-    INSERT INTO events.quarantine_audit (quarantine_id, who, action, details)
-    VALUES (%(id)s, %(who)s, %(action)s, %(details)s)
 """
 
 
@@ -57,15 +49,7 @@ class Shown:
     held: Held
     names: tuple[str, ...]
     fields: Fields | None
-    timeline: tuple[Line, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The entries that were changed, and of each other one its state, or why it cannot be released."""
-
-    changed: tuple[int, ...]
-    unchanged: Mapping[int, str]
+    timeline: tuple[AuditEntry, ...]
 
 
 def find(db: Connection, *, state: State | None = "open", stream: str | None = None, limit: int = 50) -> list[Held]:
@@ -97,7 +81,7 @@ def show(db: Connection, id: int, *, fields: bool = False) -> Shown:
         held=Held(*columns),
         names=tuple(name.decode("utf-8", "replace") for name, _ in kept),
         fields=kept if fields else None,
-        timeline=tuple(Line(*line) for line in db.exec_driver_sql(_AUDIT, {"id": id})),
+        timeline=tuple(AUDIT.timeline(db, id)),
     )
 
 
@@ -110,13 +94,9 @@ def release(
     correction with an empty text takes a field out. Raises WrongUse without a name.
     """
     who = named(who)
-    changed, unchanged = [], {}
-    for id in sorted(set(ids)):
-        row = db.exec_driver_sql(_LOCK, {"id": id}).one_or_none()
-        if row is None:
-            unchanged[id] = _state(db, id)
-            continue
-        stream, entry_id, stored = row
+    changed: list[int] = []
+    unchanged: dict[int, str] = {}
+    for id, stream, entry_id, stored in _locked(db, ids, unchanged):
         entry = Entry(stream, entry_id, corrected(from_json(stored), corrections or {}))
         try:
             published = _published(db, entry)
@@ -124,7 +104,7 @@ def release(
             unchanged[id] = _refused(db, id, who, error)
             continue
         _mark(db, id, "released", event=published.event.id)
-        _note(db, id, who, "released", _how(published, corrections))
+        AUDIT.note(db, id, who=who, action="released", details=_how(published, corrections))
         changed.append(id)
     return Changes(tuple(changed), unchanged)
 
@@ -132,13 +112,11 @@ def release(
 def discard(db: Connection, ids: Sequence[int], *, who: str, reason: str) -> Changes:
     """Let open entries rest for good. Raises WrongUse without a name or a reason."""
     who, reason = named(who), reasoned(reason)
-    changed, unchanged = [], {}
-    for id in sorted(set(ids)):
-        if db.exec_driver_sql(_LOCK, {"id": id}).one_or_none() is None:
-            unchanged[id] = _state(db, id)
-            continue
+    changed: list[int] = []
+    unchanged: dict[int, str] = {}
+    for id, *_ in _locked(db, ids, unchanged):
         _mark(db, id, "discarded")
-        _note(db, id, who, "discarded", reason)
+        AUDIT.note(db, id, who=who, action="discarded", details=reason)
         changed.append(id)
     return Changes(tuple(changed), unchanged)
 
@@ -166,7 +144,7 @@ def _refused(db: Connection, id: int, who: str, error: InvalidEvent | DBAPIError
         raise error
     reason = reason_of(error)
     _mark(db, id, "open", reason=reason)
-    _note(db, id, who, "refused", reason)
+    AUDIT.note(db, id, who=who, action="refused", details=reason)
     return reason
 
 
@@ -178,13 +156,14 @@ def _how(published: Published, corrections: Mapping[str, str] | None) -> str:
     return " ".join(parts)[:1_000]
 
 
-def _state(db: Connection, id: int) -> str:
-    return str(db.exec_driver_sql(_STATE, {"id": id}).scalar_one_or_none() or UNKNOWN)
+def _locked(db: Connection, ids: Sequence[int], unchanged: dict[int, str]) -> Iterator[tuple[int, str, str, Any]]:
+    """Lock each of these entries that is open; the states of the others go into ``unchanged``."""
+    for id in sorted(set(ids)):
+        if (row := db.exec_driver_sql(_LOCK, {"id": id}).one_or_none()) is not None:
+            yield id, row[0], row[1], row[2]
+        else:
+            unchanged[id] = str(db.exec_driver_sql(_STATE, {"id": id}).scalar_one_or_none() or UNKNOWN)
 
 
 def _mark(db: Connection, id: int, state: State, *, event: Any = None, reason: str | None = None) -> None:
     db.exec_driver_sql(_MARK, {"id": id, "state": state, "event": event, "reason": reason})
-
-
-def _note(db: Connection, id: int, who: str, action: Action, details: str) -> None:
-    db.exec_driver_sql(_NOTE, {"id": id, "who": who, "action": action, "details": details})

@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from fundlyhub.database.audited import Audit
+
 State = Literal["open", "released", "discarded"]
 """``open`` rests until a person decides; ``released`` is an event in the log now; ``discarded`` rests for good."""
 
-Action = Literal["quarantined", "released", "refused", "discarded"]
-"""What the audit tells; ``refused`` is a release that failed again."""
+AUDIT = Audit("events.quarantine_audit", "quarantine_id")
+"""Its actions are quarantined, released, discarded, and refused: a release that failed again."""
 
 INGEST = "ingest"
-"""Who it was, where it was no person."""
+"""The name in the audit for what no person did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,3 @@ class Held:
     event_id: UUID | None
     received_at: datetime
     changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the audit: when, who, what, and why or with which result."""
-
-    at: datetime
-    who: str
-    action: Action
-    details: str | None

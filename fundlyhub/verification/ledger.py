@@ -94,7 +94,7 @@ class Ledger:
 
     def __init__(self, places: Places, scope: Scope, processor: type[Processor], findings: Findings) -> None:
         self._places, self._scope, self._processor, self._findings = places, scope, processor, findings
-        self._channel, self._for_many = channel_of(processor), issubclass(processor, BroadcastProcessor)
+        self._channel, self._for_many = channel_of(processor) or "", issubclass(processor, BroadcastProcessor)
         self._db = places.of(processor)
 
     def check(self, page: Page, claims: Mapping[int, UUID]) -> int:
@@ -104,33 +104,26 @@ class Ledger:
         missing = self._missing(events, found)
         for event_id, row in events.items():
             for kind, what, expected, is_ in faults(missing.get(event_id, ()), found.get(event_id, ())):
-                self._findings.add(
-                    Finding(kind, self._processor.name, what, row.position, event_id, expected=expected, found=is_)
-                )
+                self._add(kind, what, row.position, event_id, expected, is_)
         if self._for_many:
-            for fault in broadcasts.faults(broadcasts.read(self._db, self._channel or "", list(events))):
-                event_id, kind, what, expected, is_ = fault
-                position = events[event_id].position
-                self._findings.add(
-                    Finding(kind, self._processor.name, what, position, event_id, expected=expected, found=is_)
-                )
+            told = broadcasts.read(self._db, self._channel, list(events))
+            for event_id, kind, what, expected, is_ in broadcasts.faults(told):
+                self._add(kind, what, events[event_id].position, event_id, expected, is_)
         return sum(row.number for rows in found.values() for row in rows)
 
     def _missing(
         self, events: Mapping[UUID, Logged], found: Mapping[UUID, Sequence[Rows]]
     ) -> Mapping[UUID, Sequence[Notice]]:
         """The messages of each event that were told neither by it nor by another of the same matter."""
-        channel = self._channel or ""
+        channel = self._channel
         none = {id_: wordless(notices_for(row.type, channel), found.get(id_, ())) for id_, row in events.items()}
         asked = [(events[id_].position, notice) for id_, notices in none.items() for notice in notices]
-        settings, db = self._scope.settings, self._places.of(self._processor)
-        told = rightly(settings, db, self._processor, channel, asked)
+        told = rightly(self._scope.settings, self._db, self._processor, channel, asked)
         return {id_: [one for one in notices if (id_, one.template) not in told] for id_, notices in none.items()}
 
     def _rows(self, ids: Sequence[UUID]) -> dict[UUID, list[Rows]]:
         found: dict[UUID, list[Rows]] = {}
-        db = self._places.of(self._processor)
-        for row in db.execute(_ROWS, {"channel": self._channel, "ids": list(ids)}) if ids else ():
+        for row in self._db.execute(_ROWS, {"channel": self._channel, "ids": list(ids)}) if ids else ():
             found.setdefault(row[0], []).append(Rows(*row))
         return found
 
@@ -146,7 +139,7 @@ class Ledger:
             for _, position, event_id, template, state in rows:
                 if position not in traces and position not in former:  # a claim beside it is told of with the claim
                     what = f"its message {template} is {state}, and nobody is about to send it"
-                    self._findings.add(Finding("stuck", self._processor.name, what, position, event_id, found=state))
+                    self._add("stuck", what, position, event_id, None, state)
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]
@@ -160,10 +153,9 @@ class Ledger:
     def check_digests(self) -> None:
         """Digests that nobody tells, and gathered messages that are in none. A channel's are looked at once."""
         if not self._for_many:
-            for kind, what, position, number in digests.faults(
-                self._db, self._channel or "", self._scope.since, self._late()
-            ):
-                self._findings.add(Finding(kind, self._processor.name, what, position, expected=0, found=number))
+            late = self._late()
+            for kind, what, position, number in digests.faults(self._db, self._channel, self._scope.since, late):
+                self._add(kind, what, position, None, 0, number)
 
     def _traces(self, positions: Sequence[int]) -> tuple[Traces, Traces]:
         """The traces of these events, and those that they left in the processor that had them before."""
@@ -176,9 +168,13 @@ class Ledger:
         if self._for_many:
             return
         given = {"channel": self._channel, "since": self._scope.since}
-        for provider, count, position in self._places.of(self._processor).execute(_SHARED, given).fetchall():
+        for provider, count, position in self._db.execute(_SHARED, given).fetchall():
             what = f"messages to several people have one message id of {provider}"
-            self._findings.add(Finding("double", self._processor.name, what, position, expected=1, found=count))
+            self._add("double", what, position, None, 1, count)
+
+    def _add(self, kind: Kind, what: str, position: int, event_id: UUID | None, expected: Any, found: Any) -> None:
+        name = self._processor.name
+        self._findings.add(Finding(kind, name, what, position, event_id, expected=expected, found=found))
 
 
 def channel_of(processor: type[Processor]) -> str | None:

@@ -12,7 +12,6 @@ from fundlyhub.verification.scope import Db
 PAGE = 5_000
 """Events that are compared at a time."""
 
-_HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 _PAGE = """
     SELECT position, type, id FROM events.events WHERE position > %(after)s AND position <= %(head)s
     ORDER BY position LIMIT %(limit)s
@@ -35,12 +34,6 @@ class Page(NamedTuple):
     after: int
     until: int
     whole: bool = True
-
-
-def head(db: Db) -> int:
-    """The last position of the log."""
-    row = db.execute(_HEAD).fetchone()
-    return int(row[0]) if row else 0
 
 
 def at(db: Db, positions: Sequence[int]) -> list[Logged]:

@@ -14,26 +14,27 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.routing import Router
+from fundlyhub.processing.routing import wanting
+from fundlyhub.relay.unsettled import AT, HELD
 from fundlyhub.verification import log
-from fundlyhub.verification.findings import Finding, Findings
+from fundlyhub.verification.findings import Finding, Findings, Kind
 from fundlyhub.verification.log import Logged, Page
 from fundlyhub.verification.scope import Places
 
-# A resolved letter is no trace: what it stood for is applied, and has a claim, or else is missing.
-_HELD = """
-    SELECT position, state, event_id FROM events.dead_letters
-    WHERE processor = %(processor)s AND state <> 'resolved' AND {where}
-    UNION ALL
-    SELECT position, NULL, NULL FROM events.attempts WHERE processor = %(processor)s AND {where}
-"""
 _CLAIMS = "SELECT position, event_id FROM processed_events WHERE processor = %(processor)s AND {where}"
 _BETWEEN = "position > %(after)s AND position <= %(until)s"
-_AT = "position = ANY (%(positions)s::bigint[])"
 _BEYOND = """
     SELECT position FROM processed_events WHERE processor = %(processor)s AND position > %(after)s
     ORDER BY position LIMIT %(limit)s
 """
+
+
+_TEXTS = {
+    "not in the log": "claimed, and the log has no event there: has it lost its tail?",
+    "another event": "the claim is that of another event: was the log restored to an earlier time?",
+    "another's letter": "its dead letter is that of another event: was the log restored to an earlier time?",
+    "claim and dead letter": "applied, and an open dead letter too: discard it",
+}
 
 
 class Letter(NamedTuple):
@@ -87,13 +88,13 @@ def faults(rows: Sequence[Logged], wanted: AbstractSet[int], traces: Traces) -> 
 
 def traces_at(places: Places, processor: type[Processor], positions: Sequence[int]) -> Traces:
     """The traces of the events at these positions."""
-    return _traces(places, processor, _AT, {"positions": list(positions)})
+    return _traces(places, processor, AT, {"positions": list(positions)})
 
 
 def _traces(places: Places, processor: type[Processor], where: str, given: Mapping[str, Any]) -> Traces:
     """What is held first, then the claims: an attempt is forgotten only after its claim was committed."""
     given = {"processor": processor.name, **given}
-    held = places.events.execute(_HELD.format(where=where), given).fetchall()
+    held = places.events.execute(HELD.format(where=where), given).fetchall()
     claims = places.of(processor).execute(_CLAIMS.format(where=where), given).fetchall()
     return Traces(
         dict(claims),
@@ -115,7 +116,7 @@ class Tracer:
 
     def __init__(self, places: Places, processor: type[Processor], start: int, findings: Findings) -> None:
         self._places, self._processor, self._start, self._findings = places, processor, start, findings
-        self._router = Router({processor.name: processor})
+        self._wants = wanting(processor)
         self.open = Open()
 
     def check(self, page: Page) -> Mapping[int, UUID]:
@@ -144,7 +145,7 @@ class Tracer:
             last = positions[-1]
 
     def _wanted(self, rows: Sequence[Logged]) -> set[int]:
-        return {row.position for row in rows if row.position > self._start and self._router.wanting(row.type)}
+        return {row.position for row in rows if row.position > self._start and self._wants(row.type)}
 
     def _again(self, positions: Sequence[int]) -> set[Fault]:
         rows = log.at(self._places.events, positions)
@@ -156,23 +157,13 @@ class Tracer:
         for position, what in sorted(found):
             row, claimed = rows.get(position), traces.claims.get(position)
             event_id = row.id if row else claimed
-            match what:
-                case "no trace":
-                    self.open.untraced.append(position)
-                case "not in the log":
-                    text = "claimed, and the log has no event there: has it lost its tail?"
-                    self._findings.add(Finding("different", name, text, position, event_id))
-                case "another event":
-                    self.open.misclaimed.append(position)
-                    text = "the claim is that of another event: was the log restored to an earlier time?"
-                    finding = Finding("different", name, text, position, event_id, expected=event_id, found=claimed)
-                    self._findings.add(finding)
-                case "another's letter":
-                    self.open.misclaimed.append(position)
-                    text = "its dead letter is that of another event: was the log restored to an earlier time?"
-                    other = traces.letters[position].event_id
-                    finding = Finding("different", name, text, position, event_id, expected=event_id, found=other)
-                    self._findings.add(finding)
-                case "claim and dead letter":
-                    text = "applied, and an open dead letter too: discard it"
-                    self._findings.add(Finding("double", name, text, position, event_id))
+            if what == "no trace":
+                self.open.untraced.append(position)
+                continue
+            other = None
+            if what in ("another event", "another's letter"):
+                self.open.misclaimed.append(position)
+                other = claimed if what == "another event" else traces.letters[position].event_id
+            kind: Kind = "double" if what == "claim and dead letter" else "different"
+            expected = event_id if other else None
+            self._findings.add(Finding(kind, name, _TEXTS[what], position, event_id, expected=expected, found=other))

@@ -25,7 +25,17 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "relay": {*BASE, "database", "events", "processing", "retention", "observability"},
     "verification": {*BASE, "database", "events", "processing", "processors", "retention", "relay"},
     "streams": {*BASE, "database", "events", "relay", "observability"},
-    "monitoring": {*BASE, "database", "channels", "processing", "retention", "relay", "streams", "observability"},
+    "monitoring": {
+        *BASE,
+        "database",
+        "events",
+        "channels",
+        "processing",
+        "retention",
+        "relay",
+        "streams",
+        "observability",
+    },
     "__init__": {*BASE, "database", "events", "processing"},
 }
 """What each part may import beside itself. The parts of WIRING may import anything."""

@@ -42,7 +42,7 @@ def dead(*words: str) -> list[int]:
 def run(name: str, positions: Sequence[int]) -> None:
     """A broker and a worker in one: what is sent is executed at once."""
     assert name == TestCountProcessor.name
-    execute(TestCountProcessor, positions, due=True)
+    execute(TestCountProcessor, positions, ends_wait=True)
 
 
 def nowhere(name: str, positions: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import tests.support.processors  # noqa: F401  # registers them
 from fundlyhub.processing.dead_letters import replay
+from tests.support.publishing import To
 
 
 def die(name: str, positions: Sequence[int]) -> None:
@@ -16,4 +17,4 @@ def die(name: str, positions: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    replay([int(id) for id in sys.argv[1:]], die, who="ann")
+    replay([int(id) for id in sys.argv[1:]], To(die), who="ann")

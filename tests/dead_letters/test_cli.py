@@ -125,7 +125,7 @@ def test_a_dry_run_and_a_replay_that_nobody_waits_for(dlq: Dlq, query: Query) ->
     assert (document["replayed"], document["pending"], document["stopped"]) == (2, ids, None)
     assert query(STATES) == [("replayed",)] * 2
     assert query(AUDIT)[-1] == ("ann", "replayed", "mended")
-    execute(TestCountProcessor, [1, 2], due=True)
+    execute(TestCountProcessor, [1, 2], ends_wait=True)
     done = dlq("replay", ids[0])
     assert done.stderr == f"{ids[0]}: is resolved, and stays so\n"
     assert done.stdout == "0 replayed\n"

@@ -18,6 +18,7 @@ from tests.dead_letters.letters import AUDIT, STATES, correct, dead, discard, no
 from tests.processing.conftest import Query
 from tests.processing.look import CLAIMS, Counting, by_sql, positions
 from tests.support.processors import TestCountProcessor
+from tests.support.publishing import To
 
 LOG = "SELECT payload FROM events.events ORDER BY position"
 SAVED = "SELECT position, version, payload FROM events.corrections"
@@ -37,10 +38,10 @@ def test_an_event_that_was_wrong_is_corrected_and_replayed(query: Query) -> None
     position = by_sql(query, "search.query.submitted", '{"query": 7}')
     execute(TestCountProcessor, [position])
     (id,) = positions(query("SELECT id FROM events.dead_letters"))
-    assert replay([id], run, who="ann").ends == {id: "failed"}
+    assert replay([id], To(run), who="ann").ends == {id: "failed"}
     done = correct(id, {"query": "seven"}, reason="it was a number")
     assert (done.changed, done.ignored) == (("query",), ())
-    assert replay([id], run, who="ann").ends == {id: "applied"}
+    assert replay([id], To(run), who="ann").ends == {id: "applied"}
     assert query(LOG) == [({"query": 7},)]
     assert query(SAVED) == [(position, "1.0.0", {"query": "seven"})]
     assert query(AUDIT)[3] == ("ann", "edited", "query: it was a number")
@@ -81,7 +82,7 @@ def test_it_counts_for_one_processor_alone(query: Query) -> None:
 
     (id,) = dead("permanent")
     correct(id, {"query": "fine"})
-    assert replay([id], run, who="ann").ends == {id: "applied"}
+    assert replay([id], To(run), who="ann").ends == {id: "applied"}
     execute(Other, [1])
     assert seen == ["permanent"]
 
@@ -96,14 +97,14 @@ def test_it_counts_for_one_event_alone(query: Query) -> None:
     assert execute(TestCountProcessor, [1]).outcomes == {"dead": 1}
     assert query("SELECT error_message FROM events.dead_letters") == [("never",)]
     correct(id, {"query": "fine too"})
-    assert replay([id], run, who="ann").ends == {id: "applied"}
+    assert replay([id], To(run), who="ann").ends == {id: "applied"}
 
 
 def test_it_can_be_taken_back(query: Query) -> None:
     (id,) = dead("permanent")
     correct(id, {"query": "fine"})
     undo(id)
-    assert replay([id], run, who="ann").ends == {id: "failed"}
+    assert replay([id], To(run), who="ann").ends == {id: "failed"}
     assert [entry for entry in query(AUDIT) if entry[0] == "ann"][1] == ("ann", "edit undone", "it was right")
     with pytest.raises(WrongState, match="has no corrected payload"):
         undo(id)
@@ -129,8 +130,8 @@ def test_of_two_who_correct_at_once_the_second_is_refused(query: Query) -> None:
 def test_only_open_letters_are_corrected(query: Query) -> None:
     ids = dead("a", "b", "c")
     discard(ids[0])
-    replay([ids[1]], run, who="ann")
-    replay([ids[2]], nowhere, terms=Terms(timeout=0), who="ann")
+    replay([ids[1]], To(run), who="ann")
+    replay([ids[2]], To(nowhere), terms=Terms(timeout=0), who="ann")
     for id, said in zip(ids, ("is discarded: `fundlyhub dlq restore`", "is resolved", "is replayed"), strict=True):
         with pytest.raises(WrongState, match=said):
             correct(id, {"query": "z"})
@@ -170,7 +171,7 @@ def test_an_older_version_is_corrected_in_the_newest_and_money_stays_exact(query
     assert query("SELECT version, payload ->> 'amount', payload ->> 'currency' FROM events.corrections") == [
         ("2.0.0", "0.10", "USD")
     ]
-    replay([id], lambda _, some: (execute(TestGiftsProcessor, some, due=True), None)[1], who="ann")
+    replay([id], To(lambda _, some: execute(TestGiftsProcessor, some, ends_wait=True)), who="ann")
     assert query("SELECT amount::text, currency FROM analytics.gifts") == [("0.10", "USD")]
     assert (query(STATES), positions(query(CLAIMS))) == ([("resolved",)], [position])
 

@@ -18,6 +18,7 @@ from tests.dead_letters.letters import AUDIT, STATES, dead, discard, nowhere, re
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, EFFECTS, Counting, positions
 from tests.support.processors import TestCountProcessor
+from tests.support.publishing import To
 
 SHORT = Terms(timeout=0)
 
@@ -25,10 +26,10 @@ SHORT = Terms(timeout=0)
 def test_a_discarded_letter_rests_and_can_be_restored_and_replayed(query: Query) -> None:
     (id,) = dead("a")
     assert discard(id).changed == (id,)
-    assert execute(TestCountProcessor, [1], due=True, careful=True).outcomes == {}
-    assert replay([id], run, who="ann").unchanged == {id: "discarded"}
+    assert execute(TestCountProcessor, [1], ends_wait=True, careful=True).outcomes == {}
+    assert replay([id], To(run), who="ann").unchanged == {id: "discarded"}
     assert restore(id).changed == (id,)
-    assert replay([id], run, who="ann").ends == {id: "applied"}
+    assert replay([id], To(run), who="ann").ends == {id: "applied"}
     assert [entry[:2] for entry in query(AUDIT)] == [
         ("worker", "failed"), ("ann", "discarded"), ("ann", "restored"), ("ann", "replayed"), ("worker", "applied")
     ]  # fmt: skip
@@ -38,7 +39,7 @@ def test_a_discarded_letter_rests_and_can_be_restored_and_replayed(query: Query)
 def test_each_says_what_it_did_not_change(query: Query) -> None:
     ids = dead("a", "b", "c")
     discard(ids[0])
-    replay([ids[1]], run, who="ann")
+    replay([ids[1]], To(run), who="ann")
     assert discard(*ids, 999) == Changes((ids[2],), {ids[0]: "discarded", ids[1]: "resolved", 999: "unknown"})
     assert restore(*ids) == Changes((ids[0], ids[2]), {ids[1]: "resolved"})
 
@@ -53,7 +54,7 @@ def test_discarding_wants_a_reason(query: Query, reason: str) -> None:
 
 def test_a_replay_that_is_discarded_is_called_back(query: Query) -> None:
     (id,) = dead("a")
-    replay([id], nowhere, terms=SHORT, who="ann")
+    replay([id], To(nowhere), terms=SHORT, who="ann")
     assert discard(id).changed == (id,)
     assert query(ATTEMPTS) == []
     run("test_count", [1])
@@ -79,7 +80,7 @@ class Meeting(Counting, register=False):
 def met(query: Query) -> type[Meeting]:
     """A replay that is under way."""
     Meeting.letter, Meeting.error = dead("a")[0], None
-    replay([Meeting.letter], nowhere, terms=SHORT, who="ann")
+    replay([Meeting.letter], To(nowhere), terms=SHORT, who="ann")
     return Meeting
 
 
@@ -87,21 +88,21 @@ def test_a_failure_that_comes_after_the_discard_leaves_it_discarded_with_the_new
     met: type[Meeting], query: Query
 ) -> None:
     met.error = Permanent("and again")
-    assert execute(met, [1], due=True).outcomes == {"dead": 1}
+    assert execute(met, [1], ends_wait=True).outcomes == {"dead": 1}
     assert query("SELECT state, attempts, error_message FROM events.dead_letters") == [("discarded", 2, "and again")]
     assert [action for _, action, _ in query(AUDIT)] == ["failed", "replayed", "discarded", "failed"]
 
 
 def test_a_retry_that_comes_after_the_discard_comes_to_nothing(met: type[Meeting], query: Query) -> None:
     met.error = Transient("not now")
-    assert execute(met, [1], due=True).outcomes == {"retry": 1}
-    assert execute(TestCountProcessor, [1], due=True).outcomes == {}
+    assert execute(met, [1], ends_wait=True).outcomes == {"retry": 1}
+    assert execute(TestCountProcessor, [1], ends_wait=True).outcomes == {}
     assert query(ATTEMPTS) == []
     assert (query(STATES), query(EFFECTS)) == ([("discarded",)], [])
 
 
 def test_a_success_that_comes_after_the_discard_is_told_as_what_it_is(met: type[Meeting], query: Query) -> None:
-    assert execute(met, [1], due=True).outcomes == {"done": 1}
+    assert execute(met, [1], ends_wait=True).outcomes == {"done": 1}
     assert query(STATES) == [("resolved",)]
     assert [action for _, action, _ in query(AUDIT)] == ["failed", "replayed", "discarded", "applied"]
 
@@ -120,7 +121,7 @@ def test_two_operators_and_a_worker_with_the_same_letters_wait_for_nobody_for_ev
 
     def replaying() -> None:
         for _ in range(6):
-            replay(ids[::-1], run, terms=Terms(wait=False), who="ann")
+            replay(ids[::-1], To(run), terms=Terms(wait=False), who="ann")
 
     def guarded(target: object, *args: int) -> None:
         ready.wait(30)
@@ -142,7 +143,7 @@ def test_two_operators_and_a_worker_with_the_same_letters_wait_for_nobody_for_ev
     told = sum(len(one.changed) for one in changes)
     assert query("SELECT count(*) FROM events.dead_letter_audit WHERE action IN ('discarded', 'restored')") == [(told,)]
     restore(*ids)
-    replay(ids, run, terms=Terms(max_failures=1), who="ann")
+    replay(ids, To(run), terms=Terms(max_failures=1), who="ann")
     assert len(positions(query(EFFECTS))) == 60
     assert query("SELECT state, count(*) FROM events.dead_letters GROUP BY 1 ORDER BY 1") == [
         ("open", 60), ("resolved", 60)
@@ -152,8 +153,8 @@ def test_two_operators_and_a_worker_with_the_same_letters_wait_for_nobody_for_ev
 def test_nothing_is_ever_deleted(query: Query) -> None:
     ids = dead("a", "b")
     discard(ids[0])
-    replay([ids[1]], run, who="ann")
+    replay([ids[1]], To(run), who="ann")
     with get_engine("events").begin() as db:
-        entries = [entry.action for entry in dead_letters.timeline(db, ids[0])]
+        entries = [entry.action for entry in dead_letters.AUDIT.timeline(db, ids[0])]
     assert entries == ["failed", "discarded"]
     assert query(STATES) == [("discarded",), ("resolved",)]

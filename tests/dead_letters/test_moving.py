@@ -14,6 +14,7 @@ from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, ImportReport, Terms, replay
 from tests.dead_letters.letters import AUDIT, STATES, correct, dead, discard, nowhere, restore, run
 from tests.processing.conftest import Query
+from tests.support.publishing import To
 
 EVERYTHING = Filter(state=None)
 
@@ -47,7 +48,7 @@ def test_what_is_exported_can_be_imported_elsewhere_and_replayed(query: Query) -
     again = exported()
     assert [{**line, "id": 0} for line in again] == [{**line, "id": 0} for line in lines]
     assert query(AUDIT) == [("bob", "imported", None)] * 2
-    assert replay([again[0]["id"]], run, who="ann").ended("applied") == [again[0]["id"]]
+    assert replay([again[0]["id"]], To(run), who="ann").ended("applied") == [again[0]["id"]]
 
 
 def test_importing_twice_changes_nothing(query: Query) -> None:
@@ -63,7 +64,7 @@ def test_what_was_done_since_the_export_stays(query: Query) -> None:
     ids = dead("a", "b", "c")
     before = exported()
     discard(ids[0])
-    replay([ids[1]], run, who="ann")
+    replay([ids[1]], To(run), who="ann")
     correct(ids[2], {"query": "fine"})
     assert counts(taken(*before)) == (0, 3, 0)
     assert query(STATES) == [("discarded",), ("resolved",), ("open",)]
@@ -82,8 +83,8 @@ def test_what_was_decided_elsewhere_since_comes_in(query: Query) -> None:
 
 def test_what_was_under_way_there_is_open_here_and_what_was_resolved_is_passed_over(query: Query) -> None:
     ids = dead("a", "b")
-    replay([ids[0]], nowhere, terms=Terms(timeout=0), who="ann")
-    replay([ids[1]], run, who="ann")
+    replay([ids[0]], To(nowhere), terms=Terms(timeout=0), who="ann")
+    replay([ids[1]], To(run), who="ann")
     lines = exported()
     emptied(query)
     assert counts(taken(*lines)) == (1, 1, 0)
@@ -111,7 +112,7 @@ def test_a_corrected_payload_goes_along(query: Query) -> None:
     taken(line)
     (copy,) = exported()
     assert copy["corrected"]
-    assert replay([copy["id"]], run, who="ann").ended("applied") == [copy["id"]]
+    assert replay([copy["id"]], To(run), who="ann").ended("applied") == [copy["id"]]
 
 
 def test_a_letter_of_a_log_that_was_restored_is_written_over(query: Query) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 import pytest
+from kombu.exceptions import OperationalError
 
 from fundlyhub.database import get_engine
-from fundlyhub.errors import Permanent, Unavailable, WrongUse
+from fundlyhub.errors import Permanent, WrongUse
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Replayed, Terms, choose, replay
 from fundlyhub.processing.executor import execute
@@ -17,13 +18,14 @@ from tests.dead_letters.letters import AUDIT, STATES, Broken, dead, discard, now
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, CLAIMS, EFFECTS, positions, publish
 from tests.support.processors import TestCountProcessor
+from tests.support.publishing import To
 
 SHORT = Terms(timeout=0)
 
 
 def test_a_replayed_letter_is_applied_once_and_resolved(query: Query) -> None:
     ids = dead("a")
-    done = replay(ids, run, reason="mended", who="ann")
+    done = replay(ids, To(run), reason="mended", who="ann")
     assert done.ends == {ids[0]: "applied"}
     assert (done.stopped, done.left, done.unchanged) == (None, (), {})
     assert positions(query(EFFECTS)) == positions(query(CLAIMS)) == [1]
@@ -38,7 +40,7 @@ def test_a_replayed_letter_is_applied_once_and_resolved(query: Query) -> None:
 
 def test_one_that_fails_again_is_open_again_with_all_its_attempts(query: Query) -> None:
     ids = dead("permanent")
-    done = replay(ids, run, who="ann")
+    done = replay(ids, To(run), who="ann")
     assert (done.ends, done.stopped) == ({ids[0]: "failed"}, None)
     assert query("SELECT state, attempts, error_message FROM events.dead_letters") == [("open", 2, "never")]
     assert query(ATTEMPTS) == []
@@ -63,11 +65,11 @@ def test_an_event_that_was_applied_meanwhile_is_not_applied_again_and_it_says_so
           " fingerprint, attempts, first_failed_at, last_failed_at)"
           " SELECT 'test_count', position, id, type, 'E', '', '', 'f', 1, now(), now() FROM events.events")  # fmt: skip
     ids = positions(query("SELECT id FROM events.dead_letters"))
-    assert replay(ids, run, who="ann").ends == {ids[0]: "skipped"}
+    assert replay(ids, To(run), who="ann").ends == {ids[0]: "skipped"}
     assert positions(query(EFFECTS)) == [position]
     assert query(STATES) == [("resolved",)]
     assert query(AUDIT)[-1] == ("worker", "skipped", None)
-    assert replay(ids, run, who="ann").unchanged == {ids[0]: "resolved"}
+    assert replay(ids, To(run), who="ann").unchanged == {ids[0]: "resolved"}
 
 
 def test_a_second_message_of_a_replay_changes_nothing(query: Query) -> None:
@@ -77,14 +79,14 @@ def test_a_second_message_of_a_replay_changes_nothing(query: Query) -> None:
         run(name, sent)
         run(name, sent)
 
-    assert replay(ids, twice, who="ann").ends == {ids[0]: "applied"}
+    assert replay(ids, To(twice), who="ann").ends == {ids[0]: "applied"}
     assert positions(query(EFFECTS)) == [1]
     assert [action for _, action, _ in query(AUDIT)] == ["failed", "replayed", "applied"]
 
 
 def test_a_canary_that_fails_is_the_only_one_that_was_sent(query: Query) -> None:
     ids = dead(*["permanent"] * 20)
-    done = replay(ids, run, who="ann")
+    done = replay(ids, To(run), who="ann")
     assert done.ends == {ids[0]: "failed"}
     assert done.left == tuple(ids[1:])
     assert done.stopped == "1 of 1 failed again, and at most 10% may"
@@ -93,10 +95,10 @@ def test_a_canary_that_fails_is_the_only_one_that_was_sent(query: Query) -> None
 
 def test_ten_of_which_too_many_fail_stop_it_and_more_may_when_a_person_says_so(query: Query) -> None:
     ids = dead("a", *["permanent", "a"] * 20)
-    done = replay(ids, run, who="ann")
+    done = replay(ids, To(run), who="ann")
     assert len(done.ends) == 11
     assert done.stopped == "5 of 10 failed again, and at most 10% may"
-    again = replay(ids, run, terms=Terms(max_failures=1), who="ann")
+    again = replay(ids, To(run), terms=Terms(max_failures=1), who="ann")
     assert (again.stopped, again.left) == (None, ())
     assert query("SELECT state, count(*) FROM events.dead_letters GROUP BY 1 ORDER BY 1") == [
         ("open", 20),
@@ -113,7 +115,7 @@ def test_waves_go_out_in_the_order_of_the_log(query: Query) -> None:
         run(name, some)
 
     seen: list[int] = []
-    replay(list(reversed(ids)), note, progress=lambda report: seen.append(len(report.ended("applied"))), who="ann")
+    replay(list(reversed(ids)), To(note), progress=lambda report: seen.append(len(report.ended("applied"))), who="ann")
     assert [len(one) for one in sent] == [1, 10, 19]
     assert [position for one in sent for position in one] == positions(query(EFFECTS))
     assert seen == [0, 1, 1, 11, 11, 30]
@@ -127,7 +129,7 @@ def test_a_rate_is_kept(query: Query) -> None:
         times.append(float(query("SELECT extract(epoch FROM clock_timestamp())")[0][0]))
         run(name, some)
 
-    replay(ids, note, terms=Terms(rate=2), who="ann")  # 1, and 2, and 2: half a second, and one
+    replay(ids, To(note), terms=Terms(rate=2), who="ann")  # 1, and 2, and 2: half a second, and one
     assert len(times) == 3
     assert times[-1] - times[0] > 1.2
     assert query(STATES) == [("resolved",)] * 5
@@ -135,7 +137,7 @@ def test_a_rate_is_kept(query: Query) -> None:
 
 def test_a_timeout_ends_the_wait_and_not_the_replay(query: Query) -> None:
     ids = dead(*["a"] * 3)
-    done = replay(ids, nowhere, terms=SHORT, who="ann")
+    done = replay(ids, To(nowhere), terms=SHORT, who="ann")
     assert done.ends == {ids[0]: "pending"}
     assert done.left == tuple(ids[1:])
     assert "1 of 1 had no result" in str(done.stopped)
@@ -144,7 +146,7 @@ def test_a_timeout_ends_the_wait_and_not_the_replay(query: Query) -> None:
 
 def test_without_waiting_all_go_at_once(query: Query) -> None:
     ids = dead(*["a"] * 30)
-    done = replay(ids, nowhere, terms=Terms(wait=False), who="ann")
+    done = replay(ids, To(nowhere), terms=Terms(wait=False), who="ann")
     assert done.ended("pending") == ids
     assert (done.stopped, done.left) == (None, ())
 
@@ -157,7 +159,7 @@ def test_what_is_committed_and_never_sent_is_due_later(query: Query) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        replay(ids, killed, who="ann")
+        replay(ids, To(killed), who="ann")
     assert query(STATES) == [("replayed",), ("open",)]
     assert query("SELECT position, attempts, next_at > now(), next_at < now() + interval '3 min' FROM events.attempts"
                  ) == [(1, 0, True, True)]  # fmt: skip
@@ -171,10 +173,10 @@ def test_a_broker_that_takes_nothing_stops_it_and_loses_nothing(query: Query) ->
     ids = dead(*["a"] * 3)
 
     def away(name: str, sent: Sequence[int]) -> None:
-        raise Unavailable("the broker takes no message")
+        raise OperationalError("refused")
 
-    done = replay(ids, away, who="ann")
-    assert done.stopped == "the broker takes no message; the sweep sends what is under way"
+    done = replay(ids, To(away), who="ann")
+    assert done.stopped == "the broker takes no message (OperationalError); the sweep sends what is under way"
     assert done.ended("pending") == ids[:1]
     assert done.left == tuple(ids[1:])
     assert query(ATTEMPTS) == [(1, 0, None)]
@@ -188,7 +190,7 @@ def test_two_operators_at_once_send_each_letter_once(query: Query) -> None:
 
     def operator() -> None:
         ready.wait(30)
-        done.append(replay(ids, lambda _, some: sent.extend(some), terms=Terms(wait=False), who="ann"))
+        done.append(replay(ids, To(lambda _, some: sent.extend(some)), terms=Terms(wait=False), who="ann"))
 
     threads = [threading.Thread(target=operator) for _ in range(4)]
     for thread in threads:
@@ -204,7 +206,7 @@ def test_two_operators_at_once_send_each_letter_once(query: Query) -> None:
 def test_only_open_letters_of_known_processors_go(query: Query) -> None:
     ids = dead("a", "b", "c", "d")
     discard(ids[0])
-    replay([ids[1]], nowhere, terms=SHORT, who="ann")
+    replay([ids[1]], To(nowhere), terms=SHORT, who="ann")
     query("UPDATE events.dead_letters SET processor = 'gone' WHERE id = %s", ids[2])
     with get_engine("events").begin() as db:
         able, unable = choose(db, [*ids, 999])
@@ -212,15 +214,15 @@ def test_only_open_letters_of_known_processors_go(query: Query) -> None:
     assert unable == {
         ids[0]: "discarded", ids[1]: "replayed", ids[2]: "of a processor that is not part of this code", 999: "unknown"
     }  # fmt: skip
-    assert replay([*ids, 999], run, who="ann").unchanged == unable
+    assert replay([*ids, 999], To(run), who="ann").unchanged == unable
 
 
 def test_a_transient_fault_keeps_a_replay_under_way_until_it_is_dead_or_applied(query: Query) -> None:
     ids = dead("transient")
-    replay(ids, run, terms=SHORT, who="ann")
+    replay(ids, To(run), terms=SHORT, who="ann")
     assert query(STATES) == [("replayed",)]
     for _ in range(TestCountProcessor.max_attempts - 1):
-        execute(TestCountProcessor, [1], due=True)
+        execute(TestCountProcessor, [1], ends_wait=True)
     assert query(STATES) == [("open",)]
     assert query("SELECT attempts FROM events.dead_letters") == [(6,)]
 
@@ -228,7 +230,7 @@ def test_a_transient_fault_keeps_a_replay_under_way_until_it_is_dead_or_applied(
 def test_a_replay_gives_an_event_all_its_attempts_anew(query: Query) -> None:
     ids = dead("a")
     query("INSERT INTO events.attempts VALUES ('test_count', 1, 5, now() - interval '2 days', now(), 'KeyError')")
-    replay(ids, nowhere, terms=SHORT, who="ann")
+    replay(ids, To(nowhere), terms=SHORT, who="ann")
     assert query("SELECT attempts, first_seen > now() - interval '1 min', error_class FROM events.attempts") == [
         (0, True, None)
     ]
@@ -237,7 +239,7 @@ def test_a_replay_gives_an_event_all_its_attempts_anew(query: Query) -> None:
 def test_a_replay_whose_row_of_attempts_is_gone_is_resolved_all_the_same(query: Query) -> None:
     """Another run of the same replay, which ended in between, has forgotten it."""
     ids = dead("a")
-    replay(ids, nowhere, terms=SHORT, who="ann")
+    replay(ids, To(nowhere), terms=SHORT, who="ann")
     query("DELETE FROM events.attempts")
     run("test_count", [1])
     assert query(STATES) == [("resolved",)]
@@ -247,20 +249,20 @@ def test_what_rests_waits_for_nothing(query: Query) -> None:
     """A row of attempts that a late worker left would be sent by the sweep for ever."""
     dead("a")
     query("INSERT INTO events.attempts VALUES ('test_count', 1, 1, now(), now() - interval '1 min', 'KeyError')")
-    assert execute(TestCountProcessor, [1], due=True).outcomes == {}
+    assert execute(TestCountProcessor, [1], ends_wait=True).outcomes == {}
     assert query(ATTEMPTS) == []
 
 
 def test_a_careful_run_resolves_too(query: Query) -> None:
     ids = dead("a")
-    replay(ids, lambda _, some: (execute(TestCountProcessor, some, careful=True, due=True), None)[1], who="ann")
+    replay(ids, To(lambda _, some: execute(TestCountProcessor, some, careful=True, ends_wait=True)), who="ann")
     assert query(STATES) == [("resolved",)]
     assert query(ATTEMPTS) == []
 
 
 def test_a_resolved_letter_whose_claim_was_lost_does_not_hold_its_event_back(query: Query) -> None:
     """The Analytics DB was restored to an earlier time."""
-    replay(dead("a"), run, who="ann")
+    replay(dead("a"), To(run), who="ann")
     query("DELETE FROM analytics.processed_events; DELETE FROM analytics.test_effects")
     assert execute(TestCountProcessor, [1]).outcomes == {"done": 1}
     execute(Broken, publish("b"))
@@ -284,12 +286,12 @@ def test_a_letter_of_another_event_at_the_position_holds_nothing_back_and_is_wri
 @pytest.mark.parametrize("who", ["", "  ", "x" * 1_001, "\x1b[31m"])
 def test_somebody_has_to_do_it(query: Query, who: str) -> None:
     with pytest.raises(WrongUse, match="who does it"):
-        replay(dead("a"), run, who=who)
+        replay(dead("a"), To(run), who=who)
     assert query(STATES) == [("open",)]
 
 
 def test_a_processor_of_messages_is_told_since_when_a_replay_counts(query: Query) -> None:
-    replay(dead("a"), nowhere, terms=SHORT, who="ann")
+    replay(dead("a"), To(nowhere), terms=SHORT, who="ann")
     with get_engine("events").begin() as db:
         (letter,) = dead_letters.known(db, "test_count", [1]).values()
     assert letter.state == "replayed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from fundlyhub.processing.settle import Report
+from fundlyhub.processing.report import Report
 from fundlyhub.processors.notifications import EmailBroadcastProcessor
 from tests.notifications.post import WELLS, Post
 from tests.notifications.test_sending import due_now

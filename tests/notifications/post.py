@@ -13,7 +13,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.events.catalogue.user import UserRegistered
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.settle import Report
+from fundlyhub.processing.report import Report
 from fundlyhub.processors.notifications import (
     EmailBroadcastProcessor,
     EmailNotificationProcessor,
@@ -72,7 +72,7 @@ class Post:
         """One batch, by the executor; only of events that the processor handles."""
         kinds = self.column("SELECT type FROM events.events WHERE position = ANY (%s)", list(positions))
         wanted = [p for p, kind in zip(sorted(positions), kinds, strict=True) if kind in processor.patterns()]
-        return execute(processor, wanted, due=True, **options)
+        return execute(processor, wanted, ends_wait=True, **options)
 
     def people(self, *users: UUID) -> None:
         """Users with all that one can be reached by, awake whatever the time is."""

@@ -167,7 +167,7 @@ def test_an_update_that_a_relay_of_the_release_before_has_routed_is_told_too_and
 ) -> None:
     followed_by(post, range(30))
     positions = post.known(update)
-    assert execute(EmailNotificationProcessor, positions, due=True).outcomes == {"done": 1}
+    assert execute(EmailNotificationProcessor, positions, ends_wait=True).outcomes == {"done": 1}
     assert len(mailer.accepted) == 30
     assert mailed(post, positions).outcomes == {"done": 1}, "should the sweep send it to its new processor as well"
     assert len(mailer.accepted) == 30

@@ -17,6 +17,7 @@ from fundlyhub.processors.writes import RecipientWriteProcessor
 from tests.notifications.post import JOHN, WELLS, Post
 from tests.support.make import completed, refunded
 from tests.support.providers import Behaviour, SendGrid
+from tests.support.publishing import To
 
 GIFT = UUID(int=92)
 TELLINGS = "SELECT amount, total FROM app.refund_tellings ORDER BY total, amount"
@@ -126,7 +127,7 @@ def test_a_refund_above_the_gift_is_held_for_a_person_who_may_have_it_told(giver
     ]  # fmt: skip
     assert tellings(giver) == [(30, 30)]
     [letter] = giver.column("SELECT id FROM events.dead_letters")
-    dead_letters.replay([letter], lambda *_: None, who="ann", terms=Terms(wait=False))
+    dead_letters.replay([letter], To(lambda *_: None), who="ann", terms=Terms(wait=False))
     giver.run(EmailNotificationProcessor, positions)
     assert tellings(giver) == [(30, 30), (30, 60)]
     assert outcomes(giver) == ["sent", "sent"]

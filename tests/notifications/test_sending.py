@@ -14,7 +14,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from fundlyhub import UserFollowedUser
-from fundlyhub.processing.settle import Report
+from fundlyhub.processing.report import Report
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
 from tests.notifications.post import JOHN, ME, WELLS, Post, registered
 from tests.support import ROOT

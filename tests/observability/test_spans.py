@@ -170,7 +170,7 @@ class TestProcessing:
         sent = [traced(word) for word in ("fine", "transient", "permanent")]
         positions = [position for position, _ in sent]
         execute(TestCountProcessor, positions)
-        execute(TestCountProcessor, positions, due=True)
+        execute(TestCountProcessor, positions, ends_wait=True)
         execute(TestCountProcessor, positions, careful=True)
         ends = [[_end(span) for span in spans.named("process test_count") if parent(span) == at] for _, at in sent]
         again = [(attempt, "retry", "Transient") for attempt in (1, 2)]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from fundlyhub import Event
 from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processing.executor import execute
-from fundlyhub.processing.settle import Resend
+from fundlyhub.processing.report import Resend
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, CLAIMS, EFFECTS, LETTERS, Counting, positions, publish
 from tests.support.processors import TestCountProcessor
@@ -82,9 +82,9 @@ def test_runs_that_end_are_no_crashes(query: Query) -> None:
 
     (position,) = publish("transient")
     for spent in range(1, 14):
-        assert execute(Failing, [position], careful=True, due=True).outcomes == {"retry": 1}
+        assert execute(Failing, [position], careful=True, ends_wait=True).outcomes == {"retry": 1}
         assert query("SELECT attempts, crashes FROM events.attempts") == [(spent, 0)]
-    assert execute(Failing, [position], careful=True, due=True).outcomes == {"dead": 1}
+    assert execute(Failing, [position], careful=True, ends_wait=True).outcomes == {"dead": 1}
 
 
 def test_a_careful_run_that_ends_in_a_snooze_gives_its_attempt_back(query: Query) -> None:

@@ -50,9 +50,9 @@ def test_the_good_events_of_a_failing_batch_are_applied_and_only_the_failing_one
 def test_a_transient_fault_is_retried_so_often_and_then_dead(query: Query) -> None:
     (position,) = publish("transient")
     for attempt in range(1, TestCountProcessor.max_attempts):
-        assert execute(TestCountProcessor, [position], due=True).outcomes == {"retry": 1}
+        assert execute(TestCountProcessor, [position], ends_wait=True).outcomes == {"retry": 1}
         assert query(ATTEMPTS) == [(position, attempt, "Transient")]
-    assert execute(TestCountProcessor, [position], due=True).outcomes == {"dead": 1}
+    assert execute(TestCountProcessor, [position], ends_wait=True).outcomes == {"dead": 1}
     assert query(ATTEMPTS) == []
     assert query(LETTERS) == [(position, "Transient", "not now", 5, "open")]
 
@@ -60,7 +60,7 @@ def test_a_transient_fault_is_retried_so_often_and_then_dead(query: Query) -> No
 def test_what_rests_as_a_dead_letter_is_not_run_again(query: Query) -> None:
     (position,) = publish("permanent")
     execute(TestCountProcessor, [position])
-    assert execute(TestCountProcessor, [position], due=True, careful=True).outcomes == {}
+    assert execute(TestCountProcessor, [position], ends_wait=True, careful=True).outcomes == {}
     query("UPDATE events.dead_letters SET state = 'replayed'")
     assert execute(TestCountProcessor, [position]).outcomes == {"dead": 1}
     assert query(LETTERS) == [(position, "Permanent", "never", 2, "open")]
@@ -80,14 +80,14 @@ def test_a_snooze_is_dead_at_its_greatest_age(query: Query) -> None:
     (position,) = publish("snooze")
     execute(TestCountProcessor, [position])
     query("UPDATE events.attempts SET first_seen = first_seen - interval '25 hours'")
-    assert execute(TestCountProcessor, [position], due=True).outcomes == {"dead": 1}
+    assert execute(TestCountProcessor, [position], ends_wait=True).outcomes == {"dead": 1}
 
 
 def test_an_event_that_waits_for_its_retry_is_left_to_the_message_that_was_sent_for_it(query: Query) -> None:
     (position,) = publish("snooze")
     execute(TestCountProcessor, [position])
     assert execute(TestCountProcessor, [position]).outcomes == {}
-    assert execute(TestCountProcessor, [position], due=True).outcomes == {"snoozed": 1}
+    assert execute(TestCountProcessor, [position], ends_wait=True).outcomes == {"snoozed": 1}
 
 
 def test_a_success_forgets_the_attempts(query: Query) -> None:
@@ -133,7 +133,7 @@ def test_a_newer_version_waits_for_the_deploy_and_is_dead_when_it_is_too_old(que
     position = by_sql(query, "search.query.submitted", '{"query": "a"}', "3.0.0")
     assert execute(TestCountProcessor, [position]).outcomes == {"snoozed": 1}
     query("UPDATE events.attempts SET first_seen = first_seen - interval '25 hours'")
-    assert execute(TestCountProcessor, [position], due=True).outcomes == {"dead": 1}
+    assert execute(TestCountProcessor, [position], ends_wait=True).outcomes == {"dead": 1}
     assert "3.0.0" in query(LETTERS)[0][2]
 
 

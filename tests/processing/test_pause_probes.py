@@ -23,7 +23,7 @@ def test_a_probe_runs_its_events_alone_and_its_failure_costs_nothing(query: Quer
     Deployed.runs.clear()
     for _ in range(30):
         probe(sent[0], sent[30])
-        execute(Deployed, [sent[0], sent[30]], due=True)
+        execute(Deployed, [sent[0], sent[30]], ends_wait=True)
     assert set(Deployed.runs) == {sent[0], sent[30]}
     assert query(SPENT) == [(21, 0)]
     assert query(LETTERS) == []
@@ -36,7 +36,7 @@ def test_a_probe_that_fails_in_another_way_charges_nothing_either(query: Query) 
     execute(Deployed, sent[:20])
     Deployed.broken = ValueError("something else")
     probe(sent[0], sent[30])
-    assert execute(Deployed, [sent[0], sent[30]], due=True).outcomes == {"snoozed": 2}
+    assert execute(Deployed, [sent[0], sent[30]], ends_wait=True).outcomes == {"snoozed": 2}
     assert query(LETTERS) == []
 
 
@@ -46,7 +46,7 @@ def test_a_probe_that_succeeds_ends_the_pause_and_what_failed_is_due(query: Quer
     execute(Deployed, sent[:20])
     Deployed.broken = None
     probe(sent[0], sent[30])
-    assert execute(Deployed, [sent[0], sent[30]], due=True).outcomes == {"done": 2}
+    assert execute(Deployed, [sent[0], sent[30]], ends_wait=True).outcomes == {"done": 2}
     assert pause() is None
     assert query(AUDIT) == [("paused", "burst", "worker"), ("resumed", "burst", "worker")]
     assert query("SELECT count(*) FROM events.attempts WHERE next_at < now()") == [(19,)]
@@ -60,7 +60,7 @@ def test_a_part_of_a_probe_is_enough(query: Query) -> None:
     execute(Deployed, bad)
     good = publish("fine")
     probe(bad[0], good[0])
-    assert execute(Deployed, [bad[0], good[0]], due=True).outcomes == {"done": 1, "snoozed": 1}
+    assert execute(Deployed, [bad[0], good[0]], ends_wait=True).outcomes == {"done": 1, "snoozed": 1}
     assert pause() is None
 
 
@@ -69,11 +69,11 @@ def test_a_fault_that_comes_back_is_a_new_burst_and_spends_no_attempt(query: Que
     sent = publish(*["fine"] * 60)
     for round_ in range(20):
         Deployed.broken = KeyError()
-        execute(Deployed, sent, due=True)
+        execute(Deployed, sent, ends_wait=True)
         assert pause() is not None, round_
         Deployed.broken = None
         probe(sent[round_])
-        execute(Deployed, [sent[round_]], due=True)
+        execute(Deployed, [sent[round_]], ends_wait=True)
         assert pause() is None
     assert query(SPENT) == [(40, 0)]
     assert query(LETTERS) == []
@@ -90,7 +90,7 @@ def test_a_person_may_pause_a_processor_and_no_probe_gets_through(query: Query) 
     execute(Deployed, sent[:20])
     probe(sent[0])
     by_hand()
-    assert execute(Deployed, sent, due=True).outcomes == {"held": 30}
+    assert execute(Deployed, sent, ends_wait=True).outcomes == {"held": 30}
     with get_engine("events").begin() as db:
         assert pauses.end_by_hand(db, "deployed", who="ann", reason="looked")
         assert not pauses.end_by_hand(db, "deployed", who="ann", reason="looked")

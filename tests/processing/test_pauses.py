@@ -111,7 +111,7 @@ def test_a_workers_next_batch_is_held_at_once_in_whatever_way_it_comes(query: Qu
     Deployed.runs.clear()
     for careful in (False, True):
         for due in (False, True):
-            assert execute(Deployed, sent, careful=careful, due=due).outcomes == {"held": 40}
+            assert execute(Deployed, sent, careful=careful, ends_wait=due).outcomes == {"held": 40}
     assert execute(Deployed, []).outcomes == {}
     assert Deployed.runs == []
 
@@ -121,7 +121,7 @@ def test_one_poison_event_never_pauses_its_processor(query: Query) -> None:
     (position,) = publish("fine")
     for _ in range(Deployed.max_attempts - 1):
         for _ in range(20):  # it may come as often as it likes
-            execute(Deployed, [position], due=True)
+            execute(Deployed, [position], ends_wait=True)
     assert pause() is None
     assert query(LETTERS)[0][1] == "KeyError"
 

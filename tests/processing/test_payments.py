@@ -22,6 +22,7 @@ from tests.notifications.post import JOHN, ME, WELLS, registered
 from tests.processing.conftest import Query, query
 from tests.support.make import campaign, completed
 from tests.support.platform import Platform, wait_until
+from tests.support.publishing import To
 from tests.verification.world import OURS, found
 
 __all__ = ["query"]  # the fixture
@@ -62,12 +63,12 @@ def run(positions: Sequence[int], takers: Iterable[type[Processor]] | None = Non
         kinds = {at: kind for at, kind in db.exec_driver_sql(sql, {"positions": list(positions)})}  # noqa: C416
     for one in takers or OURS.values():
         if some := [at for at in positions if kinds[at] in one.patterns()]:
-            execute(one, some, due=True)
+            execute(one, some, ends_wait=True)
 
 
 def send(name: str, positions: Sequence[int]) -> None:
     """A broker and a worker in one."""
-    execute(processors()[name], positions, due=True)
+    execute(processors()[name], positions, ends_wait=True)
 
 
 def decide(decision: Any, donation: UUID, reason: str = "as the bank says") -> list[int]:
@@ -78,7 +79,7 @@ def decide(decision: Any, donation: UUID, reason: str = "as the bank says") -> l
 
 def accept(donation: UUID) -> None:
     letters = decide(payments.accept, donation)
-    dead_letters.replay(letters, send, who="ann", terms=Terms(wait=False))
+    dead_letters.replay(letters, To(send), who="ann", terms=Terms(wait=False))
 
 
 def seen(query: Query) -> dict[str, list[Any]]:
@@ -143,7 +144,7 @@ def test_a_processor_that_comes_late_follows_the_decision(query: Query) -> None:
 def test_a_replay_alone_decides_nothing(query: Query) -> None:
     run(publish(paid(FIRST), paid(SECOND)))
     letters = [id for (id,) in query("SELECT id FROM events.dead_letters")]
-    dead_letters.replay(letters, send, who="ann", terms=Terms(wait=False))
+    dead_letters.replay(letters, To(send), who="ann", terms=Terms(wait=False))
     assert (seen(query), query(LETTERS)) == (ONCE, held())
 
 

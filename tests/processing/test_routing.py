@@ -6,7 +6,7 @@ import pytest
 
 from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.routing import Batch, Router, split
+from fundlyhub.processing.routing import Batch, Router, batches
 
 
 def processor(*patterns: str, name: str = "p", batch_size: int = 500) -> type[Processor]:
@@ -63,5 +63,6 @@ def test_what_nobody_wants_is_counted_with_its_last_position() -> None:
 
 
 def test_splitting_nothing_gives_nothing() -> None:
-    assert list(split([], 5)) == []
-    assert list(split([1, 2, 3], 2)) == [(1, 2), (3,)]
+    one = processor("a.*", batch_size=2)
+    assert batches(one, []) == []
+    assert batches(one, [1, 2, 3]) == [Batch(one, (1, 2)), Batch(one, (3,))]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fundlyhub.processing.settle import Report, Resend
+from fundlyhub.processing.report import Report, Resend
 from fundlyhub.processing.worker.task_events import outage, summary, told
 
 

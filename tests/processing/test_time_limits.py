@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
 import pytest
 
 from fundlyhub import publish_events
@@ -18,6 +19,7 @@ from tests.support.databases import settings_of
 from tests.support.make import search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
+from tests.support.unreadable import TYPE, text_of
 
 TELL = """
 import json
@@ -86,6 +88,23 @@ def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform, wor
     ready.wait_applied("test_count", 2, timeout=120)
     wait_until(lambda: ready.value("SELECT count(*) FROM events.dead_letters"), timeout=120, what="the dead letter")
     assert ready.value("SELECT position FROM events.dead_letters") == published[1].position
+    assert ready.value("SELECT error_class FROM events.dead_letters") in ("SoftTimeLimitExceeded", "WorkerLost")
+
+
+@pytest.mark.timeout(240)
+def test_an_event_whose_code_hangs_while_it_is_read_is_dead_and_its_neighbours_are_applied(ready: Platform) -> None:
+    ready.environment["FUNDLYHUB_PROCESSORS"] = "tests.support.unreadable_types"
+    publish = "SELECT events.publish_event(%s, %s::jsonb, version => '2.0.0')"
+    with psycopg.connect(ready.dsn, autocommit=True) as db, db.transaction():
+        publish_events((search("fine") for _ in range(3)), session=db)
+        db.execute(publish, (TYPE, text_of("validator", "hang")))
+        publish_events((search("fine") for _ in range(3)), session=db)
+    ready.execute("INSERT INTO events.attempts VALUES ('test_unreadable', 4, 4, now(), now() - interval '1 minute')")
+    ready.relay()
+    ready.worker(**LIMITS)
+    ready.wait_applied("test_unreadable", 6, timeout=90)
+    wait_until(lambda: ready.value("SELECT count(*) FROM events.dead_letters"), timeout=90, what="the dead letter")
+    assert ready.value("SELECT position FROM events.dead_letters") == 4
     assert ready.value("SELECT error_class FROM events.dead_letters") in ("SoftTimeLimitExceeded", "WorkerLost")
 
 

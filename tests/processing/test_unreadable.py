@@ -14,7 +14,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.errors import Permanent, Snooze
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.executor import Outage, execute
-from fundlyhub.processing.settle import Report, Resend
+from fundlyhub.processing.report import Report, Resend
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, CLAIMS, EFFECTS, LETTERS, Counting, by_sql, positions, publish
 from tests.support.unreadable import FAULTS, SECRET, TYPE, added, said, text_of, version_of
@@ -178,7 +178,7 @@ class TestABatchThatBreaksDown:
             if not waiting:
                 return total
             one = waiting.pop()
-            report = execute(Impatient, one.positions, careful=one.careful, due=True)
+            report = execute(Impatient, one.positions, careful=one.careful, ends_wait=True)
             total += report
             waiting += report.resend
         raise AssertionError("it never ends")

@@ -44,9 +44,9 @@ def test_the_sweeps_message_ends_the_wait_that_it_was_sent_for_and_a_second_one_
     execute(TestCountProcessor, [position])
     ((until,),) = query(SWEPT)
     assert execute(TestCountProcessor, [position]).outcomes == {}
-    assert execute(TestCountProcessor, [position], due=until.isoformat()).outcomes == {"retry": 1}
+    assert execute(TestCountProcessor, [position], ends_wait=until.isoformat()).outcomes == {"retry": 1}
     query("UPDATE events.attempts SET next_at = %s", until + timedelta(seconds=1))
-    assert execute(TestCountProcessor, [position], due=until.isoformat()).outcomes == {}
+    assert execute(TestCountProcessor, [position], ends_wait=until.isoformat()).outcomes == {}
     assert query(ATTEMPTS) == [(position, 2, "Transient")]
 
 
@@ -94,7 +94,7 @@ def test_an_outage_does_not_make_the_batch_wait_for_the_end_of_its_lease(query: 
     with pytest.raises(Outage) as caught:
         execute(Cut, [position])
     assert execute(Cut, [position]).outcomes == {}
-    assert execute(Cut, [position], due=caught.value.due).outcomes == {"done": 1}
+    assert execute(Cut, [position], ends_wait=caught.value.ends_wait).outcomes == {"done": 1}
 
 
 def test_an_event_of_a_type_that_is_not_known_yet_waits_for_the_deploy(query: Query) -> None:
@@ -104,4 +104,4 @@ def test_an_event_of_a_type_that_is_not_known_yet_waits_for_the_deploy(query: Qu
     assert execute(TestCountProcessor, [position]).outcomes == {"snoozed": 1}
     assert query(ATTEMPTS) == [(position, 0, "UnknownEventType")]
     query("UPDATE events.attempts SET first_seen = first_seen - interval '25 hours'")
-    assert execute(TestCountProcessor, [position], due=True).outcomes == {"dead": 1}
+    assert execute(TestCountProcessor, [position], ends_wait=True).outcomes == {"dead": 1}

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from fundlyhub.database import connect, get_engine
+from fundlyhub.database.audited import Changes
 from fundlyhub.errors import WrongState, WrongUse
 from fundlyhub.settings import Settings
 from fundlyhub.streams import quarantine
@@ -160,7 +161,7 @@ def test_wrong_use_is_said(held: Quarantine, args: tuple[str, ...], said: str) -
 def test_two_operators_release_an_entry_once(held: Quarantine, settings: Settings) -> None:
     (id,) = held.take(whole(version="latest"))
 
-    def release(db: Connection) -> quarantine.Changes:
+    def release(db: Connection) -> Changes:
         return quarantine.release(db, [id], who="ada", corrections={"version": "1.0.0"})
 
     with get_engine("events").begin() as first:
@@ -169,7 +170,7 @@ def test_two_operators_release_an_entry_once(held: Quarantine, settings: Setting
             second.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
             release(second)
     with get_engine("events").begin() as second:
-        assert release(second) == quarantine.Changes((), {id: "released"})
+        assert release(second) == Changes((), {id: "released"})
     assert held.events() == ["donation.initiated"]
 
 

@@ -179,7 +179,7 @@ def test_a_fault_that_a_processor_makes_each_time_is_seen_by_the_sums_that_share
 
 def test_what_a_person_has_corrected_counts_as_corrected(at_rest: Settings) -> None:
     position = broken_and_corrected()
-    assert execute(CampaignStatsProcessor, [position], due=True).outcomes == {"done": 1}
+    assert execute(CampaignStatsProcessor, [position], ends_wait=True).outcomes == {"done": 1}
     assert found("campaign_stats") == []
     sql("UPDATE events.corrections SET payload = jsonb_set(payload, '{amount}', '7')")
     assert {one.table for one in found("campaign_stats")} == {

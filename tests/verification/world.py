@@ -21,7 +21,7 @@ from fundlyhub.events.catalogue.user import UserFollowedCampaign, UserLoggedIn
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.registry import processors
-from fundlyhub.processing.routing import Router, split
+from fundlyhub.processing.routing import batches, wanting
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.registration import register
 from fundlyhub.settings import get_settings
@@ -91,10 +91,9 @@ def apply(some: Iterable[type[Processor]]) -> None:
     with connect("events", autocommit=True) as db:
         log = db.execute("SELECT position, type FROM events.events ORDER BY position").fetchall()
     for processor in some:
-        router = Router({processor.name: processor})
-        wanted = [position for position, kind in log if router.wanting(kind)]
-        for part in split(wanted, processor.batch_size):
-            execute(processor, part)
+        wants = wanting(processor)
+        for batch in batches(processor, [position for position, kind in log if wants(kind)]):
+            execute(processor, batch.positions)
 
 
 def sql(statement: str, *values: Any) -> list[tuple[Any, ...]]:

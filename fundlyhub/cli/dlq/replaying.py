@@ -14,11 +14,9 @@ from rich.progress import MofNCompleteColumn, Progress
 from fundlyhub.cli.dlq.selecting import as_list, events_db, selected, selection, tell_unchanged
 from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json
-from fundlyhub.cli.wiring import known_processors
-from fundlyhub.errors import Unavailable, describe
+from fundlyhub.cli.wiring import known_processors, publisher
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Filter, Replayed, Send, Terms
-from fundlyhub.settings import get_settings
+from fundlyhub.processing.dead_letters import Filter, Replayed, Terms
 
 SHOWN = 20
 """Ids that a line names at most."""
@@ -56,41 +54,14 @@ def replay(
             _tell_dry_run(*dead_letters.choose(db, ids), as_json)
             return
     terms = Terms(rate=rate, max_failures=max_failures, timeout=timeout, wait=not no_wait)
-    with sender() as send, _progress(len(ids)) as progress:
-        done = dead_letters.replay(ids, send, who=who, reason=reason, terms=terms, progress=progress)
+    with publisher() as broker, _progress(len(ids)) as progress:
+        done = dead_letters.replay(ids, broker, who=who, reason=reason, terms=terms, progress=progress)
     if as_json:
         print_json(as_document(done))
     else:
         tell(done)
     if not is_good(done, no_wait=no_wait):
         sys.exit(1)
-
-
-@contextmanager
-def sender() -> Iterator[Send]:
-    """The relay's way to the broker; Celery is loaded only for it."""
-    get_settings().broker  # noqa: B018  # a missing URL is better said before that
-    from fundlyhub.celery import app
-    from fundlyhub.processing.publisher import Publisher
-    from fundlyhub.processing.routing import Batch, split
-    from fundlyhub.relay.relay import is_passing
-
-    publisher = Publisher(app)
-
-    def send(name: str, positions: Sequence[int]) -> None:
-        processor = known_processors()[name]
-        try:
-            publisher.send([Batch(processor, part) for part in split(positions, processor.batch_size)], due=True)
-        except Exception as error:
-            publisher.close()
-            if not is_passing(error):
-                raise
-            raise Unavailable(f"the broker takes no message ({describe(error)})") from None
-
-    try:
-        yield send
-    finally:
-        publisher.close()
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from sqlalchemy import Connection
 from fundlyhub.cli.operator import by_option
 from fundlyhub.cli.output import json_option, print_json, print_table
 from fundlyhub.database import dispose_engines, get_engine
+from fundlyhub.database.audited import UNKNOWN, Changes
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.streams import quarantine as held
-from fundlyhub.streams.quarantine import UNKNOWN, Changes
 from fundlyhub.streams.quarantine_model import Held, State
 
 F = TypeVar("F", bound=Callable[..., Any])

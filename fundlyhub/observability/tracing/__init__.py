@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from fundlyhub.events import Event
+from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events.tracing import TRACEPARENT, TRACER, fail
 from fundlyhub.observability.tracing.starting import start, stop
 
@@ -52,12 +52,12 @@ def relaying(db: psycopg.Connection[Any], batches: Iterable[Sequence[int]]) -> A
 
 
 def processing(
-    processor: str, events: Sequence[Event], attempts_of: Callable[[int | None], int]
+    processor: str, events: Sequence[Event | StoredEvent], attempts_of: Callable[[int | None], int]
 ) -> AbstractContextManager[Spans | None]:
     """Spans around a run of a batch; ``attempts_of`` tells how often an event has failed before. None for no trace."""
     if not enabled():
         return nullcontext()
-    traced = [event for event in events if TRACEPARENT in event.metadata]
+    traced = [event for event in events if TRACEPARENT in (event.metadata or ())]  # a row's is JSON text
     if not traced:
         return nullcontext()
     from fundlyhub.observability.tracing.batches import spans_of_batch

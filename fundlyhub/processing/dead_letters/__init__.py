@@ -5,19 +5,20 @@ and move them. The functions of operators take a connection to the Events DB and
 ``import_lines`` make their own. Who does something is always named, and kept in the audit.
 """
 
-from fundlyhub.processing.dead_letters.audit import timeline
+from fundlyhub.database.audited import UNKNOWN, Changes
 from fundlyhub.processing.dead_letters.canary import End, Terms
 from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, correct, draft, neighbours, patched, undo
-from fundlyhub.processing.dead_letters.deciding import UNKNOWN, Changes, discard, restore
+from fundlyhub.processing.dead_letters.deciding import discard, restore
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, reason
-from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids, in_full
-from fundlyhub.processing.dead_letters.model import WORKER, Action, Entry, Letter, State
+from fundlyhub.processing.dead_letters.finding import Filter, count, find, groups, ids, in_full
+from fundlyhub.processing.dead_letters.model import AUDIT, WORKER, Action, Letter, State
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
 from fundlyhub.processing.dead_letters.recording import DeadLetter, Known, forget_waits, known, record, resolve
-from fundlyhub.processing.dead_letters.replaying import Replayed, Send, choose, replay
+from fundlyhub.processing.dead_letters.replaying import Replayed, choose, replay
 from fundlyhub.processing.dead_letters.showing import Shown, show
 
 __all__ = [
+    "AUDIT",
     "UNKNOWN",
     "WORKER",
     "Action",
@@ -26,14 +27,11 @@ __all__ = [
     "DeadLetter",
     "Draft",
     "End",
-    "Entry",
     "Filter",
-    "Group",
     "ImportReport",
     "Known",
     "Letter",
     "Replayed",
-    "Send",
     "Shown",
     "State",
     "Terms",
@@ -61,6 +59,5 @@ __all__ = [
     "resolve",
     "restore",
     "show",
-    "timeline",
     "undo",
 ]

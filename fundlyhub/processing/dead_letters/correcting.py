@@ -22,8 +22,7 @@ from fundlyhub.events.archived import absence
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode
 from fundlyhub.events.rules import MAX_BYTES, check_json
-from fundlyhub.processing.dead_letters.audit import note
-from fundlyhub.processing.dead_letters.model import Action
+from fundlyhub.processing.dead_letters.model import AUDIT, Action
 
 _LETTER = """
     SELECT d.processor, d.position, d.event_id, d.state, d.changed_at, c.version, c.payload::text
@@ -175,7 +174,7 @@ def _open(db: Connection, letter: int) -> _Open:
 def _noted(db: Connection, letter: int, action: Action, who: str, reason: str | None, what: str | None) -> None:
     parts = [part for part in (what, None if reason is None else reasoned(reason)) if part]
     db.exec_driver_sql(_TOUCH, {"id": letter})
-    note(db, letter, who=who, action=action, details=": ".join(parts) or None)
+    AUDIT.note(db, letter, who=who, action=action, details=": ".join(parts) or None)
 
 
 def _differing(before: str | None, after: bytes) -> tuple[str, ...]:

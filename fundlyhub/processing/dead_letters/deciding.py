@@ -6,12 +6,11 @@ letter in hand, one has changed it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.audited import named, reasoned
+from fundlyhub.database.audited import UNKNOWN, Changes, named, reasoned
 from fundlyhub.processing.dead_letters.finding import states
 from fundlyhub.processing.dead_letters.model import Action, State
 
@@ -37,17 +36,6 @@ _STOP_WAITING = """
            ORDER BY a.processor, a.position FOR UPDATE OF a) gone
     WHERE a.processor = gone.processor AND a.position = gone.position
 """
-
-UNKNOWN = "unknown"
-"""Said of an id that no letter has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The letters that were changed, in order of their ids, and the state of each that was not."""
-
-    changed: tuple[int, ...]
-    unchanged: Mapping[int, str]
 
 
 def discard(db: Connection, ids: Sequence[int], *, who: str, reason: str) -> Changes:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from fundlyhub.database.audited import Audit
+
 State = Literal["open", "replayed", "discarded", "resolved"]
 """``open`` rests until a person decides; ``replayed`` is under way again; ``discarded`` rests for good, unless it is
 restored; ``resolved`` was replayed, and its event is applied."""
@@ -17,7 +19,9 @@ Action = Literal[
 """What the audit tells; ``skipped`` is a replay that found its event applied before."""
 
 WORKER = "worker"
-"""Who it was, where it was no person."""
+"""The name in the audit for what no person did."""
+
+AUDIT = Audit("events.dead_letter_audit", "letter_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,3 @@ class Letter:
     aggregate_id: str | None
     changed_at: datetime
     corrected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the audit: when, who, what, and why or with which result."""
-
-    at: datetime
-    who: str
-    action: Action
-    details: str | None

@@ -9,23 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
 from fundlyhub.database.audited import named, reasoned
-from fundlyhub.errors import Unavailable
+from fundlyhub.errors import describe
 from fundlyhub.events.archived import absence, among, away
+from fundlyhub.processing.broker_connections import is_passing
 from fundlyhub.processing.claims import dropped
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
 from fundlyhub.processing.dead_letters.deciding import unchanged
 from fundlyhub.processing.registry import processors
+from fundlyhub.processing.routing import batches
 from fundlyhub.settings import Branch, get_settings
 
-Send = Callable[[str, Sequence[int]], None]
-"""Hands positions to the queue of the processor of this name, to be run although they wait for a retry.
-
-It raises Unavailable when the broker does not take them."""
+if TYPE_CHECKING:  # commands that only look at letters do not load Celery
+    from fundlyhub.processing.publisher import Publisher
 
 POLL = 0.2
 """Seconds between two looks at the results."""
@@ -109,7 +110,7 @@ def _too_old(letters: Sequence[tuple[int, str, int]]) -> set[int]:
 
 def replay(
     ids: Sequence[int],
-    send: Send,
+    publisher: Publisher,
     *,
     who: str,
     reason: str | None = None,
@@ -127,7 +128,7 @@ def replay(
     with get_engine("events").begin() as db:
         able, report.unchanged = choose(db, ids)
     for wave in waves(able, terms):
-        taken = _send_wave(wave, send, report, terms, who, reason)
+        taken = _send_wave(wave, publisher, report, terms, who, reason)
         report.left = tuple(id for id in able if id not in report.ends and id not in report.unchanged)
         progress(report)
         if terms.wait and report.stopped is None:
@@ -140,7 +141,7 @@ def replay(
 
 
 def _send_wave(
-    wave: Sequence[int], send: Send, report: Replayed, terms: Terms, who: str, reason: str | None
+    wave: Sequence[int], publisher: Publisher, report: Replayed, terms: Terms, who: str, reason: str | None
 ) -> list[int]:
     """The letters of a wave that were still open, now under way."""
     taken: list[int] = []
@@ -152,7 +153,7 @@ def _send_wave(
                 report.unchanged |= choose(db, sorted(rest))[1]
         report.ends |= dict.fromkeys((id for id, _, _ in rows), "pending")
         taken += [id for id, _, _ in rows]
-        report.stopped = _publish(rows, send)
+        report.stopped = _publish(rows, publisher)
         if report.stopped is not None:
             break
         if terms.rate is not None:
@@ -166,16 +167,18 @@ def _commit(db: Connection, ids: Sequence[int], who: str, reason: str | None) ->
     return [(id, processor, position) for id, processor, position in rows]
 
 
-def _publish(rows: Sequence[tuple[int, str, int]], send: Send) -> str | None:
-    """Hand over what is committed; if the broker does not take it, why."""
+def _publish(rows: Sequence[tuple[int, str, int]], publisher: Publisher) -> str | None:
+    """Send what is committed; if the broker does not take it, why."""
     positions: dict[str, list[int]] = {}
     for _, processor, position in rows:
         positions.setdefault(processor, []).append(position)
     try:
-        for processor, some in positions.items():
-            send(processor, some)
-    except Unavailable as error:
-        return f"{error}; the sweep sends what is under way"
+        for name, some in positions.items():
+            publisher.send(batches(processors()[name], some), ends_wait=True)
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        return f"the broker takes no message ({describe(error)}); the sweep sends what is under way"
     return None
 
 

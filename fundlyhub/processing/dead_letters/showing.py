@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from fundlyhub.database.audited import AuditEntry
 from fundlyhub.errors import WrongState
 from fundlyhub.events.archived import absence
 from fundlyhub.events.log import representable
-from fundlyhub.processing.dead_letters.audit import timeline
 from fundlyhub.processing.dead_letters.finding import COLUMNS
-from fundlyhub.processing.dead_letters.model import Entry, Letter
+from fundlyhub.processing.dead_letters.model import AUDIT, Letter
 
 _LETTER = f"SELECT d.traceback, {COLUMNS} FROM events.dead_letters d WHERE d.id = %(id)s"  # noqa: S608  # ours
 _ENVELOPE = f"""
@@ -62,7 +62,7 @@ class Shown:
 
     letter: Letter
     traceback: str
-    timeline: tuple[Entry, ...]
+    timeline: tuple[AuditEntry, ...]
     event: Envelope | None
     content: Content | None
     absence: str | None = None
@@ -84,7 +84,7 @@ def show(db: Connection, letter: int, *, payload: bool = False) -> Shown:
     return Shown(
         letter=found,
         traceback=traceback,
-        timeline=tuple(timeline(db, letter)),
+        timeline=tuple(AUDIT.timeline(db, letter)),
         event=None if envelope is None else Envelope(*envelope),
         content=None if content is None else Content(*content),
         absence=None if envelope is not None else absence(db, found.position),

@@ -16,10 +16,10 @@ from fundlyhub.processing.pauses.rules import Kind, probe_wait
 
 _COLUMNS = """
     processor, kind, who, reason, since, until, fingerprint, failed, probe_at, probes, probing, ended_at,
-    ended_at IS NULL AND (until IS NULL OR until > clock_timestamp()) AS in_force
+    ended_at IS NULL AND (until IS NULL OR until > clock_timestamp()) AS in_force,
+    coalesce(probe_at <= clock_timestamp(), false) AS probe_due
 """
 _TABLE = f"SELECT {_COLUMNS} FROM events.processor_pauses ORDER BY processor, kind"  # noqa: S608  # our own constant
-_OF = f"SELECT {_COLUMNS} FROM events.processor_pauses WHERE processor = %(processor)s"  # noqa: S608  # the same
 IN_FORCE = """
     SELECT processor, kind, reason FROM events.processor_pauses
     WHERE ended_at IS NULL AND (until IS NULL OR until > clock_timestamp()) ORDER BY processor, kind
@@ -94,6 +94,7 @@ class Pause:
     probing: Sequence[int]
     ended_at: datetime | None
     in_force: bool
+    probe_due: bool
 
 
 def whole_table(db: Connection) -> list[Pause]:
@@ -101,16 +102,14 @@ def whole_table(db: Connection) -> list[Pause]:
     return [Pause(*row) for row in db.exec_driver_sql(_TABLE)]
 
 
-def in_force(db: Connection, processor: str) -> Pause | None:
-    """The pause that a processor is under; a person's comes before a burst's."""
-    rows = [Pause(*row) for row in db.exec_driver_sql(_OF, {"processor": processor})]
-    return max((row for row in rows if row.in_force), key=lambda row: row.kind == "by hand", default=None)
-
-
 def paused(db: Connection) -> dict[str, Pause]:
-    """The pause in force of each processor that has one."""
-    rows = sorted(whole_table(db), key=lambda row: row.kind == "by hand")
-    return {row.processor: row for row in rows if row.in_force}
+    """The pause in force of each processor that has one; a person's replaces a burst's."""
+    return {row.processor: row for row in whole_table(db) if row.in_force}  # by hand comes last
+
+
+def in_force(db: Connection, processor: str) -> Pause | None:
+    """The pause in force of one processor."""
+    return paused(db).get(processor)
 
 
 def pause_by_hand(db: Connection, processor: str, *, who: str, reason: str, until: datetime | None = None) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fundlyhub.processing.settle import Report
+from fundlyhub.processing.report import Report
 
 _WORDS = {
     "done": "done",

@@ -7,46 +7,43 @@ that is alone in such a message is a dead letter. What is no message of ours goe
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from logging import getLogger
 
 import psycopg
 from celery import Celery
 from kombu import Message
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import get_engine
 from fundlyhub.errors import FundlyHubError
-from fundlyhub.events import Event
-from fundlyhub.processing import attempts
+from fundlyhub.events import StoredEvent
+from fundlyhub.events import read as read_log
 from fundlyhub.processing.claims import claimed
-from fundlyhub.processing.load import Refused, Work, look
+from fundlyhub.processing.load import Work, look
 from fundlyhub.processing.messages import Errand, Unreadable, read
 from fundlyhub.processing.outcome import DeliveryLimit, NoWorker
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.publisher import Publisher
+from fundlyhub.processing.report import Run
 from fundlyhub.processing.routing import Batch
-from fundlyhub.processing.settle import Run, settle
-from fundlyhub.relay.background_thread import Companion
+from fundlyhub.processing.settle import write_down
+from fundlyhub.relay.background_thread import PublishingCompanion
 from fundlyhub.relay.collecting.dead_queue import DELIVERY_LIMIT, DeadQueue, reason_of
 from fundlyhub.settings import Settings
 
 log = getLogger(__name__)
 
 
-class Collector(Companion):
+class Collector(PublishingCompanion):
     """Looks into the dead queue every ``sweep_interval``. On Redis there is none, and nothing to do."""
 
     name = "collector"
 
     def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
-        super().__init__(settings.sweep_interval)
+        super().__init__(settings.sweep_interval, app)
         self._settings = settings
         self._by_task = {processor.task_name(): processor for processor in processors.values()}
         self._queue = DeadQueue(settings)
-        self._publisher = Publisher(app)
 
     def work(self) -> None:
         """Collect, again and again."""
@@ -56,7 +53,7 @@ class Collector(Companion):
     def close(self) -> None:
         """Leave the broker: a message that is not settled goes back into the queue."""
         self._queue.close()
-        self._publisher.close()
+        super().close()
 
     def collect(self) -> int:
         """Settle all that is in the dead queue; the number of its messages."""
@@ -91,41 +88,23 @@ class Collector(Companion):
     def _written_down(self, processor: type[Processor], errand: Errand, reason: str) -> list[int]:
         """What became of the events, in the tables; returns those that are to be sent again, each for itself."""
         with get_engine("events").begin() as db:
-            work = look(db, processor, errand.positions)
-            ready, refused = _open(processor, work)
+            work = look(db, processor, read_log(db, errand.positions))
+            rows = _open(processor, work)
             if reason == DELIVERY_LIMIT:  # an event with a row of attempts is counted there
-                ready = [event for event in ready if event.position not in work.attempts]
-                refused = [item for item in refused if item.stored.position not in work.attempts]
-            positions = [event.position or 0 for event in ready] + [item.stored.position for item in refused]
+                rows = [row for row in rows if row.position not in work.attempts]
             log.warning("%s: a message of %d events came back (%s); %d of them are open",
-                        processor.name, len(errand.positions), reason, len(positions))  # fmt: skip
+                        processor.name, len(errand.positions), reason, len(rows))  # fmt: skip
             if reason == DELIVERY_LIMIT and len(errand.positions) > 1:
-                return sorted(positions)
-            _blame(db, processor, work, ready, refused, reason)
+                return [row.position for row in rows]
+            # The sweep sends what waits when its time has come; what rests, rests as a dead letter.
+            limit = DeliveryLimit("its message was delivered too often, and no run of it came to its end")
+            error = limit if reason == DELIVERY_LIMIT else NoWorker()
+            write_down(db, processor, work, [Run(row, error) for row in rows])
             return []
 
 
-def _open(processor: type[Processor], work: Work) -> tuple[list[Event], list[Refused]]:
-    """The events of a message that are neither applied nor rest as dead letters."""
-    positions = [event.position or 0 for event in work.ready] + [item.stored.position for item in work.refused]
+def _open(processor: type[Processor], work: Work) -> list[StoredEvent]:
+    """The events of a message that are neither applied nor rest as dead letters; none of them is read any closer."""
     with get_engine(processor.database).connect() as db:
-        applied = claimed(db, processor.name, positions)
-    ready = [event for event in work.ready if applied.get(event.position or 0) != event.id]
-    return ready, [item for item in work.refused if applied.get(item.stored.position) != item.stored.id]
-
-
-def _blame(
-    db: Connection,
-    processor: type[Processor],
-    work: Work,
-    ready: Sequence[Event],
-    refused: Sequence[Refused],
-    reason: str,
-) -> None:
-    """The sweep sends what waits when its time has come; what rests, rests as a dead letter."""
-    error: Exception = NoWorker()
-    if reason == DELIVERY_LIMIT:
-        error = DeliveryLimit("its message was delivered too often, and no run of it came to its end")
-    runs = [Run(event, error) for event in ready]
-    items = [Refused(item.stored, error) for item in refused]
-    settle(db, processor, work, items, runs, now=attempts.clock(db), rng=random.Random())
+        applied = claimed(db, processor.name, [row.position for row in work.rows])
+    return [row for row in work.rows if applied.get(row.position) != row.id]

@@ -51,24 +51,17 @@ _ANNOUNCE = """
     FROM pg_control_system()
     RETURNING id
 """
-_KEEP_IDS = """
+_CHUNK = """
     WITH chunk AS (
         SELECT id, position FROM events.events WHERE position > %(after)s AND position <= %(high)s
         ORDER BY position LIMIT %(limit)s
-    ), kept AS (
-        INSERT INTO events.event_ids (id, position) SELECT id, position FROM chunk ON CONFLICT (id) DO NOTHING
-    )
+    ), changed AS (CHANGE)
     SELECT max(position), count(*) FROM chunk
 """
-_FORGET_IDS = """
-    WITH chunk AS (
-        SELECT id, position FROM events.events WHERE position > %(after)s AND position <= %(high)s
-        ORDER BY position LIMIT %(limit)s
-    ), forgotten AS (
-        DELETE FROM events.event_ids i USING chunk WHERE i.id = chunk.id
-    )
-    SELECT max(position), count(*) FROM chunk
-"""
+_KEEP_IDS = _CHUNK.replace(
+    "CHANGE", "INSERT INTO events.event_ids (id, position) SELECT id, position FROM chunk ON CONFLICT (id) DO NOTHING"
+)
+_FORGET_IDS = _CHUNK.replace("CHANGE", "DELETE FROM events.event_ids i USING chunk WHERE i.id = chunk.id")
 # A row goes only where its id is kept, whatever else happens.
 _DELETE = """
     WITH chunk AS (

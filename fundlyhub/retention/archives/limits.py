@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from fundlyhub.events.log import head
 from fundlyhub.retention import log_marks
 
 _FIRST = "SELECT coalesce(min(position), 0) FROM events.events"
@@ -71,7 +72,7 @@ def decide(low: int, wanted: int, limits: Sequence[Limit]) -> Decision:
 def judge(db: psycopg.Connection[Any], wanted: int, horizon: timedelta) -> Decision:
     """How far the log may be archived now. ``horizon`` is how old an event may be when it is run."""
     low = first(db)
-    known = [Limit(log_marks.head(db) - 1, "the newest event is never archived"), *_readers(db)]
+    known = [Limit(head(db) - 1, "the newest event is never archived"), *_readers(db)]
     old = log_marks.older_than(db, horizon)
     days = horizon / timedelta(days=1)
     known.append(Limit(old, f"younger than {days:.2f} days, so that it may still be on its way"))

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from fundlyhub.errors import EventsArchived
 from fundlyhub.events.archived import Away, files_of
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.routing import Router
+from fundlyhub.processing.routing import wanting
 
 
 def missing(archives: Iterable[Away], processor: type[Processor], start: int) -> list[Away]:
     """The archives that hold what a processor wants of the events after ``start``. Pure."""
-    wanting = Router({processor.name: processor}).wanting
-    return [one for one in archives if one.high > start and any(wanting(kind) for kind in one.types)]
+    return [one for one in archives if one.high > start and any(map(wanting(processor), one.types))]
 
 
 def refuse_a_part(archives: Iterable[Away], processor: type[Processor], start: int) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from fundlyhub.database.engines import make_engine
+from fundlyhub.events.log import head
 from fundlyhub.settings import Branch
 from fundlyhub.verification.findings import Finding, Report, Tell
-from fundlyhub.verification.log import head
 from fundlyhub.verification.scope import Places, Scope
 from fundlyhub.verification.tables import comparing, totals
 from fundlyhub.verification.tables.replay import Replay, refuse_lost_claims

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from fundlyhub import publish_events
+from fundlyhub.events.log import head
 from fundlyhub.processing.executor import execute
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.registration import register
@@ -76,7 +77,7 @@ class Old:
 
     def age(self) -> None:
         """All that is in the log is old."""
-        log_marks.take(self.events, log_marks.head(self.events), every=0)
+        log_marks.take(self.events, head(self.events), every=0)
         self.events.execute(AGED)
 
     def read(self, *names: str) -> None:

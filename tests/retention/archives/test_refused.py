@@ -24,6 +24,7 @@ from tests.dead_letters.letters import dead, run
 from tests.retention.archives.old import PROCESSORS, Old
 from tests.support.command import dsns, fundlyhub
 from tests.support.processors import TestCountProcessor
+from tests.support.publishing import To
 
 LETTER = "SELECT id FROM events.dead_letters ORDER BY position LIMIT 1"
 
@@ -147,10 +148,10 @@ def test_a_letter_of_an_archived_event_is_not_replayed_until_it_is_back(old: Old
     with get_engine("events").connect() as db:
         why = f"its event is archived: `fundlyhub events restore {file}` brings it back"
         assert choose(db, [letter]) == ([], {letter: why})
-    report = dead_letters.replay([letter], run, who="ann")
+    report = dead_letters.replay([letter], To(run), who="ann")
     assert (report.ends, list(report.unchanged)) == ({}, [letter])
     old.restore(file)
-    assert dead_letters.replay([letter], run, who="ann").ends == {letter: "failed"}
+    assert dead_letters.replay([letter], To(run), who="ann").ends == {letter: "failed"}
 
 
 def test_nor_one_whose_archive_is_announced_while_others_are_replayed(old: Old) -> None:
@@ -164,7 +165,7 @@ def test_nor_one_whose_archive_is_announced_while_others_are_replayed(old: Old) 
             announced.append(second)
             old.events.execute(announce, (second,))
 
-    report = dead_letters.replay([first, second], run, who="ann", progress=progress)
+    report = dead_letters.replay([first, second], To(run), who="ann", progress=progress)
     assert report.ends == {first: "applied"}
     assert report.unchanged == {second: "its event is archived: `fundlyhub events restore f` brings it back"}
 

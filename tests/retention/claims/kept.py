@@ -10,6 +10,7 @@ import psycopg
 
 from fundlyhub import publish_events
 from fundlyhub.database import connect
+from fundlyhub.events.log import head
 from fundlyhub.processing.executor import execute
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.keeper import judge
@@ -48,7 +49,7 @@ class Kept:
 
     def age(self) -> None:
         """All that is in the log is older than the retention."""
-        log_marks.take(self.events, log_marks.head(self.events), every=0)
+        log_marks.take(self.events, head(self.events), every=0)
         self.events.execute("UPDATE events.log_marks SET taken_at = taken_at - interval '31 days'")
 
     def settle(self) -> None:

@@ -11,9 +11,9 @@ import pytest
 from fundlyhub.database import connect
 from fundlyhub.errors import WrongUse
 from fundlyhub.monitoring.claims import Claims
+from fundlyhub.monitoring.status import status
 from fundlyhub.processing.executor import execute
 from fundlyhub.relay.keeper import prune
-from fundlyhub.relay.status import status
 from fundlyhub.retention import log_marks
 from fundlyhub.retention.claims.dropping import drop
 from fundlyhub.retention.claims.partitions import make_ahead
