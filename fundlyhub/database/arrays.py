@@ -1,4 +1,4 @@
-"""Columns as PostgreSQL arrays: each kind of value in the form that costs both sides least.
+"""Makes PostgreSQL arrays of columns, each kind of value in its cheapest form.
 
 UUIDs and times go in binary form: as text, either side needs three to five times as long for them. Numbers go as text,
 which is the other way round. psycopg's own arrays cost a multiple of either: it calls Python for each element, and in

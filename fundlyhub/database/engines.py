@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # without greenlet, which is an extra, it cannot even be impo
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 WATCH = 2.0
-"""Seconds between a server's looks at whether somebody still waits for the statement that it runs."""
+"""Seconds between a server's checks that its client is still connected while a statement runs."""
 
 # A dead host must be noticed within some 10 s, else a relay would lead, or a worker hold locks, for hours.
 KEEPALIVES = {
@@ -141,6 +141,6 @@ def _leave_connections(engine: Engine | AsyncEngine) -> None:
 
 def dispose_engines(*, close: bool = False) -> None:
     """Forget all pooled connections; by default without closing them."""
-    for branch in BRANCHES:  # an engine that nobody asked for yet is made and forgotten: it costs nothing
+    for branch in BRANCHES:  # an engine that was not used yet is made and forgotten: it costs nothing
         get_engine(branch).dispose(close=close)
     get_engine.cache_clear()

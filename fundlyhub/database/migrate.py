@@ -22,7 +22,7 @@ from fundlyhub.database.faults import is_outage, refused, sqlstate, unavailable
 from fundlyhub.errors import NewerDatabase, NotMigrated
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
 
-_LOCK = 0x66756E646C79  # "fundly": any number that nobody else takes
+_LOCK = 0x66756E646C79  # "fundly": any number that no other lock uses
 
 State = Literal["current", "behind", "newer"]
 

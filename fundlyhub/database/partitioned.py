@@ -1,4 +1,4 @@
-"""The table of claims, from one piece to partitions by position and back: what the migrations of all branches do."""
+"""Partitions the table of claims by position, and joins it again: SQL for the migrations of all databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a pooled connection still has a server: asked when there is reason to doubt it, and not at each use.
+"""Checks that a pooled connection still has a server, when there is reason to doubt it.
 
 SQLAlchemy's own ``pool_pre_ping`` asks each time; of a short transaction that is a quarter of the time.
 """
@@ -36,7 +36,7 @@ def watch(engine: Engine) -> None:
 
 
 def _has_something_to_say(connection: Any) -> bool:
-    """Whether the server has sent what nobody asked for: as a rule, that it goes, or the end of the line."""
+    """Whether the server has sent something unasked: as a rule, that it shuts down, or the end of the connection."""
     if connection.closed:
         return True
     line = select.poll()

@@ -1,4 +1,4 @@
-"""Ids by their beginnings: lists show short ids, and every command takes them."""
+"""Finds ids by their prefixes: lists show short ids, and every command takes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's types that SQLAlchemy has no name for."""
+"""Types of PostgreSQL that SQLAlchemy does not have."""
 
 from __future__ import annotations
 

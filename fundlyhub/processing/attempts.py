@@ -35,8 +35,8 @@ _RECORD = """
             reason = CASE WHEN excluded.error_class IS NULL THEN a.reason ELSE excluded.reason END,
             fingerprint = CASE WHEN excluded.error_class IS NULL THEN a.fingerprint ELSE excluded.fingerprint END
 """
-# Of two messages that were sent for one event, the first to come moves its time, and the other finds it moved. All who
-# write rows of several events lock them in their order, or two of them would wait for each other.
+# Of two messages that were sent for one event, the first to come moves its time, and the other finds it moved. One lock
+# order everywhere, so that two writers cannot deadlock.
 _TAKE = """
     UPDATE events.attempts a
     SET next_at = statement_timestamp() + make_interval(secs => %(lease)s), error_class = NULL

@@ -1,7 +1,7 @@
-"""What becomes of a batch that broke down outside of its handlers: when it was loaded, claimed or settled.
+"""Handles a batch that failed outside of its handlers: while it was loaded, claimed or settled.
 
-None of its events has failed by a rule, and one of them may be to blame. So the batch is halved until the one to blame
-is alone; its attempts are counted then as those of any other failure, up to a dead letter.
+One of its events may be to blame, and it is not known which. So the batch is halved until that event is alone; then its
+attempts are counted as those of any other failure, up to a dead letter.
 """
 
 from __future__ import annotations

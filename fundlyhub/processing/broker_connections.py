@@ -1,7 +1,7 @@
 """Connections to the broker: opened, used and closed with limits, whatever the broker does.
 
-A RabbitMQ in an alarm (memory, disk) reads nothing more from who has published, so that it answers no farewell either;
-one that hangs answers nothing at all. Neither may hold up the end of a process, or of a command.
+RabbitMQ in a memory or disk alarm reads nothing more from connections that publish, so it does not answer a close
+either; a broker that hangs answers nothing at all. Neither may hold up the end of a process or of a command.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _redis(connection: Connection) -> list[socket.socket]:
 
 
 def hang_up_after(stop: threading.Event, seconds: float, tell: Callable[[], None]) -> None:
-    """Cut all connections so many seconds after ``stop`` is set: what waits for the broker then must not hold it up."""
+    """Cut all connections ``seconds`` after ``stop`` is set: nothing that waits for the broker holds up the stop."""
 
     def wait() -> None:
         stop.wait()

@@ -1,8 +1,8 @@
 """Claims: the row that makes an effect happen exactly once, inserted in the effect's own transaction.
 
-The table is partitioned by position, and old partitions may be dropped (``retention/claims``). Nobody knows any more
-what was applied there, so that a claim in a dropped range is refused, by a constraint of the partition that would take
-it: it costs the claims nothing, and no reader of an old state can slip past it.
+The table is partitioned by position, and old partitions may be dropped (``retention/claims``). It is not known any
+more what was applied there, so a constraint of the partition that would take such a claim refuses it: that costs the
+other claims nothing, and no reader of an old state can slip past it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ REFUSES_DROPPED = "claims_dropped"
 # A claim of another event at the same position stems from a log that was restored to an earlier time: it
 # does not count, and is overwritten together with the effect. Sorted by position, so that two workers with
 # overlapping batches wait for each other and do not deadlock.
-# Which ones are fresh is told only where not all are: the usual answer is one row. A fresh row has the time of its
-# transaction, and an overwritten one a later time: a partitioned table does not return xmax.
+# Returns the claimed positions; NULL means that all of them were new, which is the usual answer. A fresh row has the
+# time of its transaction, and an overwritten one a later time: a partitioned table does not return xmax.
 _CLAIM = """
     WITH fresh AS (
         INSERT INTO processed_events AS claimed (processor, position, event_id)

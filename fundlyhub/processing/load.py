@@ -49,7 +49,7 @@ class Work:
     """Events that are not run: one could not be read, or its payment counts already."""
     attempts: Mapping[int, attempts.Attempt] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """When it was read: by the server's clock where something has been waiting, else nobody looks at it."""
+    """When it was read: by the server's clock if an event has failed before; otherwise it is not used."""
     leased: datetime | None = None
     """Until when those that have been waiting are ours."""
     replayed: Mapping[int, datetime] = field(default_factory=dict)

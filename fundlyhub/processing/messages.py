@@ -1,4 +1,4 @@
-"""What a Celery message of ours says, read without trusting it; and a place for those that say nothing."""
+"""Task messages: read without trusting them, described for logs, and parked when they cannot be read."""
 
 from __future__ import annotations
 

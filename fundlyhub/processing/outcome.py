@@ -1,4 +1,4 @@
-"""What becomes of one event: a closed set, decided in one place from the error and the attempts. Pure."""
+"""The outcomes of a run, decided in one place from the error and the attempts. Pure."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def decide(
 
 
 def _snoozed(error: Snooze, processor: type[Processor]) -> Snoozed:
-    """As long as was asked for, from a second up to the event's greatest age; nobody can count in infinities."""
+    """The wait that was asked for, from one second up to the event's greatest age: infinity is no time to wait."""
     return Snoozed(max(1.0, min(error.seconds, processor.snooze_limit)))
 
 
 def backoff(attempts: int, processor: type[Processor], rng: random.Random) -> float:
-    """Seconds to wait after so many failures: exponential with equal jitter, at least one second.
+    """Seconds to wait after this number of failures: exponential with equal jitter, at least one second.
 
     Equal jitter draws from the upper half. With full jitter the sum of all waits has no lower bound worth a promise.
     """

@@ -213,7 +213,7 @@ class NotificationProcessor(Processor):
 
     queue: ClassVar[Queue] = "notifications"
     database = "app"
-    history = False  # nobody wants a receipt for a gift of last year
+    history = False  # no receipt for a donation of last year
     batch_size = 50
     snooze_limit = 72 * 3600.0
 

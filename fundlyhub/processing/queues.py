@@ -21,7 +21,7 @@ EXCHANGE = "fundlyhub"
 DEAD_EXCHANGE = "fundlyhub.dlx"
 DEAD_QUEUE = "fundlyhub.dead"
 PARKED_QUEUE = "fundlyhub.parked"
-"""Messages that nobody can make sense of, until a person looks at them."""
+"""Messages that cannot be read, until a person looks at them."""
 DELIVERY_LIMIT = 50
 """Deliveries of one message before RabbitMQ gives up on it: far above the attempts of all its events,
 so that it is the last line and not the first."""
@@ -96,7 +96,7 @@ def depths(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) ->
 def seen(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) -> dict[str, Seen]:
     """What each of these queues holds and how many workers consume it; by default, the work queues.
 
-    RabbitMQ knows a killed worker at once; on Redis it is missed after ``CONSUMER_SILENCE``. A queue that nobody has
+    RabbitMQ knows a killed worker at once; on Redis it is missed after ``CONSUMER_SILENCE``. A queue that is not
     declared yet is empty.
     """
     if amqp:

@@ -1,4 +1,4 @@
-"""Which processors there are: every subclass that handles something, by its name."""
+"""The registry of processors: every subclass that handles something, by its name."""
 
 from __future__ import annotations
 

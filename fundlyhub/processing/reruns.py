@@ -1,4 +1,4 @@
-"""Running an event once more that a processor is done with, since a person asks for it."""
+"""Runs an event again that a processor is done with, at a person's request."""
 
 from __future__ import annotations
 

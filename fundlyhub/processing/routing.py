@@ -1,4 +1,4 @@
-"""Which processors want an event type, and batches of positions for each. Pure."""
+"""Routes event types to the processors that want them, and divides positions into batches. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Router:
             yield from batches(processor, positions)
 
     def unrouted(self, rows: Iterable[tuple[int, str]]) -> dict[str, tuple[int, int]]:
-        """The types that nobody wants: how many events, and the last position."""
+        """The types that no processor wants: the number of events, and the last position."""
         passed: dict[str, tuple[int, int]] = {}
         for position, kind in rows:
             if not self.wanting(kind):

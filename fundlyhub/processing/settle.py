@@ -27,7 +27,7 @@ from fundlyhub.processing.report import Report, Resend, Run, name_of, report_of
 log = getLogger(__name__)
 
 HELD_WAIT = 3_600.0
-"""Seconds until what waits for the end of a pause is due, should nobody bring it forward when the pause ends."""
+"""Seconds until what waits for the end of a pause is due, unless it is brought forward when the pause ends."""
 LONGEST_COUNTDOWN = 60.0
 """Seconds; longer waits are rows that the sweep sends when they are due, not messages in a broker."""
 
@@ -152,7 +152,7 @@ def _alike(processor: type[Processor], error: BaseException) -> str:
 
 
 def _postponed(run: Run, error: BaseException, outcome: Retry | Snoozed, now: datetime, alike: str | None) -> Postponed:
-    """An attempt that was counted before its run is not counted again, and given back by a snooze."""
+    """An attempt that was counted before its run is not counted again; a snooze gives it back."""
     return Postponed(
         run.position,
         (1 if isinstance(outcome, Retry) else 0) - (1 if run.counted else 0),

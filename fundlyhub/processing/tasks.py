@@ -1,4 +1,4 @@
-"""Celery's side of processing: one task per processor, and sending positions to it again."""
+"""The Celery tasks: one per processor. Each runs a batch, and sends again what is left."""
 
 from __future__ import annotations
 

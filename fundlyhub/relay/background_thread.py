@@ -1,4 +1,4 @@
-"""A thread beside the leading relay, for work that must go on whatever it meets and must never hold the relay up."""
+"""A background thread of the leading relay: it survives any error, and never holds the relay up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long events gather before they are handed over: not at all while workers keep up, and a while when they do not.
+"""Delays hand-over so that events share messages: not at all while workers keep up, longer when they fall behind.
 
 A worker's cost is by the message. Workers that are behind would never catch up with a relay that hands them events one
 by one, and nothing joins messages that are in a queue: so what is published meanwhile is to share the next ones.
@@ -44,7 +44,7 @@ def crowd(depths: Mapping[str, int]) -> int:
 
 
 def next_pause(seconds: float, before: int, now: int) -> float:
-    """The next pause, when so many messages waited at the last look, and so many do now. Pure.
+    """The next pause, from the messages that waited ``before`` and those that wait ``now``. Pure.
 
     Twice as long while they pile up; as long, while they become fewer; and a little shorter with each look at few.
     """

@@ -1,4 +1,4 @@
-"""Events whose wait is over are sent: rows of ``attempts`` that are due, a page at a time."""
+"""Sends events whose wait is over: the rows of ``attempts`` that are due, a page at a time."""
 
 from __future__ import annotations
 

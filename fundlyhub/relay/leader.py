@@ -1,4 +1,4 @@
-"""One leader at a time: a session-level advisory lock, so that a dead leader's place is free at once."""
+"""Leader election by a session-level advisory lock, which a dead leader frees at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def try_to_lead(db: psycopg.Connection[Any], name: str) -> bool:
 
 
 def leader(db: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
-    """Who leads: the server process of its session, its address and since when; None when nobody does."""
+    """The leader: the server process of its session, its address and its start; None if there is none."""
     row = db.execute(_HOLDER, (_CLASS, name)).fetchone()
     return None if row is None else {"server_pid": row[0], "address": row[1], "since": row[2].isoformat()}
 

@@ -1,6 +1,6 @@
-"""The mirror: chosen events to a capped stream per channel, at least once, for live subscribers in any language.
+"""The mirror: copies chosen events to capped Redis streams, at least once, for live subscribers in any language.
 
-It reads the log with a cursor of its own, so that a Redis that is away holds up nobody but its subscribers.
+It reads the log with a cursor of its own, so an outage of Redis holds up only its subscribers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PATIENCE = 5.0
 REST = 2.0
 """Seconds between two tries while something is away."""
 
-# It begins with what is published from now on: nobody listens to a stream of the past.
+# It begins with what is published from now on: subscribers want live events.
 _BEGIN = """
     INSERT INTO events.relay_cursors (name, system_identifier, seen)
     SELECT %s, system_identifier, pg_current_snapshot() FROM pg_control_system()
@@ -41,7 +41,7 @@ _BEGIN = """
 class Mirror(Companion):
     """Without chosen types it does nothing.
 
-    Its end is not waited for: what it does after a former leadership is sent again, and noted by nobody.
+    Its end is not awaited: what it sends after its relay has lost the lead is sent again by the next leader.
     """
 
     name = NAME

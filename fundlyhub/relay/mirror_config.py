@@ -1,4 +1,4 @@
-"""What of the log is mirrored to streams for live subscribers: which types, and which fields of them. Pure."""
+"""The configuration of the mirror: which event types are mirrored, and which of their fields. Pure."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ SAFE_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Fields that tell of no person, by type; of a type that is not here nothing but the envelope is shown by default.
 
-An organization's name is among the others, since a person may be one; so is whatever somebody has written.
+An organization's name is among the others, since a person may be one; so is any text that a person has written.
 """
 
 

@@ -1,4 +1,4 @@
-"""What each processor wants, and since when, as the log knows it."""
+"""Registers processors in the Events DB: what each wants, and from which position on."""
 
 from __future__ import annotations
 

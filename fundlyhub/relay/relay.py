@@ -100,7 +100,7 @@ class Relay:
                 self._publisher.close()
 
     def _lead(self, db: psycopg.Connection[Any]) -> None:
-        log.info("connected to the log; leading as soon as nobody else does")
+        log.info("connected to the log; leads as soon as no other relay does")
         while not try_to_lead(db, NAME):
             if self._stop.wait(STANDBY_POLL):
                 return

@@ -1,4 +1,4 @@
-"""What follows a pause: probes while it lasts, and when it is over, all that it held back, at once.
+"""Ends pauses: sends probes while a pause lasts, and all that it held back when it is over.
 
 Messages of a paused processor are dropped by the workers, since their events are in the log. So what was held back is
 what lies beyond the sweep's mark and has left no trace; the sweep would find it in minutes, this finds it in a second.

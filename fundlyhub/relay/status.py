@@ -37,7 +37,7 @@ def relay_lag(db: psycopg.Connection[Any]) -> dict[str, Any]:
 
 
 def relay_status(db: psycopg.Connection[Any]) -> dict[str, Any]:
-    """Who leads, where the cursor is, the lag, and what was passed over because no processor wants it."""
+    """The leader, the place of the cursor, the lag, and the events that no processor wants."""
     row = db.execute(_CURSOR).fetchone()
     return {
         "leader": leader(db, "main"),

@@ -68,7 +68,7 @@ class Sweeper(PublishingCompanion):
         for name, processor in running.items():
             start = first.get(name, 0)
             if cursors[name].seen == NOTHING_SEEN and missing(archives, processor, start):
-                # It had passed them when they were archived: somebody has taken its cursor away.
+                # It had passed them when they were archived: its cursor has been deleted since.
                 log.warning("%s: its sweep would begin with events that are archived: restore them first", name)
                 continue
             try:
@@ -88,7 +88,7 @@ class Sweeper(PublishingCompanion):
         for name, processor in running.items():
             try:
                 wanted = depths[processor.queue] == 0 and processor.has_more()
-            except Exception as error:  # it may be anybody's, and none of the others waits for it
+            except Exception as error:  # any processor may be another package's, and the others do not wait for it
                 log.warning("%s: it cannot be told whether there is more to do (%s)", name, describe(error))
                 continue
             if wanted:

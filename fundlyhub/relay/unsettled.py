@@ -1,4 +1,4 @@
-"""Which events of a processor left a trace: a claim, a dead letter, or a row of attempts.
+"""Finds unsettled events of a processor: those without a claim, a dead letter or a row of attempts.
 
 Where claims have been dropped all was settled before.
 """

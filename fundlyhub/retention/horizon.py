@@ -1,4 +1,4 @@
-"""How old an event may be when it is run: claims must be kept longer than that."""
+"""The greatest age at which an event may run: claims must be kept longer than that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks in the log: when it had come to a position, and which transaction began only then.
+"""Marks in the log: when it had reached a position, and a transaction that began only then.
 
 Positions become visible out of order, so that the newest one says nothing of those below it. A mark's own transaction
 got its id after those of all transactions with positions up to the mark: a reader that has seen the end of all

@@ -114,7 +114,7 @@ class Ingest:
         """What others were given and have not acknowledged: they are dead, or will find it done."""
         for entries in self._reader.abandoned(self._settings.ingest_claim_after):
             if entries:
-                log.warning("%s: taking over %d entries that nobody acknowledged", entries[0].stream, len(entries))
+                log.warning("%s: taking over %d entries that were not acknowledged", entries[0].stream, len(entries))
                 self.progress.taken_over += len(entries)
                 self._take(db, entries)
             if self._stop.is_set():

@@ -1,4 +1,4 @@
-"""From an entry of a stream to an event: the layouts that the platform writes, told apart by their fields. Pure.
+"""Makes events of stream entries, in each of the layouts that the platform writes. Pure.
 
 * fields of an envelope: ``id``, ``type``, ``payload``, ``timestamp``, ``version``, ``correlationId``, and from some
   publishers ``causationId`` and ``metadata``; payload and metadata are JSON text, an empty text is an absent field;

@@ -1,4 +1,4 @@
-"""What operators do with entries in quarantine: look at them, release them after a fix, or discard them.
+"""Lists entries in quarantine, releases them after a fix, and discards them, for operators.
 
 All functions take a connection to the Events DB and work in its transaction.
 """

@@ -1,4 +1,4 @@
-"""The states of an entry in quarantine, what may be done to it, and what it tells of itself."""
+"""An entry in quarantine as lists show it, its states, and its audit."""
 
 from __future__ import annotations
 

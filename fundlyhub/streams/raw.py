@@ -1,4 +1,4 @@
-"""What quarantine keeps of an entry: its fields as they came, as JSON, without the secrets in them. Pure."""
+"""Stores the fields of an entry as JSON for quarantine, without the secrets in them. Pure."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _without_hidden(value: bytes, names: frozenset[str]) -> bytes:
         if not _has_secret(parsed, names):
             return value
         return json.dumps(without(parsed, names), ensure_ascii=False).encode("utf-8", "replace")
-    except (ValueError, RecursionError):  # no JSON, or nested deeper than anybody looks
+    except (ValueError, RecursionError):  # no JSON, or nested too deep to be read
         return _nested(names).sub(_marked, value)
 
 

@@ -1,4 +1,4 @@
-"""Reading streams as one consumer of a group: what is new, what a dead consumer left, and what is done with."""
+"""Reads streams as one consumer of a group: new entries, and those that a dead consumer left."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Reader:
                     raise
 
     def fresh(self, block: float = BLOCK) -> list[Entry]:
-        """What nobody was given yet; waits up to ``block`` seconds for it."""
+        """Entries that no consumer was given yet; waits up to ``block`` seconds for them."""
         wait = ("BLOCK", int(block * 1000))
         return self._read(">", *wait)
 
@@ -71,7 +71,7 @@ class Reader:
         return self._read("0")
 
     def abandoned(self, idle: float) -> Iterator[list[Entry]]:
-        """Take over what nobody has acknowledged for ``idle`` seconds, in batches."""
+        """Take over what has not been acknowledged for ``idle`` seconds, in batches."""
         for stream in self._streams:
             cursor: Any = b"0-0"
             while True:
@@ -131,7 +131,7 @@ class Reader:
         return found
 
     def _tell_gone(self, stream: str, ids: Sequence[bytes]) -> None:
-        """Entries that somebody has trimmed or deleted before they were acknowledged; they may be in the log."""
+        """Log entries that were trimmed or deleted before they were acknowledged; they may be in the log."""
         if ids:
             log.error(
                 "%s: %d entries were deleted from the stream before they were acknowledged, %s first: does a publisher "

@@ -1,4 +1,4 @@
-"""What must be looked at and done in one step on the server: trimming, and forgetting consumers. Lua, named."""
+"""Lua scripts for Redis, where a look and a change must be one step: trimming, and removing consumers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the ingest is: what is not read yet, what is read and not acknowledged, and who holds it."""
+"""The lag of the ingest: entries that are not read, entries that are not acknowledged, and their consumers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import redis
 from fundlyhub.errors import Unavailable
 
 NO_KEY = {"length": 0, "group": False, "lag": 0, "pending": 0, "lag_seconds": 0.0, "consumers": []}
-"""Of a stream that nobody has written to."""
+"""The status of a stream without entries."""
 
 
 def stream_status(client: redis.Redis, streams: Sequence[str], group: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""One batch of entries into the Events DB, in one transaction: events into the log, the others into quarantine."""
+"""Stores a batch of entries in one transaction: events in the log, the others in quarantine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broadcasts: every claimed one has read its followers to the end, and each ledger row that it counts exists."""
+"""Checks broadcasts: each claimed one has read all followers, and its messages are in the ledger."""
 
 from __future__ import annotations
 

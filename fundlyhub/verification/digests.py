@@ -1,4 +1,4 @@
-"""Digests: none stays untold long after it was due, and every message that was gathered is in one."""
+"""Checks digests: each is sent when it is due, and contains every message that was gathered."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def faults(db: Db, channel: str, since: int, late: datetime | None) -> Iterator[
     """What is wrong with the digests of a channel; those due after ``late`` may still be told."""
     given = {"channel": channel, "since": since, "late": late, "reason": GATHERED}
     for template, number, position in db.execute(_OVERDUE, given).fetchall():
-        yield Fault("stuck", f"digests of {template} are due, and nobody tells them", position, number)
+        yield Fault("stuck", f"digests of {template} are due, and no run sends them", position, number)
     for template, number, position in db.execute(_LOST, given).fetchall():
         yield Fault("missing", f"messages {template} were gathered, and are in no digest", position, number)

@@ -1,4 +1,4 @@
-"""What a verification finds, and what it says of itself: a bounded list of findings, and counts of all of them."""
+"""The report of a verification: a bounded list of findings, and counts of all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LISTED = 1_000
 """Findings that a report lists; of those beyond it only the number is kept."""
 
 Tell = Callable[[str, int, int], None]
-"""Told of progress: what is being done, how far it is, and of how much (0 when nobody knows)."""
+"""Told of progress: what is being done, how far it is, and of how much (0 if that is not known)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Findings:
             self.listed.append(finding)
 
     def count(self, kind: Kind, more: int) -> None:
-        """So many that nobody lists."""
+        """Count findings without listing them."""
         if more > 0:
             self.counts[kind] += more
 
@@ -70,7 +70,7 @@ class Report:
     left_out: dict[str, str] = field(default_factory=dict)
     """What was not compared, and why."""
     repaired: int | None = None
-    """Events that were sent again; None when nobody asked for it."""
+    """Events that were sent again; None without --repair."""
     seconds: float = 0.0
 
     @property

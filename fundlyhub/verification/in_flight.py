@@ -1,4 +1,4 @@
-"""What has left no trace is on its way, or late, or, where somebody has waited for it, missing.
+"""Decides which unsettled events are on their way, late, or missing.
 
 The events of a paused processor are on their way, however long it lasts.
 """
@@ -100,7 +100,7 @@ class Flight:
         return late, {name: count for name, count in in_flight.items() if count > 0}
 
     def stuck(self) -> dict[str, list[int]]:
-        """Attempts that are long overdue, which are noted: nobody sends them again."""
+        """Note attempts that are long overdue: nothing sends them again."""
         found: dict[str, list[int]] = {}
         paused = self._paused()
         for name, processor in self._scope.processors.items():
@@ -109,7 +109,7 @@ class Flight:
             limit = self._scope.patience(processor)
             given = {"processor": name, "since": self._scope.since, "limit": limit, "most": MOST}
             for _, position, event_id, overdue in self._places.events.execute(_OVERDUE, given).fetchall():
-                what = f"its next attempt is due since {overdue} s, and nobody makes it"
+                what = f"its next attempt has been due for {overdue} s, and nothing makes it"
                 self._findings.add(Finding("stuck", name, what, position, event_id))
                 found.setdefault(name, []).append(position)
         return found

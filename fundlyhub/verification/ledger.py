@@ -1,4 +1,4 @@
-"""The ledger of messages: what an event had to tell is written down, and settled once the event is claimed."""
+"""Checks the ledger of messages: each event has its messages there, and all are settled once it is claimed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def notices_for(kind: str, channel: str) -> list[Notice]:
 def wordless(notices: Sequence[Notice], rows: Sequence[Rows]) -> list[Notice]:
     """The messages of an event that have no row of its own. Pure.
 
-    A message to all followers of somebody whom nobody follows has none.
+    A message to all followers of a person without followers has none.
     """
     written = {row.template for row in rows}
     return [one for one in notices if one.template not in written and one.recipient != "followers"]
@@ -128,7 +128,7 @@ class Ledger:
         return found
 
     def check_idle(self) -> None:
-        """Messages that nobody is about to send: their event has no attempt that is to come, and no dead letter."""
+        """Messages that no run will send: their event has no attempt to come, and no dead letter."""
         db, after, late = self._db, UUID(int=0), self._late()
         while True:
             given: dict[str, Any] = {"channel": self._channel, "since": self._scope.since}
@@ -138,7 +138,7 @@ class Ledger:
             traces, former = self._traces([row[1] for row in rows])
             for _, position, event_id, template, state in rows:
                 if position not in traces and position not in former:  # a claim beside it is told of with the claim
-                    what = f"its message {template} is {state}, and nobody is about to send it"
+                    what = f"its message {template} is {state}, and no run will send it"
                     self._add("stuck", what, position, event_id, None, state)
             if len(rows) < PAGE:
                 return
@@ -151,7 +151,7 @@ class Ledger:
         return late
 
     def check_digests(self) -> None:
-        """Digests that nobody tells, and gathered messages that are in none. A channel's are looked at once."""
+        """Digests that no run sends, and gathered messages that are in none. A channel's are looked at once."""
         if not self._for_many:
             late = self._late()
             for kind, what, position, number in digests.faults(self._db, self._channel, self._scope.since, late):

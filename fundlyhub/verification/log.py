@@ -1,4 +1,4 @@
-"""The log, page by page along its primary key, or some of its events by chance."""
+"""Reads the log page by page along its primary key, or some of its events at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One verification, from the head of the log to its report."""
+"""Runs a verification, from the head of the log to its report."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def verify(
 ) -> Report:
     """Compare the log with what these processors have left of it.
 
-    ``sample`` draws so many events and campaigns by chance; ``since`` leaves out what lies at or below a position;
+    ``sample`` draws this many events and campaigns at random; ``since`` leaves out what lies at or below a position;
     ``grace`` (seconds; ``sweep_grace`` by default) is how long an event may be on its way; ``wait`` (seconds) waits
     until nothing is, and then takes all that is left for missing. ``app`` tells how much waits in the queues, and is
     needed to ``repair``: then what is missing is sent again at once, and with ``wait`` all is looked at once more.

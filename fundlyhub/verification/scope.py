@@ -1,4 +1,4 @@
-"""What a verification looks at, and the connections that it looks through."""
+"""The scope of a verification, and its connections to the databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every event that a processor wants has left one trace: a claim, a dead letter, or a row of attempts.
+"""Checks that every event that a processor wants has a claim, a dead letter, or a row of attempts.
 
 What is in the way of that is looked at twice, since a trace may come, or take another one's place, between two
 statements: a fault is what is there both times.

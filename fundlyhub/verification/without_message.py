@@ -1,4 +1,4 @@
-"""Events that have no message of their own: another event of the same matter has it, or they are imported history."""
+"""Finds events that rightly have no message: another event of the same matter has it, or they are imported history."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Told = tuple[UUID, str]
 def rightly(
     settings: Settings, db: Db, processor: type[Processor], channel: str, wordless: Sequence[tuple[int, Notice]]
 ) -> AbstractSet[Told]:
-    """Which of these messages, known by the event's position, another event has told, or nobody is to be told."""
+    """Which of these messages, known by the event's position, another event has sent, or no one is to get."""
     if not wordless:
         return frozenset()
     positions = sorted({position for position, _ in wordless})
@@ -55,7 +55,7 @@ def rightly(
 
 
 def _events(log: Connection, processor: type[Processor], positions: Sequence[int]) -> Iterator[Event]:
-    """As the processor got them; one that cannot be read was told to nobody."""
+    """The events as the processor got them; one that cannot be read has no messages."""
     rows = read_log(log, positions)
     letters = letters_of(log, processor, rows)
     for row in rows:

@@ -1,4 +1,4 @@
-"""How a replay of many letters goes: 1, then 10, then all, and when it stops. Pure."""
+"""Divides a replay into waves of 1, then 10, then all, and decides when it stops. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ End = Literal["applied", "skipped", "failed", "discarded", "pending"]
 CANARIES = (1, 10)
 """Letters in the first waves."""
 WAVE = 500
-"""Letters in each wave after them, at most: so many are under way when the next look decides."""
+"""Letters in each wave after them, at most: this many are in progress when the next decision is made."""
 SECONDS_IN_A_WAVE = 10
 """A rate makes waves smaller, so that a look is taken at least so often."""
 
@@ -21,7 +21,7 @@ SECONDS_IN_A_WAVE = 10
 class Terms:
     """How to replay. ``rate`` is in letters a second, ``timeout`` the seconds that a wave's results are awaited.
 
-    Without ``wait`` there are no canaries: nobody looks at the results.
+    Without ``wait`` there are no canaries, since no results are awaited.
     """
 
     rate: float | None = None

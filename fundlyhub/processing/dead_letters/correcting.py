@@ -1,6 +1,6 @@
-"""Correcting the payload of an event, for the runs of the one processor that gave up on it.
+"""Corrects the payload of an event, for the runs of the one processor that gave up on it.
 
-The log stays as it is: the corrected payload lies beside it, and counts as long as the same event stands at its
+The log does not change: the corrected payload is kept beside it, and is used as long as the same event is at its
 position.
 """
 
@@ -58,7 +58,7 @@ class Draft:
     version: str
     payload: str | None
     as_of: datetime
-    """When the letter was last changed; a correction is refused if somebody has changed it since."""
+    """When the letter was last changed; a correction is refused if it has been changed since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a person decides about dead letters: to discard them, and to take that back.
+"""Discards dead letters, and restores discarded ones, for operators.
 
 Both change only what is in the state that they want, and say which letters that were: of two operators with the same
 letter in hand, one has changed it.

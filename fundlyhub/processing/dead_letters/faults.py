@@ -1,4 +1,4 @@
-"""What is kept of an error: our own words alone.
+"""Describes an error without personal data: class, place, SQLSTATE and our own texts.
 
 An exception's class and place, the SQLSTATE and the names that the database gives, and the texts of our own errors,
 which speak of fields and rules. Values of events never are among them.

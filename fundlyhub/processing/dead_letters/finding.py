@@ -1,4 +1,4 @@
-"""Finding dead letters: lists, groups of one fault, and the ids that a filter selects."""
+"""Finds dead letters: lists, groups with the same fault, and the ids that a filter selects."""
 
 from __future__ import annotations
 

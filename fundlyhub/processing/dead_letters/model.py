@@ -1,4 +1,4 @@
-"""The states of a dead letter, what may be done to it, and what it tells of itself."""
+"""A dead letter as lists show it, its states, and the actions in its audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters as lines of JSON: out to a file, and in again without undoing what was done since."""
+"""Exports dead letters as lines of JSON, and imports them without undoing later changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fundlyhub.processing.dead_letters.model import Letter, State
 PAGE = 500
 """Letters that are read at a time."""
 MAX_AHEAD = timedelta(minutes=5)
-"""How far the clock of who exported may have been ahead of ours."""
+"""How far the clock of the exporting machine may be ahead of ours."""
 
 _EXPORT = f"""
     SELECT d.traceback, {COLUMNS} FROM events.dead_letters d WHERE CONDITIONS AND d.id > %(after)s
@@ -76,7 +76,7 @@ class _Correction(BaseModel):
 
 
 class _Imported(BaseModel):
-    """A line of an export; what else is in there is for those who read it."""
+    """A line of an export; its other fields are for readers."""
 
     model_config = ConfigDict(hide_input_in_errors=True, extra="ignore")
 

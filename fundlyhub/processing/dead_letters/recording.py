@@ -1,4 +1,4 @@
-"""What workers write: letters of events that they gave up on, and that a replayed one is done with."""
+"""What workers write: a dead letter for each event that they give up on, and the result of a replay."""
 
 from __future__ import annotations
 

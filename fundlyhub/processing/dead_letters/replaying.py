@@ -1,4 +1,4 @@
-"""Sending dead letters again: in one transaction each portion, then to the broker, then a look at what became of them.
+"""Replays dead letters: commits each portion, sends it to the broker, and then waits for the results.
 
 The row of attempts is the safety net: what is committed and never reaches the broker is sent by the sweep when that
 row is due. The run itself is the executor's, with its claims: an event that was applied meanwhile is not applied again.
@@ -97,7 +97,7 @@ def choose(db: Connection, ids: Sequence[int]) -> tuple[list[int], dict[int, str
 
 
 def _too_old(letters: Sequence[tuple[int, str, int]]) -> set[int]:
-    """Letters whose events may have been applied: nobody could tell any more."""
+    """Letters whose events may have been applied: their claims have been dropped."""
     positions: dict[Branch, list[int]] = {}
     for _, processor, position in letters:
         positions.setdefault(processors()[processor].database, []).append(position)
@@ -149,7 +149,7 @@ def _send_wave(
         began = time.monotonic()
         with get_engine("events").begin() as db:
             rows = _commit(db, portion, who, reason)
-            if rest := set(portion) - {id for id, _, _ in rows}:  # somebody has changed or archived them meanwhile
+            if rest := set(portion) - {id for id, _, _ in rows}:  # changed or archived meanwhile
                 report.unchanged |= choose(db, sorted(rest))[1]
         report.ends |= dict.fromkeys((id for id, _, _ in rows), "pending")
         taken += [id for id, _, _ in rows]
@@ -199,7 +199,7 @@ def _ends(db: Connection, ids: Sequence[int]) -> Mapping[int, End]:
 
 
 def _unable(db: Connection, ids: Sequence[int], able: Sequence[int]) -> dict[int, str]:
-    """Why these are not replayed: their state, or that nobody here knows their processor."""
+    """Why these are not replayed: their state, or that this code does not have their processor."""
     rest = unchanged(db, ids, able)
     return {
         id: "of a processor that is not part of this code" if state == "open" else state for id, state in rest.items()

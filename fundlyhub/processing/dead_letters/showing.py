@@ -1,4 +1,4 @@
-"""One dead letter with all that is known of it: its traceback, its event, and what happened to it."""
+"""Shows one dead letter with its traceback, its event and its history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures alike in many events: counted by all workers in one row, until they pause their processor.
+"""Counts similar failures across all workers, and pauses a processor when they become a burst.
 
 A burst is counted in a transaction of its own, before the outcomes are written: the events that make it up are held
 then, instead of being charged. A worker that dies in between leaves a count too high by its batch.

@@ -1,4 +1,4 @@
-"""When a processor pauses itself, which failures speak for it, and how long it waits between two probes. Pure."""
+"""Decides when a processor pauses itself, which failures count, and how long it waits between two probes. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FIRST_PROBE, LONGEST_PROBE = 5.0, 60.0
 PROBED = 5
 """Events of one probe."""
 
-# These speak of one event, of its worker or of a wait that somebody has asked for, and not of the handler: a Permanent
-# is what the handler itself has found out about its event.
+# These are about one event, its worker or a wait that was asked for, not about the handler: with Permanent the handler
+# itself rejects an event.
 _OF_THE_EVENT = (DeliveryLimit, InvalidEvent, OutcomeUnknown, Permanent, Snooze, WorkerLost)
 
 
@@ -39,12 +39,12 @@ def speaks_of_the_handler(error: BaseException) -> bool:
 
 
 def is_burst(burst: Burst, pause_after: int | None) -> bool:
-    """Whether so many failures pause their processor: enough of them, and next to no success beside."""
+    """Whether a burst pauses its processor: enough failures, and almost no successes."""
     if pause_after is None or burst.failed < pause_after:
         return False
     return burst.succeeded <= SUCCESS_SHARE * burst.failed
 
 
 def probe_wait(probes: int) -> float:
-    """Seconds between so many probes and the next one."""
+    """Seconds to wait after this number of probes."""
     return min(LONGEST_PROBE, FIRST_PROBE * 2.0 ** min(probes, 16))

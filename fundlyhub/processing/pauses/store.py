@@ -1,4 +1,4 @@
-"""The pauses in their table: who is paused, since when and why; pausing, probing and ending.
+"""The table of pauses: begins, probes and ends the pause of a processor, and reads which are paused.
 
 All its times are the server's. Connections are to the Events DB; each function works in the caller's transaction.
 """

@@ -1,1 +1,1 @@
-"""What is ours in a Celery worker: how it refuses messages, what it tells of them, and how it stops."""
+"""Our extensions of a Celery worker: it refuses unreadable messages, reports outcomes, and stops within a limit."""

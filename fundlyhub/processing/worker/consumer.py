@@ -1,4 +1,4 @@
-"""A worker's consumer that loses nothing: what it cannot run goes where the collector or a person finds it.
+"""A consumer that loses no message: one that cannot run goes to the dead queue or to the parking queue.
 
 Celery acknowledges a message that it cannot decode, rejects others, and ends at some: a message that kills each worker
 which takes it up. So a message is read here before Celery gets it. On RabbitMQ a rejected message goes through the

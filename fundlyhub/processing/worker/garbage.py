@@ -1,4 +1,4 @@
-"""The garbage collector of a worker's process: what was imported is never garbage, and batches leave few cycles."""
+"""Tunes Python's garbage collector in worker processes: imports are never garbage, and batches leave few cycles."""
 
 from __future__ import annotations
 

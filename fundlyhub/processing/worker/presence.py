@@ -1,4 +1,4 @@
-"""A worker on Redis says every few seconds which queues it consumes; RabbitMQ knows its consumers by itself.
+"""A heartbeat for workers on Redis: which queues they consume. RabbitMQ knows its consumers by itself.
 
 What a worker says is forgotten soon after its last word, so that one that was killed is not taken for a living one. It
 is said from the loop that takes messages up: a worker that has lost its broker says nothing.

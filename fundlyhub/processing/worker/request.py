@@ -1,4 +1,4 @@
-"""A message in a worker's main process: Celery's own, but for what its events tell."""
+"""Celery's request of a worker's main process, with our own task events."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fundlyhub.processing.worker.task_events import told
 
 
 class TellingRequest(Request):
-    """Tells those who watch what became of a batch; see ``telling``."""
+    """Sends what became of a batch to monitoring; see ``task_events``."""
 
     def send_event(self, type: str, **fields: Any) -> None:
-        """Send an event, when anybody wants them (``-E``)."""
+        """Send an event, if task events are on (``-E``)."""
         kind, told_fields = told(type, fields)
         super().send_event(kind, **told_fields)

@@ -1,4 +1,4 @@
-"""A worker's stop has an end: what hangs at a server that does not answer is left to the next worker."""
+"""Limits the time of a worker's stop: the worker exits even if the broker or a child process does not respond."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Celery's events tell of a batch, and so Flower and the worker's log: numbers by outcome, never what is in it.
+"""What Celery's events, and so Flower and the worker's log, show of a batch: numbers by outcome, never contents.
 
 A task of ours does not fail when events in it do: its message is acknowledged, and what is left goes out as a new
 one. For those who watch, a batch with a dead letter is a failure all the same, and one with something left is a
@@ -55,8 +55,7 @@ def outage(error: BaseException, seconds: int) -> Summary:
 def told(kind: str, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The event to send in the place of Celery's own.
 
-    Of an exception that nobody foresaw its class is told, and no more: its text and its traceback may hold what a
-    database or a provider said of a person.
+    Of an unexpected exception only the class is shown: its text and its traceback may hold personal data.
     """
     if kind == "task-succeeded":
         result = str(fields.get("result"))

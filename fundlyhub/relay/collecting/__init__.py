@@ -1,1 +1,1 @@
-"""What becomes of messages that RabbitMQ gave up on, or that a worker refused."""
+"""Collects messages that RabbitMQ gave up on or that a worker refused."""

@@ -1,4 +1,4 @@
-"""The collector: takes up what lands in the dead queue, so that no event rests in a message that nobody reads.
+"""The collector: empties the dead queue, so that no event is stuck in a message without a reader.
 
 A message is no verdict on its events. Those that are applied, or rest as dead letters, are left alone. Of the others,
 those that no worker took wait for one. A message that was delivered too often is sent again event by event, and the one

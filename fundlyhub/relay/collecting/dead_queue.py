@@ -1,4 +1,4 @@
-"""The dead queue of RabbitMQ: its messages one by one, and the parking queue for those that say nothing."""
+"""The dead queue of RabbitMQ: reads its messages one by one, and parks those that cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parking queue, for operators: look at what nobody could make sense of, send it again, or throw it away."""
+"""The parking queue, for operators: list messages that could not be read, send them again, or discard them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The beginning of the log in files: archived, restored, and refused while something still needs it."""
+"""Archives: the beginning of the log in files, unless something still needs its events."""

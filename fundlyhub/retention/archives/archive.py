@@ -1,10 +1,10 @@
-"""Events out of the log: written to a file, announced, their ids kept, and only then deleted, piece by piece.
+"""Archives events: writes them to a file, announces it, keeps their ids, and only then deletes them, piece by piece.
 
 Each step is committed before the next begins, and each may be the last one of a process that is killed:
 
 1. The file is whole, under its name and on the disk.
 2. The archive is announced, unless a new processor, a letter or an attempt wants its events by now. From here on they
-   count as away: nobody begins to read the log from its beginning, and no letter of theirs is replayed.
+   count as away: no processor begins at the beginning of the log, and none of their dead letters is replayed.
 3. The ids go into ``event_ids``. They are in ``events`` as well, so that nothing has changed for publishers.
 4. Every transaction that may not see the ids has ended. One more look whether something wants the events.
 5. The rows are deleted.
@@ -108,11 +108,11 @@ class Archived:
 
 @contextmanager
 def alone(db: psycopg.Connection[Any]) -> Iterator[None]:
-    """Be the only one who archives or restores. Raises WrongState when somebody else does."""
+    """Archive or restore alone. Raises WrongState when another process does so at the time."""
     db.execute("SET statement_timeout = '6h'")
     (taken,) = db.execute(_ALONE, (_LOCK,)).fetchone() or (False,)
     if not taken:
-        raise WrongState("somebody else archives or restores events just now: wait until that has ended")
+        raise WrongState("another process archives or restores events now: wait until it has ended")
     try:
         yield
     finally:
@@ -132,7 +132,7 @@ def archive(
 ) -> Archived:
     """Archive the log up to ``wanted``, as far as it may be. ``db`` is an autocommit connection to the Events DB.
 
-    Finishes first what a former run has begun. Raises WrongState when somebody else is at it, or when something wants
+    Finishes first what a former run has begun. Raises WrongState when another process is at it, or when something needs
     the events meanwhile: then nothing has gone; Unavailable when the file cannot be written.
     """
     who = named(who)

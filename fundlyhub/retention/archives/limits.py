@@ -1,4 +1,4 @@
-"""How far the log may be archived, and what holds the rest back.
+"""Decides how far the log may be archived, and what holds the rest back.
 
 An archive is always the beginning of the log, so that one position says from where on the log is whole.
 """
@@ -28,7 +28,7 @@ _PASSED = """
 """
 _REGISTERED = "SELECT count(*) FROM events.processors"
 # What waits, rests, or is under way again, by its first position. An open entry of the quarantine is tied to each
-# event whose id it names: it may be in conflict with that event, which nobody could tell any more.
+# event whose id it names: it may be in conflict with that event, which could not be found out any more.
 _HELD = """
     SELECT min(position), count(*), what FROM (
         SELECT position, 'open dead letters of ' || processor AS what FROM events.dead_letters

@@ -1,4 +1,4 @@
-"""Waiting until no transaction is left that sees the database as it was before.
+"""Waits until every transaction has ended that may see the database as it was before.
 
 The ids of events that are to go are committed first, and the rows go after this wait. So a publisher sees the id
 or the row, at every isolation level, and no publisher is blocked meanwhile.
@@ -16,8 +16,8 @@ POLL = 0.1
 """Seconds between two looks."""
 
 _NOW = "SELECT pg_current_xact_id()::text"
-# A snapshot that is older than this moment has an xmin at or below its transaction id. Who only cleans up or copies
-# the log publishes nothing. Each transaction is known by its virtual id, which everybody may see.
+# A snapshot that is older than this moment has an xmin at or below its transaction id. Processes that clean up or
+# copy the log publish nothing. Each transaction is known by its virtual id, which every role may see.
 _OLDER = """
     SELECT l.virtualxid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'virtualxid'
         AND l.virtualtransaction = l.virtualxid AND l.granted

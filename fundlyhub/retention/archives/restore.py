@@ -1,4 +1,4 @@
-"""Archived events back into the log: with their ids, positions and transaction ids, as if they had never left.
+"""Restores archived events into the log, with their ids, positions and transaction ids.
 
 Their transactions ended long ago, so that no cursor takes them for new. In another cluster than the one that they were
 archived in these ids mean nothing: there they get 3, which is older than all.

@@ -1,4 +1,4 @@
-"""Whether a partition of claims may be dropped, why not, and how it is dropped.
+"""Drops partitions of claims, and decides which may be dropped, and why others not.
 
 A dropped range is refused from then on, by a constraint of the default partition, which would take its rows. Range,
 constraint and the row in ``dropped_claims`` change in one transaction, so that there is no half of it.
@@ -95,14 +95,14 @@ def verdicts(
 
 def _verdict(log: psycopg.Connection[Any], one: Partition, others: Sequence[str], known: Facts) -> Verdict:
     against = list(too_young(one.range, known))
-    if not against:  # else nobody asks, and the letters are many
+    if not against:  # otherwise it does not matter, and the letters are many
         held = log.execute(_HELD, {**one.range._asdict(), "others": list(others)})
         against = [f"{count:,} {what} of {name}" for what, name, count in held]
     return Verdict(one, tuple(against))
 
 
 def drop(db: psycopg.Connection[Any], partition: Partition, who: str) -> Mapping[str, int] | None:
-    """Drop a partition; the claims that it had by processor, or None when somebody else is at it or has done it.
+    """Drop a partition; the claims that it had by processor, or None when another process drops it or has dropped it.
 
     ``db`` is an autocommit connection. A psycopg.Error tells that a lock was not to be had within a second:
     nothing has changed then.

@@ -1,7 +1,7 @@
-"""The partitions of one database's claims: which there are, which are wanted, and how one is made.
+"""The partitions of one database's claims: lists them, and makes those that are missing.
 
 A claim never waits for a partition to be made: what has none goes into the default partition, and is moved when the
-keeper makes one. So a log whose positions jump costs nobody an error.
+keeper makes one. So a jump of positions in the log causes no error.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def make_ahead(db: psycopg.Connection[Any], head: int, size: int) -> list[Range]
     for one in wanted(_taken(db), [*strays, *ahead], size):
         with db.transaction():
             if not alone(db) or wanted(_taken(db), [one.low // size], size).count(one) == 0:
-                continue  # somebody else is at it, or has been
+                continue  # another process makes it, or has made it
             name = f"processed_events_{one.low}"
             db.execute(_MAKE.format(name=name, low=one.low, high=one.high))
         made.append(one)

@@ -1,1 +1,1 @@
-"""The tables that follow from the events, made anew from the log beside the live ones and compared with them."""
+"""Compares the tables that follow from the events with a replay of the log."""

@@ -1,4 +1,4 @@
-"""The tables of one database against what the log makes of them.
+"""Compares the tables of one database with what a replay of the log makes.
 
 Most claims are replayed in short transactions, while workers go on. Then one transaction sees claims and tables at
 one moment; it replays what has come meanwhile, and compares. A claim and its effect commit together, so that what
@@ -93,7 +93,7 @@ class Tables:
                 self._tell(f"replaying the claims of the {self._branch} database", min(self._done, total), total)
 
     def _add(self, differences: Iterable[tuple[int, Finding]]) -> None:
-        """The first ones are listed; of which kind the others are, nobody looks."""
+        """The first ones are listed; the others are counted as different."""
         listed = total = 0
         for total, finding in differences:  # noqa: B007  # the same number each time
             self._report.findings.add(finding)

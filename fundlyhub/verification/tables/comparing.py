@@ -1,4 +1,4 @@
-"""Two tables that should be equal, compared row by row in SQL; what differs is named by key and column."""
+"""Compares two tables row by row in SQL, and names each difference by key and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The claimed events once more, through the processors' own code, into the shadow schema.
+"""Replays claimed events through the processors' own code into the shadow schema.
 
 What was replayed is noted in the shadow's own table of claims, in the transaction of the effects, so that a second
 pass finds exactly what is new. Handlers converge: what comes late in the log's order does no harm.

@@ -1,4 +1,4 @@
-"""Some campaigns, drawn by chance, and all that the log says of their donations.
+"""Draws campaigns at random, with all events of their donations.
 
 The statistics of a campaign follow from the events of those donations of which a completion names it, and from no
 others. So these events alone make its rows.
@@ -14,7 +14,7 @@ from typing import Any
 from fundlyhub.events.catalogue import ALIASES, DonationCompleted, DonationRefunded
 from fundlyhub.verification.scope import Db
 
-# A campaign that nobody gave to in the log may stand in the projection all the same: drawn from both.
+# A campaign without a donation in the log may be in the projection all the same: drawn from both.
 _FROM_LOG = """
     SELECT lower(payload ->> 'campaignId') FROM events.events
     WHERE type = ANY (%(completed)s) AND position > %(since)s AND payload ->> 'campaignId' ~* %(uuid)s

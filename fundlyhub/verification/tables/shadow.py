@@ -1,8 +1,8 @@
-"""A schema beside the live one, in which processors' tables are made anew; it goes when it is done with.
+"""The shadow schema, in which processors' tables are made anew beside the live ones; dropped at the end.
 
 Its connection has nothing but this schema in its search_path: what a handler does not find there is an error, and
-no row of the live tables can be touched. A killed verification leaves its schema behind; the lock that says that
-somebody is at work on it is free then, and the next verification drops it.
+no row of the live tables can be touched. A killed verification leaves its schema behind; its lock is
+free then, and the next verification drops it.
 """
 
 from __future__ import annotations

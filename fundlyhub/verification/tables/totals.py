@@ -1,4 +1,4 @@
-"""The gifts of each campaign, counted and added up by SQL from the log's own JSON.
+"""Checks the donations of each campaign against sums that SQL computes from the log's own JSON.
 
 The replay runs the processor's code, so that a fault of that code would be in both sides of its comparison. This
 check shares none of it: of all claimed completions of a donation the one at the lowest position counts; they are

@@ -1,4 +1,4 @@
-"""Which tables follow from the events alone, row by row, and which columns and tables do not, with the reason.
+"""Lists the tables that follow from the events alone, and the columns and tables that do not, with the reason.
 
 This is the one place that says so. A processor whose tables are not here is compared by its traces only.
 """
@@ -32,7 +32,7 @@ class Kept:
     """A table or view, or the rows of it that one processor keeps.
 
     ``expressions`` stand for columns that follow from the events only in part; ``{schema}`` is where they are read.
-    ``sampled`` tells the rows of a sample of campaigns. ``numbers`` may be shown: they are no text of anybody's.
+    ``sampled`` tells the rows of a sample of campaigns. ``numbers`` may be shown: they hold no personal text.
     """
 
     name: str
@@ -153,7 +153,7 @@ NOT_KEPT: Mapping[str, str] = {
     "preferences": "the API's, and the unsubscribe page's",
     "suppressions": "what mail providers and operators tell",
     "delivery_reports": "what providers told, until it is taken up",
-    "suppression_causes": "who told it, and what exactly",
+    "suppression_causes": "where it was reported, and what exactly",
     "search_indices": "what the outside search engine has",
     "campaign_stats_waiting": "differences that are read with the statistics",
     "campaign_stats_added": "how far these have been added",
