@@ -19,7 +19,7 @@ from fundlyhub.processing.settle import write_down
 
 log = getLogger(__name__)
 
-# Without what it says, and with times that Python can hold: whatever is wrong with the event, this can be read.
+# Without its contents, and with times that Python can hold: this can be read whatever is wrong with the event.
 _IDENTITY = """
     SELECT position, id, type, version, now(), now(), correlation_id, causation_id, NULL, NULL
     FROM events.events WHERE position = %(position)s

@@ -60,7 +60,7 @@ class History:
 
 
 class WorkerLost(Exception):
-    """The event's runs ended with the death of their worker, or at the hard time limit."""
+    """The event's runs ended when their worker died, or at the hard time limit."""
 
 
 class DeliveryLimit(Exception):

@@ -40,7 +40,7 @@ _WORK: dict[str, Any] = {
 CONSUMERS_KEY = "fundlyhub:consumers:{queue}"
 """On Redis: a sorted set of the workers that consume a queue, by the time when they said so."""
 CONSUMER_SILENCE = 20
-"""Seconds after its last word at which a worker on Redis is taken for dead."""
+"""Seconds after its last heartbeat at which a worker on Redis counts as dead."""
 
 
 class Seen(NamedTuple):

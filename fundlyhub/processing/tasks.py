@@ -84,7 +84,7 @@ def _send(
 ) -> None:
     """Send positions again; if the broker does not take them, give the whole message back to it.
 
-    A fresh message, not a retry of this one: the broker's count of retries tells of lost workers only.
+    A new message, not a retry of this one: the broker's count of retries counts lost workers only.
     """
     options = {"careful": careful, "due": ends_wait, "outage": outage}
     message = {

@@ -31,7 +31,7 @@ def leader(db: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
 
 
 class Wake:
-    """How the relay sleeps and is woken: it says so in a sequence, and publishers notify only then."""
+    """Sleep and wake-up of the relay: it notes in a sequence that it sleeps, and publishers notify only then."""
 
     def __init__(self, db: psycopg.Connection[Any]) -> None:
         self._db = db
@@ -39,7 +39,7 @@ class Wake:
         db.execute(f"LISTEN {CHANNEL}")
 
     def sleep(self) -> None:
-        """Say that notifications are wanted. Look at the log once more before you wait."""
+        """Ask for notifications. Look at the log once more before you wait."""
         self._db.execute("SELECT setval('events.relay_sleep', 2)")
         self.asleep = True
 
@@ -48,7 +48,7 @@ class Wake:
         return any(True for _ in self._db.notifies(timeout=seconds, stop_after=1))
 
     def rise(self) -> None:
-        """Say that publishers need not notify: a notification in each transaction serialises their commits."""
+        """End the need for notifications: a notification in each transaction serialises their commits."""
         if self.asleep:
             self._db.execute("SELECT setval('events.relay_sleep', 1)")
             self.asleep = False

@@ -57,7 +57,7 @@ SAFE_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "payout.failed": (*_OF_PAYOUTS, "isRetryable"),
     }
 )
-"""Fields that tell of no person, by type; of a type that is not here nothing but the envelope is shown by default.
+"""Fields without personal data, by type; of other types only the envelope is shown by default.
 
 An organization's name is among the others, since a person may be one; so is any text that a person has written.
 """
@@ -92,7 +92,7 @@ class Mirrored:
     def entry(self, event: Event) -> dict[Any, Any]:
         """The fields of an event's entry; ``id`` is what a subscriber knows it by when it comes twice.
 
-        Raises InvalidEvent where what it says cannot be written.
+        Raises InvalidEvent if its payload cannot be written.
         """
         said = event.payload_wire()
         return {

@@ -30,7 +30,7 @@ from fundlyhub.events.tracing import TRACEPARENT, carrier_in
 from fundlyhub.streams.entry import Entry
 
 MAX_ENTRY = 4 * MAX_BYTES
-"""Bytes of an entry that is looked at; JSON with escapes is longer than what it says."""
+"""Bytes of an entry at most; JSON with escapes is longer than its content."""
 
 _KEYS = ("id", "type", "version", "timestamp", "payload", "correlationId", "causationId", "metadata")
 _JSON = ("payload", "metadata")
@@ -41,7 +41,7 @@ _ISO = TypeAdapter(MomentIso)
 
 @of_one_event
 def to_event(entry: Entry) -> Event:
-    """The event that an entry tells of.
+    """Make the event of an entry.
 
     One of an unknown type, or of a version that a newer release knows, is taken as it is. Raises InvalidEvent, which
     names the field, for what cannot be an event.
@@ -58,7 +58,7 @@ def to_event(entry: Entry) -> Event:
 
 
 def envelope_of(entry: Entry) -> dict[str, Any]:
-    """The platform's JSON form of what an entry says. Raises InvalidEvent where that cannot be told."""
+    """The platform's JSON form of what an entry says. Raises InvalidEvent if it has none."""
     if entry.size > MAX_ENTRY:
         raise InvalidEvent(f"fields: must have at most {MAX_ENTRY} bytes, have {entry.size}")
     given = _texts(entry)

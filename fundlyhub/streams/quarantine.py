@@ -44,7 +44,7 @@ _MARK = """
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An entry with all about it. ``fields`` is what it says, which may be people's data: None unless asked for."""
+    """An entry with all about it. ``fields`` may hold personal data: None unless asked for."""
 
     held: Held
     names: tuple[str, ...]
@@ -68,7 +68,7 @@ def ids(db: Connection, *, state: State | None = "open", stream: str | None = No
 
 
 def show(db: Connection, id: int, *, fields: bool = False) -> Shown:
-    """All about one entry; what its fields say only where ``fields`` asks for it.
+    """All about one entry; the values of its fields only if ``fields`` asks for them.
 
     Raises WrongState when there is no such entry.
     """
@@ -149,7 +149,7 @@ def _refused(db: Connection, id: int, who: str, error: InvalidEvent | DBAPIError
 
 
 def _how(published: Published, corrections: Mapping[str, str] | None) -> str:
-    """For the audit: names of fields, never what they say."""
+    """For the audit: names of fields, never their values."""
     parts = [f"event {published.event.id}" if published.is_new else f"event {published.event.id}, there already"]
     if corrections:
         parts.append(f"with other {', '.join(sorted(corrections))}")

@@ -124,7 +124,7 @@ class Reader:
         found: list[Entry] = []
         for stream, raw in _by_name(answer):
             gone = [one[0] for one in raw if one[1] is None]
-            if gone:  # nothing is left to read, and nothing to do but to say so
+            if gone:  # nothing is left to read: this is logged
                 self._tell_gone(stream, gone)
                 self._redis.xack(stream, self._group, *gone)
             found += _entries(stream, raw)

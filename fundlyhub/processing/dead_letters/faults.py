@@ -1,7 +1,7 @@
 """Describes an error without personal data: class, place, SQLSTATE and our own texts.
 
 An exception's class and place, the SQLSTATE and the names that the database gives, and the texts of our own errors,
-which speak of fields and rules. Values of events never are among them.
+which name fields and rules. Values of events are never included.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def describe(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The same for a list of what waits, where no traceback is kept: one printable line with the innermost place."""
+    """The same for lists without tracebacks: one printable line with the innermost place."""
     text = describe(error).replace("; see the traceback", "")
     if not isinstance(error, FundlyHubError) and (place := _place(error)):
         text = f"{text} (in {place})"

@@ -106,7 +106,7 @@ class ImportReport:
 
 
 def export_lines(db: Connection, wanted: Filter, *, payload: bool = False) -> Iterator[bytes]:
-    """The letters that a filter selects, a line each. What their events say is in there only with ``payload``."""
+    """The letters that a filter selects, a line each; the contents of their events only with ``payload``."""
     after = 0
     while rows := db.exec_driver_sql(wanted.query(_EXPORT), wanted.values(after=after, page=PAGE)).all():
         letters = {row[0]: (Letter(*row), traceback) for traceback, *row in rows}
@@ -120,8 +120,8 @@ def export_lines(db: Connection, wanted: Filter, *, payload: bool = False) -> It
 def import_lines(file: BinaryIO, *, who: str) -> Iterator[ImportReport]:
     """Take in the letters of an export, and report after each chunk. Doing it twice is harmless.
 
-    A letter that was changed later than the line says stays as it is, and so does everything where the line speaks of
-    a resolved one. One that was under way is open here. Raises WrongUse without a name.
+    A letter that was changed later than the line stays as it is, and a line with a resolved letter changes nothing. A
+    letter that was being replayed is open here. Raises WrongUse without a name.
     """
     who = named(who)
     report = ImportReport()

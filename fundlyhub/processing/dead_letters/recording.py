@@ -90,7 +90,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a run has to know of a letter: ``version`` and ``payload`` are those of a correction, if there is one."""
+    """What a run needs of a letter: ``version`` and ``payload`` are those of a correction, if there is one."""
 
     event_id: UUID
     state: State
@@ -129,7 +129,7 @@ def record(db: Connection, processor: str, letters: Sequence[DeadLetter], *, now
 
 
 def resolve(db: Connection, processor: str, ends: Mapping[int, Action | None]) -> None:
-    """What became of the events of these replayed letters, by position; None is one that is not done with."""
+    """Record the results of these replayed letters, by position; None is an event that is not done yet."""
     if ends:
         values = {"processor": processor, "positions": list(ends), "actions": list(ends.values()), "worker": WORKER}
         db.exec_driver_sql(_RESOLVE, values)
@@ -142,6 +142,6 @@ def known(db: Connection, processor: str, positions: Sequence[int]) -> dict[int,
 
 
 def forget_waits(db: Connection, processor: str, positions: Sequence[int]) -> None:
-    """What rests waits for nothing: the sweep would send it for ever."""
+    """Delete the attempts of letters that rest: the sweep would send them for ever."""
     if positions:
         db.exec_driver_sql(_FORGET_WAITS, {"processor": processor, "positions": list(positions)})

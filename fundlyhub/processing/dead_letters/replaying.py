@@ -72,13 +72,13 @@ _ENDS = """
 
 @dataclass(slots=True)
 class Replayed:
-    """What a replay came to: ids of letters by their end, those that were not sent, and why it stopped."""
+    """The result of a replay: ids of letters by their end, letters that were not sent, and why it stopped."""
 
     ends: dict[int, End] = field(default_factory=dict)
     unchanged: dict[int, str] = field(default_factory=dict)
     """Letters that were not open, with the state that they are in."""
     left: tuple[int, ...] = ()
-    """Letters that it did not come to."""
+    """Letters that were not sent."""
     stopped: str | None = None
 
     def ended(self, *ends: End) -> list[int]:
@@ -87,7 +87,7 @@ class Replayed:
 
 
 def choose(db: Connection, ids: Sequence[int]) -> tuple[list[int], dict[int, str]]:
-    """Which of these letters can be replayed, in the order of their events, and why the others cannot: a dry run."""
+    """A dry run: which of these letters can be replayed, in the order of their events, and why the others cannot."""
     rows = db.exec_driver_sql(_CHOOSE, {"ids": list(ids), "processors": list(processors())}).all()
     old = _too_old([(id, processor, position) for id, processor, position in rows])
     gone = among((position for _, _, position in rows), away(db))

@@ -32,7 +32,7 @@ _PEOPLES_DATA = """
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event without what it says: payload and metadata are people's data."""
+    """An event without payload and metadata, which may be personal data."""
 
     position: int
     id: UUID
@@ -46,7 +46,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an event says, as JSON text, and the payload that stands in the place of its own."""
+    """The payload and metadata of an event as JSON text, and the corrected payload, if there is one."""
 
     payload: str
     metadata: str
@@ -55,7 +55,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A letter, and around it what helps to decide.
+    """A dead letter, with what helps to decide about it.
 
     ``event`` is None when it is not in the log any more; then ``absence`` says why.
     """
@@ -69,7 +69,7 @@ class Shown:
 
 
 def show(db: Connection, letter: int, *, payload: bool = False) -> Shown:
-    """All about one letter; what its event says only when ``payload`` asks for it.
+    """All about one letter; the contents of its event only if ``payload`` asks for them.
 
     Raises WrongState when there is no such letter.
     """

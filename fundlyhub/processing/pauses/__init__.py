@@ -1,7 +1,7 @@
 """Paused processors: their events wait, spend no attempt, and are sent when the pause is over.
 
-A person pauses one by hand, or a burst of the same failure does: what a circuit breaker is for an outside service, that
-is for a handler. The state is one table of the Events DB, which every worker asks on its way to the events of a batch.
+A person pauses a processor, or a burst of the same failure does: it is a circuit breaker for handlers. The state is one
+table of the Events DB, which every worker reads together with the events of a batch.
 """
 
 from fundlyhub.processing.pauses.bursts import Hold, notice

@@ -1,7 +1,7 @@
 """A consumer that loses no message: one that cannot run goes to the dead queue or to the parking queue.
 
-Celery acknowledges a message that it cannot decode, rejects others, and ends at some: a message that kills each worker
-which takes it up. So a message is read here before Celery gets it. On RabbitMQ a rejected message goes through the
+Celery acknowledges a message that it cannot decode, rejects others, and crashes on some, which then kill each worker
+that takes them up. So a message is read here before Celery gets it. On RabbitMQ a rejected message goes through the
 dead-letter exchange to the collector. Redis would drop it: there the worker itself puts it into the parking queue,
 unless it is a batch of a processor that this release does not have, whose events the sweep finds in the log.
 """
@@ -28,7 +28,7 @@ MOST_PARKED = 10_000
 
 
 class RefusingConsumer(Consumer):
-    """Celery's consumer, but for what becomes of messages that are no work."""
+    """Celery's consumer, with our own treatment of messages that are no valid task."""
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
         """Celery's own, behind a look at the message."""
@@ -48,7 +48,7 @@ class RefusingConsumer(Consumer):
         return handle
 
     def cancel_active_requests(self) -> None:
-        """Celery calls it when running batches have had their time; what follows has an end too."""
+        """Called by Celery when the time for running batches is over; what follows is limited too."""
         bound_the_rest()
         super().cancel_active_requests()
 

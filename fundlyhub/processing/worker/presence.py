@@ -1,7 +1,7 @@
 """A heartbeat for workers on Redis: which queues they consume. RabbitMQ knows its consumers by itself.
 
-What a worker says is forgotten soon after its last word, so that one that was killed is not taken for a living one. It
-is said from the loop that takes messages up: a worker that has lost its broker says nothing.
+A heartbeat is forgotten soon, so that a killed worker is not counted. It is sent from the loop that takes messages up:
+a worker that has lost its broker sends none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fundlyhub.settings import get_settings
 log = getLogger(__name__)
 
 EVERY = 5.0
-"""Seconds between two words. Three of them may be lost: see ``queues.CONSUMER_SILENCE``."""
+"""Seconds between two heartbeats. Three of them may be lost: see ``queues.CONSUMER_SILENCE``."""
 
 # By the server's clock; what was said an hour ago by a worker that is no more is swept out.
 _SAY = """
@@ -45,12 +45,12 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery's steps
         return not get_settings().broker_is_amqp
 
     def start(self, consumer: Any) -> None:
-        """Say it, and say it again."""
+        """Send a heartbeat now, and regularly."""
         say(consumer)
         self._timer = consumer.timer.call_repeatedly(EVERY, say, (consumer,))
 
     def stop(self, consumer: Any) -> None:
-        """Say no more. Nothing is taken back: the broker may be what hangs, and silence tells it soon."""
+        """Send no more. Nothing is deleted: the broker may be what hangs, and the heartbeat expires soon."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -19,7 +19,7 @@ GRACE = 15.0
 
 
 def bound_the_stop(**_: Any) -> None:
-    """End the process, should its stop take longer than it may; for Celery's signal ``worker_shutting_down``."""
+    """End the process if its stop takes too long; for Celery's signal ``worker_shutting_down``."""
     _end_unless_stopped(get_settings().stop_limit + GRACE)
 
 

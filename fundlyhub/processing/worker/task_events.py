@@ -1,8 +1,7 @@
 """What Celery's events, and so Flower and the worker's log, show of a batch: numbers by outcome, never contents.
 
-A task of ours does not fail when events in it do: its message is acknowledged, and what is left goes out as a new
-one. For those who watch, a batch with a dead letter is a failure all the same, and one with something left is a
-retry. Pure.
+A task does not fail when events in it do: its message is acknowledged, and what is left is sent as a new message. In
+monitoring, a batch with a dead letter counts as a failure all the same, and one with something left as a retry. Pure.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def summary(report: Report) -> Summary:
 
 
 def outage(error: BaseException, seconds: int) -> Summary:
-    """A batch that runs again as a whole, for no fault of its own."""
+    """A batch that runs again as a whole because of an outage."""
     return Summary(f"{_OUTAGE} ({error}); again in {seconds} s")
 
 

@@ -91,7 +91,7 @@ def _columns(kept: Kept, schema: str) -> str:
 
 
 def _position(key: Mapping[str, Any], numbers: list[str], expected: list[Any], found: list[Any]) -> int | None:
-    """The event that a row tells of, where it says so."""
+    """The position of the event that a row belongs to, if the row has it."""
     for values in (key, dict(zip(numbers, expected, strict=False)), dict(zip(numbers, found, strict=False))):
         if isinstance(position := values.get("position"), int):
             return position

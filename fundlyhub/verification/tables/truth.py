@@ -1,6 +1,6 @@
 """Lists the tables that follow from the events alone, and the columns and tables that do not, with the reason.
 
-This is the one place that says so. A processor whose tables are not here is compared by its traces only.
+A processor whose tables are not here is compared by its traces only.
 """
 
 from __future__ import annotations
