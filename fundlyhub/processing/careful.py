@@ -50,8 +50,8 @@ def run_carefully(processor: type[Processor], work: Work, budget: float) -> Repo
 
 def _kills_workers(processor: type[Processor], work: Work, row: StoredEvent) -> bool:
     """Whether this event has no run left, the last of which never ended."""
-    crashes, spent = work.crashes_of(row.position), work.attempts_of(row.position)
-    return crashes >= processor.max_crashes or spent >= processor.max_attempts
+    known = work.attempts.get(row.position)
+    return known is not None and (known.crashes >= processor.max_crashes or known.attempts >= processor.max_attempts)
 
 
 def _counted(processor: type[Processor], work: Work, row: StoredEvent) -> Run:

@@ -65,13 +65,8 @@ class Work:
 
     def attempts_of(self, position: int | None) -> int:
         """Failures of this event so far."""
-        known = self.attempts.get(position) if position is not None else None
+        known = self.attempts.get(position or 0)
         return known.attempts if known else 0
-
-    def crashes_of(self, position: int | None) -> int:
-        """Runs of this event that ended with their worker's death."""
-        known = self.attempts.get(position) if position is not None else None
-        return known.crashes if known else 0
 
     def delivery(self, event: Event) -> Delivery:
         """What a processor of notifications is told of an event."""
@@ -117,11 +112,11 @@ def look(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]
     What rests as a dead letter is left out: it stays there, whatever is sent again.
     """
     known = attempts.read(db, processor.name, [row.position for row in rows])
-    letters = letters_of(db, processor, rows)
+    letters = _letters_of(db, processor, rows)
     resting = {position for position, letter in letters.items() if letter.rests}
     dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
     return Work(
-        [corrected(row, letters.get(row.position)) for row in rows if row.position not in resting],
+        [_corrected(row, letters.get(row.position)) for row in rows if row.position not in resting],
         attempts={at: row for at, row in known.items() if at not in resting},
         replayed={at: letter.last_failed_at for at, letter in letters.items() if letter.state == "replayed"},
         now=attempts.clock(db) if known else datetime.now(UTC),
@@ -167,15 +162,20 @@ def _take(db: Connection, processor: type[Processor], work: Work, ends_wait: End
         work.refused = [run for run in work.refused if run.position not in waiting]
 
 
-def letters_of(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> dict[int, Known]:
+def _letters_of(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> dict[int, Known]:
     """The dead letters of these events; one of another event at the position does not count."""
     ids = {row.position: row.id for row in rows}
     letters = dead_letters.known(db, processor.name, list(ids))
     return {position: letter for position, letter in letters.items() if letter.event_id == ids[position]}
 
 
-def corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
-    """The event with the payload that a person has put in the place of its own, for this processor alone."""
+def corrected(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> list[StoredEvent]:
+    """These events with the payloads that people have put in the place of theirs, for this processor alone."""
+    letters = _letters_of(db, processor, rows)
+    return [_corrected(row, letters.get(row.position)) for row in rows]
+
+
+def _corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
     if letter is None or letter.version is None:
         return row
     return row._replace(version=letter.version, payload=letter.payload)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,12 +38,8 @@ def load(modules: str) -> None:
     """
     if modules and str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.append(str(Path.cwd()))  # where `celery` looks too; last, so that nothing there shadows a library
-    for name in _names(modules):
+    for name in filter(None, map(str.strip, modules.split(","))):
         try:
             import_module(name)
         except ImportError as error:
             raise WrongUse(f"FUNDLYHUB_PROCESSORS: cannot import {name}: {error}") from None
-
-
-def _names(modules: str) -> Iterator[str]:
-    return (name.strip() for name in modules.split(",") if name.strip())

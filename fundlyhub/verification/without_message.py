@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import Event
 from fundlyhub.events import read as read_log
 from fundlyhub.events.imported import is_imported
-from fundlyhub.processing.load import corrected, letters_of
+from fundlyhub.processing.load import corrected
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processors.notifications.catalogue import Notice
 from fundlyhub.processors.notifications.ledger.matters import matter_of
@@ -56,10 +57,6 @@ def rightly(
 
 def _events(log: Connection, processor: type[Processor], positions: Sequence[int]) -> Iterator[Event]:
     """The events as the processor got them; one that cannot be read has no messages."""
-    rows = read_log(log, positions)
-    letters = letters_of(log, processor, rows)
-    for row in rows:
-        try:
-            yield Event.stored(corrected(row, letters.get(row.position)))
-        except FundlyHubError:
-            continue
+    for row in corrected(log, processor, read_log(log, positions)):
+        with suppress(FundlyHubError):
+            yield Event.stored(row)

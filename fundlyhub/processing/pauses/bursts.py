@@ -7,7 +7,7 @@ then, instead of being charged. A worker that dies in between leaves a count too
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from logging import getLogger
@@ -103,12 +103,9 @@ def _held(db: Connection, processor: type[Processor], failing: Sequence[Failing]
 def _count(
     db: Connection, processor: type[Processor], fingerprint: str, failed: int, succeeded: int
 ) -> tuple[int, int, float]:
-    given: Mapping[str, object] = {
-        "processor": processor.name, "fingerprint": fingerprint, "window": WINDOW,
-        "failed": failed, "succeeded": succeeded,
-    }  # fmt: skip
-    total, meanwhile, seconds = db.exec_driver_sql(_COUNT, dict(given)).one()
-    return total, meanwhile, seconds
+    given = {"processor": processor.name, "fingerprint": fingerprint, "window": WINDOW}
+    row = db.exec_driver_sql(_COUNT, {**given, "failed": failed, "succeeded": succeeded}).one()
+    return row[0], row[1], row[2]
 
 
 def _applied_since(processor: type[Processor], last: int, seconds: float) -> int:

@@ -16,7 +16,7 @@ from fundlyhub.database import is_outage
 from fundlyhub.errors import InvalidEvent, Unavailable, describe
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
-from fundlyhub.processing.load import corrected, letters_of
+from fundlyhub.processing.load import corrected
 from fundlyhub.processing.processor import Processor
 from fundlyhub.verification.findings import Finding, Findings
 from fundlyhub.verification.tables.shadow import Shadow
@@ -90,9 +90,8 @@ class Replay:
         """The events that were claimed, with a person's corrections. What the log lacks is told by the traces."""
         ids = {claim.position: claim.event_id for claim in claims}
         stored = [row for row in read_log(self._log, list(ids)) if row.id == ids[row.position]]
-        letters = letters_of(self._log, self._processor, stored)
         events, rows = [], []
-        for row in (corrected(row, letters.get(row.position)) for row in stored):
+        for row in corrected(self._log, self._processor, stored):
             try:
                 events.append(Event.stored(row))
                 rows.append(row)
