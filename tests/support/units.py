@@ -66,9 +66,7 @@ def _refuse(event: str, _: object, audited: frozenset[str] = AUDITED, running: l
 
 def used_by(item: pytest.Function) -> set[Code]:
     """A test's function and its fixtures, and all that these use."""
-    manager = item.session._fixturemanager
-
-    known: set[str] = set()
+    manager, known = item.session._fixturemanager, set[str]()
 
     def made_by(names: Iterable[str]) -> Iterator[Code]:
         """The functions of fixtures, and of those that they ask for."""
