@@ -71,7 +71,7 @@ def report(
         "",
         "Fan-out, per activity (the newest 2,000):",
         "",
-        "| | rows written | ms to write | ms to read a page of who follows 5,000 |",
+        "| | rows written | ms to write | ms to read a page of a user who follows 5,000 |",
         "|---|---|---|---|",
         f"| on read: timelines of actor and campaign | {fanned['timelines_rows']:.1f} | {fanned['timelines_ms']:.3f} | "
         f"{next(one.ms for one in read if '5,000' in one.what):.1f} |",

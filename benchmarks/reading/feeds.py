@@ -82,7 +82,7 @@ def reads(db: Connection) -> list[Measured]:
         ms = median_ms(lambda reader=reader: home_feed(db, reader))
         given = {"user": reader, "at": "9999-12-31T23:59:59Z", "position": 2**63 - 1, "window": 21}
         plan = planned(db, HOME, given) if following == 100 else None
-        found.append(Measured(f"home feed of who follows {following:,}: first page", len(first.lines), ms, plan))
+        found.append(Measured(f"home feed of a user who follows {following:,}: first page", len(first.lines), ms, plan))
         deep = Mark(first.lines[-1].occurred_at.replace(year=2025, month=6), 500_000)
         ms = median_ms(lambda reader=reader, deep=deep: home_feed(db, reader, before=deep))
         found.append(Measured("the same, a page far down", len(home_feed(db, reader, before=deep).lines), ms, None))
