@@ -1,8 +1,8 @@
-"""The door to Elasticsearch: versioned indices behind aliases, guarded writes, and searches.
+"""Client of Elasticsearch: versioned indices behind aliases, writes with external versions, and searches.
 
-Nothing is ever deleted by id: Elasticsearch forgets the versions of deleted documents after a minute
-(``index.gc_deletes``), and a late write would bring them back. What may not be found any more is written as a
-document that says so, with its version.
+No document is deleted by id: Elasticsearch forgets the versions of deleted documents after a minute
+(``index.gc_deletes``), and a late write would restore them. A document that must not be found is written with
+``findable: false`` and its version instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fundlyhub.forks import in_each_process
 TIMEOUT = 10.0
 """Seconds for one call."""
 COUNTED = 10_000
-"""Matches that are counted at most."""
+"""Upper limit of the count of matches."""
 
 _OWN_FAULT = 400
 _STALE = 409
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Versioned(NamedTuple):
-    """A document as of a version; ``body`` None for what may not be found any more."""
+    """A document in one version; ``body`` is None if it must not be found."""
 
     id: UUID
     version: int
@@ -42,13 +42,13 @@ class Versioned(NamedTuple):
 
 
 class TooLarge(Permanent):
-    """A request has more bytes than Elasticsearch, or a proxy before it, takes: send less at a time."""
+    """A request is larger than Elasticsearch, or a proxy before it, accepts: send fewer documents at a time."""
 
 
 class Written(NamedTuple):
-    """What became of a bulk: what Elasticsearch has by now, in this version or a newer one, and what it refused.
+    """The result of a bulk: documents that Elasticsearch has, in this version or a newer one, and those it refused.
 
-    What is in neither is to be sent again; ``error`` says why.
+    All others are to be sent again; ``error`` says why.
     """
 
     settled: Sequence[UUID]
@@ -57,7 +57,7 @@ class Written(NamedTuple):
 
 
 class EngineHit(NamedTuple):
-    """A document that was found; ``marked`` holds fragments by field, with the marks around matches."""
+    """A matching document; ``marked`` has a fragment per field, with marks around the matches."""
 
     id: UUID
     score: float
@@ -65,7 +65,7 @@ class EngineHit(NamedTuple):
 
 
 class EngineHits(NamedTuple):
-    """A page of them, how many there are, and how many by category and status."""
+    """A page of matches, their total, and their number by category and status."""
 
     hits: Sequence[EngineHit]
     total: int
@@ -75,7 +75,7 @@ class EngineHits(NamedTuple):
 
 
 class SearchEngine:
-    """Elasticsearch, as the search index uses it. Raises Transient, Permanent, or Snooze when the breaker is open."""
+    """Elasticsearch for the search index. Raises Transient, Permanent, or Snooze while the breaker is open."""
 
     def __init__(self, url: str, breaker: Breaker, *, prefix: str = "fundlyhub", timeout: float = TIMEOUT) -> None:
         try:
@@ -91,15 +91,15 @@ class SearchEngine:
         self._client = Elasticsearch(self._url, request_timeout=self._timeout, max_retries=0, retry_on_timeout=False)
 
     def index(self, kind: str) -> str:
-        """The name of the index that this version of the code writes."""
+        """Name of the index that this version of the code writes."""
         return f"{self.alias(kind)}-v{SCHEMA_VERSION}"
 
     def alias(self, kind: str) -> str:
-        """The name that searches use."""
+        """Name of the alias that searches use."""
         return f"{self._prefix}-{kind}"
 
     def exists(self, kind: str) -> bool:
-        """Whether the index is there. A good answer counts for nothing: it would hide that writes fail."""
+        """Whether the index exists. Success does not count in the breaker, since it would hide failing writes."""
         self._breaker.check()
         try:
             with _translated():
@@ -109,7 +109,7 @@ class SearchEngine:
             raise
 
     def create(self, kind: str) -> None:
-        """Make the index; that somebody else was quicker is fine."""
+        """Create the index, unless it exists."""
         try:
             self._call(lambda: self._client.indices.create(index=self.index(kind), **INDEX))
         except Permanent:
@@ -117,10 +117,10 @@ class SearchEngine:
                 raise
 
     def write(self, kind: str, documents: Sequence[Versioned]) -> Written:
-        """Write documents, unless a newer version is there.
+        """Write documents, unless a newer version exists.
 
-        Only a 400 is a document's own fault: whatever else was not taken is to be sent again, and the others count.
-        Raises TooLarge, and what any call raises when nothing was taken.
+        Only a 400 is a document's own fault; any other failed document is to be sent again. Raises TooLarge, and,
+        when no document was accepted, what any call raises.
         """
         operations: list[Mapping[str, Any]] = []
         for one in documents:
@@ -138,13 +138,13 @@ class SearchEngine:
     def _bulk(
         self, kind: str, documents: Sequence[Versioned], operations: Sequence[Mapping[str, Any]], taken: list[Written]
     ) -> None:
-        """One bulk. What was taken is in ``taken`` also when an error tells the breaker of the rest."""
+        """Send one bulk and append its result to ``taken``, also when it then raises for the remaining documents."""
         try:
             with _translated():
                 answer = self._client.bulk(index=self.index(kind), operations=operations)
         except TooLarge:
             raise
-        except Permanent as error:  # of the request as a whole, which is none of the documents' fault
+        except Permanent as error:  # it is about the whole request, not about a document
             raise Transient(str(error)) from None
         statuses = _read(answer, _statuses)
         refused = {one.id: f"status {_OWN_FAULT}" for one in documents if statuses.get(one.id) == _OWN_FAULT}
@@ -155,9 +155,9 @@ class SearchEngine:
             raise Transient(f"Elasticsearch did not take all documents: {', '.join(said)}")
 
     def go_live(self, kind: str) -> None:
-        """Let the alias name this version's index and no other, at once; then remove the older ones.
+        """Point the alias to this version's index in one step, then remove the older indices.
 
-        A newer one stays: it belongs to a deploy that is under way, or to one that was taken back.
+        A newer index stays: it belongs to a deployment in progress, or to one that was rolled back.
         """
         alias, index = self.alias(kind), self.index(kind)
         there = self._call(lambda: self._client.indices.get(index=f"{alias}-v*", expand_wildcards="all"))
@@ -171,11 +171,11 @@ class SearchEngine:
             self._call(lambda: self._client.indices.delete(index=older, ignore_unavailable=True))
 
     def refresh(self, kind: str) -> None:
-        """Make what is written searchable now; by itself that takes a second."""
+        """Make written documents searchable now; without this it takes a second."""
         self._call(lambda: self._client.indices.refresh(index=self.index(kind)))
 
     def search(self, kind: str, request: Request) -> EngineHits:
-        """One page of what is found, of what everybody may find."""
+        """One page of the public documents that match."""
         body = query(request, COUNTED)
         return self._call(lambda: _read(self._client.search(index=self.alias(kind), **body), _found))
 
@@ -193,7 +193,7 @@ def _raise(error: ProcessingError) -> None:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The client's errors as ours, with no text of theirs: it may quote documents. All calls may be repeated."""
+    """Translate the client's errors without their texts, which may quote documents. Every call may be repeated."""
     from elasticsearch import ApiError, TransportError
 
     try:
@@ -205,7 +205,7 @@ def _translated() -> Iterator[None]:
 
 
 def _refusal(status: int) -> ProcessingError:
-    """What is no fault of the request may pass; so may what a proxy answers in Elasticsearch's place."""
+    """The error for a status; statuses that are not about the request are transient, also those of a proxy."""
     reason = f"Elasticsearch answered {status}"
     if status == _TOO_LARGE:
         return TooLarge(reason)
@@ -215,7 +215,7 @@ def _refusal(status: int) -> ProcessingError:
 
 
 def _read(answer: Any, how: Callable[[Any], T]) -> T:
-    """What an answer says. One that cannot be read is not Elasticsearch's own, but a proxy's: that may pass."""
+    """Read an answer. An unreadable one is a proxy's, so it is transient."""
     try:
         return how(answer)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -223,7 +223,7 @@ def _read(answer: Any, how: Callable[[Any], T]) -> T:
 
 
 def _statuses(answer: Any) -> dict[UUID, int]:
-    """The statuses by document; an item that cannot be read tells nothing of its document."""
+    """The status of each document; an unreadable item counts as no status."""
     found: dict[UUID, int] = {}
     for item in answer["items"]:
         with suppress(AttributeError, KeyError, TypeError, ValueError):
@@ -232,7 +232,7 @@ def _statuses(answer: Any) -> dict[UUID, int]:
 
 
 def _has(status: int | None) -> bool:
-    """Whether Elasticsearch has a document, in this version or a newer one."""
+    """Whether this status means that Elasticsearch has the document, in this version or a newer one."""
     return status is not None and (200 <= status < 300 or status == _STALE)
 
 

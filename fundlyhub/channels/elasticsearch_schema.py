@@ -1,4 +1,4 @@
-"""What Elasticsearch is told: how texts become words, which fields there are, and what a search is. Pure."""
+"""Analyzers, mapping and queries of the Elasticsearch indices: constants and pure functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SCHEMA_VERSION = 1
-"""Raise it with every change below: a new index is then filled beside the old one, and takes its place."""
+"""Increase it with every change below: a new index is then filled beside the old one and replaces it."""
 
 _WORDS = {"type": "text", "analyzer": "folded"}
 
@@ -53,7 +53,7 @@ _FIELDS = ["title^8", "title.stemmed^6", "title.beginning^4", "lead^3", "body^1.
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to look for; ``marks`` stand around matches."""
+    """A search; ``marks`` are set around matches."""
 
     words: str
     categories: Sequence[str]
@@ -64,7 +64,7 @@ class Request:
 
 
 def query(asked: Request, counted: int) -> dict[str, Any]:
-    """The parts of a search. A facet counts what would be found without its own filter."""
+    """The body of a search. A facet counts the matches without its own filter."""
     filters = {
         "categories": [{"terms": {"categories": list(asked.categories)}}] if asked.categories else [],
         "statuses": [{"terms": {"status": list(asked.statuses)}}] if asked.statuses else [],

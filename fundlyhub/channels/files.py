@@ -1,4 +1,4 @@
-"""Messages as files in folders, for development and for tests: nothing leaves the machine."""
+"""Messages written to files, for development and tests: nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fundlyhub.errors import Transient
 
 
 class _Folder:
-    """Takes whole files, or none: one is written beside the others under a hidden name, and then named."""
+    """Writes each file under a hidden name and renames it, so that no reader sees half a file."""
 
     provider = "file"
     timeout = provider_errors.TIMEOUT
@@ -38,7 +38,7 @@ class _Folder:
     def _make(self) -> None:
         for folder in (self.folder.parent, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)  # it may have been there, open to others
+            folder.chmod(0o700)  # it may exist already, with wider rights
 
     def _write(self, name: str, content: bytes) -> None:
         number, path = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
@@ -52,14 +52,14 @@ class _Folder:
 
 
 class MailFiles(_Folder):
-    """Mails as .eml files, which any mail program opens."""
+    """Mails as .eml files, for any mail program."""
 
     def __init__(self, data_dir: Path, sender: str) -> None:
         super().__init__(data_dir, "email")
         self._sender = sender
 
     def send(self, message: Mail) -> str | None:
-        """Write a mail down; the id is the file's name."""
+        """Write a mail; the id is the file's name."""
         _, mail = written(message, self._sender)
         return self.put(message.reference, "eml", mail)
 
@@ -71,7 +71,7 @@ class PushFiles(_Folder):
         super().__init__(data_dir, "push")
 
     def send(self, message: Push) -> str | None:
-        """Write a message down; the id is the file's name."""
+        """Write a message; the id is the file's name."""
         fields = {
             "token": message.token,
             "title": message.title,
@@ -90,6 +90,6 @@ class SmsFiles(_Folder):
         super().__init__(data_dir, "sms")
 
     def send(self, message: Sms) -> str | None:
-        """Write a message down; the id is the file's name."""
+        """Write a message; the id is the file's name."""
         text = f"To: {message.to}\nReference: {message.reference}\n\n{message.body}\n"
         return self.put(message.reference, "txt", text.encode(errors="backslashreplace"))

@@ -1,4 +1,4 @@
-"""The three ways out, by the settings: each with its sender, its circuit breaker, and how much it takes at a time."""
+"""The three channels as the settings configure them: sender, circuit breaker and concurrency limit of each."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fundlyhub.observability.tracing import calling
 from fundlyhub.settings import Settings, get_settings
 
 LIMITS: Mapping[ChannelName, int] = {"email": 8, "push": 8, "sms": 4}
-"""Messages that one process sends through a channel at a time."""
+"""Concurrent sends per channel and process."""
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 
 class Door(Generic[M]):
-    """A channel's sender behind its breaker. Safe to use from ``limit`` threads."""
+    """A channel's sender behind its circuit breaker. Safe to use from ``limit`` threads."""
 
     def __init__(self, sender: Sender[M], *, limit: int, breaker: Breaker | None, timeout: float = TIMEOUT) -> None:
         self.provider = sender.provider
@@ -30,12 +30,12 @@ class Door(Generic[M]):
         self._sender, self._breaker = sender, breaker
 
     def check(self) -> None:
-        """Raises Snooze while the breaker is open."""
+        """Raise Snooze while the breaker is open."""
         if self._breaker is not None:
             self._breaker.check()
 
     def send(self, message: M) -> str | None:
-        """Hand a message over, as ``Sender.send`` does. Raises Snooze, without trying, while the breaker is open."""
+        """Send a message, as ``Sender.send`` does. Raises Snooze, without a call, while the breaker is open."""
         if self._breaker is None:
             return self._hand_over(message)
         return self._breaker.call(lambda: self._hand_over(message))
@@ -54,7 +54,7 @@ def door(channel: Literal["sms"]) -> Door[Sms]: ...
 @overload
 def door(channel: ChannelName) -> Door[Any]: ...
 def door(channel: ChannelName) -> Door[Any]:
-    """This process's door of a channel, by the settings.
+    """Return this process's door of a channel, as the settings configure it.
 
     Raises WrongUse when an SDK is not installed, or when a credential is missing or cannot be read.
     """

@@ -1,7 +1,6 @@
-"""What leaves through a channel: a mail, a push message or a text message, and what its sender promises.
+"""Outgoing messages (mail, push, text message) and the interface of their senders.
 
-A message holds no control character and no line break where there must be none, whatever it was made of, so that no
-channel has to think of it.
+A message removes control characters and misplaced line breaks from its own fields, so that no channel has to.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 from fundlyhub.channels.clean_text import lines, one_line
 
 ChannelName = Literal["email", "push", "sms"]
-"""The three ways to a person."""
+"""The channels to a person."""
 
 CHANNELS: tuple[ChannelName, ...] = get_args(ChannelName)
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """An e-mail. ``reference`` is the ledger's id of it, which the provider tells back in its webhooks."""
+    """An e-mail. ``reference`` is its id in the ledger, which the provider's webhooks return."""
 
     to: str = field(repr=False)
     subject: str = field(repr=False)
@@ -36,7 +35,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A message to one device; one with the same ``reference`` takes the place of an earlier one there."""
+    """A message to one device. It replaces an earlier message of the same ``reference`` there."""
 
     token: str = field(repr=False)
     title: str = field(repr=False)
@@ -63,7 +62,7 @@ class Sms:
 
 
 def _on_one_line(texts: Mapping[str, str]) -> dict[str, str]:
-    """Values that are no texts become texts: no channel takes anything else."""
+    """Every value as a text on one line: channels accept nothing else."""
     return {name: one_line(str(text)) for name, text in texts.items()}
 
 
@@ -77,13 +76,13 @@ M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
 
 
 class Sender(Protocol[M_contra]):
-    """One provider's client, or a folder. Safe to use from several threads."""
+    """A provider's client, or a folder. Safe to use from several threads."""
 
     provider: str
-    """Whose breaker guards it, and what the ledger notes: sendgrid, smtp, fcm, twilio or file."""
+    """Name of its breaker and in the ledger: sendgrid, smtp, fcm, twilio or file."""
 
     def send(self, message: M_contra) -> str | None:
-        """Hand a message over and return the provider's id of it, where it gives one.
+        """Send a message and return the provider's id of it, if it gives one.
 
         Raises Transient, Permanent, AddressGone, Snooze or OutcomeUnknown, as the provider's table says.
         """

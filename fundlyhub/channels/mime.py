@@ -1,7 +1,7 @@
-"""A mail as RFC 5322 has it: what SMTP is handed and what an .eml file holds.
+"""Mails in the format of RFC 5322, for SMTP and for .eml files.
 
-It is written here and not by ``email.message``, which decodes RFC 2047 words in the values that it is given, so that
-a campaign's name could become a header. What is written is read once more before it leaves.
+``email.message`` is not used: it decodes RFC 2047 words in header values, so that a campaign's name could become a
+header. A written mail is checked before it leaves.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _OURS = frozenset(
     | {"content-type", "content-transfer-encoding", "content-disposition", "received", "dkim-signature"}
 )
 _FOLDED, _LONGEST = 76, 998
-"""Characters of a line: where one is folded if it can be, and what RFC 5322 allows."""
+"""Characters of a line: where it is folded if possible, and the maximum of RFC 5322."""
 _ROOM = 45
-"""Bytes that one RFC 2047 word has room for, in base64."""
+"""Bytes of text in one RFC 2047 word."""
 
 sender_of = lru_cache(16)(sender_mailbox)
-"""Who mails come from, by the setting. Raises ValueError."""
+"""Name and address of the sender in the setting. Raises ValueError."""
 
 
 def mailbox(text: str) -> str:
-    """An address that is one, its domain in ASCII where that is possible. Raises Permanent."""
+    """A valid address, with its domain in ASCII where possible. Raises Permanent."""
     try:
         valid = validate_email(text, check_deliverability=False)
     except EmailNotValidError:
@@ -48,7 +48,7 @@ def mailbox(text: str) -> str:
 
 
 def extra_headers(mail: Mail) -> Mapping[str, str]:
-    """The headers that a mail brings along. Raises Permanent for one that is not its own, or is there twice."""
+    """The extra headers of a mail. Raises Permanent for a reserved, invalid or repeated name."""
     for name in mail.headers:
         if not _NAME.fullmatch(name) or name.lower() in _OURS:
             raise Permanent("a header of the mail has a name that is not allowed")
@@ -58,7 +58,7 @@ def extra_headers(mail: Mail) -> Mapping[str, str]:
 
 
 def header_value(name: str, text: str) -> str:
-    """A header's value in ASCII: a text that needs it as RFC 2047 words, and so any that looks like one."""
+    """A header's value in ASCII; a text that is not ASCII, or looks like an RFC 2047 word, as RFC 2047 words."""
     text = one_line(text)
     longest = max(map(len, text.split(" ")))
     if text.isascii() and ENCODED_WORD not in text and len(name) + 2 + longest <= _LONGEST:
@@ -67,17 +67,17 @@ def header_value(name: str, text: str) -> str:
 
 
 def written(mail: Mail, sender: str) -> tuple[str, bytes]:
-    """The recipient's address, and the whole mail, its lines ending in CR LF. Raises Permanent.
+    """The recipient's address and the whole mail, with lines that end in CR LF. Raises Permanent.
 
-    Its Message-ID is made of the reference: a copy that was sent twice can be told by it.
+    The Message-ID contains the reference, so a mail program recognizes a second copy.
     """
     to, extra = mailbox(mail.to), extra_headers(mail)
     try:
         author = sender_of(sender)
-        boundary = f"=_{token_hex(12)}"  # neither quoted-printable nor base64 holds such a text
+        boundary = f"=_{token_hex(12)}"  # cannot occur in quoted-printable or base64
         headers = {
             "From": _author(author),
-            "To": to,  # beyond ASCII only where SMTPUTF8 is spoken
+            "To": to,  # not ASCII only if the server has SMTPUTF8
             "Subject": header_value("Subject", mail.subject),
             "Date": format_datetime(datetime.now(UTC)),
             "Message-ID": f"<{_identity(mail.reference)}@{author.address.rpartition('@')[2]}>",
@@ -103,7 +103,7 @@ def _author(author: Mailbox) -> str:
 
 
 def _words(name: str, text: str) -> str:
-    """RFC 2047 words in base64, each of whole characters, on lines of the length that the standard allows."""
+    """RFC 2047 words in base64, each of whole characters, on lines of the allowed length."""
     data, begin, words = text.encode(), 0, []
     room = max(6, (_FOLDED - len(f"{name}: =?utf-8?b??=")) // 4 * 3)
     while begin < len(data):
@@ -120,7 +120,7 @@ def _identity(reference: str) -> str:
 
 
 def _folded(name: str, value: str) -> str:
-    """A header, folded at blanks where it can be; a word of any length stays whole."""
+    """A header, folded at spaces; a word is never split."""
     if len(name) + 2 + len(value) <= _FOLDED or "\r\n" in value:
         return f"{name}: {value}"
     first, *words = value.split(" ")
@@ -133,7 +133,7 @@ def _folded(name: str, value: str) -> str:
 
 
 def _part(kind: str, text: str) -> bytes:
-    """A part with its headers: quoted-printable, which people can read, or base64 where that would be longer."""
+    """A part with its headers, in quoted-printable, or in base64 where that is shorter."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     data = (text if text.endswith("\n") else f"{text}\n").encode()
     readable = len(data) - len(text) <= len(data) // 4
@@ -145,7 +145,7 @@ def _part(kind: str, text: str) -> bytes:
 
 
 def _check(mail: bytes, names: Sequence[str]) -> None:
-    """Read what was written: just our headers, no line break but CR LF, no line that is too long. Raises Permanent."""
+    """Check the written mail: only our headers, only CR LF, no line too long. Raises Permanent."""
     lines = mail.split(b"\r\n")
     head = lines[: lines.index(b"")]
     found = tuple(line.partition(b":")[0].decode() for line in head if line[:1] not in (b" ", b"\t"))

@@ -1,7 +1,7 @@
-"""What an answer of a provider means: one table each, and errors in our own words alone.
+"""What a provider's answer means: one table per provider, and errors in our own words.
 
-Providers quote addresses, device tokens and texts in what they answer, so nothing of it is ever passed on but
-numbers. Where an answer leaves open whether the message was taken, it is OutcomeUnknown: never a guess.
+Providers quote addresses, device tokens and texts in their answers, so only numbers and codes are kept. An answer that
+leaves open whether the message was accepted is OutcomeUnknown.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from fundlyhub.errors import (
 )
 
 TIMEOUT = 10.0
-"""Seconds that a provider has for each connect and each answer."""
+"""Seconds for each connect and for each answer of a provider."""
 REFUSED_PAUSE = 60.0
 """Seconds to wait after a service refused us."""
 LIMITED_PAUSE = 30.0
-"""Seconds to wait after one that says "too many", but not for how long."""
+"""Seconds to wait after a rate limit without a Retry-After."""
 LONGEST_PAUSE = 3_600.0
 
 Kind = type[ProcessingError]
 Table = Mapping[int, Kind]
 
-# What each answer speaks of decides what follows: this address (AddressGone), this message (Permanent), or us, our
-# account and our sender (ServiceRefuses). In doubt it is not the address: to give one up is for good.
-# Statuses that are in no table: a redirect leads to no provider (ServiceRefuses), below 500 the message was refused
-# (Permanent), from 500 on nobody knows. 408 and 503 say that the request was not taken up; 500, 502 and 504 may come
-# after it was.
+# An answer is about this address (AddressGone), about this message (Permanent), or about us, our account or our sender
+# (ServiceRefuses). In doubt it is not about the address, since an address is suppressed for good.
+# A status outside the table: 3xx means that the address is no provider's (ServiceRefuses), 4xx that the message was
+# refused (Permanent), and 5xx is unknown. After 408 and 503 the request was not processed; after 500, 502 and 504 it
+# may have been.
 # fmt: off
 _SERVICE: Table = {
     401: ServiceRefuses,  # the credentials are wrong; of SendGrid also: the plan's mails are used up
     403: ServiceRefuses,  # we may not send, the sender is not verified, or the account is suspended
     404: ServiceRefuses,  # our address of the provider, our account or our project is wrong
-    405: ServiceRefuses,  # it is not the provider's door
+    405: ServiceRefuses,  # our address of the provider is wrong
     407: ServiceRefuses,  # a proxy wants a login
     408: Transient,
     429: Snooze,
@@ -72,7 +72,7 @@ TWILIO_CODES: Mapping[int, Kind] = {              # with 400 or 403; other codes
     30001: Snooze,          # our account's queue is full
 }
 UNWANTED = frozenset({21610})
-"""Codes by which an address is there, but its owner wants no messages of ours."""
+"""Codes for an address whose owner has opted out of our messages."""
 # fmt: on
 
 
@@ -80,7 +80,7 @@ def refusal(
     provider: str, table: Table, status: int, *, retry_after: str | None = None, kind: Kind | None = None,
     code: int | str | None = None,
 ) -> ProcessingError:  # fmt: skip
-    """The error for a status; ``kind`` where the answer's own ``code`` says more than the table."""
+    """The error for a status; ``kind`` is given where the answer's own ``code`` overrides the table."""
     said = f"{provider} answered {status}" + (f" ({code})" if kind and code else "")
     made = error(kind or table.get(status) or _unlisted(status), said, retry_after)
     return AddressGone(said, unwanted=True) if kind is AddressGone and code in UNWANTED else made
@@ -93,32 +93,32 @@ def _unlisted(status: int) -> Kind:
 
 
 def fcm_kind(status: int, code: str) -> Kind | None:
-    """What FCM's own code says beyond its status."""
+    """The kind that FCM's own code overrides the status with."""
     return FCM_CODES.get((status, code))
 
 
 def twilio_kind(status: int, code: int) -> Kind | None:
-    """What Twilio's own code says beyond its status."""
+    """The kind that Twilio's own code overrides the status with."""
     return TWILIO_CODES.get(code) if status in (400, 403) else None
 
 
 def not_sent(provider: str, cause: BaseException) -> Transient:
-    """The request surely did not get there."""
+    """The error for a request that certainly did not arrive."""
     return Transient(f"{provider} cannot be reached: {type(cause).__name__}")
 
 
 def unknown(provider: str, cause: BaseException) -> OutcomeUnknown:
-    """The request may have got there; what came back is an error, or nothing."""
+    """The error for a request that may have arrived, without an answer that says so."""
     return OutcomeUnknown(f"{provider} gave no answer: {type(cause).__name__}")
 
 
 def unreadable(provider: str, status: int) -> OutcomeUnknown:
-    """It answered that all is well, but not in its own words: perhaps it was not the provider that answered."""
+    """The error for a success that lacks what the provider always sends: a proxy may have answered."""
     return OutcomeUnknown(f"{provider} answered {status}, and what cannot be read")
 
 
 def seconds_of(retry_after: str | None, *, now: datetime | None = None) -> float:
-    """What a Retry-After asks for, which is seconds or an HTTP date, between a second and an hour."""
+    """Seconds to wait for a Retry-After header (seconds or an HTTP date), from one second to one hour."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
         seconds = float(text[:9])
@@ -132,7 +132,7 @@ def seconds_of(retry_after: str | None, *, now: datetime | None = None) -> float
 
 
 def error(kind: Kind, reason: str, retry_after: str | None = None) -> ProcessingError:
-    """An error of this kind, with the pause that it asks for."""
+    """An error of this kind, with its time to wait."""
     if kind is Snooze:
         return Limited(reason, seconds=seconds_of(retry_after))
     if kind is ServiceRefuses:

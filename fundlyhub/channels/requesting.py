@@ -1,4 +1,4 @@
-"""What an error of requests means: whether the request can have got there. Imported by those whose SDK needs it."""
+"""Errors of the library requests as ours. Imported only where an SDK has loaded that library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BEFORE = (requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError, ssl
 
 
 def translated(provider: str, error: Exception) -> ProcessingError:
-    """Transient when no connection came about, OutcomeUnknown in all other cases."""
+    """Transient if no connection was made, else OutcomeUnknown: the request may have arrived."""
     if isinstance(error, ProcessingError):
         return error
     for cause in _causes(error):
@@ -25,7 +25,7 @@ def translated(provider: str, error: Exception) -> ProcessingError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those that it wraps: requests and urllib3 hold them as an argument, as ``reason`` or as cause."""
+    """An error and those inside it: requests and urllib3 keep them in ``args``, ``reason`` or ``__cause__``."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""The door to a mail server: SMTP, over TLS wherever a password is at stake."""
+"""E-mail through an SMTP server, over TLS whenever a password is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 
 class Smtp:
-    """A mail server, each mail over a connection of its own. Raises what ``smtp_replies`` says."""
+    """A mail server; each mail uses its own connection. Raises the errors that ``smtp_replies`` gives."""
 
     provider = "smtp"
 
@@ -42,14 +42,14 @@ class Smtp:
         self._context = ssl.create_default_context()
 
     def send(self, message: Mail) -> str | None:
-        """Hand a mail over. SMTP gives no id; the mail's Message-ID holds the reference."""
+        """Send a mail. SMTP returns no id; the mail's Message-ID contains the reference."""
         to, mail = written(message, self._sender)
         server: smtplib.SMTP | None = None
         try:
             with _before_the_end():
                 server = self._connected()
                 self._begin(server, sender_of(self._sender).address, to)
-                # Only with the dot at its end does a server take a mail, so up to here nothing was taken.
+                # A server accepts a mail at the final dot, so an error up to here means that nothing was accepted.
                 server.send(re.sub(rb"(?m)^\.", b"..", mail) + b".\r\n")
             self._end(server)
         finally:
@@ -119,7 +119,7 @@ def _expect(step: Step, wanted: tuple[int, ...], command: Callable[[], tuple[int
 
 @contextmanager
 def _before_the_end() -> Iterator[None]:
-    """Errors while the mail surely was not taken yet. smtplib's quote what the server says."""
+    """Translate errors before the final dot. smtplib's own errors quote the server's reply."""
     try:
         yield
     except smtplib.SMTPAuthenticationError as error:
@@ -134,7 +134,7 @@ def _before_the_end() -> Iterator[None]:
 
 
 def _leave(server: smtplib.SMTP) -> None:
-    """What goes wrong with the farewell changes nothing any more."""
+    """Close the connection; errors no longer matter."""
     with suppress(smtplib.SMTPException, OSError):
         server.quit()
     server.close()

@@ -1,28 +1,32 @@
-"""The door to Twilio: one text message a request, its fate told back to our webhook."""
+"""Text messages through Twilio: one message per request; its status comes back to our webhook."""
 
 from __future__ import annotations
 
+import json
+import logging
 import re
-import threading
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fundlyhub.addresses import canonical_phone
 from fundlyhub.channels import provider_errors
 from fundlyhub.channels.messages import Sms
+from fundlyhub.channels.per_thread import PerThread
 from fundlyhub.errors import WrongUse
-from fundlyhub.forks import in_each_process
 
-# Without it Twilio tells a status once: again only when no connection came about, and not after 429 or 503.
-# https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides: 5 times, after any failure, within 15 s.
+PROVIDER = "twilio"
+# Twilio repeats a status callback only after a failed connection, and not after 429 or 503. This fragment asks for
+# five retries within 15 s after any failure: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides.
 REPEATED = "#rc=5&rp=all"
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
+logging.getLogger("twilio.http_client").setLevel(logging.WARNING)  # at INFO the SDK logs four lines per request
+
 
 class Twilio:
-    """Twilio's Messages API. Raises what ``answers.TWILIO`` says."""
+    """Twilio's Messages API. Raises the errors of the table ``provider_errors.TWILIO``."""
 
-    provider = "twilio"
+    provider = PROVIDER
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class Twilio:
         timeout: float = provider_errors.TIMEOUT,
     ) -> None:
         try:
-            import twilio  # noqa: F401
+            import twilio.rest
         except ImportError:
             raise WrongUse('Twilio needs its extra: pip install "fundlyhub[twilio]"') from None
         if not _SID.fullmatch(account_sid):  # it becomes a part of the address
@@ -43,37 +47,59 @@ class Twilio:
         if not auth_token or not sender:
             raise WrongUse(f"FUNDLYHUB_TWILIO_{'FROM' if auth_token else 'AUTH_TOKEN'} is not set")
         self.timeout = timeout
-        self._account, self._token, self._sender = account_sid, auth_token, sender
-        self._callback, self._base_url = f"{public_url.rstrip('/')}/twilio/status?notification=", base_url
-        in_each_process(self._begin)
-
-    def _begin(self) -> None:
-        self._of_thread = threading.local()
+        self._sender, self._callback = sender, f"{public_url.rstrip('/')}/twilio/status?notification="
+        self._client = PerThread(
+            lambda: twilio.rest.Client(account_sid, auth_token, http_client=_Http(base_url, timeout))
+        )
 
     def send(self, message: Sms) -> str | None:
-        """Hand a text message over; the id is Twilio's SID of it."""
+        """Send a text message and return Twilio's SID of it."""
         from fundlyhub.channels.requesting import translated
 
         try:
             answer = self._client().messages.create(
-                to=canonical_phone(message.to),  # 0049… is no number to it, and would be given up
+                to=canonical_phone(message.to),  # Twilio rejects 0049… as invalid, and the number would be given up
                 from_=self._sender,
                 body=message.body,
                 status_callback=f"{self._callback}{quote(message.reference, safe='')}{REPEATED}",
             )
             identity: str | None = answer.sid
         except Exception as error:
-            raise translated(self.provider, error) from None
+            raise translated(PROVIDER, error) from None
         if not identity:
-            raise provider_errors.unreadable(self.provider, 201)
+            raise provider_errors.unreadable(PROVIDER, 201)
         return identity
 
-    def _client(self) -> Any:
-        """This thread's client: neither it nor its session is said to be safe for more."""
-        client = getattr(self._of_thread, "client", None)
-        if client is None:
-            from fundlyhub.channels.twilio_client import client as make
 
-            client = make(self._account, self._token, base_url=self._base_url, timeout=self.timeout)
-            self._of_thread.client = client
-        return client
+class _Http:
+    """The SDK's HTTP client with a timeout and an address of our choice. Raises our errors for Twilio's refusals.
+
+    The SDK's own errors quote the number and lose Retry-After.
+    """
+
+    def __init__(self, base_url: str | None, timeout: float) -> None:
+        from twilio.http.http_client import TwilioHttpClient
+
+        self._sdk = TwilioHttpClient(timeout=timeout)
+        self._base = base_url.rstrip("/") if base_url else None
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+        """Send a request once; the SDK always asks for its own host."""
+        if self._base is not None:
+            url = f"{self._base}{urlsplit(url)._replace(scheme='', netloc='').geturl()}"
+        answer = self._sdk.request(method, url, *args, **options)
+        if not 200 <= answer.status_code < 300:
+            status, code, after = answer.status_code, _code(answer.text), (answer.headers or {}).get("Retry-After")
+            kind = provider_errors.twilio_kind(status, code)
+            raise provider_errors.refusal(
+                PROVIDER, provider_errors.TWILIO, status, retry_after=after, kind=kind, code=code
+            )
+        return answer
+
+
+def _code(text: str) -> int:
+    """Twilio's own error code, or 0."""
+    try:
+        return int(json.loads(text)["code"])
+    except (ValueError, TypeError, KeyError):
+        return 0

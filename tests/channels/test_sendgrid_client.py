@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fundlyhub.channels.sendgrid_client import Client
+from fundlyhub.channels.sendgrid import Client
 from fundlyhub.errors import OutcomeUnknown, Transient
 from tests.channels.senders import KEY, mail, sendgrid_at
 from tests.support.platform import wait_until
