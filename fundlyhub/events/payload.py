@@ -1,9 +1,8 @@
-"""The base of all payload classes.
+"""The base classes of payloads.
 
-On the wire keys are camelCase, in Python snake_case. What the platform's decisions say of every payload is
-done here once: null for an optional field is absent, unknown keys are dropped (their names are counted),
-money is ``Decimal`` and never float. The field types, with their limits, are in ``fields``; they can be
-imported from here too.
+Keys are camelCase on the wire and snake_case in Python. The rules for all payloads are implemented here: null means
+absent for an optional field, unknown keys are dropped (their names are counted), and money is ``Decimal``, never float.
+The field types and their limits are in ``fields`` and can be imported from here too.
 """
 
 from __future__ import annotations
@@ -14,60 +13,32 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar, Self
-from uuid import UUID
+from uuid import UUID as UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_serializer, model_validator
 from pydantic.alias_generators import to_camel
 
-from fundlyhub.events.fields import (
-    MAX_AMOUNT,
-    MAX_LIST,
-    MAX_TEXT,
-    MINOR_UNITS,
-    Amount,
-    AmountText,
-    Count,
-    Currency,
-    Day,
-    DayOfText,
-    Email,
-    Flag,
-    Kept,
-    Line,
-    Link,
-    ListOf,
-    MomentIso,
-    MomentMs,
-    Number,
-    Percent,
-    Reference,
-    SignedAmount,
-    Text,
-    TextMap,
-    Url,
-    UuidOrSystem,
-    datetime_from_ms,
-    ms_from_datetime,
-)
+from fundlyhub.events.fields import *  # noqa: F403  # for authors of payload classes
+from fundlyhub.events.fields import MINOR_UNITS
 from fundlyhub.events.rules import BrokenRule
 
 dropped_keys: Counter[str] = Counter()
-"""Names of the unknown keys that this process dropped, as ``type.key``; never their values."""
+"""Unknown keys that this process dropped, as ``class.key``; never their values."""
 
 
 _NONE = type(None)
 _PLAIN = frozenset({str, int, bool, UUID, Decimal, date, _NONE})
-"""Types of values that a payload hands to the encoder as they are."""
+"""Types of values that the encoder takes unchanged."""
 
 
-# No literal in the class: mypy's plug-in shall see the names that Python uses.
+# Not a literal in the class, so that mypy's plug-in uses the names in Python.
 _SPELLING = ConfigDict(alias_generator=to_camel, validate_by_alias=True, validate_by_name=False)
 _IN_PYTHON = object()
-"""The context of a validation whose keys Python wrote."""
+"""Context of a validation with the names in Python."""
 
 
 class CamelCase(BaseModel):
-    """A model whose keys on the wire are camelCase and nothing else; Python calls its fields by their names."""
+    """A model with camelCase keys on the wire only; in Python its constructor takes the fields' names."""
 
     model_config = _SPELLING
 
@@ -76,7 +47,7 @@ class CamelCase(BaseModel):
             values, self_instance=self, by_alias=True, by_name=True, context=_IN_PYTHON
         )
 
-    # Else pydantic has what comes from the wire go through the constructor, too.
+    # Otherwise pydantic would use the constructor for values from the wire too.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
@@ -101,7 +72,7 @@ class WireModel(CamelCase):
         if not isinstance(data, dict):
             return data
         known = _names(cls) if info.context is _IN_PYTHON else _wire_names(cls)
-        # By type, since to compare a UUID with None is work.
+        # By type: comparing a UUID with None is slower.
         if data.keys() <= known.keys() and _NONE not in map(type, data.values()):
             return data
         kept = {}
@@ -115,20 +86,20 @@ class WireModel(CamelCase):
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: Any) -> dict[str, Any]:
-        """Absent is absent on the wire too; only a required field may say null."""
-        names = _names(type(self))  # a caller may dump by either name
+        """Leave absent fields out; only a required field may be null."""
+        names = _names(type(self))  # a caller may dump by either kind of name
         return {key: value for key, value in handler(self).items() if value is not None or names[key]}
 
 
 @cache
 def _wire_names(of: type[WireModel]) -> dict[str, bool]:
-    """Each key on the wire, and whether its field is required."""
+    """Keys on the wire, each with whether its field is required."""
     return {field.alias or key: field.is_required() for key, field in of.model_fields.items()}
 
 
 @cache
 def _names(of: type[WireModel]) -> dict[str, bool]:
-    """The same with the names of the fields, by which Python may call them too."""
+    """The same for the fields' names in Python and the keys on the wire."""
     return {key: field.is_required() for key, field in of.model_fields.items()} | _wire_names(of)
 
 
@@ -192,7 +163,7 @@ class Payload(WireModel):
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
-        if type is None:  # an abstract class between Payload and the real ones
+        if type is None:  # an abstract base of other payload classes
             return
         cls.event_type, cls.event_version = type, version
         cls.aggregate_kind, cls.aggregate_field = aggregate or (None, None)
@@ -204,11 +175,11 @@ class Payload(WireModel):
         return None if value is None else str(value)
 
     def to_wire(self) -> dict[str, Any]:
-        """The payload as it goes to the log: camelCase; UUIDs, dates and Decimals are left to the encoder."""
+        """The payload with its wire keys; UUIDs, dates and Decimals are left to the encoder."""
         return self.model_dump(mode="python")
 
     def plain_wire(self) -> dict[str, Any] | None:
-        """The same of a payload whose values have nothing inside them, for a third of the cost; None of any other."""
+        """The same at a third of the cost, for a payload of plain values; None for any other."""
         keys, required = _wire_keys(type(self)), _names(type(self))
         values = self.__dict__
         if len(values) != len(keys) or not _PLAIN.issuperset(map(type, values.values())):
@@ -250,51 +221,11 @@ class MoneyPayload(Payload):
         return self
 
     def _amounts(self) -> Iterator[tuple[str, Decimal | None]]:
-        """Each amount with its name in Python; a subclass adds those that lie deeper."""
+        """Each amount with its name in Python; a subclass adds nested amounts."""
         for name in self.money_fields:
             yield name, getattr(self, name)
 
 
 def _camel_path(name: str) -> str:
-    # Only for an error's text: making camelCase costs more than the whole check.
+    # Only for an error's text: the conversion costs more than the whole check.
     return ".".join(to_camel(part) if part.isidentifier() else part for part in name.split("."))
-
-
-__all__ = [
-    "MAX_AMOUNT",
-    "MAX_LIST",
-    "MAX_TEXT",
-    "MINOR_UNITS",
-    "UUID",
-    "Amount",
-    "AmountText",
-    "BrokenRule",
-    "CamelCase",
-    "Changes",
-    "Count",
-    "Currency",
-    "Day",
-    "DayOfText",
-    "Email",
-    "Flag",
-    "Kept",
-    "Line",
-    "Link",
-    "ListOf",
-    "MomentIso",
-    "MomentMs",
-    "MoneyPayload",
-    "Number",
-    "Payload",
-    "Percent",
-    "Reference",
-    "SignedAmount",
-    "Text",
-    "TextMap",
-    "Url",
-    "UuidOrSystem",
-    "WireModel",
-    "datetime_from_ms",
-    "dropped_keys",
-    "ms_from_datetime",
-]

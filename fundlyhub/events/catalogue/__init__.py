@@ -1,175 +1,28 @@
-"""The event catalogue: one payload class per event type and version, a file per domain, and their index."""
+"""The event catalogue: one payload class per event type and version, in one module per domain, and their index."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from fundlyhub.events.catalogue.admin import (
-    AdminCampaignApproved,
-    AdminCampaignClosed,
-    AdminCampaignPaused,
-    AdminCampaignRejected,
-    AdminPermissionCreated,
-    AdminRoleCreated,
-    AdminRoleDeleted,
-    AdminRolePermissionsUpdated,
-    AdminRoleUpdated,
-    AdminUserDeleted,
-    AdminUserRoleAssigned,
-    AdminUserRoleRevoked,
-    AdminUserSuspended,
-    AdminUserUnsuspended,
-)
-from fundlyhub.events.catalogue.campaign import (
-    CampaignAccessChecked,
-    CampaignCreated,
-    CampaignDeleted,
-    CampaignGoalReached,
-    CampaignLinkRotated,
-    CampaignStatusChanged,
-    CampaignUpdated,
-)
-from fundlyhub.events.catalogue.donation import (
-    DonationCompleted,
-    DonationCompletedV1,
-    DonationFailed,
-    DonationInitiated,
-    DonationRefunded,
-)
-from fundlyhub.events.catalogue.index import (
-    ALIASES,
-    CURRENT,
-    DOMAINS,
-    PAYLOADS,
-    SECRET_KEYS,
-    VERSIONS,
-    canonical_type,
-    canonical_version,
-    payload_class,
-    version_triple,
-)
-from fundlyhub.events.catalogue.organization import (
-    OrganizationCreated,
-    OrganizationDeleted,
-    OrganizationRejected,
-    OrganizationUpdated,
-    OrganizationVerified,
-)
-from fundlyhub.events.catalogue.payout import (
-    PayoutApproved,
-    PayoutBankAccountVerificationFailed,
-    PayoutBankAccountVerified,
-    PayoutCancelled,
-    PayoutCompleted,
-    PayoutDenied,
-    PayoutFailed,
-    PayoutInfoRequired,
-    PayoutProcessing,
-    PayoutRequested,
-)
-from fundlyhub.events.catalogue.project import (
-    ProjectUpdateCreated,
-    ProjectUpdateDeleted,
-    ProjectUpdateEdited,
-)
-from fundlyhub.events.catalogue.search import (
-    SearchAnalyticsRecorded,
-    SearchQuerySubmitted,
-    SearchResultsProjected,
-    SearchSuggestionGenerated,
-    SearchUserProjectionUpdated,
-)
-from fundlyhub.events.catalogue.storage import (
-    StorageDraftCleanupRequested,
-    StorageImageDeleted,
-    StorageImageLinked,
-    StorageImageOptimized,
-    StorageImageUploaded,
-)
-from fundlyhub.events.catalogue.user import (
-    UserFollowedCampaign,
-    UserFollowedOrganization,
-    UserFollowedUser,
-    UserLoggedIn,
-    UserProfileUpdated,
-    UserRegistered,
-    UserRegisteredV1,
-    UserUnfollowedCampaign,
-    UserUnfollowedOrganization,
-    UserUnfollowedUser,
-)
+from fundlyhub.events.catalogue.index import ALIASES as ALIASES
+from fundlyhub.events.catalogue.index import CURRENT as CURRENT
+from fundlyhub.events.catalogue.index import DOMAINS as DOMAINS
+from fundlyhub.events.catalogue.index import PAYLOADS as PAYLOADS
+from fundlyhub.events.catalogue.index import SECRET_KEYS as SECRET_KEYS
+from fundlyhub.events.catalogue.index import VERSIONS as VERSIONS
+from fundlyhub.events.catalogue.index import canonical_type as canonical_type
+from fundlyhub.events.catalogue.index import canonical_version as canonical_version
+from fundlyhub.events.catalogue.index import payload_class as payload_class
+from fundlyhub.events.catalogue.index import version_triple as version_triple
 
-__all__ = [
-    "ALIASES",
-    "CURRENT",
-    "DOMAINS",
-    "PAYLOADS",
-    "SECRET_KEYS",
-    "VERSIONS",
-    "AdminCampaignApproved",
-    "AdminCampaignClosed",
-    "AdminCampaignPaused",
-    "AdminCampaignRejected",
-    "AdminPermissionCreated",
-    "AdminRoleCreated",
-    "AdminRoleDeleted",
-    "AdminRolePermissionsUpdated",
-    "AdminRoleUpdated",
-    "AdminUserDeleted",
-    "AdminUserRoleAssigned",
-    "AdminUserRoleRevoked",
-    "AdminUserSuspended",
-    "AdminUserUnsuspended",
-    "CampaignAccessChecked",
-    "CampaignCreated",
-    "CampaignDeleted",
-    "CampaignGoalReached",
-    "CampaignLinkRotated",
-    "CampaignStatusChanged",
-    "CampaignUpdated",
-    "DonationCompleted",
-    "DonationCompletedV1",
-    "DonationFailed",
-    "DonationInitiated",
-    "DonationRefunded",
-    "OrganizationCreated",
-    "OrganizationDeleted",
-    "OrganizationRejected",
-    "OrganizationUpdated",
-    "OrganizationVerified",
-    "PayoutApproved",
-    "PayoutBankAccountVerificationFailed",
-    "PayoutBankAccountVerified",
-    "PayoutCancelled",
-    "PayoutCompleted",
-    "PayoutDenied",
-    "PayoutFailed",
-    "PayoutInfoRequired",
-    "PayoutProcessing",
-    "PayoutRequested",
-    "ProjectUpdateCreated",
-    "ProjectUpdateDeleted",
-    "ProjectUpdateEdited",
-    "SearchAnalyticsRecorded",
-    "SearchQuerySubmitted",
-    "SearchResultsProjected",
-    "SearchSuggestionGenerated",
-    "SearchUserProjectionUpdated",
-    "StorageDraftCleanupRequested",
-    "StorageImageDeleted",
-    "StorageImageLinked",
-    "StorageImageOptimized",
-    "StorageImageUploaded",
-    "UserFollowedCampaign",
-    "UserFollowedOrganization",
-    "UserFollowedUser",
-    "UserLoggedIn",
-    "UserProfileUpdated",
-    "UserRegistered",
-    "UserRegisteredV1",
-    "UserUnfollowedCampaign",
-    "UserUnfollowedOrganization",
-    "UserUnfollowedUser",
-    "canonical_type",
-    "canonical_version",
-    "payload_class",
-    "version_triple",
-]
+# Every payload class can be imported from here, and none is listed.
+if TYPE_CHECKING:  # what type checkers and editors see
+    from fundlyhub.events.catalogue.admin import *  # noqa: F403
+    from fundlyhub.events.catalogue.campaign import *  # noqa: F403
+    from fundlyhub.events.catalogue.donation import *  # noqa: F403
+    from fundlyhub.events.catalogue.organization import *  # noqa: F403
+    from fundlyhub.events.catalogue.payout import *  # noqa: F403
+    from fundlyhub.events.catalogue.project import *  # noqa: F403
+    from fundlyhub.events.catalogue.search import *  # noqa: F403
+    from fundlyhub.events.catalogue.storage import *  # noqa: F403
+    from fundlyhub.events.catalogue.user import *  # noqa: F403
+else:  # the classes alone, without what their modules import
+    globals().update({payload.__name__: payload for payload in PAYLOADS.values()})
