@@ -274,11 +274,6 @@ LONGEST = 2_000
 """Characters of an error's text that are kept."""
 
 
-def describe(error: BaseException) -> str:
-    """One line on an error that may be logged: our own text, of others only the class, since theirs may quote data."""
-    return text_of(error) if isinstance(error, FundlyHubError) else type(error).__name__
-
-
 def text_of(error: BaseException) -> str:
     """An error's text as any log and any database can hold it; of one that cannot tell its text, the class."""
     try:

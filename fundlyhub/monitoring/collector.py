@@ -1,4 +1,4 @@
-"""All numbers in Prometheus' terms: read from the tables when they are asked for, so that no worker's death matters."""
+"""Prometheus metrics of the platform, read from tables and servers at each scrape, independent of any worker."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from fundlyhub.errors import describe
 from fundlyhub.monitoring.readings import Sample, sources
 from fundlyhub.monitoring.time_limited import Bounded
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Settings
 
 log = getLogger(__name__)
 
 LIMIT = 8.0
-"""Seconds that a source has at most: Prometheus gives up after ten."""
+"""Seconds that a source may take: Prometheus gives up after ten."""
 
 
 class Described(NamedTuple):
-    """A metric: what it says, and its labels."""
+    """A metric: its help text, labels and kind."""
 
     text: str
     labels: tuple[str, ...] = ()
     counter: bool = False
 
     def family(self, name: str) -> Metric:
-        """It, without a sample."""
+        """The metric without samples."""
         kind = CounterMetricFamily if self.counter else GaugeMetricFamily
         return kind(name, self.text, labels=self.labels)
 
@@ -70,7 +70,7 @@ METRICS: Mapping[str, Described] = {
 
 
 class TablesCollector(Collector):
-    """Reads all sources side by side at each scrape; one that fails or hangs takes only its own numbers away."""
+    """Reads all sources in parallel at each scrape; a failed source lacks only its own metrics."""
 
     def __init__(self, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
         self._limit = min(LIMIT, settings.connect_timeout)
@@ -79,11 +79,11 @@ class TablesCollector(Collector):
         self._bounded = Bounded()
 
     def describe(self) -> Iterator[Metric]:
-        """All metrics, without reading anything."""
+        """All metrics without samples."""
         return (described.family(name) for name, described in METRICS.items())
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics with what they are now."""
+        """All metrics with their current samples."""
         families = {name: described.family(name) for name, described in METRICS.items()}
         for source, result in self._bounded.run(self._sources, self._limit).items():
             if result.error is not None:
@@ -95,7 +95,7 @@ class TablesCollector(Collector):
 
 
 def registry(settings: Settings, processors: Mapping[str, type[Processor]]) -> CollectorRegistry:
-    """A registry with these numbers and no others. Raises WrongUse when a setting is missing."""
+    """A registry with only these metrics. Raises WrongUse if a setting is missing."""
     found = CollectorRegistry()
     found.register(TablesCollector(settings, processors))
     return found

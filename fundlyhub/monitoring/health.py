@@ -1,4 +1,4 @@
-"""Whether what a process needs is there: the checks of `fundlyhub health` and of /readyz."""
+"""Health checks: of what a process needs, for `fundlyhub health` and /readyz."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 
 from fundlyhub.database import connect
 from fundlyhub.database.migrate import require_current
-from fundlyhub.errors import FundlyHubError, Unavailable
+from fundlyhub.errors import Unavailable
 from fundlyhub.monitoring.processors import processors_keep_up, processors_run, workers_run
 from fundlyhub.monitoring.servers import broker, redis_client
 from fundlyhub.monitoring.time_limited import Bounded, Result
+from fundlyhub.observability.redaction import describe
 from fundlyhub.relay.leader import leader
 from fundlyhub.relay.status import relay_lag
 from fundlyhub.settings import BRANCHES, Branch, Settings
@@ -20,16 +21,16 @@ from fundlyhub.settings import BRANCHES, Branch, Settings
 Role = Literal["relay", "worker", "ingest", "api"]
 ROLES: tuple[Role, ...] = get_args(Role)
 MAX_WAIT = 600.0
-"""Seconds that an event may wait for a processor before it is called ill; as in the alert."""
+"""Seconds that an event may wait for a processor; as in the alert."""
 MAX_LAG = 60.0
-"""Seconds that an event may be in the log before a relay that has not handed it over is called ill."""
+"""Seconds that an event may be in the log without being relayed."""
 GRACE = 1.0
-"""Seconds beyond the time-outs of the clients, whose errors say more than ours."""
+"""Seconds beyond the clients' timeouts, whose errors say more than ours."""
 
 Check = Callable[[], str]
-"""Says in one line what it saw, or raises."""
+"""Returns one line on what it found, or raises."""
 
-# What each role cannot do without. An API publishes: it needs the log and nothing else.
+# The databases that each role needs. An API publishes, so it needs only the log.
 _DATABASES: Mapping[Role | None, tuple[Branch, ...]] = {
     "relay": BRANCHES, "worker": BRANCHES, "ingest": ("events",), "api": ("events",), None: BRANCHES,
 }  # fmt: skip
@@ -37,7 +38,7 @@ _DATABASES: Mapping[Role | None, tuple[Branch, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw. ``said`` is one line without secrets."""
+    """The result of a check. ``said`` is one line without secrets."""
 
     check: str
     ok: bool
@@ -47,18 +48,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """All findings; good when each is."""
+    """The results of all checks."""
 
     role: Role | None
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether every check passed."""
         return all(finding.ok for finding in self.findings)
 
     def document(self) -> dict[str, Any]:
-        """For programs."""
+        """The results as a JSON document."""
         return {"ok": self.ok, "role": self.role, "checks": [asdict(finding) for finding in self.findings]}
 
 
@@ -69,19 +70,17 @@ def look(
     max_lag: float = MAX_LAG,
     max_wait: float | None = None,
 ) -> Health:
-    """Check what a role needs, or everything, in no more than CONNECT_TIMEOUT and a second.
+    """Check what a role needs, or everything, within CONNECT_TIMEOUT and a second.
 
-    With ``max_wait`` also whether anybody works: workers and processors. A process that asks about itself leaves that
-    out: no restart of its own would mend it.
-
-    Raises WrongUse when a setting is missing.
+    With ``max_wait`` also check that workers run and processors keep up. A process that checks itself omits this, since
+    its restart would not help. Raises WrongUse if a setting is missing.
     """
     results = bounded.run(checks(settings, role, max_lag, max_wait), settings.connect_timeout + GRACE)
     return Health(role, tuple(_finding(name, result) for name, result in results.items()))
 
 
 def checks(settings: Settings, role: Role | None, max_lag: float, max_wait: float | None = None) -> dict[str, Check]:
-    """The checks of a role by their names. Raises WrongUse when a setting is missing."""
+    """The checks of a role by name. Raises WrongUse if a setting is missing."""
     quick = settings.model_copy(update={"statement_timeout": settings.connect_timeout})
     found: dict[str, Check] = {}
     for branch in _DATABASES[role]:
@@ -105,13 +104,8 @@ def checks(settings: Settings, role: Role | None, max_lag: float, max_wait: floa
 
 
 def _finding(name: str, result: Result) -> Finding:
-    said = str(result.value) if result.error is None else _in_one_line(result.error)
+    said = str(result.value) if result.error is None else " ".join(describe(result.error).split())
     return Finding(name, result.error is None, said, round(result.seconds, 3))
-
-
-def _in_one_line(error: Exception) -> str:
-    """Our own text; of others only the class, since theirs may hold a password."""
-    return " ".join(str(error).split()) if isinstance(error, FundlyHubError) else f"failed ({type(error).__name__})"
 
 
 def _database(branch: Branch, settings: Settings) -> str:

@@ -1,7 +1,7 @@
-"""Logs: one shape for every process and library, as text for people or as JSON, on stderr, without people's data.
+"""Logging in one format for every process and library: text or JSON, on stderr, without personal data.
 
-All of it goes through the standard library's ``logging``, whose records structlog renders: those of Celery, of
-libraries and of ours alike, each with the context in which it was written (see ``context``).
+All entries go through the standard library's ``logging`` and are rendered by structlog, with the context in which they
+were written (see ``context``).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, WrappedLogger
 
 from fundlyhub.observability.context import KEYS
-from fundlyhub.observability.redaction import frames, told
+from fundlyhub.observability.redaction import describe, frames
 from fundlyhub.settings import get_settings
 from fundlyhub.unknown_variables import unknown_variables
 
 NOISY = ("amqp", "kombu", "alembic", "celery.app.trace", "celery.worker.strategy")
-"""They tell of every connection, every message and every batch."""
+"""Loggers that write an entry per connection, message or batch."""
 
 _HEAD = ("time", "level", "process", "logger", "message")
 _CALLS = ("aiohttp", "asyncio", "httpcore", "httpx", "redis", "requests", "urllib3")
@@ -46,11 +46,11 @@ def configure(level: int | str = logging.INFO) -> None:
     _tell_of_unknown_variables()
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    for calls in _CALLS:  # they tell of every call and its address, which may hold a token
+    for calls in _CALLS:  # at DEBUG they log the address of each call, which may contain a token
         logging.getLogger(calls).setLevel(logging.INFO)
     logging.captureWarnings(True)
     sys.excepthook, threading.excepthook = _last_words, _last_words_of_thread
-    structlog.configure(  # for code that logs through structlog itself: processors of other teams
+    structlog.configure(  # for processors of other teams that use structlog directly
         processors=[structlog.stdlib.filter_by_level, structlog.stdlib.PositionalArgumentsFormatter(),
                     ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -60,13 +60,13 @@ def configure(level: int | str = logging.INFO) -> None:
 
 @cache
 def _tell_of_unknown_variables() -> None:
-    """Once in each process: a mistake in a name would else be the default, silently."""
+    """Warn once per process: otherwise a misspelt variable would silently mean its default."""
     for line in unknown_variables():
         _log.warning("%s", line)
 
 
 class _Formatter(ProcessorFormatter):
-    """Renders a record. What of it may quote people's data is taken out before it becomes text."""
+    """Renders a record, after removing what may quote personal data."""
 
     def __init__(self, as_json: bool) -> None:
         super().__init__(
@@ -80,30 +80,30 @@ class _Formatter(ProcessorFormatter):
         )
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; as text, more lines when there is a traceback."""
+        """One line, followed by the traceback in the text format."""
         shown = logging.makeLogRecord(record.__dict__)
         shown.args = _without_texts(record)
         return super().format(shown)
 
 
 def _without_texts(record: logging.LogRecord) -> Any:
-    """The record's arguments, of whose exceptions only what may be told is left."""
+    """The record's arguments, with exceptions replaced by their descriptions."""
     args = record.args
     if isinstance(args, Mapping):
         shown = {name: _shown(value) for name, value in args.items()}
-        if record.name == "celery.app.trace" and "exc" in shown:  # Celery has made it a text already
+        if record.name == "celery.app.trace" and "exc" in shown:  # Celery has formatted it already
             error = record.exc_info[1] if record.exc_info else None
-            shown |= {"exc": told(error) if error else "its text is withheld", "traceback": ""}
+            shown |= {"exc": describe(error) if error else "its text is withheld", "traceback": ""}
         return shown
     return tuple(_shown(value) for value in args) if args else args
 
 
 def _shown(value: Any) -> Any:
-    return told(value) if isinstance(value, BaseException) else value
+    return describe(value) if isinstance(value, BaseException) else value
 
 
 def _in_order(logger: WrappedLogger, name: str, fields: EventDict) -> EventDict:
-    """When, how grave, who, what; then the context; then the error and where it came from."""
+    """The fields in a fixed order: time, level, process, logger, message, context, error, traceback."""
     record: logging.LogRecord = fields["_record"]
     shown: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -113,10 +113,10 @@ def _in_order(logger: WrappedLogger, name: str, fields: EventDict) -> EventDict:
         "message": fields.pop("event"),
     }
     error = _error(fields.pop("exc_info", None))
-    known = {key: fields.pop(key) for key in KEYS if key in fields}  # in one order everywhere
+    known = {key: fields.pop(key) for key in KEYS if key in fields}  # always in this order
     shown |= {key: _shown(value) for key, value in {**known, **fields}.items()}
     if error is not None:
-        shown |= {"error": told(error[0]), "traceback": frames(*error)}
+        shown |= {"error": describe(error[0]), "traceback": frames(*error)}
     return shown
 
 
@@ -141,13 +141,13 @@ def _as_line(logger: WrappedLogger, name: str, fields: EventDict) -> str:
 
 class _Handler(logging.StreamHandler[Any]):
     def handleError(self, record: logging.LogRecord) -> None:
-        """Python would print the arguments of a record that cannot be formatted; they may be anything."""
-        if not isinstance(sys.exc_info()[1], OSError):  # nobody listens any more
+        """Report a record that cannot be formatted without its arguments, which Python would print."""
+        if not isinstance(sys.exc_info()[1], OSError):  # stderr is closed
             _log.error("a record of %s at %s:%d cannot be shown", record.name, record.filename, record.lineno)
 
 
 def _last_words(kind: type[BaseException], error: BaseException, places: TracebackType | None) -> None:
-    """What ends a process is told in the same shape, and without the error's text."""
+    """Log an uncaught error in the same format, without the error's text."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, places)
     else:

@@ -16,9 +16,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import is_outage
-from fundlyhub.errors import describe
 from fundlyhub.events.refusal import interrupted_by, interruption, is_to_blame
 from fundlyhub.observability import metrics
+from fundlyhub.observability.redaction import describe
 from fundlyhub.observability.tracing import processing
 from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.breakdown import broken_down

@@ -9,7 +9,7 @@ from typing import Self
 
 from celery import Celery
 
-from fundlyhub.errors import describe
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.publisher import Publisher
 from fundlyhub.relay.cursor import LostLeadership
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 from fundlyhub.database import connect
-from fundlyhub.errors import describe
 from fundlyhub.events.log import head
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.background_thread import Companion
 from fundlyhub.retention import log_marks

@@ -17,8 +17,8 @@ from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import connect, get_engine
-from fundlyhub.errors import describe
 from fundlyhub.events.archived import away
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.routing import Batch, batches, wanting

@@ -20,16 +20,17 @@ import psycopg
 import redis
 
 from fundlyhub.database import connect, is_concurrency_fault, is_outage, sqlstate
-from fundlyhub.errors import Unavailable, WrongUse, describe
+from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.events.catalogue import VERSIONS
 from fundlyhub.observability import metrics
+from fundlyhub.observability.redaction import describe
 from fundlyhub.redis_servers import require_one_server
 from fundlyhub.relay.mirror_config import CHANNEL
 from fundlyhub.relay.retries import Retries
 from fundlyhub.server_urls import is_misconfigured, reason, where
 from fundlyhub.settings import Settings
 from fundlyhub.streams.entry import Entry
-from fundlyhub.streams.reader import Reader, client_of, told
+from fundlyhub.streams.reader import Reader, client_of
 from fundlyhub.streams.store import store
 
 log = getLogger(__name__)
@@ -141,7 +142,7 @@ class Ingest:
         try:
             self._reader.leave()
         except redis.RedisError as error:
-            log.warning("left the group without a word: %s", told(error))
+            log.warning("left the group without a word: %s", describe(error))
 
     def _disconnect(self) -> None:
         if self._db is not None:

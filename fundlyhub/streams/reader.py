@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from fundlyhub.errors import WrongUse
+from fundlyhub.observability.redaction import describe
 from fundlyhub.redis_servers import redis_at
 from fundlyhub.streams.entry import Entry, Fields
 from fundlyhub.streams.scripts import FORGET, TRIM
@@ -23,12 +24,6 @@ FORGOTTEN_AFTER = 86_400.0
 """Seconds after which the name of a consumer that holds nothing is removed."""
 
 Raw = Sequence[Any]
-
-
-def told(error: redis.RedisError) -> str:
-    """What may be logged of an error: its class, and the code that a general one begins with. The rest may quote."""
-    code = f" {str(error).split(' ', 1)[0]}" if type(error) is redis.ResponseError else ""
-    return f"{type(error).__name__}{code}"
 
 
 def client_of(url: str) -> redis.Redis:
@@ -112,7 +107,7 @@ class Reader:
         try:
             return self._redis.eval(script, 1, stream, *values)
         except redis.ResponseError as error:
-            log.warning("%s: cannot be tidied up: %s", stream, told(error))
+            log.warning("%s: cannot be tidied up: %s", stream, describe(error))
             return 0
 
     def _read(self, start: str, *options: Any) -> list[Entry]:

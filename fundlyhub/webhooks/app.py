@@ -1,4 +1,4 @@
-"""The ASGI app: a route for each provider, the unsubscribe page, and a word on its health."""
+"""The ASGI app: a route per provider, the unsubscribe page and a health check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from fundlyhub.errors import describe
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processors.notifications.delivery_reports import inbox
 from fundlyhub.processors.notifications.delivery_reports.effects import Word
 from fundlyhub.processors.notifications.unsubscribe import InvalidToken, read_token
@@ -29,20 +29,20 @@ from fundlyhub.webhooks.refusals import Refusal
 log = getLogger(__name__)
 
 LARGEST = 4_000_000
-"""Bytes of a body at most: SendGrid's requests have some thousand events, and less than 1 MB."""
+"""Maximum bytes of a body: SendGrid sends about a thousand events, in less than 1 MB."""
 BODY_TIME = 30.0
-"""Seconds that a body may take to arrive."""
+"""Seconds for a body to arrive."""
 STRANGERS, READERS = 600, 60
-"""Requests a minute and caller: those that no provider has signed, and those to the unsubscribe page."""
+"""Requests per minute and caller: unsigned ones, and those to the unsubscribe page."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
 
 
 def make_app(settings: Settings, engine: Engine, stored: Callable[[], None] = lambda: None) -> Starlette:
-    """The app; a provider whose key is not set has no route. ``stored`` is called after each report.
+    """Make the app. A provider without a key has no route. ``stored`` is called after each stored request.
 
-    Raises WrongUse when a key is missing or bad.
+    Raises WrongUse if a key is missing or invalid.
     """
     webhooks = _Webhooks(settings, engine, stored)
     routes = [
@@ -58,7 +58,7 @@ def make_app(settings: Settings, engine: Engine, stored: Callable[[], None] = la
 
 
 class _Webhooks:
-    """The handlers, and what they share."""
+    """The request handlers and their shared state."""
 
     def __init__(self, settings: Settings, engine: Engine, stored: Callable[[], None]) -> None:
         self._stored = stored
@@ -68,7 +68,7 @@ class _Webhooks:
         self._sendgrid_key = sendgrid.public_key(key) if key else None
 
     async def health(self, _: Request) -> Response:
-        """Whether the App DB answers, and which reports wait there."""
+        """Return whether the App DB answers, and the reports that wait there."""
         try:
             reports = await self._write(inbox.waiting)
         except (DBAPIError, psycopg.Error):
@@ -76,7 +76,7 @@ class _Webhooks:
         return JSONResponse({"ok": True, "reports": reports._asdict()})
 
     async def sendgrid(self, request: Request) -> Response:
-        """SendGrid's events."""
+        """Store SendGrid's events."""
         body = await _body(request)
         assert self._sendgrid_key is not None
         try:
@@ -88,7 +88,7 @@ class _Webhooks:
         return await self._store("sendgrid", words)
 
     async def twilio(self, request: Request) -> Response:
-        """Twilio's status callbacks; the signature covers the address as Twilio knows it."""
+        """Store a status callback of Twilio; the signature covers the public address."""
         form = twilio.form_of(await _body(request))
         token = self._settings.twilio_auth_token
         assert token is not None
@@ -102,12 +102,12 @@ class _Webhooks:
         return await self._store("twilio", [word] if word else [])
 
     async def ask(self, request: Request) -> Response:
-        """The page with the button."""
+        """Show the page with the unsubscribe button."""
         await self._limit(request, "unsubscribe", READERS)
         return self._page(request, "ask")
 
     async def opt_out(self, request: Request) -> Response:
-        """The button, or a mail program's own."""
+        """Unsubscribe: the page's button, or a mail program's one-click request."""
         await self._limit(request, "unsubscribe", READERS)
         await _body(request)
         try:
@@ -146,7 +146,7 @@ class _Webhooks:
 
 
 def _guarded(handler: Handler) -> Handler:
-    """Refusals as they are; a database that fails as 503, so that the provider tells it once more."""
+    """Turn a refusal into its status, and a failing database into 503, after which the provider tries again."""
 
     async def guarded(request: Request) -> Response:
         try:
@@ -162,7 +162,7 @@ def _guarded(handler: Handler) -> Handler:
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body, unless it is too large or too slow."""
+    """The whole body. Raises Refusal if it is too large or too slow."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIME):

@@ -1,4 +1,4 @@
-"""The thread of `fundlyhub webhooks` that takes up what its requests have stored."""
+"""The thread of `fundlyhub webhooks` that applies stored delivery reports."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Self
 
 from sqlalchemy import Engine
 
-from fundlyhub.errors import describe
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processors.notifications.delivery_reports import inbox
 
 log = getLogger(__name__)
 
 PAUSE = 5.0
-"""Seconds after which it looks again, when nobody has woken it."""
+"""Seconds between two looks without a wake-up."""
 PATIENCE = 10.0
-"""Seconds that the end waits for it; what is left is taken up by the next one."""
+"""Seconds that the end waits for the thread; the next process applies the rest."""
 
 
 class TakingUp:
@@ -37,7 +37,7 @@ class TakingUp:
         self._thread.join(PATIENCE)
 
     def wake(self) -> None:
-        """Something was stored."""
+        """Apply new reports now."""
         self._wake.set()
 
     def _run(self) -> None:

@@ -24,8 +24,9 @@ from fundlyhub.channels.breaker.state import (
     opened_by_hand,
     put_off,
 )
-from fundlyhub.errors import Permanent, Snooze, Transient, describe
+from fundlyhub.errors import Permanent, Snooze, Transient
 from fundlyhub.observability import metrics
+from fundlyhub.observability.redaction import describe
 from fundlyhub.settings import get_settings
 
 log = getLogger(__name__)

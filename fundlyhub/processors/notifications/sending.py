@@ -18,8 +18,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from fundlyhub.channels.gateway import Door
 from fundlyhub.channels.messages import Mail, Push, Sms
 from fundlyhub.database import is_outage
-from fundlyhub.errors import AddressGone, Limited, OutcomeUnknown, Permanent, Snooze, Transient, describe
+from fundlyhub.errors import AddressGone, Limited, OutcomeUnknown, Permanent, Snooze, Transient
 from fundlyhub.observability.context import at
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.broadcasts.rate import Rate

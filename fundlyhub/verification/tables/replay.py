@@ -13,9 +13,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database import is_outage
-from fundlyhub.errors import InvalidEvent, Unavailable, describe
+from fundlyhub.errors import InvalidEvent, Unavailable
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events import read as read_log
+from fundlyhub.processing.dead_letters import describe
 from fundlyhub.processing.load import corrected
 from fundlyhub.processing.processor import Processor
 from fundlyhub.verification.findings import Finding, Findings

@@ -10,7 +10,8 @@ from logging import getLogger
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
-from fundlyhub.errors import ProcessingError, describe
+from fundlyhub.errors import ProcessingError
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processors.projections.search_index import outside, postgres
 from fundlyhub.processors.projections.search_index.outside import outside_engine
 from fundlyhub.processors.projections.search_index.query import Filters, Results, Search
