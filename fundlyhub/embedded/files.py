@@ -1,4 +1,4 @@
-"""Files that only their owner may read: passwords, and what holds them."""
+"""Files with passwords, which only their owner may read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600, which it has from the first moment on."""
+    """Write a file that has mode 0600 from its creation on."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

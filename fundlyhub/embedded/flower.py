@@ -1,4 +1,4 @@
-"""Flower as a service of the embedded stack: on 127.0.0.1, behind a password of its own, and only to look."""
+"""Flower as a service of the embedded stack: on 127.0.0.1, with a password, read-only."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from fundlyhub.errors import WrongUse
 
 USER = "fundlyhub"
 MAX_TASKS = 10_000
-"""Tasks that it remembers: some 30 MB."""
+"""Tasks that Flower keeps in memory: about 30 MB."""
 COLUMNS = "name,state,args,result,received,runtime,worker"
-"""Of its list of tasks: a processor and its batch in numbers say more than an id."""
+"""Columns of the task list: processor and positions say more than an id."""
 
 
 def installed() -> bool:
-    """Whether the extra is there."""
+    """Whether the extra is installed."""
     return find_spec("flower") is not None
 
 
 class Flower:
-    """Its address and its password stay in ``root`` over restarts."""
+    """Flower's command line. Its port and password are kept in ``root``."""
 
     def __init__(self, root: Path) -> None:
-        """Make them. Raises WrongUse without the extra."""
+        """Create port and password if needed. Raises WrongUse without the extra."""
         if not installed():
             raise WrongUse('Flower needs its extra: pip install "fundlyhub[flower]"')
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.password_file = root / "password"
         self.fresh_password: str | None = None
-        """The password, if it was made just now: shown once, and never again."""
+        """The password, if it is new: it is shown only once."""
         if not self.password_file.exists():
             self.fresh_password = secrets.token_urlsafe(18)
             write_private(self.password_file, self.fresh_password)
@@ -43,11 +43,11 @@ class Flower:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address."""
         return f"http://127.0.0.1:{self._port}/"
 
     def service(self, environment: Mapping[str, str]) -> Service:
-        """What the supervisor starts. The password goes through the environment: anybody may read a command line."""
+        """The service for the supervisor. The password is in the environment: every user can read command lines."""
         options = ["--address=127.0.0.1", f"--port={self._port}", f"--max_tasks={MAX_TASKS}", "--read_only=true"]
         options += [f"--tasks_columns={COLUMNS}"]
         login = f"{USER}:{self.password_file.read_text().strip()}"

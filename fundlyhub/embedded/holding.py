@@ -1,4 +1,4 @@
-"""Who uses a data folder: one process at a time, which says who it is."""
+"""Lock of a data folder: one process at a time, whose name is in the lock file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from typing import IO
 from fundlyhub.errors import Unavailable, WrongUse
 
 CHECKOUT = Path(__file__).parents[2]
-"""Where this code lies."""
+"""Folder of this code."""
 MADE_BY_DEMO = "made-by-demo"
-"""The file that says that a demo has made a folder, and that the next one may empty it."""
+"""File that marks a folder as made by a demo, so that the next demo may empty it."""
 
 
 def of_checkout() -> str:
-    """A name for a folder that belongs to this checkout alone."""
+    """A folder name that no other checkout uses."""
     return f"{CHECKOUT.name}-{sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
 
 
 def hold(folder: Path) -> IO[str]:
-    """Make the folder ours until the file that is returned is closed.
-
-    Raises Unavailable, which names the process that uses it.
-    """
+    """Lock the folder until the returned file is closed. Raises Unavailable that names the process that uses it."""
     lock = (folder / "lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,9 +43,9 @@ def hold(folder: Path) -> IO[str]:
 
 
 def claim_for_demo(folder: Path) -> None:
-    """Mark a folder that we hold as a demo's, which empties it.
+    """Mark a locked folder as a demo's, which empties it.
 
-    Raises WrongUse when it holds what no demo has made: that must not go.
+    Raises WrongUse if the folder has contents that no demo made.
     """
     mark = folder / MADE_BY_DEMO
     if not mark.exists() and any(one.name != "lock" for one in folder.iterdir()):

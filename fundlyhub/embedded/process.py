@@ -1,4 +1,4 @@
-"""One child process: in a session of its own, with a log, and gone when its owner is."""
+"""A child process in its own session, with a log, that ends when its owner dies."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fundlyhub.errors import Unavailable
+
 LINUX: bool = sys.platform == "linux"
 LAST_WAIT = 1.0
-"""Seconds that a process has after its last signal, before it is killed."""
+"""Seconds between the last signal to a process and SIGKILL."""
 LARGEST_LOG = 20_000_000
-"""Bytes; a larger log is put aside at the next start."""
+"""Bytes; a larger log is renamed at the next start."""
 
-# Becomes the program, after asking the kernel for a signal when its owner dies; the request outlives exec, but no
-# change of account, so that the account comes first. Not a preexec_fn, which is unsafe beside threads. The owner
-# is the thread that starts the child: start children from the main thread.
+# Asks the kernel for a signal when the owner dies, then executes the program. The request survives exec but not a
+# change of account, so the account is changed first. A preexec_fn would be unsafe with threads. The owner is the thread
+# that starts the child: start children from the main thread.
 _DIES_WITH_OWNER = """
 import ctypes, os, sys
 owner, number, user, group = map(int, sys.argv[1:5])
@@ -34,9 +36,9 @@ if os.getppid() == owner:
 
 
 class Child:
-    """A process that outlives neither its ``stop`` nor, on Linux, its owner; elsewhere its pid file tells of it.
+    """A process that ends with ``stop`` and, on Linux, with its owner; elsewhere the next start ends it.
 
-    In a session of its own, so that Ctrl-C reaches only the owner, who stops the children in their order.
+    It has its own session, so Ctrl-C reaches only the owner, which stops the children in order.
     """
 
     def __init__(
@@ -54,9 +56,9 @@ class Child:
         account: tuple[int, int] | None = None,
         folder: Path | None = Path("/"),
     ) -> None:
-        """Start it. ``folder`` is where it works; None is where we do. Limits are in seconds.
+        """Start the process in ``folder``, or in our own folder if None. Limits are in seconds.
 
-        ``owner_signal`` is what it gets when its owner dies, otherwise ``stop_signal``.
+        When its owner dies it gets ``owner_signal``, by default ``stop_signal``.
         """
         self.name, self.log, self._pid_file = name, log, pid_file
         self._stop_signal, self._last_signal, self._stop_limit = stop_signal, last_signal, stop_limit
@@ -79,17 +81,25 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process runs."""
         return self.process.poll() is None
 
+    def wait_until(self, is_ready: Callable[[], bool], limit: float) -> None:
+        """Wait until the program is ready. Raises Unavailable with the log's last lines."""
+        end = time.monotonic() + limit
+        while not is_ready():
+            if not self.alive or time.monotonic() > end:
+                raise Unavailable(f"{self.name} did not start: {self.tail()}")
+            time.sleep(0.05)
+
     def ask(self) -> None:
-        """Ask it to end, and do not wait for it."""
+        """Send the stop signal and do not wait."""
         if self.alive and not self._asked:
             self._asked = True
             self.process.send_signal(self._stop_signal)
 
     def stop(self, limit: float | None = None) -> bool:
-        """Ask it to end, then make it; whether it ended by itself within ``limit`` seconds. Safe to repeat."""
+        """Stop the process; returns whether it ended by itself within ``limit`` seconds. Safe to repeat."""
         in_time = True
         if self.alive:
             self.ask()
@@ -106,34 +116,34 @@ class Child:
         self.process.send_signal(self._last_signal)
         try:
             self.process.wait(LAST_WAIT)
-        except subprocess.TimeoutExpired:  # it is stopped, or does not hear
+        except subprocess.TimeoutExpired:  # it is suspended, or ignores the signal
             self.process.kill()
             self.process.wait(10)
 
     def kill(self) -> None:
-        """End it and all its children at once, as a crash would."""
+        """Kill the process and its children, like a crash."""
         end_group(self.process.pid)
         self.process.wait(10)
 
     def said(self) -> str:
-        """What it has written to the log since it was started."""
+        """The log since the start."""
         with self.log.open("rb") as file:
             file.seek(self.log_start)
             return file.read().decode(errors="replace")
 
     def tail(self, lines: int = 5) -> str:
-        """The last lines of it."""
+        """The last lines of the log."""
         return " | ".join(self.said().splitlines()[-lines:])
 
     @staticmethod
     def _account(account: tuple[int, int] | None) -> dict[str, Any]:
-        """Whom the child runs as, where it does not see to that itself."""
+        """Arguments for the child's account, where the child does not change it itself."""
         if account is None or LINUX:
             return {}
         return {"user": account[0], "group": account[1], "extra_groups": []}
 
     def _reap(self) -> None:
-        """End what a dead owner left behind, if the pid is still that process's."""
+        """End the process that a dead owner left, if the pid still belongs to it."""
         try:
             number, born = self._pid_file.read_text().split(maxsplit=1)
         except (FileNotFoundError, ValueError):
@@ -148,25 +158,25 @@ class Child:
 
 
 def birth(pid: int) -> str | None:
-    """When a running process began, as the system writes it: pids are used again, a pid with its birth is not."""
+    """The start time of a running process: pids are reused, a pid with its start time is not."""
     if LINUX:
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
-        return None if fields[0] == "Z" else fields[19]  # state; clock ticks from the machine's start
+        return None if fields[0] == "Z" else fields[19]  # state; clock ticks since boot
     found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 
 
 def end_group(pid: int) -> None:
-    """SIGKILL to what is left of a child's session."""
+    """Send SIGKILL to all remaining processes of a child's session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
 def _bound(argv: list[str], number: signal.Signals, account: tuple[int, int] | None) -> list[str]:
-    """The command line that ties a program's life to ours, where the kernel can."""
+    """The command line that makes a program end with us, where the kernel supports it."""
     if not LINUX:
         return argv
     user, group = account or (-1, -1)

@@ -1,8 +1,7 @@
-"""What both embedded servers have in common: one child process that is waited for, stopped or killed."""
+"""Base of the embedded servers: a child process that is started, waited for and stopped."""
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
@@ -11,7 +10,7 @@ from fundlyhub.errors import Unavailable
 
 
 class Server(ABC):
-    """A child process that answers once it is up."""
+    """A child process that answers once it is ready."""
 
     name: ClassVar[str]
     start_limit: ClassVar[float]
@@ -20,44 +19,43 @@ class Server(ABC):
 
     @abstractmethod
     def launch(self) -> Child:
-        """Start the process and do not wait until it answers."""
+        """Start the process without waiting until it answers."""
 
     @abstractmethod
     def _answers(self) -> bool: ...
 
     def start(self) -> Self:
-        """Start it and wait until it answers. Raises Unavailable with the log's last lines."""
+        """Start the server and wait until it answers. Raises Unavailable with the log's last lines."""
         child = self._child = self.launch()
-        end = time.monotonic() + self.start_limit
-        while not self._answers():
-            if not child.alive or time.monotonic() > end:
-                child.stop()
-                raise Unavailable(f"{self.name} did not start: {child.tail()}")
-            time.sleep(0.05)
+        try:
+            child.wait_until(self._answers, self.start_limit)
+        except Unavailable:
+            child.stop()
+            raise
         return self
 
     def restart(self) -> None:
-        """Start it again at the same address, after it has died; what uses it waits by itself."""
+        """Start a server that has died again, at the same address; its clients wait by themselves."""
         self.stop()
         self._child = self.launch()
 
     @property
     def child(self) -> Child:
-        """The process of a server that was started."""
+        """The process of a started server."""
         assert self._child is not None, f"{self.name} was not started"
         return self._child
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the server runs."""
         return self._child is not None and self._child.alive
 
     def stop(self) -> None:
-        """Orderly end, all data on disk. Safe to repeat."""
+        """Stop the server in an orderly way, with all data on disk. Safe to repeat."""
         if self._child is not None:
             self._child.stop()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the server, like a crash."""
         if self._child is not None:
             self._child.kill()

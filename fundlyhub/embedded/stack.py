@@ -1,4 +1,4 @@
-"""The whole platform on one machine: the servers that no setting names, migrations, relay, ingest and worker."""
+"""The stack of `fundlyhub up`: missing servers, migrations, relay, ingest, workers and Flower."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from fundlyhub.processing.processor import Queue
 from fundlyhub.settings import BRANCHES, Settings
 
 PARTS = ("postgres", "valkey", "relay", "ingest", "worker", "flower")
-"""What may be started; servers that the settings name are never started."""
+"""All parts. A server that the settings name is never started."""
 DEFAULT_PARTS = PARTS if installed() else PARTS[:-1]
-"""What is started when nobody says what: Flower where its extra is installed."""
+"""Parts that are started by default: Flower only if its extra is installed."""
 
 WORKERS: Mapping[str, tuple[Queue, ...]] = {
     "worker": ("writes", "projections", "notifications"),
     "broadcasts": ("broadcasts",),
 }
-"""The workers and their queues: a message to many runs in no process in which one to a single person might wait."""
+"""Workers and their queues: broadcasts have a worker of their own, so that no single message waits for them."""
 
 NO_VARIABLES: Mapping[str, str] = {}
 
 
 class Stack:
-    """Starts what is missing, in ``settings.data_dir``, and stops it all at the end. One at a time per folder.
+    """Starts the missing parts in ``settings.data_dir`` and stops them at the end. One stack per folder.
 
-    ``variables`` go to all services, before those of this process's own environment.
+    ``variables`` are set for all services and override this process's environment.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Stack:
         self.stop()
 
     def start_servers(self) -> None:
-        """Start PostgreSQL and Valkey, unless the settings name others; ``settings`` is complete after it.
+        """Start PostgreSQL and Valkey, unless the settings name servers; then ``settings`` is complete.
 
-        Raises Unavailable when another process uses the folder, or a server does not start.
+        Raises Unavailable if another process uses the folder or a server does not start.
         """
         self.take_folder()
         missing = [branch for branch in BRANCHES if getattr(self.settings, f"{branch}_dsn") is None]
@@ -95,7 +95,7 @@ class Stack:
         self.settings = self.settings.model_copy(update=found)
 
     def _own_key(self) -> str:
-        """The key of this folder, made once."""
+        """The secret key of this folder, created once."""
         file = self.folder / "secret.key"
         if not file.exists():
             write_private(file, secrets.token_hex(32))
@@ -103,20 +103,20 @@ class Stack:
 
     @property
     def has_databases(self) -> bool:
-        """Whether all three databases are known: a part of the platform may do without."""
+        """Whether all three databases are known: some parts need none."""
         return all(getattr(self.settings, f"{branch}_dsn") is not None for branch in BRANCHES)
 
     def migrate(self) -> None:
-        """Bring the databases to this version's tables. Raises Unavailable with the command's own words."""
+        """Migrate the databases. Raises Unavailable with the command's own text."""
         done = self.run("migrate")
         if done.returncode:
             raise Unavailable(done.stderr.strip().removeprefix("fundlyhub: ") or "fundlyhub migrate failed")
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """A `fundlyhub` command on this stack, to its end."""
+        """Run a `fundlyhub` command on this stack."""
         return subprocess.run(
             [sys.executable, "-m", "fundlyhub", *args], env=self.environment(),
-            capture_output=True, text=True, check=False, start_new_session=True,  # Ctrl-C is for us
+            capture_output=True, text=True, check=False, start_new_session=True,  # Ctrl-C is for the parent
         )  # fmt: skip
 
     def start_services(self) -> None:
@@ -125,22 +125,25 @@ class Stack:
         for name, ready in (("relay", "connected to the log"), ("ingest", "connected: reading")):
             if name in self._only:
                 self.supervisor.start(Service(name, [sys.executable, "-m", "fundlyhub", name], env, ready=ready))
-        if "flower" in self._only:  # before the worker: it knows no task that it has not seen
+        if "flower" in self._only:  # before the worker: Flower shows only tasks that it has seen
             self.flower = Flower(self.folder / "flower")
             self.supervisor.start(self.flower.service(env))
         if "worker" in self._only:
             self.start_worker()
 
     def start_worker(self, **variables: str) -> None:
-        """Start the workers, or end them and start some with further environment variables in their place."""
-        env, limit = {**self.environment(), **variables}, self.settings.stop_limit + 20  # its batches' time and its own
+        """Start the workers, or restart them with further environment variables."""
+        env, limit = (
+            {**self.environment(), **variables},
+            self.settings.stop_limit + 20,
+        )  # its batches and its own end
         for name in WORKERS:
             self.supervisor.end(name)
         for name in WORKERS:
             self.supervisor.start(Service(name, self._worker(name), env, ready=" ready.", stop_limit=limit))
 
     def stop(self) -> list[str]:
-        """Stop all in reverse order, within some 10 s; the names of those that had to be killed. Safe to repeat."""
+        """Stop all in reverse order within about 10 s; returns the names of those that were killed. Safe to repeat."""
         killed = self.supervisor.stop()
         if self._lock is not None:
             self._lock.close()
@@ -148,20 +151,20 @@ class Stack:
         return killed
 
     def environment(self) -> dict[str, str]:
-        """What child processes need to find the servers."""
-        # One port cannot be the relay's and the worker's; here `fundlyhub metrics` tells the numbers.
+        """The environment of child processes, with the servers' addresses."""
+        # Relay and worker cannot share a port; here `fundlyhub metrics` serves the metrics.
         inherited = {name: value for name, value in os.environ.items() if name != "FUNDLYHUB_METRICS_PORT"}
-        # Celery's soft shutdown answers SIGTERM only under this variable.
+        # Celery starts its soft shutdown on SIGTERM only with this variable.
         return {**inherited, **self._named(), **self._variables, "REMAP_SIGTERM": "SIGQUIT"}
 
     def write_environment(self) -> Path:
-        """The settings as lines of NAME=VALUE for a shell, in a file that only its owner may read."""
+        """Write the settings as lines NAME=VALUE for a shell, to a file that only its owner may read."""
         file = self.folder / "environment"
         write_private(file, "".join(f"{name}={shlex.quote(value)}\n" for name, value in self._named().items()))
         return file
 
     def servers(self) -> dict[str, SecretStr]:
-        """The servers that are known by now, by the name of their setting."""
+        """The known servers by the name of their setting."""
         names = (*(f"{branch}_dsn" for branch in BRANCHES), "broker_url", "redis_url")
         return {name: value for name in names if (value := getattr(self.settings, name)) is not None}
 
@@ -179,9 +182,9 @@ class Stack:
         return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
 
     def take_folder(self) -> None:
-        """Make the folder ours. Raises Unavailable when another process uses it."""
+        """Create and lock the folder. Raises Unavailable if another process uses it."""
         if self._lock is not None:
             return
-        # Ours alone; PostgreSQL's account, when we are root, may go through but not look.
+        # For our account only. If we are root, PostgreSQL's account may pass through but not list it.
         self.folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         self._lock = hold(self.folder)

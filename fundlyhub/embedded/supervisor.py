@@ -1,4 +1,4 @@
-"""The supervisor: starts servers and services in order, restarts what dies, stops all in reverse order."""
+"""The supervisor: starts servers and services in order, restarts dead ones, and stops all in reverse order."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from pathlib import Path
 from typing import Protocol
 
 from fundlyhub.embedded.process import Child
-from fundlyhub.errors import Unavailable
 
 log = getLogger(__name__)
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 SERVICES_LIMIT = 6.0
-"""Seconds that all services together have to end; what they hold is taken up again at the next start."""
+"""Seconds that all services together have to end; their unfinished work continues at the next start."""
 SERVER_LIMIT = 1.0
-"""Seconds that each server has then: one that nobody uses ends at once."""
+"""Seconds that each server then has: one without clients ends at once."""
 HEALTHY_AFTER = 60.0
-"""Seconds; a service that ran so long starts again without the pauses of its earlier deaths."""
+"""Seconds of running after which earlier deaths no longer count for the pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program to be kept running. ``ready`` is a text in its log that says that it is."""
+    """A program to keep running. It is ready once its log contains the text ``ready``."""
 
     name: str
     argv: Sequence[str]
@@ -38,7 +37,7 @@ class Service:
 
 
 class Kept(Protocol):
-    """What can be kept running: a service, or an embedded server."""
+    """A service or an embedded server that is kept running."""
 
     @property
     def name(self) -> str: ...
@@ -57,13 +56,13 @@ class _Running:
 
 
 def pause(deaths: int) -> float:
-    """Seconds to wait before the next start, after so many deaths in a row."""
+    """Seconds to wait before the next start, after some deaths in a row."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** max(0, deaths - 1))
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps services running. ``folder`` holds their logs and pid files."""
+    """Keeps services and servers running. ``folder`` has the services' logs and pid files."""
 
     folder: Path
     on_death: Callable[[str, int, float], None] = field(default=lambda name, status, wait: None)
@@ -74,23 +73,19 @@ class Supervisor:
         """Start a service and wait until it is ready. Raises Unavailable with its log's last lines."""
         running = _RunningService(service, self.folder)
         self.keep(running)
-        end = self.clock() + limit
-        while service.ready not in running.child.said():
-            if not running.child.alive or self.clock() > end:
-                raise Unavailable(f"{service.name} did not start: {running.child.tail()}")
-            time.sleep(0.05)
+        running.child.wait_until(lambda: service.ready in running.child.said(), limit)
 
     def keep(self, what: Kept) -> None:
-        """From now on restart it when it dies, and stop it at the end. It has been started."""
+        """Supervise something that has been started: restart it when it dies, stop it at the end."""
         self._running.append(_Running(what, self.clock()))
 
     def watch(self, stop: threading.Event, *, interval: float = 0.25) -> None:
-        """Restart what dies, until ``stop`` is set."""
+        """Restart what dies until ``stop`` is set."""
         while not stop.wait(interval):
             self.tend()
 
     def tend(self) -> None:
-        """One look at all of them."""
+        """Check all once."""
         now = self.clock()
         for running in self._running:
             if running.restart_at is not None:
@@ -100,14 +95,14 @@ class Supervisor:
                 self._note_death(running, now)
 
     def end(self, name: str) -> None:
-        """Stop one of them for good."""
+        """Stop one service or server for good."""
         ending = [running for running in self._running if running.what.name == name]
         self._running = [running for running in self._running if running.what.name != name]
         for running in ending:
             running.what.stop()
 
     def stop(self) -> list[str]:
-        """Stop all: services side by side, then what they use, the last one first; the names of those that were killed.
+        """Stop the services in parallel, then the servers in reverse order; returns the names of those it killed.
 
         Safe to repeat.
         """
@@ -124,7 +119,7 @@ class Supervisor:
         return killed
 
     def processes(self) -> dict[str, int]:
-        """The process id of each, by its name."""
+        """Process ids by name."""
         return {running.what.name: running.what.child.process.pid for running in self._running}
 
     def _note_death(self, running: _Running, now: float) -> None:
@@ -145,7 +140,7 @@ class _RunningService:
         self.child = self._spawn()
 
     def restart(self) -> None:
-        self.stop()  # what is left of its children
+        self.stop()  # end its remaining children
         self.child = self._spawn()
 
     def stop(self) -> None:
@@ -159,7 +154,7 @@ class _RunningService:
             pid_file=self._folder / f"{self.name}.pid",
             env=self._service.env,
             stop_limit=self._service.stop_limit,
-            # With the owner the servers end, and a worker that is to stop while its broker is away may hang.
+            # The servers end with the owner too, and a worker that stops without its broker may hang.
             owner_signal=signal.SIGKILL,
-            folder=None,  # ours, where modules of FUNDLYHUB_PROCESSORS may lie
+            folder=None,  # our own: it may contain modules of FUNDLYHUB_PROCESSORS
         )

@@ -1,4 +1,4 @@
-"""Valkey (or Redis) as a child process: the broker of one machine."""
+"""Valkey (or Redis) as a child process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fundlyhub.embedded.server import Server
 
 
 class Valkey(Server):
-    """A server of our own on 127.0.0.1. Its data, port and password stay in ``root`` over restarts."""
+    """A server on 127.0.0.1. Its data, port and password are kept in ``root``."""
 
     name = "valkey"
     start_limit = 30.0
@@ -27,16 +27,16 @@ class Valkey(Server):
 
     @property
     def url(self) -> str:
-        """Where it is, with its password; database 0."""
+        """The URL of database 0, with the password."""
         return self.database_url(0)
 
     def database_url(self, number: int) -> str:
-        """The URL of one of its numbered databases."""
+        """The URL of one of the numbered databases."""
         password = (self.root / "password").read_text().strip()
         return f"redis://:{password}@127.0.0.1:{self._port}/{number}"
 
     def launch(self) -> Child:
-        """Start the process, with its configuration written anew."""
+        """Write the configuration and start the process."""
         data = self.root / "data"
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._port = self._port or kept_port(self.root / "port")
@@ -48,7 +48,7 @@ class Valkey(Server):
         )
 
     def _configuration(self, data: Path) -> Path:
-        """The settings as a file, since a command line shows its password to everybody."""
+        """Write the configuration file: on a command line every user could read the password."""
         password = self.root / "password"
         if not password.exists():
             write_private(password, secrets.token_urlsafe(24))

@@ -1,7 +1,7 @@
-"""What was taken out of the log: the ids that are never published again, and the archives that the rows are in.
+"""Archived events: their ids, which stay known to publishing, and the archive files that have their rows.
 
-An id of an archived event stays in ``event_ids``, and publishing looks there. In every snapshot that any transaction
-can have, an id is in ``events``, in ``event_ids``, or in both: see retention/archives.
+The id of an archived event stays in ``event_ids``, where publishing looks too. In every snapshot an id is in
+``events``, in ``event_ids``, or in both: see retention/archives.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _AWAY = Statement("SELECT low, high, types, file FROM events.archives WHERE rest
 
 
 class Away(NamedTuple):
-    """An archive that is not restored: positions, ends included, its events by type, and where its file was written."""
+    """An archive that is not restored: first and last position, number of events by type, and path of its file."""
 
     low: int
     high: int
@@ -24,17 +24,17 @@ class Away(NamedTuple):
 
 
 def away(db: SyncSession) -> list[Away]:
-    """The archives that are not restored, in order. ``db`` is a connection to the Events DB."""
+    """The archives that are not restored, in order. ``db`` is connected to the Events DB."""
     return [Away(*row) for row in execute(db, _AWAY, {})]
 
 
 def last_away(db: SyncSession) -> int:
-    """The last position up to which events may be missing from the log; 0 when it is whole."""
+    """The last position of any archive that is not restored; 0 when the log is complete."""
     return max((one.high for one in away(db)), default=0)
 
 
 def among(positions: Iterable[int], archives: Iterable[Away]) -> set[int]:
-    """Those of these positions that lie in an archive: the log may have them no more. Pure."""
+    """The positions that lie in an archive, so that the log may not have them. Pure."""
     ranges = list(archives)
     return {position for position in positions if any(one.low <= position <= one.high for one in ranges)}
 

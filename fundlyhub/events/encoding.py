@@ -1,4 +1,4 @@
-"""Values as JSON text for the log: money as numbers, exactly, and nothing that the log cannot hold."""
+"""JSON text for the log: Decimals as exact numbers, and no value that the log cannot hold."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ _NUL = b"\\u0000"
 
 
 def dumps(value: Any, *, pretty: bool = False) -> bytes:
-    """JSON with Decimals as numbers, exactly; ``pretty`` is for people.
-
-    Raises InvalidEvent for what JSON cannot say.
-    """
+    """Encode a value, Decimals as exact numbers; ``pretty`` indents. Raises InvalidEvent for values outside of JSON."""
     try:
         return orjson.dumps(value, default=_exact, option=orjson.OPT_INDENT_2 if pretty else None)
     except TypeError as error:  # orjson's JSONEncodeError
@@ -26,18 +23,16 @@ def dumps(value: Any, *, pretty: bool = False) -> bytes:
 
 
 def checked_json(payload: Payload) -> bytes:
-    """The payload's JSON, after a check of what its class does not rule out.
+    """The payload's JSON, after the checks that its class does not make. Raises InvalidEvent.
 
-    ``check_json`` looks at each value. Of a payload of plain values the encoder has seen all that it would look for,
-    and it is asked only where the encoder found something odd.
-
-    Raises InvalidEvent.
+    For a payload of plain values the encoder finds all that ``check_json`` looks for, so the slow check runs only if
+    the encoder refuses a value.
     """
     wire = payload.plain_wire()
     if wire is not None:
         try:
             text = orjson.dumps(wire, default=_short)
-        except TypeError:  # a lone surrogate, a number that is none or far too long
+        except TypeError:  # a lone surrogate, NaN, or a number that is too long
             pass
         else:
             if _NUL not in text:
@@ -54,7 +49,7 @@ def _exact(value: Any) -> Any:
 
 
 def _short(value: Any) -> Any:
-    """A number of plain digits, and not too many of them."""
+    """A number with plain digits and a limited length."""
     text = str(value)
     if len(text) <= MAX_DIGITS and text.replace(".", "", 1).removeprefix("-").isdigit():
         return orjson.Fragment(text)

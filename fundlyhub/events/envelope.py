@@ -1,4 +1,4 @@
-"""The envelope: one immutable event, as services publish it and as processors receive it."""
+"""The event envelope: an immutable event, as services publish it and processors receive it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from fundlyhub.events.secrets import secret_names
 from fundlyhub.events.upcasters import upcast
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Nothing happened before: an earlier time is a mistake."""
+"""Earliest time of an event; an earlier one is a mistake."""
 MAX_AHEAD = timedelta(minutes=5)
-"""How far a producer's clock may be ahead of ours."""
+"""How far the clock of a publisher may be ahead of ours."""
 _ID = frozenset({UUID, type(None)})
 _WRITTEN = "_written"
-"""Where an event keeps a payload and its JSON, which its check has made and publishing wants next."""
+"""Key under which an event caches a payload and its JSON, made by the check and used by publishing."""
 _NOTHING = (None, b"")
 
 
@@ -72,7 +72,7 @@ class Event(CamelCase):
         return event._within_limits(datetime.now(UTC), event.payload_json)
 
     def _within_limits(self, now: datetime, payload_json: bytes) -> Self:
-        """The event itself, which keeps the JSON that was made for this. Raises InvalidEvent."""
+        """Check time and size, cache the JSON, and return the event itself. Raises InvalidEvent."""
         _check_time(self.timestamp, now=now)
         size = len(payload_json) + len(self.metadata_json)
         if size > MAX_BYTES:
@@ -92,9 +92,9 @@ class Event(CamelCase):
         causation_id: UUID | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> Self:
-        """An event of this payload, with a new id and the time of now where none are given.
+        """Make an event of this payload; id and timestamp default to a new id and the current time.
 
-        A new id is a UUIDv7 (RFC 9562): ids of one time stand together in the log's index. Raises InvalidEvent.
+        A new id is a UUIDv7 (RFC 9562), so that new ids are adjacent in the log's index. Raises InvalidEvent.
         """
         now = datetime.now(UTC)
         values = {
@@ -110,7 +110,7 @@ class Event(CamelCase):
         }
         if not _has_exact_types(values):
             return cls(**values)
-        # Validation would find nothing to change but in the metadata, and cost three times as much as all of this.
+        # Only the metadata needs validation; validating the rest would triple the cost.
         text = checked_json(payload)
         if metadata is not None:
             values["metadata"] = _checked_metadata(metadata)
@@ -119,16 +119,16 @@ class Event(CamelCase):
     @classmethod
     @of_one_event
     def stored(cls, row: StoredEvent) -> Event:
-        """The event in a row of the log, brought up to the newest version of its type and checked.
+        """Read a row of the log, upcast it to the newest version of its type, and check it.
 
         Raises InvalidEvent, UnknownEventType or UnknownVersion.
         """
-        kind, version, current = _reading(row.type, row.version)  # an unknown version is told from a wrong payload
+        kind, version, current = _reading(row.type, row.version)  # an unknown version is no invalid payload
         _check_time(row.occurred_at, now=row.recorded_at)
         payload, metadata = decode(row.payload), decode(row.metadata, "metadata")
         if version != current.event_version:
             version, payload = upcast(kind, version, payload)
-        # The envelope's columns have their types from the database: only the payload needs checking.
+        # The columns have their types from the database, so only the payload is validated.
         return cls._made({
             "id": row.id,
             "type": kind,
@@ -143,7 +143,7 @@ class Event(CamelCase):
 
     @classmethod
     def _made(cls, values: dict[str, Any]) -> Self:
-        """All fields as they are: pydantic's ``model_construct``, without its look-up of aliases and defaults."""
+        """An event with these fields, without validation: a faster ``model_construct`` of pydantic."""
         event = cls.__new__(cls)
         _put(event, "__dict__", values)
         _put(event, "__pydantic_fields_set__", _ALL_FIELDS)
@@ -152,9 +152,9 @@ class Event(CamelCase):
         return event
 
     def placed(self, position: int, timestamp: datetime | None = None) -> Self:
-        """The same event at its place in the log, with the time that it has there."""
+        """The same event with its position and timestamp in the log."""
         values = {**self.__dict__, "position": position}
-        values.pop(_WRITTEN, None)  # it has been written
+        values.pop(_WRITTEN, None)  # it is no longer needed
         if timestamp is not None:
             values["timestamp"] = timestamp
         return self._made(values)
@@ -162,27 +162,27 @@ class Event(CamelCase):
     @property
     @of_one_event
     def payload_json(self) -> bytes:
-        """The payload as it stands in the log: UTF-8 JSON, money as numbers."""
+        """The payload as in the log: UTF-8 JSON, money as numbers."""
         payload, text = self.__dict__.get(_WRITTEN, _NOTHING)
-        # A copy has what was kept, but may have another payload.
+        # A copy of an event has its cache, but may have another payload.
         return text if payload is self.payload else dumps(self.payload.to_wire())
 
     @property
     @of_one_event
     def metadata_json(self) -> bytes:
-        """The metadata as it stands in the log: UTF-8 JSON."""
+        """The metadata as in the log: UTF-8 JSON."""
         return dumps(self.metadata) if self.metadata else b"{}"
 
     @property
     @of_one_event
     def aggregate_type(self) -> str | None:
-        """The kind of thing that the event is about."""
+        """The kind of entity that the event is about."""
         return self.payload.aggregate_kind
 
     @property
     @of_one_event
     def aggregate_id(self) -> str | None:
-        """The id of the thing that the event is about."""
+        """The id of the entity that the event is about."""
         id_ = self.payload.aggregate_id
         if id_ is not None:
             if not isinstance(id_, str):
@@ -193,23 +193,23 @@ class Event(CamelCase):
 
     @of_one_event
     def payload_wire(self) -> dict[str, Any]:
-        """What it says, by the keys of the wire."""
+        """The payload with the keys of the wire format."""
         return self.payload.to_wire()
 
     @of_one_event
     def to_envelope(self) -> dict[str, Any]:
-        """The platform's JSON form, as Python values; what is absent is left out."""
+        """The platform's JSON form, as Python values without absent fields."""
         return {key: value for key, value in self.model_dump(by_alias=True).items() if value is not None}
 
 
-_put = object.__setattr__  # a frozen model's own refuses
+_put = object.__setattr__  # the model is frozen
 _ALL_FIELDS = set(Event.model_fields)
-"""Of an event that was read; all of them share it, as nothing changes the fields of an event."""
+"""Shared by all events that are made without validation."""
 
 
 @lru_cache(maxsize=1_000)
 def _reading(type: str, version: str) -> tuple[str, str, type[Payload]]:
-    """Type and version in their canonical form, and the payload class of the type's newest version.
+    """Canonical type and version, and the payload class of the type's newest version.
 
     Raises InvalidEvent, UnknownEventType or UnknownVersion.
     """
@@ -219,7 +219,7 @@ def _reading(type: str, version: str) -> tuple[str, str, type[Payload]]:
 
 
 def _prepared(data: Any) -> Any:
-    """The envelope with its type and version in their canonical form, and its payload checked."""
+    """The envelope with canonical type and version and a checked payload."""
     if not isinstance(data, dict):
         raise InvalidEvent("an event must be a JSON object")
     if missing := [f"{name}: is required" for name in ("type", "version", "payload") if data.get(name) is None]:
@@ -237,7 +237,7 @@ def _prepared(data: Any) -> Any:
 
 
 def _has_exact_types(values: Mapping[str, Any]) -> bool:
-    """Whether the envelope's values are already what validation would make of them, the metadata apart."""
+    """Whether validation would change none of the envelope's values, except the metadata."""
     timestamp = values["timestamp"]
     return (
         PAYLOADS.get((values["type"], values["version"])) is type(values["payload"])

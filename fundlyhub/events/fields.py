@@ -1,7 +1,6 @@
-"""The field types that payload classes are made of: texts with limits, money, counts, times, addresses.
+"""Field types of payload classes: texts with limits, money, counts, times, addresses.
 
-Each refuses what is wrong with a text that speaks of the rule, never of the value, and tells JSON Schema what
-stands on the wire.
+Each type's errors name the rule and never the value, and each type describes its wire format for JSON Schema.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from fundlyhub.events.rules import BrokenRule
 MAX_TEXT = 100_000
 """Characters of the longest text."""
 MAX_LIST = 1_000
-"""Entries of the longest list."""
+"""Items of the longest list."""
 MAX_AMOUNT = Decimal(10) ** 12
 """The largest amount of money, in major units."""
 
@@ -43,7 +42,7 @@ MINOR_UNITS: dict[str, int] = {c.code: c.exponent or 0 for c in _Iso4217}
 
 
 def _number(value: Any) -> Any:
-    """Only numbers are numbers: text is refused, and a float has already lost the cents."""
+    """Accept int and Decimal: text is refused, and a float is inexact."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise BrokenRule("must be a number" + (" (a Decimal, not a float)" if isinstance(value, float) else ""))
     if isinstance(value, Decimal) and not value.is_finite():
@@ -84,12 +83,12 @@ def _moment_from_ms(value: Any) -> Any:
 def _utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
-    except OverflowError:  # the last hours of 9999 west of Greenwich, the first ones of the year 1 east of it
+    except OverflowError:  # near the years 1 and 9999 in another time zone
         raise BrokenRule("must lie in the years 1 to 9999, in UTC too") from None
 
 
 def datetime_from_ms(value: Any) -> datetime:
-    """The UTC time of a number of milliseconds since 1970, kept to the microsecond.
+    """The UTC time of a number of milliseconds since 1970, to the microsecond.
 
     Raises BrokenRule with a hint when the number looks like seconds or microseconds.
     """
@@ -106,7 +105,7 @@ def datetime_from_ms(value: Any) -> datetime:
 
 
 def ms_from_datetime(value: datetime) -> int | float:
-    """Milliseconds since 1970; a whole number where it is one."""
+    """Milliseconds since 1970, as an int if possible."""
     micro = (value - _EPOCH) // _MICROSECOND
     return micro // 1000 if micro % 1000 == 0 else micro / 1000
 
@@ -126,7 +125,7 @@ _LOOKS_LIKE = (
 
 
 def _iso_moment(value: Any) -> Any:
-    """ISO 8601 with a time zone, as the payouts write it."""
+    """ISO 8601 with a time zone, as in the payout events."""
     if isinstance(value, str):
         if not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d", value):
             raise BrokenRule("must be ISO 8601, such as 2026-01-31T12:00:00Z")
@@ -163,7 +162,7 @@ def _url(value: str) -> str:
 
 
 def _day_or_moment(value: Any) -> Any:
-    """A day; of an ISO 8601 moment its day, as a database's cast to date would take it."""
+    """A date, or the date part of an ISO 8601 time, as a database casts it."""
     return _iso_day(value[:10] if isinstance(value, str) and value[10:11] == "T" else value)
 
 
@@ -185,7 +184,7 @@ def _text(longest: int, shortest: int | None = None) -> StringConstraints:
 
 
 def _at_once_between(low: Decimal, high: Decimal) -> WrapValidator:
-    """Lets a Decimal that lies between these pass; anything else goes through the checks, which cost thrice as much."""
+    """Accept a Decimal between these at once; anything else passes the full checks, which cost three times as much."""
 
     def validate(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         if type(value) is Decimal and value.is_finite() and low < value < high:
@@ -196,7 +195,7 @@ def _at_once_between(low: Decimal, high: Decimal) -> WrapValidator:
 
 
 class _SchemaWithoutNull:
-    """JSON Schema sees the type as if it took no null."""
+    """Shows the type in JSON Schema without null."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         (shown,) = (one for one in handler(schema)["anyOf"] if one != {"type": "null"})
@@ -242,7 +241,7 @@ AmountText = Annotated[
     AfterValidator(_amount_text),
     Field(json_schema_extra={"description": "money in major units, as text"}),
 ]
-"""Money above 0 written as plain decimal text, as the payouts send it."""
+"""Money above 0 as plain decimal text, as in the payout events."""
 Currency = Annotated[
     str,
     BeforeValidator(_currency),
@@ -275,9 +274,9 @@ Day = Annotated[date, BeforeValidator(_iso_day)]
 DayOfText = Annotated[date, BeforeValidator(_day_or_moment)]
 """A day from unchecked text: 2026-01-31, or an ISO 8601 moment whose day counts."""
 UuidOrSystem = Annotated[UUID | Literal["system"], BeforeValidator(_uuid_or_system)]
-"""Who did it: a user, or the word "system"."""
+"""The actor: a user, or the word "system"."""
 ListOf = Annotated[list[_Item], Field(max_length=MAX_LIST)]
-"""A list of up to 1,000 entries: ``ListOf[Email]``."""
+"""A list of up to 1,000 items: ``ListOf[Email]``."""
 TextMap = Annotated[dict[Line, Link | None], Field(max_length=100)]
 """A small object of texts, such as links by their site."""
 Kept = Annotated[_Value | None, BeforeValidator(_never_null), _SchemaWithoutNull()]

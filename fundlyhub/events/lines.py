@@ -1,4 +1,4 @@
-"""Reading files of JSON lines, and publishing envelopes from one: good lines go in, bad ones are reported."""
+"""Publishing of files with one JSON envelope per line: valid lines are published, others are reported."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from fundlyhub.events.refusal import is_to_blame, reason_of
 from fundlyhub.events.rules import MAX_BYTES, parse_json
 
 CHUNK = 500
-"""Lines in one transaction at most."""
+"""Most lines in one transaction."""
 CHUNK_BYTES = 8 * 1024 * 1024
-"""Bytes of lines in one transaction, more or less: that much of the file is in memory."""
+"""Approximate bytes of lines in one transaction, and so in memory."""
 MAX_LINE = 4 * MAX_BYTES
-"""Bytes of a line that is looked at; JSON with escapes is longer than what it says."""
+"""Most bytes of a line that is parsed; JSON with escapes is longer than its content."""
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass
 class LineReport:
-    """What became of the lines so far; ``refused`` holds the number of the line and the reason."""
+    """The results of the lines so far; ``refused`` has line numbers and reasons."""
 
     lines: int = 0
     published: int = 0
@@ -35,7 +35,7 @@ class LineReport:
 
 
 class Line(NamedTuple):
-    """A line of a file; of one that is too long only the beginning."""
+    """A line of a file; only the beginning if it is too long."""
 
     number: int
     text: bytes
@@ -43,9 +43,9 @@ class Line(NamedTuple):
 
 
 def publish_lines(file: BinaryIO, *, imported: bool = False) -> Iterator[LineReport]:
-    """Publish the envelopes of a file in their order, and report after each chunk; ``imported`` ones tell nobody.
+    """Publish the envelopes of a file in order and report after each chunk; nobody is notified of ``imported`` ones.
 
-    Raises Unavailable when the Events DB is away; the chunks before are in, and publishing the file again
+    Raises Unavailable if the Events DB cannot be reached. Earlier chunks are then published; publishing the file again
     adds the rest.
     """
     report = LineReport()
@@ -58,7 +58,7 @@ def publish_lines(file: BinaryIO, *, imported: bool = False) -> Iterator[LineRep
         except (InvalidEvent, DBAPIError) as error:
             if not is_to_blame(error):
                 raise
-            for numbered in events:  # one by one: the good ones go in
+            for numbered in events:  # one by one, so that the valid ones are published
                 _publish_alone(numbered, report)
         report.lines = chunk[-1].number
         report.refused.sort()
@@ -66,7 +66,7 @@ def publish_lines(file: BinaryIO, *, imported: bool = False) -> Iterator[LineRep
 
 
 def numbered_lines(file: BinaryIO) -> Iterator[Line]:
-    """The lines of a file; of one that is too long only the beginning is ever in memory."""
+    """The lines of a file; only the beginning of a too long line is ever in memory."""
     number = 0
     while text := file.readline(MAX_LINE + 1):
         number += 1
@@ -78,7 +78,7 @@ def numbered_lines(file: BinaryIO) -> Iterator[Line]:
 
 
 def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    """Lines in lists that are small enough for one transaction, and for memory."""
+    """Lists of lines that are small enough for one transaction and for memory."""
     chunk: list[Line] = []
     size = 0
     for line in lines:

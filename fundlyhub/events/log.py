@@ -18,15 +18,15 @@ from fundlyhub.events.sessions import Statement, SyncSession, execute
 
 
 def representable(time: str) -> str:
-    """SQL for a time of the log: one that Python cannot hold (infinity, the year 20000) as the nearest that it can.
+    """SQL for a time of the log, limited to what Python can hold (not infinity or the year 20000).
 
-    It is refused by the check of times then, and is not an error that fails the whole read.
+    The check of times then refuses that event, and the read of the others does not fail.
     """
     return f"greatest(least({time}, '9999-12-30'), '0001-01-02')"
 
 
-# What is above the limit stays where it is: a row of ten megabytes must not travel to say that it is
-# too large. pg_column_size is the compressed size and costs nothing; the true size is checked on arrival.
+# A value above the limit is not transferred only to be refused. pg_column_size is the compressed size and costs
+# nothing; the real size is checked after the transfer.
 _READ = f"""
     SELECT {{question}}, e.position, e.id, e.type, e.version,
            {representable("e.occurred_at")}, {representable("e.recorded_at")}, e.correlation_id, e.causation_id,
@@ -43,7 +43,7 @@ _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class StoredEvent(NamedTuple):
-    """A row of the log, not yet checked. Payload and metadata are JSON text, or None when they are far too large."""
+    """A row of the log, unchecked. Payload and metadata are JSON text, or None if they are far too large."""
 
     position: int
     id: UUID
@@ -63,36 +63,36 @@ def head(db: SyncSession) -> int:
 
 
 def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
-    """The rows at these positions, in order; a position that is not there is left out."""
+    """The rows at these positions, in order; missing positions are left out."""
     return read_and_ask(db, positions, "NULL")[0]
 
 
 def read_and_ask(
     db: Connection, positions: Sequence[int], question: str, **given: str
 ) -> tuple[list[StoredEvent], bool | None]:
-    """The same, and on the same way the answer to a question on all of them; None when none is there.
+    """The same rows, and in the same round trip the answer to a question; None without any row.
 
-    The question is a constant, in SQL. It may name ``positions``, and ``given``.
+    The question is a constant SQL expression, with the parameters ``positions`` and ``given``.
     """
     parameters = {"positions": array(positions), "limit": 4 * MAX_BYTES, **given}
     found = db.exec_driver_sql(_READ.format(question=question), parameters)
     assert found.cursor is not None
-    rows = found.cursor.fetchall()  # the driver's own: SQLAlchemy's rows are a third of the cost of reading
+    rows = found.cursor.fetchall()  # the driver's rows: SQLAlchemy's are a third of the cost of a read
     found.close()
     return [StoredEvent._make(row[1:]) for row in rows], rows[0][0] if rows else None
 
 
 def decode(stored: str | None, field: str = "payload") -> dict[str, Any]:
-    """The JSON text of a field in the log as Python values, numbers with a point as Decimal.
+    """The JSON object of a column of the log as Python values, with fractions as Decimal.
 
-    Raises InvalidEvent for what is no object, too large, or such as the log can hold and Python cannot.
+    Raises InvalidEvent for a value that is not an object, too large, or beyond what Python can hold.
     """
-    if stored == "{}":  # most metadata
+    if stored == "{}":  # the usual metadata
         return {}
     if stored is None or len(stored) > 2 * MAX_BYTES:
         raise InvalidEvent(f"{field}: must have at most {MAX_BYTES} bytes")
     try:
-        # jsonb's text has no space around it, and json.loads would make a decoder for each call.
+        # jsonb's text has no surrounding space; json.loads would make a decoder for each call.
         value, _ = _DECODER.raw_decode(stored)
     except RecursionError:
         raise InvalidEvent(f"{field}: must not be nested deeper than {MAX_DEPTH} levels") from None

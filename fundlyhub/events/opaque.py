@@ -1,4 +1,4 @@
-"""A payload that no class describes: of an unknown type, or of a version that a newer release knows."""
+"""A payload without a class: of an unknown type, or of a version that only a newer release knows."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fundlyhub.events.rules import check_json
 from fundlyhub.events.secrets import secret_names, without
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,3}")
-"""What the SQL function takes for a type."""
+"""The form of types that the SQL function accepts."""
 MAX_TYPE = 200
-"""Characters of a type's name."""
+"""Most characters of a type."""
 
 
 class Opaque(Payload):
-    """What an event says, as it came. ``publish_event`` refuses such events; what comes by a stream is kept.
+    """The unchanged content of such an event. ``publish_event`` refuses it; the stream ingest stores it.
 
-    It is checked for what the log can hold, and loses its secrets; the rest is checked when the event is processed.
+    Its limits are checked and its secrets are removed; the rest is checked when the event is processed.
     """
 
     aggregate_kind: ClassVar[str | None] = None
@@ -27,12 +27,12 @@ class Opaque(Payload):
     content: dict[str, Any]
 
     def checked(self, kind: str) -> Self:
-        """The payload of an event of this type. Raises InvalidEvent for what the log should not hold."""
+        """The checked payload for an event of this type. Raises InvalidEvent."""
         if not _TYPE.fullmatch(kind) or len(kind) > MAX_TYPE:
             raise InvalidEvent("type: must be two to four dotted lower-case words")
         check_json(self.content, path="payload")
         return type(self)(content=without(self.content, secret_names(kind)))
 
     def to_wire(self) -> dict[str, Any]:
-        """The content itself."""
+        """The unchanged content."""
         return self.content

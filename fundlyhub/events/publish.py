@@ -1,7 +1,7 @@
-"""The public door: events into the log, in the caller's own transaction.
+"""Publishing: inserts events into the log in the caller's own transaction (transactional outbox).
 
-Nothing here speaks to the broker and nothing here commits a transaction that it was given. The rows go in
-through one statement, so that a call is one round trip for any driver.
+No function here contacts the broker or commits a caller's transaction. The rows are inserted by one statement, so a
+call is one round trip with any driver.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from fundlyhub.events.tracing import publishing
 from fundlyhub.settings import get_settings
 
 CHUNK = 1_000
-"""Events in one statement at most."""
+"""Most events in one statement."""
 CHUNK_BYTES = 16 * 1024 * 1024
-"""Bytes of events in one statement, more or less: a jsonb value ends at 256 MB."""
+"""Approximate bytes of events in one statement: a jsonb value is limited to 256 MB."""
 
 _MANY = Statement("""
     SELECT n, stored_position, stored_at, outcome
     FROM events.insert_events(CAST(CAST(%(batch)s AS text) AS jsonb), CAST(%(wake)s AS boolean))
 """)
-# The usual case costs little more than an INSERT by hand. No row comes back when the id is there already, or was
-# archived: then the function compares. What the relay says is read by the function that pg_sequences reads it by: to
-# scan the sequence took longer than to insert the row. It is null while no relay has ever slept.
+# The usual case costs little more than a plain INSERT. No row is returned if the id exists or is archived; the function
+# then compares the contents. The relay's sleep flag is read with the function behind pg_sequences: scanning the
+# sequence took longer than inserting the row. It is null until a relay has slept.
 _ONE = Statement("""
     INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, metadata,
                                correlation_id, causation_id, occurred_at)
@@ -54,7 +54,7 @@ _ONE = Statement("""
 
 
 class Published(NamedTuple):
-    """What became of one event: ``event`` as it stands in the log, and whether it is new there."""
+    """A published event: as it is in the log, and whether it is new there."""
 
     event: Event
     is_new: bool
@@ -165,9 +165,9 @@ async def _insert_async(event: Event, session: AsyncSessions, notify: bool, time
 def insert(
     events: Sequence[Event], *, session: SyncSession | None, notify: bool = True, timed: bool = True
 ) -> list[Published]:
-    """Insert checked events and tell of each whether it is new; see ``publish_event`` for the errors.
+    """Insert checked events; see ``publish_event`` for the errors.
 
-    ``timed`` says that the timestamps were given by the caller, and so are part of the content.
+    ``timed`` means that the caller gave the timestamps, which are then part of the content.
     """
     if session is None:
         return _in_own_transaction(events, notify, timed)
@@ -207,7 +207,7 @@ def _event(
     metadata: dict[str, Any] | None,
     imported: bool,
 ) -> tuple[Event, bool]:
-    """The event to insert, and whether its time was given."""
+    """The event to insert, and whether the caller gave its timestamp."""
     if isinstance(given, Payload):
         event = Event.of(
             given,
@@ -226,7 +226,7 @@ def _event(
 
 
 def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Event], str]]:
-    """The events in pieces of one statement, each with the argument of insert_events: a JSON array in their order."""
+    """The events in chunks of one statement, each with its JSON array for insert_events."""
     rows: list[bytes] = []
     start = size = 0
     for end, event in enumerate(events, 1):
@@ -237,37 +237,27 @@ def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Ev
             rows, start, size = [], end, 0
 
 
-def _values(event: Event, notify: bool) -> dict[str, Any]:
+def _columns(event: Event) -> dict[str, Any]:
     return {
         "id": event.id,
         "type": event.type,
         "version": event.version,
         "aggregate_type": event.aggregate_type,
         "aggregate_id": event.aggregate_id,
-        "payload": event.payload_json.decode(),
-        "metadata": event.metadata_json.decode(),
         "correlation_id": event.correlation_id,
         "causation_id": event.causation_id,
         "occurred_at": event.timestamp,
-        "wake": notify,
     }
+
+
+def _values(event: Event, notify: bool) -> dict[str, Any]:
+    texts = {"payload": event.payload_json.decode(), "metadata": event.metadata_json.decode()}
+    return {**_columns(event), **texts, "wake": notify}
 
 
 def _row(n: int, event: Event, timed: bool) -> dict[str, Any]:
-    return {
-        "n": n,
-        "id": event.id,
-        "type": event.type,
-        "version": event.version,
-        "aggregate_type": event.aggregate_type,
-        "aggregate_id": event.aggregate_id,
-        "payload": orjson.Fragment(event.payload_json),
-        "metadata": event.metadata,
-        "correlation_id": event.correlation_id,
-        "causation_id": event.causation_id,
-        "occurred_at": event.timestamp,
-        "time_given": timed,
-    }
+    content = {"payload": orjson.Fragment(event.payload_json), "metadata": event.metadata}
+    return {"n": n, **_columns(event), **content, "time_given": timed}
 
 
 def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
@@ -281,9 +271,9 @@ def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
 
 
 def _explained(error: DBAPIError | psycopg.Error) -> Exception:
-    """A missing function or schema means a database that was never migrated; no other error shows a payload."""
+    """NotMigrated for a missing function or schema; else the error itself, without its parameters."""
     if sqlstate(error) in ("42883", "3F000", "42P01"):
         return NotMigrated("this database has no event log: run `fundlyhub migrate` on it")
     if isinstance(error, DBAPIError):
-        error.hide_parameters = True  # the caller's engine may show them
+        error.hide_parameters = True  # the caller's engine may log them
     return error

@@ -1,7 +1,4 @@
-"""The catalogue for people: ``docs/events.md`` is written from the payload classes by this module.
-
-``python -m fundlyhub.events.reference > docs/events.md`` writes it anew.
-"""
+"""Generates ``docs/events.md`` from the payload classes, for `fundlyhub events docs`."""
 
 from __future__ import annotations
 
@@ -19,12 +16,11 @@ from fundlyhub.events.schema import json_schema
 _INTRODUCTION = """\
 # The events
 
-This page is written from the payload classes in `fundlyhub/events/catalogue/`; do not edit it by hand.
+This page is generated from the payload classes in `fundlyhub/events/catalogue/`: do not edit it.
 
-On the wire names are camelCase, in Python snake_case. An optional field may be left out, or be null, which is
-the same. A key that is not listed is dropped. Money is in major units and has no more decimals than its
-currency. In a map of changes a key that is not given has not changed, and null empties the column where that
-is allowed.
+Names are camelCase on the wire and snake_case in Python. An optional field may be left out or null, which is the same.
+A key that is not listed is dropped. Money is in major units and has no more decimals than its currency. In a map of
+changes, a missing key means that the column has not changed, and null empties the column where that is allowed.
 """
 
 _FORMATS = {
@@ -55,7 +51,7 @@ Schema = dict[str, Any]
 
 
 def catalogue_markdown() -> str:
-    """The page of all event types, by domain: what each means, its versions and its fields."""
+    """The page of all event types by domain, with description, versions and fields."""
     parts = [_INTRODUCTION, *_contents()]
     for domain in DOMAINS:
         parts.append(f"## {domain.capitalize()}\n")
@@ -171,7 +167,7 @@ def _required(model: type[BaseModel], field: FieldInfo, shown: Schema) -> str:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model in a field's type, be it optional or a list."""
+    """The model in a field's type, which may be optional or a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)

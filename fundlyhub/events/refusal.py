@@ -1,7 +1,7 @@
-"""Whose fault an error is: the one place that makes "this event cannot be read" of whatever its code raises.
+"""Isolation of errors: whatever the code of an event's type raises becomes InvalidEvent of that event.
 
-A payload class, a validator, an upcaster or an encoder may be another package's, and may raise anything. All that
-touches them goes through ``of_one_event``, so that every consumer has one error to expect: InvalidEvent.
+A payload class, a validator, an upcaster or an encoder may be another package's and may raise anything. All calls of
+them go through ``of_one_event``, so that every consumer has one error to expect.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PANICS = "pyo3_runtime"
-"""Where Rust code raises from when it has found a fault of its own: no Exception, and nobody's wish to end."""
-# A value that the database cannot hold, or that breaks a constraint, or is too large for it.
+"""Module of errors from panics in Rust code: no Exception, and no request to end the process."""
+# Classes of SQLSTATE: invalid value, constraint violation, limit exceeded.
 _OF_THE_VALUE = ("22", "23", "54")
 
 _DEEPEST = 100
-"""Causes of causes that are looked at: an error may be made its own cause."""
+"""Most causes that are followed: a chain may be circular."""
 
 _interruptions: list[type[Exception]] = []
 
 
 def interrupted_by(error: type[Exception]) -> None:
-    """Name an error that strikes whatever is just being done, such as a task's time limit: it passes through."""
+    """Register an error that may interrupt any code, such as a task's time limit: it is passed through."""
     _interruptions.append(error)
 
 
 def interruption(error: BaseException | None) -> Exception | None:
-    """The interruption that an error is, or stems from."""
+    """The interruption that an error is or was caused by."""
     for _ in range(_DEEPEST):
         if error is None:
             break
@@ -47,9 +47,9 @@ def interruption(error: BaseException | None) -> Exception | None:
 
 
 def of_one_event(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function that reads, checks or writes one event raise nothing but InvalidEvent, and interruptions.
+    """Let a function that reads, checks or writes one event raise only InvalidEvent and interruptions.
 
-    The new error tells the class of the other one, and has its traceback; its text may quote what the event says.
+    The new error has the class name and the traceback of the original one, but not its text, which may quote the event.
     """
 
     @wraps(function)
@@ -62,19 +62,19 @@ def of_one_event(function: Callable[P, R]) -> Callable[P, R]:
             if (limit := interruption(error)) is not None:
                 raise limit from None
             if not isinstance(error, Exception) and type(error).__module__ != _PANICS:
-                raise  # somebody wants the process to end
+                raise  # a request to end the process
             raise UnreadableEvent(type(error).__name__).with_traceback(error.__traceback__) from None
 
     return guarded
 
 
 def is_to_blame(error: Exception) -> bool:
-    """Whether an event that could not be published is to blame, and not the server."""
+    """Whether a failed publication is the event's fault and not the server's."""
     if isinstance(error, InvalidEvent):
         return True
     return not is_outage(error) and (sqlstate(error) or "").startswith(_OF_THE_VALUE)
 
 
 def reason_of(error: InvalidEvent | DBAPIError | psycopg.Error) -> str:
-    """Why an event was refused: our own text, of the database's only the code."""
+    """Why an event was refused: our own text, or the database's code."""
     return str(error) if isinstance(error, InvalidEvent) else f"the database refused it: SQLSTATE {sqlstate(error)}"

@@ -1,4 +1,4 @@
-"""What any JSON value must keep to before it may enter the log, and reading JSON text strictly."""
+"""Limits of JSON values in the log, and strict parsing of JSON text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 """Deepest nesting of objects and lists."""
 MAX_DIGITS = 300
-"""Digits of a number on either side of its point: ``1e-99999999`` is short here, but not in the log."""
+"""Most digits before and after a number's point: ``1e-99999999`` is short here, but not in the log."""
 
-# PostgreSQL's jsonb refuses U+0000, and UTF-8 has no lone surrogates.
+# jsonb refuses U+0000, and UTF-8 cannot encode lone surrogates.
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 
 _MESSAGES = {
@@ -77,7 +77,7 @@ class BrokenRule(ValueError):
 
 
 def reasons(error: ValidationError, prefix: str = "") -> tuple[str, ...]:
-    """pydantic's faults as our own texts: the field's path and the rule, never the value."""
+    """pydantic's errors in our own words: the field's path and the rule, never the value."""
     return tuple(_reasons(error, prefix))
 
 
@@ -102,19 +102,16 @@ def _message(kind: str, ctx: dict[str, Any]) -> str:
 
 
 def _safe(part: str) -> str:
-    """A key comes from outside: a short word is shown, anything else is not."""
+    """A key as it may be shown: keys come from outside, so anything but a short word becomes "?"."""
     return part if re.fullmatch(r"[\w.\[\]-]{1,64}", part, re.ASCII) else "?"
 
 
 Place = tuple["Place | str", str | int]
-"""Where a value stands: in what, and under which key. A path is made of it only for an error's text."""
+"""The place of a value: its parent and its key. It becomes a path only in an error's text."""
 
 
 def check_json(value: Any, *, path: str) -> None:
-    """Refuse what the log cannot hold, or should not: see the module's limits.
-
-    Raises InvalidEvent that names the field.
-    """
+    """Check a value against the limits of this module. Raises InvalidEvent that names the field."""
     stack: list[tuple[Place | str, Any, int]] = [(path, value, 1)]
     while stack:
         where, item, depth = stack.pop()
@@ -159,9 +156,9 @@ def _children(where: Place | str, item: Any) -> Iterable[tuple[str | int, Any]]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON text, in UTF-8 where it is bytes, as Python values, numbers with a point as Decimal.
+    """Parse JSON text, or UTF-8 bytes, with fractions as Decimal.
 
-    Raises InvalidEvent for what ``json.loads`` lets pass: duplicate keys, NaN, infinities, 1e400.
+    Raises InvalidEvent also for what ``json.loads`` accepts: duplicate keys, NaN, infinities, 1e400.
     """
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8")
@@ -174,14 +171,14 @@ def parse_json(text: str | bytes) -> Any:
         raise InvalidEvent("must be UTF-8") from None
     except json.JSONDecodeError as error:
         raise InvalidEvent(f"is no JSON: {error.msg} at character {error.pos + 1}") from None
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # an integer with thousands of digits
         raise InvalidEvent("must not hold such large numbers") from None
 
 
 def _finite(digits: str) -> Decimal:
     try:
         number = Decimal(digits)
-    except ArithmeticError:  # an exponent beyond what Decimal can hold
+    except ArithmeticError:  # the exponent exceeds Decimal's range
         number = Decimal("NaN")
     if not _is_of_sane_length(number):
         raise InvalidEvent(f"must not hold numbers of more than {MAX_DIGITS} digits")

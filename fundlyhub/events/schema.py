@@ -1,4 +1,4 @@
-"""The catalogue for other tools: each payload as a JSON Schema (draft 2020-12)."""
+"""JSON Schemas (draft 2020-12) of the payloads, for other tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fundlyhub.events.payload import Payload
 
 
 class _Generator(GenerateJsonSchema):
-    """Leaves out what says nothing: titles made from names, and null as the default of what is optional."""
+    """Leaves out titles that repeat names, and null as the default of optional fields."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -33,7 +33,7 @@ class _Generator(GenerateJsonSchema):
 def json_schema(type: str, version: str | None = None) -> dict[str, Any]:
     """The JSON Schema of a type's payload on the wire, in the newest version or the one given.
 
-    Keys are camelCase and money is a number. Aliases of types and versions such as ``1.0`` are understood.
+    Keys are camelCase and money is a number. Aliases of types, and versions such as ``1.0``, are accepted.
     Raises UnknownEventType, UnknownVersion, or InvalidEvent for a text that is no version.
     """
     kind = canonical_type(type)

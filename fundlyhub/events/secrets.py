@@ -1,4 +1,4 @@
-"""The names of keys that hold secrets: no event keeps them, through whichever door it comes."""
+"""Keys that hold secrets: they are removed from every event, however it is published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SESSION = "sessionId"
 
 
 def _spellings(*names: str) -> Iterator[str]:
-    """Camel and snake case, of the secret itself and of its hash."""
+    """Spellings of a secret and of its hash, in camel and snake case."""
     for name in names:
         for spelling in (name, f"{name}Hash"):
             yield spelling
@@ -25,10 +25,9 @@ _OF_SESSIONS = frozenset(_spellings(_SESSION))
 
 
 def secret_names(kind: str | None) -> frozenset[str]:
-    """The keys that an event of this type must not keep.
+    """The keys to remove from an event of this type.
 
-    The id of a session is a secret in some types and a plain field of others; of a type that is not known, or None,
-    it is one.
+    A session id is a secret in some types and a plain field in others; in an unknown type, or None, it is a secret.
     """
     if kind is not None and kind in VERSIONS and _SESSION not in SECRET_KEYS.get(kind, ()):
         return _ALL - _OF_SESSIONS

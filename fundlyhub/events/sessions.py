@@ -1,4 +1,4 @@
-"""Whose transaction an event is published in: sessions and connections of SQLAlchemy and psycopg, of either kind."""
+"""The caller's sessions and connections, of SQLAlchemy and psycopg, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fundlyhub.errors import WrongUse
 
-if TYPE_CHECKING:  # without greenlet, which is an extra, it cannot even be imported
+if TYPE_CHECKING:  # it needs greenlet, which is an extra
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 SyncSession = Session | Connection | psycopg.Connection[Any]
@@ -23,7 +23,7 @@ AsyncSessions: TypeAlias = "AsyncSession | AsyncConnection | psycopg.AsyncConnec
 
 
 class Statement:
-    """SQL with psycopg's named parameters, ready for SQLAlchemy too. Casts are written ``CAST(… AS …)``."""
+    """SQL with psycopg's named parameters, also prepared for SQLAlchemy. Casts are written ``CAST(… AS …)``."""
 
     def __init__(self, sql: str) -> None:
         self.sql, self.encoded = sql, sql.encode()
@@ -31,7 +31,7 @@ class Statement:
 
 
 def execute(session: SyncSession, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
-    """All rows. Raises WrongUse for anything that is no session."""
+    """Execute a statement and return all rows. Raises WrongUse for anything but a session."""
     if isinstance(session, psycopg.Connection):
         cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
         return cursor.execute(statement.encoded, values).fetchall()
@@ -44,7 +44,7 @@ def execute(session: SyncSession, statement: Statement, values: dict[str, Any]) 
 
 
 async def execute_async(session: AsyncSessions, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
-    """The same for asynchronous ones."""
+    """The same for asynchronous sessions."""
     if isinstance(session, psycopg.AsyncConnection):
         cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
         return await (await cursor.execute(statement.encoded, values)).fetchall()
@@ -58,9 +58,9 @@ async def execute_async(session: AsyncSessions, statement: Statement, values: di
 
 def _by_sqlalchemy(session: Session | Connection, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
     if isinstance(session, Session):
-        # The connection that the session would choose for this statement, with its transaction begun.
+        # The connection that the session uses for this statement, in a transaction.
         session = session.connection(bind_arguments={"clause": statement.text})
-    if session.dialect.driver == "psycopg":  # its SQL is ours: nothing has to be compiled
+    if session.dialect.driver == "psycopg":  # psycopg takes our SQL without compilation
         return session.exec_driver_sql(statement.sql, values).fetchall()
     return session.execute(statement.text, values).fetchall()
 
@@ -69,7 +69,7 @@ _MAKERS = ("scoped_session", "sessionmaker", "async_scoped_session", "async_sess
 
 
 def _hint(session: object) -> str | None:
-    """What to write instead of something that only makes sessions or connections."""
+    """Advice for an object that only makes sessions or connections."""
     name = type(session).__name__
     if name in _MAKERS:
         return f"a {name}: call it, and pass the session that it returns"
@@ -81,6 +81,6 @@ def _hint(session: object) -> str | None:
 
 
 def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:
-    """An asynchronous session can exist only if SQLAlchemy's asyncio part is loaded, so nothing is imported here."""
+    """Whether it is SQLAlchemy's, which is then loaded already: nothing is imported here."""
     loaded = sys.modules.get("sqlalchemy.ext.asyncio")
     return loaded is not None and isinstance(session, (loaded.AsyncSession, loaded.AsyncConnection))

@@ -1,7 +1,7 @@
-"""The trace that an event belongs to: a W3C trace context, which publishing keeps in the event's metadata.
+"""The W3C trace context of an event, which publishing stores in the event's metadata.
 
-A span can exist only if OpenTelemetry is loaded. So nothing here imports it before that, and publishing without a span
-costs a look at what is loaded.
+A span exists only if OpenTelemetry is loaded already. So it is never imported here first, and publishing without a span
+costs only a look at the loaded modules.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:  # an extra
     from opentelemetry.trace import Span
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
-"""The keys of metadata that hold a trace context, named as the headers of the W3C's recommendation are."""
+"""Metadata keys of a trace context, with the names of the W3C's headers."""
 EVENT_ID, EVENT_TYPE = "fundlyhub.event.id", "fundlyhub.event.type"
 ERROR = "error.type"
 TRACER = "fundlyhub"
 
 _PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-# OpenTelemetry quotes in the log what it cannot read, and this comes from outside: it gets what is surely well formed.
+# OpenTelemetry logs what it cannot parse, and this value comes from outside: it gets only well-formed values.
 _MEMBER = r"[a-z0-9][a-z0-9_*/@-]{0,240}=[!-+\--<>-~]{1,256}"
 _STATE = re.compile(rf"{_MEMBER}(?: ?, ?{_MEMBER}){{0,31}}")
 
 
 def publishing(events: Sequence[Event]) -> AbstractContextManager[Sequence[Event]]:
-    """The events as they are to be stored: within the caller's trace, when there is one. A context of theirs stays."""
+    """The events to store, with the caller's trace context, if there is one. A context that an event has stays."""
     return _published(events) if events and _is_traced() else nullcontext(events)
 
 
@@ -43,7 +43,7 @@ def _is_traced() -> bool:
 
 @cache
 def _api() -> ModuleType:
-    """OpenTelemetry's, once it is there: importing what is loaded still costs as much as asking for the span."""
+    """OpenTelemetry's API, cached: an import statement costs as much as reading the current span."""
     from opentelemetry import trace
 
     return trace
@@ -71,7 +71,7 @@ def _published(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
 
 
 def carrier_in(values: Mapping[str, Any]) -> dict[str, str]:
-    """The trace context among these values, as far as it is well formed; without a traceparent there is none."""
+    """The well-formed part of the trace context in these values; empty without a traceparent."""
     parent, state = values.get(TRACEPARENT), values.get(TRACESTATE)
     if not isinstance(parent, str) or not _PARENT.fullmatch(parent):
         return {}
@@ -81,12 +81,12 @@ def carrier_in(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def facts(event: Event | StoredEvent) -> dict[str, Any]:
-    """What a span tells of an event; nothing of what is in it."""
+    """Span attributes of an event, without its content."""
     return {EVENT_ID: str(event.id), EVENT_TYPE: event.type}
 
 
 def fail(span: Span, error_class: str) -> None:
-    """Tell of an error its class alone: its text and its traceback may quote people's data."""
+    """Mark a span as failed, with the error's class only: text and traceback may quote personal data."""
     from opentelemetry.trace import Status, StatusCode
 
     span.set_attribute(ERROR, error_class)

@@ -1,4 +1,4 @@
-"""The names of all event types, for those who write them: ``EventType.DonationCompleted``."""
+"""All event types as an enumeration: ``EventType.DonationCompleted``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that bring a payload of an older version, as it stands in the log, up to the newest one."""
+"""Upcasters: steps that convert a stored payload of an older version to the newest version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Step = Callable[[Wire], Wire]
 
 
 class Upcasters:
-    """The known steps, and the shortest way through them."""
+    """The registered steps, and the shortest path through them."""
 
     def __init__(self) -> None:
         self._steps: dict[str, dict[str, dict[str, Step]]] = {}
@@ -50,7 +50,7 @@ class Upcasters:
         return register
 
     def way(self, type: str, old: str, new: str) -> tuple[Step, ...] | None:
-        """The fewest steps from one version to another; None where no way leads there."""
+        """The shortest path from one version to another, or None."""
         key = (type, old, new)
         if key not in self._ways:
             self._ways[key] = self._shortest(self._steps.get(type, {}), old, new)
@@ -58,7 +58,7 @@ class Upcasters:
 
     @staticmethod
     def _shortest(steps: dict[str, dict[str, Step]], old: str, new: str) -> tuple[Step, ...] | None:
-        # Breadth first. Every step leads upwards, so no way can turn in a circle.
+        # Breadth first. Every step leads to a newer version, so there are no cycles.
         waiting: deque[tuple[str, tuple[Step, ...]]] = deque([(old, ())])
         while waiting:
             version, way = waiting.popleft()
@@ -68,10 +68,7 @@ class Upcasters:
         return None
 
     def upcast(self, type: str, version: str, payload: Wire, *, newest: str) -> Wire:
-        """The payload in the newest version; the one that was given stays as it was.
-
-        Raises UnknownVersion where no way leads there.
-        """
+        """Convert a copy of the payload to the newest version. Raises UnknownVersion if there is no path."""
         way = self.way(type, version, newest)
         if way is None:
             raise UnknownVersion(f"version: no upcaster leads from {version} of {type} to {newest}", newer=False)
@@ -98,7 +95,7 @@ def upcast(type: str, version: str, payload: Wire) -> tuple[str, Wire]:
 
 
 def _fill(payload: Wire, key: str, value: Any) -> Wire:
-    """Null counts as missing, as everywhere in payloads."""
+    """Set a missing key; null counts as missing, as everywhere in payloads."""
     if payload.get(key) is None:
         payload[key] = value
     return payload

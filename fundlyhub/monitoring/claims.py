@@ -1,9 +1,9 @@
-"""How many events each processor has applied: its claims, counted a slice of the log at a time.
+"""Counts of applied events per processor: its claims, counted slice by slice.
 
-A count over the whole table reads all of its index, at each scrape, and the table only grows. So the log is cut into
-slices of positions. Each reading counts the newest slices anew and, for as long as it has time, the ones that were
-counted the longest ago: late claims (retries, replayed dead letters) are found on the next turn. What old partitions
-held was counted when they were dropped, so that the sum only grows, and no worker's death or restart changes it.
+A full count would read the whole index at each scrape, and the table only grows. So positions are divided into slices.
+Each reading counts the newest slices and, while time remains, those counted the longest ago; late claims (retries,
+replayed dead letters) are found then. The claims of dropped partitions were counted at the drop, so the sum never
+decreases and does not depend on any worker.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import psycopg
 
 SLICE = 100_000
-"""Positions in a slice: an index-only scan of some 10 ms for each processor."""
+"""Positions in a slice: an index-only scan of about 10 ms per processor."""
 NEWEST = 2
-"""Slices at the log's end that every reading counts anew."""
+"""Slices at the end of the log that every reading counts."""
 
 _LAST = """
     SELECT coalesce(max(last), 0) FROM unnest(%(names)s::text[]) AS given(name), LATERAL (
@@ -39,7 +39,7 @@ class Claims:
 
     def __init__(self, names: Sequence[str], slice: int = SLICE) -> None:
         self._names, self._slice = list(names), slice
-        self._counted: dict[int, dict[str, int]] = {}  # what was counted the longest ago comes first
+        self._counted: dict[int, dict[str, int]] = {}  # the slice counted the longest ago comes first
         self._dropped: dict[str, tuple[int, int]] = {}
 
     def read(self, db: psycopg.Connection[Any], seconds: float) -> dict[str, int] | None:
@@ -63,7 +63,7 @@ class Claims:
         return {name: dropped[name] + sum(counts[name] for counts in self._counted.values()) for name in self._names}
 
     def _read_dropped(self, db: psycopg.Connection[Any]) -> None:
-        """What partitions held that are gone; slices that reach into one which went just now are counted anew."""
+        """Read the counts of dropped partitions; forget the slices that overlap one dropped since the last reading."""
         rows = db.execute(_DROPPED, {"names": self._names}).fetchall()
         found = {name: (high, count) for name, high, count in rows}
         if found != self._dropped:
@@ -77,7 +77,7 @@ class Claims:
 
 
 def order(slices: int, counted: Sequence[int]) -> list[int]:
-    """In which order slices are counted: the newest, those that never were, then the longest ago. Pure."""
+    """The order of counting: the newest slices, those never counted, then the longest ago. Pure."""
     newest = range(slices - 1, max(-1, slices - 1 - NEWEST), -1)
     known = set(counted)
     never = (number for number in range(slices) if number not in known)

@@ -1,8 +1,8 @@
-"""The endpoint of a worker: a process beside its children that adds up what each of them counts.
+"""The metrics endpoint of a worker: a separate process that adds up what the worker's children count.
 
-Each child counts in files of its own, which outlive it. What a dead one counted is added to one file for all the dead,
-so that there are never more files than processes, whatever is killed and replaced. The endpoint is a process and not a
-thread: the worker's main process forks, and a thread of it could hold a lock at that moment.
+Each child counts in its own files, which outlive it. The counts of dead children are merged into one file, so there are
+never more files than processes. The endpoint is a process because the worker's main process forks: a thread there could
+hold a lock at that moment.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that tells prometheus_client where its files are."""
+"""Variable with the folder of prometheus_client's files."""
 LOOK = 0.5
-"""Seconds between two looks at who has died."""
+"""Seconds between two searches for dead children."""
 DEAD = "0"
-"""What stands for the number of a process in the name of a file of all the dead."""
+"""The process id in the name of a merged file."""
 
 
 def start(settings: Settings) -> None:
-    """Begin to count, and start the endpoint's process, which ends with this one; nothing when no port is set.
+    """Start counting and start the endpoint's process, which ends with this one; do nothing if no port is set.
 
-    To be called before any child is forked. Raises WrongUse without the extra, and Unavailable when the port is taken.
+    Call it before any child is forked. Raises WrongUse without the extra, and Unavailable if the port is taken.
     """
     if settings.metrics_port is None:
         return
@@ -55,19 +55,19 @@ def start(settings: Settings) -> None:
 
 
 def _folder(port: int) -> Path:
-    """An empty folder that only we may look into; the port makes it ours among all workers of this machine."""
+    """An empty folder with access for our account only; the port makes it unique among the machine's workers."""
     folder = Path(tempfile.gettempdir()) / f"fundlyhub-metrics-{os.getuid()}-{port}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise Unavailable(f"{folder} is not a folder of ours: remove it, or set TMPDIR")
-    for left in folder.glob("*.db"):  # of a worker that was killed
+    for left in folder.glob("*.db"):  # left by a worker that was killed
         left.unlink(missing_ok=True)
     return folder
 
 
 def _serve(settings: Settings, server: Server, parent: int) -> None:
-    """The endpoint's process, until the worker has ended. A signal to all is for the worker, which takes its time."""
+    """Serve until the worker has ended. Signals to the group are ignored, since the worker takes time to stop."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     from prometheus_client import CollectorRegistry
@@ -84,14 +84,14 @@ def _serve(settings: Settings, server: Server, parent: int) -> None:
 
 
 class Sum:
-    """What all processes of a worker have counted, the living and the dead."""
+    """The sum of what all processes of a worker have counted, living and dead."""
 
     def __init__(self, folder: Path, lives: Callable[[int], bool] | None = None) -> None:
         self._folder, self._lives = folder, lives or _lives
         self._lock = Lock()
 
     def collect(self) -> Iterator[Metric]:
-        """All numbers, added up."""
+        """All metrics, added up."""
         from prometheus_client.multiprocess import MultiProcessCollector
 
         self.bury()
@@ -100,13 +100,13 @@ class Sum:
                 try:
                     yield from list(MultiProcessCollector(None, str(self._folder)).collect())
                     return
-                except (struct.error, ValueError, RuntimeError):  # a file that is just being made
+                except (struct.error, ValueError, RuntimeError):  # a file is being created
                     if not tries_left:
                         raise
                     time.sleep(0.01)
 
     def bury(self) -> None:
-        """Add what dead processes counted to the file of all the dead, and forget what they were."""
+        """Merge the files of dead processes, and drop the gauges of what they were."""
         from prometheus_client.mmap_dict import MmapedDict
 
         with self._lock:
@@ -127,6 +127,6 @@ def _lives(number: int) -> bool:
         os.kill(number, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another account's, which has taken the number over
+    except PermissionError:  # reused by another account's process
         return False
     return True

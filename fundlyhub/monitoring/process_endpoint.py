@@ -1,4 +1,4 @@
-"""A process's own endpoint: /metrics with what it counted itself, /healthz and /readyz; off unless a port is set."""
+"""The endpoint of a single process: /metrics with its own counts, /healthz and /readyz; off unless a port is set."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fundlyhub.settings import Settings
 log = getLogger(__name__)
 
 PATIENCE = 3.0
-"""Seconds to wait for the port: the process before this one may be on its way out."""
+"""Seconds to wait for the port: the previous process may still be stopping."""
 
 
 @contextmanager
 def endpoint(settings: Settings, role: metrics.Role) -> Iterator[None]:
-    """Serve the numbers of this process, which has no children, for as long as it works.
+    """Serve the metrics of this process, which has no children, until the block ends.
 
-    Raises WrongUse without the extra, and Unavailable when the port is taken.
+    Raises WrongUse without the extra, and Unavailable if the port is taken.
     """
     if settings.metrics_port is None:
         yield
@@ -37,7 +37,7 @@ def endpoint(settings: Settings, role: metrics.Role) -> Iterator[None]:
 
 
 def listen(settings: Settings) -> Server:
-    """A server at the address of the settings. Raises Unavailable when the port is taken."""
+    """A server at the address in the settings. Raises Unavailable if the port is taken."""
     host, port = settings.metrics_host, settings.metrics_port or 0
     end = time.monotonic() + PATIENCE
     while True:

@@ -1,4 +1,4 @@
-"""Whether processors do their work: the checks of `fundlyhub health` that speak of the whole platform."""
+"""Health checks of workers and processors, for `fundlyhub health`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fundlyhub.settings import Settings
 
 
 def workers_run(settings: Settings) -> str:
-    """Whether a worker consumes each queue. Raises Unavailable, naming the queues, where none does."""
+    """Check that a worker consumes each queue. Raises Unavailable that names the queues without one."""
     wanted = {processor.queue for processor in registry.processors().values()} or set(QUEUES)
     with broker(settings) as connection:
         found = seen(connection, settings.broker_is_amqp, [queue for queue in QUEUES if queue in wanted])
@@ -26,7 +26,7 @@ def workers_run(settings: Settings) -> str:
 
 
 def processors_keep_up(settings: Settings, max_wait: float) -> str:
-    """Whether no event waits too long for a processor that runs. Raises Unavailable, naming the slowest one."""
+    """Check that no event waits too long for an unpaused processor. Raises Unavailable that names the slowest."""
     paused = {name for name, *_ in _pauses(settings)}
     oldest: dict[str, tuple[float, int]] = {}
     processors = {name: one for name, one in registry.processors().items() if name not in paused}
@@ -52,7 +52,7 @@ def processors_keep_up(settings: Settings, max_wait: float) -> str:
 
 
 def processors_run(settings: Settings) -> str:
-    """Whether none has paused itself. Raises Unavailable, with the reason, when one has."""
+    """Check that no processor has paused itself. Raises Unavailable with the reason."""
     rows = _pauses(settings)
     if itself := [f"{name} ({reason})" for name, kind, reason in rows if kind == "burst"]:
         raise Unavailable(f"paused itself: {'; '.join(itself)}; see `fundlyhub processors list`")
@@ -61,6 +61,6 @@ def processors_run(settings: Settings) -> str:
 
 
 def _pauses(settings: Settings) -> list[tuple[str, str, str]]:
-    """Processor, kind and reason of each."""
+    """Processor, kind and reason of each pause."""
     with connect("events", settings=settings, autocommit=True) as db:
         return [(name, kind, reason) for name, kind, reason in db.execute(IN_FORCE)]

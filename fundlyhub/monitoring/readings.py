@@ -1,4 +1,4 @@
-"""What each source tells at one moment: the numbers of the log, processors, queues, breakers, messages and streams."""
+"""Readings for the metrics: log, processors, queues, breakers, messages, search and streams."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fundlyhub.streams.ingest import stream_names
 from fundlyhub.streams.status import stream_status
 
 RECOUNT = 0.5
-"""Seconds of each reading in which older claims of one database are counted anew."""
+"""Seconds of each reading for recounting older claims of a database."""
 BREAKER_STATES = (CLOSED, HALF_OPEN, OPEN, "open by hand")
 
 _ATTEMPTS = """
@@ -37,7 +37,7 @@ _ATTEMPTS = """
 """
 _DEAD = "SELECT processor, type, count(*) FROM events.dead_letters WHERE state = 'open' GROUP BY processor, type"
 _QUARANTINE = "SELECT stream, count(*) FROM events.quarantine WHERE state = 'open' GROUP BY stream"
-# The states of the index on open messages: those that are settled are too many to be counted.
+# The states in the index of open messages: settled messages are too many to count.
 _MESSAGES = """
     SELECT channel, state, count(*) FROM notifications
     WHERE state IN ('queued', 'sending', 'failed', 'unknown') GROUP BY channel, state
@@ -55,7 +55,7 @@ _DOCUMENTS = """
 
 
 class Sample(NamedTuple):
-    """One number. ``labels`` are the values of the metric's labels, in their order."""
+    """One sample of a metric; ``labels`` are the labels' values in order."""
 
     metric: str
     labels: tuple[str, ...]
@@ -66,10 +66,7 @@ Source = Callable[[], list[Sample]]
 
 
 def sources(settings: Settings, processors: Mapping[str, type[Processor]]) -> dict[str, Source]:
-    """Each source by its name: it connects, reads, and leaves. What is not configured is none.
-
-    Raises WrongUse when a setting is missing.
-    """
+    """The configured sources by name; each connects, reads and disconnects. Raises WrongUse if a setting is missing."""
     found: dict[str, Source] = {"log": partial(_listed, _log, settings, list(processors))}
     for branch in sorted({processor.database for processor in processors.values()}):
         settings.dsn(branch)
@@ -94,7 +91,7 @@ def _listed(read: Callable[..., Iterator[Sample]], *args: Any) -> list[Sample]:
 
 
 def _log(settings: Settings, names: list[str]) -> Iterator[Sample]:
-    """The log, the relay, and what the Events DB holds back."""
+    """The log, the relay, attempts, pauses, dead letters and quarantine."""
     with connect("events", settings=settings, autocommit=True) as db:
         yield Sample("fundlyhub_log_head_position", (), head(db))
         yield Sample("fundlyhub_relay_leaders", (), int(leader(db, "main") is not None))
@@ -120,7 +117,7 @@ def _log(settings: Settings, names: list[str]) -> Iterator[Sample]:
 def _processors(
     settings: Settings, branch: Branch, processors: Mapping[str, type[Processor]], claims: Claims
 ) -> Iterator[Sample]:
-    """What the processors of one database have applied, and what waits for them."""
+    """Applied and waiting events of the processors of one database."""
     with (
         connect("events", settings=settings, autocommit=True) as db,
         connect(branch, settings=settings, autocommit=True) as effects,

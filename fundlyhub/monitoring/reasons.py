@@ -1,4 +1,4 @@
-"""Why events wait: each that failed or was put off, with its reason, and for one event each processor's state."""
+"""Reasons why events wait: of each failed or snoozed event, and of one event in each processor."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fundlyhub.relay.registration import starts
 from fundlyhub.relay.unsettled import unsettled
 
 Kind = Literal["retry", "snoozed", "held", "running", "not run"]
-"""``retry``: it failed; ``snoozed``: it was put off; ``held``: its processor is paused; ``running``: a run began, and
-has not ended; ``not run``: no run has begun that we know of."""
+"""``retry``: it failed; ``snoozed``: it was put off; ``held``: its processor is paused; ``running``: a run has begun
+and not ended; ``not run``: no run is known."""
 
 _WHERE = """
     WHERE (%(processor)s::text IS NULL OR a.processor = %(processor)s)
@@ -45,7 +45,7 @@ _RELAYED = """
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which of those that wait: of a processor, an event, or whose reason holds a text."""
+    """Filter of waiting events: by processor, by position, or by a text in the reason."""
 
     processor: str | None = None
     position: int | None = None
@@ -54,7 +54,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """One event that waits for one processor. ``reason`` is our own text: no value of the event is in it."""
+    """An event that waits for a processor. ``reason`` contains no value of the event."""
 
     processor: str
     position: int
@@ -70,7 +70,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Events of one processor that wait for the same reason."""
+    """The events of a processor that wait for the same reason."""
 
     processor: str
     error: str
@@ -91,24 +91,24 @@ class Logged:
 
 
 def waits(db: psycopg.Connection[Any], wanted: Wanted, limit: int) -> list[Waits]:
-    """Those that failed or were put off, the oldest first. ``db`` is a connection to the Events DB."""
+    """Events that failed or were snoozed, the oldest first. ``db`` is connected to the Events DB."""
     paused = {name for name, *_ in db.execute(IN_FORCE)}
     return [_waits(row, paused) for row in db.execute(_LIST, {**_given(wanted), "limit": limit})]
 
 
 def reasons(db: psycopg.Connection[Any], wanted: Wanted, limit: int) -> list[Reason]:
-    """The reasons, that of the most events first."""
+    """The reasons, the most frequent first."""
     return [Reason(*row) for row in db.execute(_GROUPS, {**_given(wanted), "limit": limit})]
 
 
 def count(db: psycopg.Connection[Any], wanted: Wanted) -> int:
-    """How many wait."""
+    """The number of waiting events."""
     row = db.execute(_COUNT, _given(wanted)).fetchone()
     return int(row[0]) if row else 0
 
 
 def events_named(db: psycopg.Connection[Any], prefix: str) -> list[Logged]:
-    """The event whose id begins so, or two of them where it does not say which."""
+    """The event with this prefix of its id; two events if the prefix is ambiguous."""
     digits = prefix.replace("-", "").lower()
     low, high = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
     return [Logged(*row) for row in db.execute(_EVENTS, (low, high))]
@@ -120,9 +120,9 @@ def not_run(
     event: Logged,
     idle: Sequence[str],
 ) -> Iterator[Waits]:
-    """The processors that want an event and have left no trace of it, each with the reason that can be told.
+    """The processors that want an event and have not settled it, each with the known reason.
 
-    ``idle`` are the queues that no worker consumes.
+    ``idle`` are the queues without a worker.
     """
     first = starts(db)
     paused = {name: f"{kind}): {reason}" for name, kind, reason in db.execute(IN_FORCE)}  # by hand comes last

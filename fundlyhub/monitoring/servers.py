@@ -1,4 +1,4 @@
-"""Connections to the broker and to Redis that only look, and give up in time."""
+"""Read-only connections to the broker and to Redis with short timeouts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fundlyhub.settings import Settings
 
 
 def broker(settings: Settings) -> AbstractContextManager[Connection]:
-    """A connection to the broker. Nothing is declared. Raises as ``line`` does."""
+    """A connection to the broker that declares nothing. Raises as ``line`` does."""
     return line(settings, answer=settings.connect_timeout)
 
 
 @contextmanager
 def redis_client(url: str, settings: Settings) -> Iterator[redis.Redis]:
-    """A client of Redis or Valkey. Raises Unavailable when it does not do its work, WrongUse when it never will."""
+    """A client of Redis or Valkey. Raises Unavailable when the server fails, WrongUse if it is of the wrong kind."""
     with redis_at(url, patience=settings.connect_timeout) as client:
         try:
             require_one_server(client)
@@ -32,7 +32,7 @@ def redis_client(url: str, settings: Settings) -> Iterator[redis.Redis]:
 
 
 def redis_failed(url: str, error: BaseException) -> Unavailable | WrongUse:
-    """What an operator reads when Redis does not do what it is asked."""
+    """The error for a failed Redis command, in words for an operator."""
     if is_misconfigured(error):
         return WrongUse(f"FUNDLYHUB_REDIS_URL or FUNDLYHUB_STREAMS_URL: {where(url)}: {reason(error)}")
     return Unavailable(f"Redis at {where(url)} failed: {reason(error)}; start it, or correct its URL")

@@ -1,4 +1,4 @@
-"""The pages of `fundlyhub metrics` and of each process that has an endpoint: /metrics, /healthz and /readyz."""
+"""The HTTP pages /metrics, /healthz and /readyz, for `fundlyhub metrics` and each process with an endpoint."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 PATIENCE = 10.0
-"""Seconds that a caller has for each part of its request."""
+"""Seconds for each part of a request to arrive."""
 
 
 def make_app(settings: Settings, registry: CollectorRegistry, own: Role | None = None) -> WSGIApplication:
-    """The pages. /healthz says that this process lives, /readyz what `fundlyhub health` does.
+    """The pages as a WSGI app. /healthz says that the process lives; /readyz says what `fundlyhub health` does.
 
-    It does so for the process's own role, or all, or for the one that is asked for (``?role=relay``).
+    /readyz checks the role in ``?role=relay``, or else the process's own role, or else everything.
     """
     from prometheus_client import make_wsgi_app  # an extra
 
@@ -57,7 +57,7 @@ def _json(start_response: StartResponse, status: str, document: dict[str, Any]) 
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A thread for each request; those that are under way do not hold up the end."""
+    """A server with a thread per request; running requests do not delay its end."""
 
     daemon_threads = True
 
@@ -66,7 +66,7 @@ class Server(ThreadingMixIn, WSGIServer):
         self.set_app(app)
 
     def server_bind(self) -> None:
-        """Without asking a name server for our own name, which may take long."""
+        """Bind without a DNS look-up of our own name, which may take long."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
@@ -76,4 +76,4 @@ class _Handler(WSGIRequestHandler):
     timeout = PATIENCE
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a line for each probe and scrape tells nobody anything."""
+        """Log nothing: a line per probe and scrape is of no use."""

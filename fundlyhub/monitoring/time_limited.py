@@ -1,4 +1,4 @@
-"""Jobs side by side, none waited for longer than a limit: a server that hangs holds up neither a probe nor a scrape."""
+"""Parallel jobs with a time limit: a server that hangs delays neither a probe nor a scrape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fundlyhub.errors import Unavailable
 
 @dataclass(slots=True)
 class Result:
-    """What a job returned or raised, and the seconds that it took."""
+    """The value or error of a job, and its seconds."""
 
     value: Any = None
     error: Exception | None = None
@@ -21,14 +21,14 @@ class Result:
 
 
 class Bounded:
-    """Each job has a thread of its own. One that still hangs from an earlier time is not begun again."""
+    """Runs each job in its own thread. A job that still hangs from an earlier run is not started again."""
 
     def __init__(self) -> None:
         self._hanging: dict[str, Thread] = {}
         self._lock = Lock()
 
     def run(self, jobs: Mapping[str, Callable[[], Any]], limit: float) -> dict[str, Result]:
-        """Run the jobs, and return after ``limit`` seconds at the latest. Their errors are part of the results."""
+        """Run the jobs and return their results, errors included, after at most ``limit`` seconds."""
         with self._lock:
             under_way = {name: self._begin(name, job) for name, job in jobs.items()}
             end = time.monotonic() + limit

@@ -1,7 +1,7 @@
-"""What waits for a processor: wanted, and neither applied nor held as an attempt or a dead letter.
+"""Events that wait for a processor: wanted, not applied, and without an attempt or a dead letter.
 
-It is computed from the tables alone, outside relay and workers, so that dead ones are seen. What the sweep has
-settled is passed over; of the rest whole ranges of positions are counted, and no list of them is made.
+They are computed from the tables alone, independent of relay and workers, so that dead processes are noticed. Positions
+that the sweep has settled are skipped; the rest is counted by ranges, without a list of positions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fundlyhub.processing.routing import wanting
 from fundlyhub.relay.cursor import NOTHING_SEEN
 
 PAGE = 2_000
-"""Positions among which the oldest one is looked for one by one."""
+"""Size of the range in which the oldest event is searched one by one."""
 
 _SEEN = "SELECT seen::text FROM events.relay_cursors WHERE name = %(cursor)s"
 _START = "SELECT from_position FROM events.processors WHERE name = %(name)s"
@@ -45,14 +45,14 @@ _HELD_COUNTED = f"SELECT count(*) FROM ({_HELD}) h"  # noqa: S608  # the same
 
 
 class Waiting(NamedTuple):
-    """Events that wait, and the seconds since the oldest of them was recorded."""
+    """The number of waiting events, and the age of the oldest in seconds."""
 
     events: int
     oldest: float
 
 
 class Log:
-    """One look at the log and at one database's claims; what several processors ask for is read once."""
+    """A reading of the log and of one database's claims; values shared by processors are read once."""
 
     def __init__(self, log: psycopg.Connection[Any], effects: psycopg.Connection[Any]) -> None:
         self._log, self._effects = log, effects
@@ -61,7 +61,7 @@ class Log:
         self._types: dict[tuple[int, int], dict[str, int]] = {}
 
     def waiting(self, processor: type[Processor]) -> Waiting:
-        """What waits for a processor, and for how long."""
+        """The events that wait for a processor."""
         seen = str(_value(self._log, _SEEN, {"cursor": f"sweep:{processor.name}"}) or NOTHING_SEEN)
         if seen not in self._floors:
             self._floors[seen] = _value(self._log, _FLOOR, {"seen": seen})
@@ -73,7 +73,7 @@ class Log:
         return Waiting(events, self._oldest(processor, low, self._head) if events else 0.0)
 
     def _unsettled(self, processor: type[Processor], low: int, high: int) -> int:
-        """Wanted events in a range that left no trace. Claims that come while this counts make it less, never more."""
+        """Unsettled wanted events in a range. Concurrent claims make the number too low, never too high."""
         if (low, high) not in self._types:
             self._types[low, high] = dict(self._log.execute(_TYPES, {"low": low, "high": high}).fetchall())
         wants = wanting(processor)
@@ -84,7 +84,7 @@ class Log:
         return max(0, wanted - claimed - held)
 
     def _oldest(self, processor: type[Processor], low: int, high: int) -> float:
-        """Halve the range that has the oldest one in its lower half, or else in its upper; then look one by one."""
+        """Age of the oldest unsettled event: binary search down to a page, then one by one."""
         while high - low > PAGE:
             middle = (low + high) // 2
             low, high = (low, middle) if self._unsettled(processor, low, middle) else (middle, high)

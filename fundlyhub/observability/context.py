@@ -1,6 +1,6 @@
-"""What a process is working at: bound for as long as it does, and told with every log entry that is written meanwhile.
+"""The context of log entries: which task message and which event the process is working on.
 
-Of an event only what tells it from others: ids, position and type. None of these is a person's.
+Of an event only ids, position and type are logged; none of them is personal data.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fundlyhub.events import Event, StoredEvent
 
 KEYS = ("processor", "message_id", "events", "first", "last",
         "event_id", "type", "position", "attempt", "correlation_id", "seconds")  # fmt: skip
-"""What entries may carry beside their text."""
+"""Fields that a log entry may have beside its text."""
 
 
 def begin_message(processor: str, message_id: str, positions: Sequence[int]) -> None:
-    """From now on this process works at one message of the broker, with these positions."""
+    """Begin the context of a task message with these positions."""
     clear_contextvars()
     bind_contextvars(processor=processor, message_id=message_id, events=len(positions))
     if positions:
@@ -27,17 +27,17 @@ def begin_message(processor: str, message_id: str, positions: Sequence[int]) -> 
 
 
 def end_message() -> None:
-    """It does so no longer."""
+    """End the context of the task message."""
     clear_contextvars()
 
 
 def at(events: Sequence[Event], attempt: int | None = None) -> AbstractContextManager[Any]:
-    """While a single event is worked at, its facts are told; of several, nothing more than of their message."""
+    """Add the fields of a single event while it is processed; for several events add nothing."""
     return bound_contextvars(**facts(events[0], attempt)) if len(events) == 1 else nullcontext()
 
 
 def facts(event: Event | StoredEvent, attempt: int | None = None) -> dict[str, Any]:
-    """What tells an event from others; for ``extra`` too."""
+    """The fields that identify an event; also for ``extra`` of a log call."""
     shown: dict[str, Any] = {"event_id": str(event.id), "type": event.type, "position": event.position}
     if attempt is not None:
         shown["attempt"] = attempt

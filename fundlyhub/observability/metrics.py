@@ -1,6 +1,6 @@
-"""What this process counts and times itself, for its own Prometheus endpoint; nothing at all unless that is asked for.
+"""Counters and timers of this process for its own Prometheus endpoint; off unless a port is set.
 
-An event is counted after the commit that ends its run, so that no number tells of more than there is.
+An event is counted after the commit that ends its run, so that no number is ahead of the database.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Role = Literal["relay", "worker", "ingest"]
 
 
 class Number(NamedTuple):
-    """A metric: who counts it, its kind, what it says, its labels, and the limits of its buckets."""
+    """A metric: the role that counts it, kind, help text, labels and histogram buckets."""
 
     role: Role
     kind: Literal["counter", "histogram", "gauge"]
@@ -33,18 +33,18 @@ class Number(NamedTuple):
 
 
 METRICS: Mapping[str, Number] = {
-    "fundlyhub_worker_processes": Number("worker", "gauge", "Processes of a worker that live."),
+    "fundlyhub_worker_processes": Number("worker", "gauge", "Living processes of the worker."),
     "fundlyhub_worker_events": Number(
-        "worker", "counter", "Runs of events by how they ended.", ("processor", "type", "outcome")
+        "worker", "counter", "Runs of events by their outcome.", ("processor", "type", "outcome")
     ),
     "fundlyhub_worker_batch_events": Number("worker", "histogram", "Events in a message.", ("processor",), _SIZES),
-    "fundlyhub_worker_handler_seconds": Number("worker", "histogram", "Time in its code.", ("processor",), _TIMES),
-    "fundlyhub_worker_commit_seconds": Number("worker", "histogram", "Time of a commit.", ("processor",), _TIMES),
+    "fundlyhub_worker_handler_seconds": Number("worker", "histogram", "Time of its handler.", ("processor",), _TIMES),
+    "fundlyhub_worker_commit_seconds": Number("worker", "histogram", "Time of the commit.", ("processor",), _TIMES),
     "fundlyhub_provider_call_seconds": Number("worker", "histogram", "Time of a call.", ("service", "result"), _TIMES),
-    "fundlyhub_breaker_changes": Number("worker", "counter", "Changes that it made.", ("service", "state")),
-    "fundlyhub_relayed_events": Number("relay", "counter", "Events that were relayed, wanted or not.", ("type",)),
+    "fundlyhub_breaker_changes": Number("worker", "counter", "State changes by this process.", ("service", "state")),
+    "fundlyhub_relayed_events": Number("relay", "counter", "Events relayed, also without a processor.", ("type",)),
     "fundlyhub_relayed_messages": Number("relay", "counter", "Messages that were published.", ("processor",)),
-    "fundlyhub_ingested_entries": Number("ingest", "counter", "Entries by what became of them.", ("result",)),
+    "fundlyhub_ingested_entries": Number("ingest", "counter", "Stream entries by their result.", ("result",)),
 }  # fmt: skip
 """Every metric by its name; Prometheus adds ``_total`` to that of a counter."""
 
@@ -52,7 +52,7 @@ _made: dict[str, Any] = {}
 
 
 def enable(role: Role, *, in_files: bool = False) -> CollectorRegistry:
-    """Count from now on, and return where the numbers are; those of a process with children are in files of each.
+    """Start counting and return the registry; ``in_files`` is for a process with children, which count in files.
 
     Raises WrongUse when the extra is not installed.
     """
@@ -61,7 +61,7 @@ def enable(role: Role, *, in_files: bool = False) -> CollectorRegistry:
         from prometheus_client import values
     except ImportError:
         raise WrongUse('FUNDLYHUB_METRICS_PORT needs an extra: pip install "fundlyhub[metrics]"') from None
-    if in_files:  # it decides when it is imported, and Flower's command has imported it before us
+    if in_files:  # the client chooses at import, and Flower's command has imported it already
         values.ValueClass = values.MultiProcessValue()
     registry = client.CollectorRegistry()
     for name, number in ((name, number) for name, number in METRICS.items() if number.role == role):
@@ -75,38 +75,38 @@ def enable(role: Role, *, in_files: bool = False) -> CollectorRegistry:
 
 
 def begun() -> None:
-    """A worker's process lives."""
+    """Count this process as a living worker process."""
     if number := _made.get("fundlyhub_worker_processes"):
         number.set(1)
 
 
 def batch(processor: str, events: int) -> None:
-    """A message has come, with so many events."""
+    """Count a task message and the number of its events."""
     if number := _made.get("fundlyhub_worker_batch_events"):
         number.labels(processor).observe(events)
 
 
 def ran(processor: str, handler: float, commit: float) -> None:
-    """A processor's code took so many seconds, and the commit after it."""
+    """Record the seconds of a processor's code and of the commit after it."""
     if number := _made.get("fundlyhub_worker_handler_seconds"):
         number.labels(processor).observe(handler)
         _made["fundlyhub_worker_commit_seconds"].labels(processor).observe(commit)
 
 
 def settled(processor: str, ends: Iterable[tuple[str, str]]) -> None:
-    """Runs of events have ended, and all of it is committed; type and outcome of each."""
+    """Count committed runs of events: type and outcome of each."""
     if number := _made.get("fundlyhub_worker_events"):
         for (kind, outcome), events in Counter(ends).items():
             number.labels(processor, _known(kind), outcome).inc(events)
 
 
 def _known(kind: str) -> str:
-    """A type for a label: the log may hold types that nobody foresaw."""
+    """A type as a label; a type outside the catalogue is "other", which bounds the number of labels."""
     return kind if kind in VERSIONS else "other"
 
 
 def called(service: str, error: BaseException | None, seconds: float) -> None:
-    """A service has answered, or not."""
+    """Record a call of an outside service and its result."""
     if number := _made.get("fundlyhub_provider_call_seconds"):
         number.labels(service, _result(error)).observe(seconds)
 
@@ -121,13 +121,13 @@ def _result(error: BaseException | None) -> str:
 
 
 def breaker(service: str, state: str) -> None:
-    """A breaker has changed, by what came of a call here."""
+    """Count a change of a breaker that a call of this process caused."""
     if number := _made.get("fundlyhub_breaker_changes"):
         number.labels(service, state).inc()
 
 
 def relayed(kinds: Iterable[str], processors: Iterable[str]) -> None:
-    """Events were handed over; the type of each, and the processor of each message."""
+    """Count relayed events by type, and their messages by processor."""
     if number := _made.get("fundlyhub_relayed_events"):
         for kind, events in Counter(map(_known, kinds)).items():
             number.labels(kind).inc(events)
@@ -136,7 +136,7 @@ def relayed(kinds: Iterable[str], processors: Iterable[str]) -> None:
 
 
 def ingested(**entries: int) -> None:
-    """Entries of streams are committed, by what became of them."""
+    """Count committed stream entries by their result."""
     if number := _made.get("fundlyhub_ingested_entries"):
         for result, count in entries.items():
             number.labels(result).inc(count)

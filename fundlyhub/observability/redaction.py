@@ -74,8 +74,8 @@ def _of_database(error: psycopg.Error) -> list[str]:
     return parts
 
 
-def trace(error: BaseException) -> str:
-    """The frames that led to the error and to its causes, without the errors' texts."""
+def traceback_of(error: BaseException) -> str:
+    """The frames of an error and of its causes, without the errors' texts."""
     blocks: list[str] = []
     cause: BaseException | None = error
     while cause is not None and len(blocks) < 10:

@@ -126,7 +126,7 @@ class _Webhooks:
         return HTMLResponse(unsubscribe.page(what, category, language), 200, unsubscribe.HEADERS)
 
     async def _store(self, provider: str, words: Sequence[Word]) -> Response:
-        """Answer as soon as the words are safe; they are taken up later."""
+        """Store the reports and answer; they are applied later."""
         if not await self._write(lambda db: inbox.store(db, provider, words)):
             log.error("too many delivery reports wait: %s must tell it again", provider)
             raise Refusal(503, "too much waits", retry_after=30)

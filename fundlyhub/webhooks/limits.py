@@ -1,4 +1,4 @@
-"""How many requests a caller may make: counted in Redis for all processes, and here while Redis is away."""
+"""Rate limits of requests, counted in Redis for all processes, or in this process while Redis is away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = getLogger(__name__)
 WINDOW = 60
 """Seconds over which requests are counted."""
 CALLERS = 10_000
-"""Callers that are counted here at most."""
+"""Most callers that this process counts."""
 
 
 class Limits:

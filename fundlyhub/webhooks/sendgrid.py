@@ -1,4 +1,4 @@
-"""SendGrid's signed events: is it SendGrid, is it fresh, and which words are for us."""
+"""SendGrid's event webhook: checks the signature and reads the events that are about our messages."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from fundlyhub.webhooks.refusals import Refusal
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 FRESH = 600.0
-"""Seconds that a request's time may be away from ours."""
+"""Largest difference in seconds between a request's time and ours."""
 
 # https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 _KINDS: Mapping[str, Kind] = {"delivered": "delivered", "spamreport": "complained"}
-# A mail that SendGrid drops was never sent. The first two say that nobody is at this address, the next two that its
-# owner wants no mails; all others speak of our mail or of our account.
+# A dropped mail was never sent. The first two reasons mean that the mailbox does not exist, the next two that its owner
+# wants no mails; all others are about our mail or our account.
 _DROPPED: Mapping[str, Kind] = {
     "bounced address": "bounced",
     "invalid": "bounced",
@@ -40,7 +40,7 @@ _INVALID = "invalid address"
 
 
 def public_key(encoded: str) -> ec.EllipticCurvePublicKey:
-    """The key of SendGrid's settings page. Raises WrongUse when it is none."""
+    """The public key from SendGrid's settings page. Raises WrongUse if it is invalid."""
     try:
         key = load_der_public_key(base64.b64decode(encoded, validate=True))
     except (ValueError, binascii.Error):
@@ -51,7 +51,7 @@ def public_key(encoded: str) -> ec.EllipticCurvePublicKey:
 
 
 def verify(key: ec.EllipticCurvePublicKey, headers: Mapping[str, str], body: bytes, *, now: float) -> None:
-    """Raise Refusal unless SendGrid signed this very body just now."""
+    """Raise Refusal unless SendGrid signed this body, and recently."""
     stamp = headers.get(TIMESTAMP, "")
     try:
         signature = base64.b64decode(headers.get(SIGNATURE, ""), validate=True)
@@ -64,7 +64,7 @@ def verify(key: ec.EllipticCurvePublicKey, headers: Mapping[str, str], body: byt
 
 
 def words(body: bytes, secret: bytes) -> Iterator[Word]:
-    """What a request says of messages of ours. Raises Refusal when it cannot be read."""
+    """The delivery reports in a request. Raises Refusal if it cannot be read."""
     try:
         events = json.loads(body)
     except (ValueError, RecursionError):
@@ -77,7 +77,7 @@ def words(body: bytes, secret: bytes) -> Iterator[Word]:
 
 
 def _word(event: Mapping[str, Any], secret: bytes) -> Word | None:
-    """One event; None for those that tell nothing, and those of mails that are not ours."""
+    """The report of one event; None if it says nothing, or is not about our mails."""
     kind, said = _kind(event)
     try:
         notification = UUID(str(event.get("notification")))
@@ -93,7 +93,7 @@ def _word(event: Mapping[str, Any], secret: bytes) -> Word | None:
 
 
 def _kind(event: Mapping[str, Any]) -> tuple[Kind | None, str]:
-    """What an event says of its message, and on what that rests, without a word that SendGrid quotes."""
+    """The kind of a report and its reason, in our own words: SendGrid's text may quote addresses."""
     name = _text(event, "event")
     if name == "dropped":
         reason = _text(event, "reason").strip().casefold()

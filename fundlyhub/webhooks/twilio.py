@@ -1,4 +1,4 @@
-"""Twilio's status callbacks: is it Twilio, and what does it say of a text message."""
+"""Twilio's status callbacks: checks the signature and reads the status of a text message."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fundlyhub.webhooks.refusals import Refusal
 SIGNATURE = "x-twilio-signature"
 
 _KINDS: Mapping[str, Kind] = {"delivered": "delivered", "undelivered": "undelivered", "failed": "undelivered"}
-# https://www.twilio.com/docs/api/errors: what an error code says of the number that a message went to. All others
-# speak of its phone for now (30003), or of our message, our sender or our account (30001, 30002, 30004, 30007, 30034).
+# Error codes that are about the recipient's number (https://www.twilio.com/docs/api/errors). All others are about its
+# phone at the moment (30003), or our message, our sender or our account (30001, 30002, 30004, 30007, 30034).
 _OF_THE_NUMBER: Mapping[str, Kind] = {
     "21211": "bounced",  # no number
     "21614": "bounced",  # no mobile number
@@ -28,7 +28,7 @@ _LANDLINE = "30006"
 
 
 def form_of(body: bytes) -> dict[str, str]:
-    """The fields of a form. Raises Refusal when it cannot be read."""
+    """The fields of a form. Raises Refusal if it cannot be read."""
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=200))
     except ValueError:
@@ -47,7 +47,7 @@ def verify(token: str, url: str, form: Mapping[str, str], signature: str) -> Non
 
 
 def word(notification: str, form: Mapping[str, str], secret: bytes) -> Word | None:
-    """What a callback says of a message of ours; None when it says nothing new."""
+    """The delivery report in a callback; None if it says nothing new."""
     kind = _KINDS.get(form.get("MessageStatus", ""))
     try:
         reference = UUID(notification)

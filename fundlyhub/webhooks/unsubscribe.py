@@ -1,6 +1,6 @@
-"""The page behind a mail's unsubscribe link: it asks, and only its button, or the mail program's, changes something.
+"""The page of a mail's unsubscribe link. Only its button, or the mail program's one-click request, unsubscribes.
 
-Mail scanners open every link, so that opening it must change nothing (RFC 8058).
+Mail scanners open every link, so opening the page changes nothing (RFC 8058).
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _CATEGORIES: Mapping[str, Mapping[str, str]] = {
 
 
 def opt_out(db: Connection, user_id: UUID, category: str) -> None:
-    """No more mails of this category; to say it twice changes nothing."""
+    """Turn off e-mails of this category; idempotent."""
     db.exec_driver_sql(_OPT_OUT, {"user_id": user_id, "category": category})
 
 
 def page(what: str, category: str | None, accept_language: str) -> str:
-    """A page: ``ask``, ``done`` or ``wrong``."""
+    """The page ``ask``, ``done`` or ``wrong`` as HTML."""
     language = "de" if accept_language.strip().lower().startswith("de") else "en"
     texts = _TEXTS[language]
     said = texts[what].format(_CATEGORIES[language].get(category or "", category or ""))

@@ -19,7 +19,7 @@ from fundlyhub.errors import UnreadableEvent
 from fundlyhub.events.lines import publish_lines
 from fundlyhub.events.log import StoredEvent
 from fundlyhub.events.refusal import of_one_event
-from fundlyhub.observability.redaction import trace
+from fundlyhub.observability.redaction import traceback_of
 from fundlyhub.settings import Settings
 from fundlyhub.streams.layouts import to_event
 from fundlyhub.streams.store import store
@@ -54,7 +54,7 @@ def line(document: dict[str, Any]) -> bytes:
 
 
 def is_told_well(error: InvalidEvent) -> None:
-    assert SECRET not in str(error) + repr(error) + trace(error)
+    assert SECRET not in str(error) + repr(error) + traceback_of(error)
     assert "ann@" not in str(error)
     assert error.__cause__ is None
     assert error.__suppress_context__
@@ -149,7 +149,7 @@ def test_the_class_and_the_place_of_the_fault_are_told() -> None:
     with pytest.raises(UnreadableEvent, match="raised KeyError") as caught:
         Event.stored(row("upcaster", "KeyError"))
     assert caught.value.error_class == "KeyError"
-    assert "_brought_up" in trace(caught.value)
+    assert "_brought_up" in traceback_of(caught.value)
 
 
 def test_a_text_that_speaks_of_a_rule_is_shown_and_that_of_another_error_is_not() -> None:

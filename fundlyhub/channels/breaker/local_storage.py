@@ -40,7 +40,7 @@ class Storage(Protocol):
         """The last changes of state, the newest first."""
 
 
-class OwnStorage:
+class OwnStorage(Storage):
     """The state of one process, shared by its threads."""
 
     def __init__(self, state: State | None = None) -> None:
@@ -54,12 +54,10 @@ class OwnStorage:
         self._lock = threading.Lock()
 
     def read(self) -> Reading:
-        """See Storage."""
         with self._lock:
             return Reading(self._state, self._probing())
 
     def swap(self, before: State, after: State) -> bool:
-        """See Storage."""
         with self._lock:
             if self._state.epoch != before.epoch:
                 return False
@@ -69,7 +67,6 @@ class OwnStorage:
             return True
 
     def lease(self, token: str, seconds: float) -> bool:
-        """See Storage."""
         with self._lock:
             if self._probing():
                 return False
@@ -77,13 +74,11 @@ class OwnStorage:
             return True
 
     def release(self, token: str) -> None:
-        """See Storage."""
         with self._lock:
             if self._probe == token:
                 self._probe = ""
 
     def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
-        """See Storage."""
         with self._lock:
             self._forget(bucket - BUCKETS)
             row = (epoch, "in a row", 0)
@@ -93,7 +88,6 @@ class OwnStorage:
             return self._counters[row]
 
     def window(self, epoch: str, buckets: range) -> Counts:
-        """See Storage."""
         with self._lock:
             calls, failures = (
                 sum(self._counters[epoch, kind, bucket] for bucket in buckets) for kind in ("calls", "failures")
@@ -101,13 +95,11 @@ class OwnStorage:
             return Counts(self._counters[epoch, "in a row", 0], calls, failures)
 
     def entered(self, epoch: str, step: int, calls: int, *, keep: float) -> int:
-        """See Storage."""
         with self._lock:
             self._counters[epoch, "ramp", step] += calls
             return self._counters[epoch, "ramp", step]
 
     def history(self) -> list[Change]:
-        """See Storage."""
         with self._lock:
             return list(self._changes)
 

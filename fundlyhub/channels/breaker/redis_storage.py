@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import redis
 
-from fundlyhub.channels.breaker.local_storage import OwnStorage
+from fundlyhub.channels.breaker.local_storage import OwnStorage, Storage
 from fundlyhub.channels.breaker.state import HISTORY, Change, Counts, Reading, State, change
 from fundlyhub.forks import in_each_process
 from fundlyhub.redis_servers import redis_at
@@ -40,7 +40,7 @@ return 1
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0"
 
 
-class RedisStorage:
+class RedisStorage(Storage):
     """The state in Redis or Valkey. Raises RedisError when the server does not answer or refuses."""
 
     def __init__(self, service: str, redis_url: str) -> None:
@@ -54,7 +54,6 @@ class RedisStorage:
         self._redis = redis_at(self._url, patience=PATIENCE, retries=1, decode_responses=True)
 
     def read(self) -> Reading:
-        """See Storage."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(self._now, "state")
             pipe.exists(self._probe)
@@ -62,21 +61,17 @@ class RedisStorage:
         return Reading(_state(text), bool(probing))
 
     def swap(self, before: State, after: State) -> bool:
-        """See Storage."""
         line = json.dumps(change(before, after))
         values = (before.epoch, after.epoch, json.dumps(asdict(after)), line, HISTORY)
         return bool(self._redis.eval(_SWAP, 2, self._now, self._changes, *map(str, values)))
 
     def lease(self, token: str, seconds: float) -> bool:
-        """See Storage."""
         return bool(self._redis.set(self._probe, token, nx=True, px=max(1, int(seconds * 1000))))
 
     def release(self, token: str) -> None:
-        """See Storage."""
         self._redis.eval(_RELEASE, 1, self._probe, token)
 
     def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
-        """See Storage."""
         key, in_a_row = f"{self._prefix}:calls:{epoch}:{bucket}", f"in_a_row:{epoch}"
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hincrby(key, "calls", 1)
@@ -90,7 +85,6 @@ class RedisStorage:
         return int(results[-1]) if failed else 0
 
     def window(self, epoch: str, buckets: range) -> Counts:
-        """See Storage."""
         with self._redis.pipeline(transaction=False) as pipe:
             for bucket in buckets:
                 pipe.hmget(f"{self._prefix}:calls:{epoch}:{bucket}", "calls", "failures")
@@ -100,7 +94,6 @@ class RedisStorage:
         return Counts(int(in_a_row or 0), calls, failures)
 
     def entered(self, epoch: str, step: int, calls: int, *, keep: float) -> int:
-        """See Storage."""
         key = f"{self._prefix}:ramp:{epoch}:{step}"
         if not calls:
             return int(_now(self._redis.get(key)) or 0)
@@ -110,7 +103,6 @@ class RedisStorage:
             return int(pipe.execute()[0])
 
     def history(self) -> list[Change]:
-        """See Storage."""
         return [_read(str(line)) for line in _now(self._redis.lrange(self._changes, 0, -1))]
 
 
@@ -150,13 +142,11 @@ class SharedStorage(RedisStorage):
     _read_either, _swap_either = _or_own(RedisStorage.read), _or_own(RedisStorage.swap)
 
     def read(self) -> Reading:
-        """See Storage."""
         reading = self._read_either()
         self._seen = reading.state
         return reading
 
     def swap(self, before: State, after: State) -> bool:
-        """See Storage."""
         done = self._swap_either(before, after)
         if done:
             self._seen = after

@@ -1,4 +1,4 @@
-"""Events of operators: what they do to users, campaigns, roles and permissions."""
+"""Events of operators: actions on users, campaigns, roles and permissions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AdminUserRoleAssigned(Payload, type="admin.user.role_assigned", aggregate=
 
 
 class AdminUserRoleRevoked(Payload, type="admin.user.role_revoked", aggregate=("user", "user_id")):
-    """A role has been taken from a user."""
+    """A role has been revoked from a user."""
 
     user_id: UUID
     role_id: UUID
@@ -62,14 +62,14 @@ class AdminUserRoleRevoked(Payload, type="admin.user.role_revoked", aggregate=("
 
 
 class AdminCampaignApproved(Payload, type="admin.campaign.approved", aggregate=("campaign", "campaign_id")):
-    """An operator has made a campaign active."""
+    """An operator has approved a campaign, which is now active."""
 
     campaign_id: UUID
     approved_by: UUID
 
 
 class AdminCampaignRejected(Payload, type="admin.campaign.rejected", aggregate=("campaign", "campaign_id")):
-    """An operator has refused a campaign."""
+    """An operator has rejected a campaign."""
 
     campaign_id: UUID
     rejected_by: UUID
@@ -93,7 +93,7 @@ class AdminCampaignClosed(Payload, type="admin.campaign.closed", aggregate=("cam
 
 
 class AdminRoleCreated(Payload, type="admin.role.created", aggregate=("role", "role_id")):
-    """A role has been made."""
+    """A role has been created."""
 
     role_id: UUID
     name: Line
@@ -135,7 +135,7 @@ class AdminRoleDeleted(Payload, type="admin.role.deleted", aggregate=("role", "r
 
 
 class AdminRolePermissionsUpdated(Payload, type="admin.role.permissions_updated", aggregate=("role", "role_id")):
-    """A role has gained or lost permissions; in practice they are named by their ids."""
+    """A role has gained or lost permissions; they are usually named by their ids."""
 
     role_id: UUID
     role_name: Line
@@ -145,7 +145,7 @@ class AdminRolePermissionsUpdated(Payload, type="admin.role.permissions_updated"
 
 
 class AdminPermissionCreated(Payload, type="admin.permission.created", aggregate=("permission", "permission_id")):
-    """A permission has been made."""
+    """A permission has been created."""
 
     permission_id: UUID
     name: Line

@@ -1,4 +1,4 @@
-"""Events of campaigns: made, edited, deleted, their status, their goal, and who may see them."""
+"""Events of campaigns: creation, edits, deletion, status, goal and access."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Milestone(WireModel):
 
 
 class CampaignCreated(MoneyPayload, type="campaign.created", aggregate=("campaign", "campaign_id")):
-    """A campaign has been made; its passcode and link token are secrets and are not kept."""
+    """A campaign has been created; its passcode and link token are secrets and are not stored."""
 
     money_fields: ClassVar[tuple[str, ...]] = ("goal_amount",)
 
@@ -100,10 +100,10 @@ class CampaignChanges(Changes):
 
 
 class PreviousCampaignValues(CampaignChanges):
-    """The old values by column; an operator's edit says instead why, and whose campaign it is."""
+    """The old values by column; for an operator's edit its reason and the campaign's owner instead."""
 
     reason: Text | None = None
-    ownerId: UUID | None = None  # so the platform's operators' page writes it
+    ownerId: UUID | None = None  # camelCase, as the platform's operator page writes it
 
 
 class CampaignUpdated(Payload, type="campaign.updated", aggregate=("campaign", "campaign_id")):
@@ -116,7 +116,7 @@ class CampaignUpdated(Payload, type="campaign.updated", aggregate=("campaign", "
 
 
 class CampaignDeleted(Payload, type="campaign.deleted", aggregate=("campaign", "campaign_id")):
-    """A campaign has been deleted; the platform keeps its row, marked."""
+    """A campaign has been deleted; the platform keeps its row and marks it."""
 
     campaign_id: UUID
     user_id: UUID
@@ -124,7 +124,7 @@ class CampaignDeleted(Payload, type="campaign.deleted", aggregate=("campaign", "
 
 
 class CampaignGoalReached(Payload, type="campaign.goal_reached", aggregate=("campaign", "campaign_id")):
-    """A campaign has raised what it set out to raise."""
+    """A campaign has reached its goal."""
 
     campaign_id: UUID
     goal_amount: SignedAmount
@@ -133,7 +133,7 @@ class CampaignGoalReached(Payload, type="campaign.goal_reached", aggregate=("cam
 
 
 class CampaignStatusChanged(Payload, type="campaign.status_changed", aggregate=("campaign", "campaign_id")):
-    """A campaign has gone from one status to another."""
+    """The status of a campaign has changed."""
 
     campaign_id: UUID
     previous_status: Status
@@ -142,7 +142,7 @@ class CampaignStatusChanged(Payload, type="campaign.status_changed", aggregate=(
 
 
 class _SnakeCasePayload(Payload):
-    """The page functions write these payloads in snake_case."""
+    """Base of the payloads that the platform's page functions write in snake_case."""
 
     model_config = ConfigDict(alias_generator=None)
 
@@ -152,7 +152,7 @@ def _allowed(value: Any) -> Any:
 
 
 class CampaignAccessChecked(_SnakeCasePayload, type="campaign.access.checked", aggregate=("campaign", "campaign_id")):
-    """Someone has asked to see a campaign's page; without a token ``allowed`` may be empty: not allowed."""
+    """Access to a campaign's page was requested; without a token ``allowed`` may be empty, which means false."""
 
     campaign_id: UUID
     allowed: Annotated[Flag, BeforeValidator(_allowed)] = False
@@ -160,7 +160,7 @@ class CampaignAccessChecked(_SnakeCasePayload, type="campaign.access.checked", a
 
 
 class CampaignLinkRotated(_SnakeCasePayload, type="campaign.link.rotated", aggregate=("campaign", "campaign_id")):
-    """A campaign's private link has been replaced; only the end of the new token is told."""
+    """A campaign's private link has been replaced; only the end of the new token is included."""
 
     campaign_id: UUID
     link_token_last4: Annotated[str, StringConstraints(strict=True, min_length=4, max_length=4)]

@@ -1,4 +1,4 @@
-"""Events of donations: begun, paid, failed, given back."""
+"""Events of donations: initiated, completed, failed, refunded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fundlyhub.events.payload import (
 
 
 class DonationInitiated(MoneyPayload, type="donation.initiated", aggregate=("donation", "donation_id")):
-    """Someone has begun to give; nothing is paid yet."""
+    """A donation has been initiated; nothing is paid yet."""
 
     donation_id: UUID
     campaign_id: UUID
@@ -54,15 +54,15 @@ class _Completion(MoneyPayload):
 class DonationCompletedV1(
     _Completion, type="donation.completed", version="1.0.0", aggregate=("donation", "donation_id")
 ):
-    """A gift has been paid; one that came without a currency was in US dollars."""
+    """A donation has been paid; without a currency it is in US dollars."""
 
 
 class DonationCompleted(_Completion, type="donation.completed", version="2.0.0", aggregate=("donation", "donation_id")):
-    """A gift has been paid."""
+    """A donation has been paid."""
 
 
 class DonationFailed(Payload, type="donation.failed", aggregate=("donation", "donation_id")):
-    """A payment has failed; its reference may be the payment provider's, and its amount holds the tip."""
+    """A payment has failed; its id may be the payment provider's, and its amount includes the tip."""
 
     donation_id: Reference
     campaign_id: UUID
@@ -74,7 +74,7 @@ class DonationFailed(Payload, type="donation.failed", aggregate=("donation", "do
 
 
 class DonationRefunded(Payload, type="donation.refunded", aggregate=("donation", "donation_id")):
-    """A gift has been given back, in part or whole; the donation itself tells campaign and currency."""
+    """A donation has been refunded, in part or in whole; campaign and currency are those of the donation."""
 
     donation_id: UUID
     original_amount: Amount
@@ -82,12 +82,12 @@ class DonationRefunded(Payload, type="donation.refunded", aggregate=("donation",
     reason: Text
     refund_transaction_id: Line
     initiated_by: UuidOrSystem
-    campaign_id: UUID | None = None  # the payment webhook adds it, and nobody else
+    campaign_id: UUID | None = None  # only the payment webhook adds it
 
     @property
     def is_cumulative(self) -> bool:
-        """Whether the amount is what has been returned of the gift so far, as the payment webhook tells it.
+        """Whether the amount is the total refunded so far, as the payment webhook sends it.
 
-        The webhook names the initiator where it knows one, and signs as the system where not.
+        The webhook names the initiator if it knows one, and otherwise "system".
         """
         return self.campaign_id is not None or self.initiated_by == "system"

@@ -1,4 +1,4 @@
-"""The index of the catalogue: from the type and version in an envelope to the payload class."""
+"""The index of payload classes by type and version."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DOMAINS: Mapping[str, ModuleType] = MappingProxyType(
         "payout": payout,
     }
 )
-"""The module of each domain, in the order of the documentation."""
+"""The module of each domain, in the documentation's order."""
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -48,7 +48,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "admin.campaign_rejected": "admin.campaign.rejected",
     }
 )
-"""Other names of some types, as an older description of the platform has them."""
+"""Former names of some types."""
 
 SECRET_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -56,7 +56,7 @@ SECRET_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "campaign.created": ("passcode", "linkToken"),
     }
 )
-"""Keys of payloads that hold secrets: they are removed at every door, and are fields of no class."""
+"""Payload keys with secrets: they are removed from every event and are fields of no class."""
 
 
 def version_triple(version: str) -> tuple[int, int, int]:
@@ -87,9 +87,9 @@ CURRENT: Mapping[str, type[Payload]] = MappingProxyType(_current)
 
 
 def add(payload: type[Payload]) -> None:
-    """Enter a payload class, before the first event of its type is read.
+    """Register a payload class, before the first event of its type is read.
 
-    Raises WrongUse when its type and version have another class.
+    Raises WrongUse if its type and version have another class.
     """
     kind, version = payload.event_type, canonical_version(payload.event_version)
     if _payloads.setdefault((kind, version), payload) is not payload:
@@ -98,7 +98,7 @@ def add(payload: type[Payload]) -> None:
 
 
 def remove(payload: type[Payload]) -> None:
-    """Take a class that was added out again: for tests."""
+    """Remove a registered class, for tests."""
     del _payloads[payload.event_type, payload.event_version]
     _arrange(payload.event_type)
 
@@ -112,16 +112,13 @@ def _arrange(kind: str) -> None:
 
 
 def canonical_type(name: str) -> str:
-    """The type's real name, where ``name`` is an alias; any other name is handed back."""
+    """The type that an alias stands for; any other name itself."""
     return ALIASES.get(name, name)
 
 
 @lru_cache(maxsize=1_000)
 def canonical_version(text: str) -> str:
-    """The version in three parts: ``1.0`` is ``1.0.0``.
-
-    Raises InvalidEvent where the text is no version.
-    """
+    """The version in three parts: ``1.0`` is ``1.0.0``. Raises InvalidEvent for any other text."""
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6}){1,2}", text):
         raise InvalidEvent("version: must be two or three numbers, such as 1.0.0")
     numbers = [str(int(part)) for part in text.split(".")]
@@ -129,7 +126,7 @@ def canonical_version(text: str) -> str:
 
 
 def payload_class(type: str, version: str) -> type[Payload]:
-    """The class of a type's payload in a version, both in canonical form.
+    """The payload class of a canonical type and version.
 
     Raises UnknownEventType with the nearest known name, or UnknownVersion with the known ones.
     """
@@ -146,7 +143,7 @@ def payload_class(type: str, version: str) -> type[Payload]:
 
 
 def _no_such_type(name: str) -> str:
-    # A name comes from outside: what looks like no type is not repeated.
+    # The name comes from outside: it is quoted only if it looks like a type.
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", name):
         return "type: is not a known event type"
     nearest = get_close_matches(name.lower(), [*VERSIONS, *ALIASES], n=1)

@@ -1,4 +1,4 @@
-"""Events of organizations: made, verified or rejected, edited, deleted."""
+"""Events of organizations: created, verified or rejected, edited, deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fundlyhub.events.payload import (
 
 
 class OrganizationCreated(Payload, type="organization.created", aggregate=("organization", "organization_id")):
-    """An organization has been entered."""
+    """An organization has been created."""
 
     organization_id: UUID
     legal_name: Line
@@ -36,7 +36,7 @@ class OrganizationVerified(Payload, type="organization.verified", aggregate=("or
 
 
 class OrganizationRejected(Payload, type="organization.rejected", aggregate=("organization", "organization_id")):
-    """An operator has refused to verify an organization."""
+    """An operator has rejected the verification of an organization."""
 
     organization_id: UUID
     rejected_by: UUID
@@ -64,7 +64,7 @@ class OrganizationUpdated(Payload, type="organization.updated", aggregate=("orga
 
 
 class OrganizationDeleted(Payload, type="organization.deleted", aggregate=("organization", "organization_id")):
-    """An organization has been deleted; the platform keeps its row, marked."""
+    """An organization has been deleted; the platform keeps its row and marks it."""
 
     organization_id: UUID
     deleted_by: UUID

@@ -1,4 +1,4 @@
-"""Events of payouts: asked for, decided, under way, paid or failed, and the bank accounts they go to."""
+"""Events of payouts, from request to completion or failure, and of bank accounts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fundlyhub.events.payload import (
 
 
 class PayoutRequested(MoneyPayload, type="payout.requested", aggregate=("payout_request", "request_id")):
-    """A creator has asked for money to be paid out; the amount is what is left after the fee."""
+    """A campaign's creator has requested a payout; the amount is net of the fee."""
 
     request_id: UUID
     user_id: UUID
-    fundraiser_id: UUID | None  # required, but may be null: a payout of several campaigns
+    fundraiser_id: UUID | None  # required, but null for a payout of several campaigns
     bank_account_id: UUID
     amount_str: AmountText
     currency: Currency
@@ -91,7 +91,7 @@ class PayoutFailed(Payload, type="payout.failed", aggregate=("payout_request", "
 
 
 class PayoutCancelled(Payload, type="payout.cancelled", aggregate=("payout_request", "request_id")):
-    """A payout has been called off."""
+    """A payout has been cancelled."""
 
     request_id: UUID
     cancelled_by: UUID
@@ -100,7 +100,7 @@ class PayoutCancelled(Payload, type="payout.cancelled", aggregate=("payout_reque
 
 
 class PayoutInfoRequired(Payload, type="payout.info_required", aggregate=("payout_request", "request_id")):
-    """An operator needs to know more before deciding on a payout."""
+    """An operator needs more information to decide on a payout."""
 
     request_id: UUID
     message: Text
@@ -121,7 +121,7 @@ class PayoutBankAccountVerified(
 class PayoutBankAccountVerificationFailed(
     Payload, type="payout.bank_account.verification_failed", aggregate=("bank_account", "bank_account_id")
 ):
-    """A bank account could not be verified."""
+    """The verification of a bank account has failed."""
 
     bank_account_id: UUID
     user_id: UUID

@@ -1,4 +1,4 @@
-"""Events of a project's updates: the news that its author tells."""
+"""Events of a project's updates, the news of its author."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UpdateVisibility = Literal["public", "donors_only"]
 
 
 class Attachment(WireModel):
-    """A file that goes with an update."""
+    """A file attached to an update."""
 
     type: Literal["image", "document"]
     url: Url
@@ -20,7 +20,7 @@ class Attachment(WireModel):
 
 class _ProjectUpdate(Payload):
     update_id: UUID
-    fundraiser_id: UUID  # the campaign's id, by its older name
+    fundraiser_id: UUID  # the campaign's id, under its former name
     author_id: UUID
 
 
@@ -36,7 +36,7 @@ class ProjectUpdateCreated(_ProjectUpdate, type="project.update.created", aggreg
 
 
 class ProjectUpdateChanges(Changes):
-    """What an edit of an update may change."""
+    """Columns of an update that an edit may change."""
 
     title: Kept[Line] = None
     body: Kept[Text] = None

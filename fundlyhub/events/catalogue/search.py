@@ -1,4 +1,4 @@
-"""Events of searching: what was asked, found, suggested and clicked."""
+"""Events of searches: queries, results, suggestions and clicks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fundlyhub.events.payload import (
 
 
 class SearchFilters(WireModel):
-    """What a search was narrowed to."""
+    """The filters of a search."""
 
     type: Literal["all", "campaign", "user", "organization"] | None = None
     category: UUID | None = None
 
 
 class SearchOptions(WireModel):
-    """How the answer to a search was wanted."""
+    """The options of a search."""
 
     max_results: Count | None = None
     include_suggestions: Flag | None = None
@@ -35,7 +35,7 @@ class SearchOptions(WireModel):
 
 
 class SearchQuerySubmitted(Payload, type="search.query.submitted", aggregate=("search_session", "session_id")):
-    """Someone has searched."""
+    """A search has been submitted."""
 
     query: Reference
     user_id: UUID | None = None
@@ -45,7 +45,7 @@ class SearchQuerySubmitted(Payload, type="search.query.submitted", aggregate=("s
 
 
 class SearchResult(WireModel):
-    """One line of an answer."""
+    """One result of a search."""
 
     id: UUID
     type: Literal["campaign", "user", "organization"]
@@ -59,7 +59,7 @@ class SearchResult(WireModel):
 
 
 class SearchResultsProjected(Payload, type="search.results.projected", aggregate=("search_query", None)):
-    """The answer to a search has been put together."""
+    """The results of a search are ready."""
 
     query: Line
     results: ListOf[SearchResult]
@@ -69,7 +69,7 @@ class SearchResultsProjected(Payload, type="search.results.projected", aggregate
 
 
 class SearchSuggestion(WireModel):
-    """Another search that may have been meant."""
+    """A suggested search."""
 
     suggestion: Line
     match_type: Literal["typo", "phonetic", "transposition", "abbreviation", "similar"]
@@ -104,7 +104,7 @@ class SearchUserProjectionUpdated(Payload, type="search.user_projection.updated"
 
 
 class SearchAnalyticsRecorded(Payload, type="search.analytics.recorded", aggregate=("search_session", "session_id")):
-    """What someone did with the answer to a search."""
+    """What a user did with the results of a search."""
 
     query: Line
     result_count: Count

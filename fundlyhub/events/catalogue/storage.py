@@ -1,4 +1,4 @@
-"""Events of stored images: uploaded, used, made smaller, deleted, and drafts to clear away."""
+"""Events of stored images: uploaded, linked, optimized, deleted, and the clean-up of drafts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StorageImageUploaded(Payload, type="storage.image.uploaded", aggregate=("i
 
 
 class StorageImageDeleted(Payload, type="storage.image.deleted", aggregate=("image", "image_id")):
-    """An image has been deleted, or is to be."""
+    """An image has been deleted, or will be."""
 
     image_id: UUID
     user_id: UUID
@@ -45,7 +45,7 @@ class StorageImageLinked(Payload, type="storage.image.linked", aggregate=("image
 
 
 class StorageImageOptimized(Payload, type="storage.image.optimized", aggregate=("image", "image_id")):
-    """A smaller form of an image has been made; sizes are in bytes."""
+    """A smaller version of an image has been created; sizes are in bytes."""
 
     image_id: UUID
     original_size: Count
@@ -56,7 +56,7 @@ class StorageImageOptimized(Payload, type="storage.image.optimized", aggregate=(
 
 
 class StorageDraftCleanupRequested(Payload, type="storage.draft.cleanup_requested", aggregate=("storage_job", None)):
-    """Drafts older than a number of days are to be cleared away, one user's or everybody's."""
+    """Drafts older than a number of days are to be deleted, of one user or of all."""
 
     user_id: UUID | None = None
     older_than_days: Count

@@ -1,4 +1,4 @@
-"""Events of people: signing up and in, editing a profile, following."""
+"""Events of users: registration, logins, profiles and follows."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class _Registration(Payload):
 
 
 class UserRegisteredV1(_Registration, type="user.registered", version="1.0.0", aggregate=("user", "user_id")):
-    """Someone has signed up; how they did may be unknown."""
+    """A user has registered; the method may be unknown."""
 
     registration_method: RegistrationMethod | None = None
 
 
 class UserRegistered(_Registration, type="user.registered", version="2.0.0", aggregate=("user", "user_id")):
-    """Someone has signed up."""
+    """A user has registered."""
 
     registration_method: RegistrationMethod
 
 
 class UserLoggedIn(Payload, type="user.logged_in", aggregate=("user", "user_id")):
-    """Someone has signed in; the session's id is a secret and is not kept."""
+    """A user has logged in; the session id is a secret and is not stored."""
 
     user_id: UUID
     ip_address: Line | None = None
@@ -79,15 +79,15 @@ class _CampaignFollow(Payload):
 
 
 class UserFollowedCampaign(_CampaignFollow, type="user.followed_campaign", aggregate=("user", "user_id")):
-    """Someone follows a campaign from now on."""
+    """A user has followed a campaign."""
 
 
 class UserUnfollowedCampaign(_CampaignFollow, type="user.unfollowed_campaign", aggregate=("user", "user_id")):
-    """Someone follows a campaign no longer."""
+    """A user has unfollowed a campaign."""
 
 
 class UserFollowedUser(Payload, type="user.followed_user", aggregate=("user", "follower_id")):
-    """Someone follows another user from now on."""
+    """A user has followed another user."""
 
     follower_id: UUID
     followed_user_id: UUID
@@ -96,14 +96,14 @@ class UserFollowedUser(Payload, type="user.followed_user", aggregate=("user", "f
 
 
 class UserUnfollowedUser(Payload, type="user.unfollowed_user", aggregate=("user", "follower_id")):
-    """Someone follows another user no longer."""
+    """A user has unfollowed another user."""
 
     follower_id: UUID
     unfollowed_user_id: UUID
 
 
 class UserFollowedOrganization(Payload, type="user.followed_organization", aggregate=("user", "follower_id")):
-    """Someone follows an organization from now on."""
+    """A user has followed an organization."""
 
     follower_id: UUID
     organization_id: UUID
@@ -111,7 +111,7 @@ class UserFollowedOrganization(Payload, type="user.followed_organization", aggre
 
 
 class UserUnfollowedOrganization(Payload, type="user.unfollowed_organization", aggregate=("user", "follower_id")):
-    """Someone follows an organization no longer."""
+    """A user has unfollowed an organization."""
 
     follower_id: UUID
     organization_id: UUID

@@ -1,4 +1,4 @@
-"""Traces, continued from the context that each event carries. Off, and nearly free, until a provider is set up.
+"""OpenTelemetry traces, continued from the context in each event. Off and nearly free without a provider.
 
 ::
 
@@ -9,9 +9,9 @@
        └─ process email_notification
           └─ send sendgrid                 the call
 
-It is the log that carries the context, not the message: a position that is retried, swept or replayed is still its
-event's. A batch with events of several traces is a span of its own, with links to them, and each event has a span in
-its own trace beside it, up to ``MOST`` of a batch.
+The context is in the log, not in the task message, so a retried, swept or replayed position continues the trace of its
+event. A batch of several traces has a span of its own with links to them, and up to ``MOST`` of its events have a span
+in their own trace.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["calling", "enabled", "processing", "relaying", "start", "stop"]
 
 
 def enabled() -> bool:
-    """Whether somebody has set a provider up: we, ``opentelemetry-instrument``, or the program that we are part of."""
+    """Whether a provider is set up: by us, by ``opentelemetry-instrument``, or by the embedding program."""
     if "opentelemetry.trace" not in sys.modules:
         return False
     from opentelemetry import trace
@@ -43,7 +43,7 @@ def enabled() -> bool:
 
 
 def relaying(db: psycopg.Connection[Any], batches: Iterable[Sequence[int]]) -> AbstractContextManager[Spans | None]:
-    """Spans around handing positions to the broker. Asks ``db``, the Events DB, for their contexts; only when on."""
+    """Spans around publishing positions to the broker; if on, reads their contexts from ``db``, the Events DB."""
     if not enabled():
         return nullcontext()
     from fundlyhub.observability.tracing.pages import spans_of_page
@@ -66,7 +66,7 @@ def processing(
 
 
 def calling(provider: str) -> AbstractContextManager[None]:
-    """A span around a call of a provider, where the call is part of a trace."""
+    """A span around a call of a provider, if the call is part of a trace."""
     if not enabled():
         return nullcontext()
     from opentelemetry import trace

@@ -1,4 +1,4 @@
-"""Spans of a processor's run: from the check of its events to the outcomes that are written down."""
+"""Spans of a processor's run, from the check of its events to their outcomes."""
 
 from __future__ import annotations
 

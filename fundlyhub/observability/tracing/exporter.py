@@ -1,4 +1,4 @@
-"""An exporter of spans for each process: a child that spoke through its parent's connection would mix up both."""
+"""A span exporter per process: a forked child must not use its parent's connection."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fundlyhub.forks import in_child, leave_to_parent
 
 
 class OwnExporter(SpanExporter):
-    """The exporter that ``make`` returns: made now, and anew in each forked child, when it has something to export.
+    """The exporter that ``make`` returns, made now, and in a forked child at its first export.
 
-    OpenTelemetry's batch processor sees to its own thread and queue.
+    OpenTelemetry's batch processor handles its own thread and queue after a fork.
     """
 
     def __init__(self, make: Callable[[], SpanExporter]) -> None:
@@ -22,18 +22,15 @@ class OwnExporter(SpanExporter):
         in_child(self, OwnExporter._leave)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """See SpanExporter."""
         if self._exporter is None:
             self._exporter = self._make()
         return self._exporter.export(spans)
 
     def shutdown(self) -> None:
-        """See SpanExporter."""
         if self._exporter is not None:
             self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """See SpanExporter."""
         return self._exporter is None or self._exporter.force_flush(timeout_millis)
 
     def _leave(self) -> None:

@@ -1,4 +1,4 @@
-"""Spans of the relay's pages: from the log to the broker's confirmation."""
+"""Spans of the relay: from the log to the broker's confirmation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 from fundlyhub.events.tracing import EVENT_ID, EVENT_TYPE, TRACEPARENT, TRACESTATE
 from fundlyhub.observability.tracing.spans import MOST, Spans, Subject, origin
 
-# Only the sampled ones: the last digit of a traceparent is odd.
+# Only sampled events: the last digit of their traceparent is odd.
 _TRACED = """
     SELECT position, id, type, metadata ->> 'traceparent', metadata ->> 'tracestate'
     FROM events.events

@@ -1,6 +1,6 @@
-"""The spans of one batch: one for each event in its own trace, and for several together one more, with links to them.
+"""The spans of one batch: one per event in its own trace, and for several events one span with links to them.
 
-Imports OpenTelemetry: loaded only where tracing is on.
+Imports OpenTelemetry, so it is loaded only if tracing is on.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from fundlyhub.events.tracing import TRACEPARENT, TRACER, carrier_in, fail
 
 MOST = 128
-"""Events of a batch that have a span of their own; OpenTelemetry's limit for the links of a span, too."""
+"""Events of a batch with a span of their own; also OpenTelemetry's limit for links of a span."""
 POSITION, PROCESSOR = "fundlyhub.event.position", "fundlyhub.processor"
 ATTEMPT, OUTCOME = "fundlyhub.attempt", "fundlyhub.outcome"
 EVENTS = "fundlyhub.events"
 
 _SAMPLED = frozenset("13579bdf")
-"""The last digit of a traceparent, when its trace is recorded."""
+"""Last digits of the traceparent of a sampled trace."""
 _W3C = TraceContextTextMapPropagator()
 
 
 class Subject(NamedTuple):
-    """An event in a batch: its position, where it came from, and what its span tells of it."""
+    """An event of a batch: its position, its context and the attributes of its span."""
 
     position: int
     origin: Context
@@ -38,8 +38,8 @@ class Subject(NamedTuple):
 
 
 def origin(metadata: Mapping[str, Any]) -> Context | None:
-    """The context that an event's metadata holds; None when it is none, or is not sampled."""
-    if str(metadata.get(TRACEPARENT))[-1:] not in _SAMPLED:  # it is so for most, and costs little to see
+    """The trace context in an event's metadata; None if there is none or it is not sampled."""
+    if str(metadata.get(TRACEPARENT))[-1:] not in _SAMPLED:  # the usual case, and cheap to check
         return None
     found = _W3C.extract(carrier_in(metadata), Context())
     return found if trace.get_current_span(found).get_span_context().is_valid else None
@@ -66,14 +66,14 @@ class Spans:
         self._current = self._batch or next(iter(self._open.values()))
 
     def within(self, position: int | None) -> contextvars.Context:
-        """The context in which calls for an event are part of its trace."""
+        """A context in which calls belong to the event's trace."""
         within = contextvars.copy_context()
         if position in self._open:
             within.run(contexts.attach, trace.set_span_in_context(self._open[position]))
         return within
 
     def end(self, position: int | None, outcome: str, error_class: str | None = None) -> None:
-        """An event is done with."""
+        """End the span of an event."""
         span = self._open.pop(position, None) if position is not None else None
         if span is None:
             return
@@ -84,7 +84,7 @@ class Spans:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """What is done in here is part of the batch; at the end whatever is open ends."""
+        """Make the batch's span current; at the end, end all open spans."""
         try:
             with trace.use_span(self._current, record_exception=False, set_status_on_exception=False):
                 yield

@@ -1,4 +1,4 @@
-"""Sets a provider up in one of our processes, as the standard OTEL_* variables say."""
+"""Set-up of OpenTelemetry in a process, by the standard OTEL_* variables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _ours: list[Any] = []
 
 
 def start(service: str) -> None:
-    """Export traces under this name, unless OTEL_SERVICE_NAME gives another, when OTEL_TRACES_EXPORTER asks for it.
+    """Export traces if OTEL_TRACES_EXPORTER is set, under this name unless OTEL_SERVICE_NAME gives another.
 
-    A provider that is there already stays. Children that are forked later export by themselves. Whatever is wrong is
-    logged, and costs the traces alone.
+    An existing provider stays. Forked children export their own spans. An error is logged and costs only the traces.
     """
     names = [name for name in os.environ.get(EXPORTERS, "").split(",") if name.strip() not in ("", "none")]
     if not names or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -39,7 +38,7 @@ def start(service: str) -> None:
 
 
 def stop() -> None:
-    """Send what is not sent yet; for processes that end without Python's own way out."""
+    """Send the remaining spans; for processes that end without Python's exit handlers."""
     while _ours:
         _ours.pop().shutdown()
 
@@ -65,7 +64,7 @@ def _start(service: str, names: list[str]) -> None:
 
 
 def _exporter(name: str) -> Callable[[], SpanExporter]:
-    """What makes the exporter of this name, as the packages that are installed offer them."""
+    """The factory of the exporter of this name, from the installed packages."""
     if name == "otlp":
         protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "http/protobuf")
         name = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"

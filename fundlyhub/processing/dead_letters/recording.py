@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
-from fundlyhub.observability.redaction import trace
+from fundlyhub.observability.redaction import traceback_of
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint
 from fundlyhub.processing.dead_letters.model import WORKER, Action, State
 
@@ -117,7 +117,7 @@ def record(db: Connection, processor: str, letters: Sequence[DeadLetter], *, now
                 "type": letter.type,
                 "error_class": kind,
                 "error_message": message,
-                "traceback": trace(letter.error),
+                "traceback": traceback_of(letter.error),
                 "fingerprint": fingerprint(processor, letter.error, message),
                 "attempts": letter.attempts,
                 "first_failed_at": letter.first_failed_at,

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
 from fundlyhub.database.audited import named, reasoned
-from fundlyhub.errors import describe
 from fundlyhub.events.archived import absence, among, away
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.broker_connections import is_passing
 from fundlyhub.processing.claims import dropped
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
