@@ -53,8 +53,9 @@ def describe(error: BaseException) -> str:
     if type(error).__module__.startswith("amqp."):  # it names queues and settings; no task message holds a payload
         return f"{name}: {error}"
     if type(error).__module__.startswith("redis."):
-        code = _CODE.match(str(error)) if name == "ResponseError" else None
-        return f"{reason(error)} {code[0]}" if code else reason(error)
+        code = _CODE.match(str(error)) if name == "ResponseError" else None  # such as NOGROUP
+        why = reason(error)
+        return (f"{name} {code[0]}" if code else name) + (f": {why}" if why != name else "")
     return name
 
 
