@@ -1,1 +1,1 @@
-"""The whole platform on one machine: PostgreSQL and Valkey from wheels, and a supervisor of all processes."""
+"""PostgreSQL and Valkey from wheels, and a supervisor: the whole platform on one machine with nothing installed."""

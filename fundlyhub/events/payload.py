@@ -13,13 +13,41 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar, Self
-from uuid import UUID as UUID
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_serializer, model_validator
 from pydantic.alias_generators import to_camel
 
-from fundlyhub.events.fields import *  # noqa: F403  # for authors of payload classes
-from fundlyhub.events.fields import MINOR_UNITS
+from fundlyhub.events.fields import (
+    MAX_AMOUNT,
+    MAX_LIST,
+    MAX_TEXT,
+    MINOR_UNITS,
+    Amount,
+    AmountText,
+    Count,
+    Currency,
+    Day,
+    DayOfText,
+    Email,
+    Flag,
+    Kept,
+    Line,
+    Link,
+    ListOf,
+    MomentIso,
+    MomentMs,
+    Number,
+    Percent,
+    Reference,
+    SignedAmount,
+    Text,
+    TextMap,
+    Url,
+    UuidOrSystem,
+    datetime_from_ms,
+    ms_from_datetime,
+)
 from fundlyhub.events.rules import BrokenRule
 
 dropped_keys: Counter[str] = Counter()
@@ -229,3 +257,43 @@ class MoneyPayload(Payload):
 def _camel_path(name: str) -> str:
     # Only for an error's text: the conversion costs more than the whole check.
     return ".".join(to_camel(part) if part.isidentifier() else part for part in name.split("."))
+
+
+__all__ = [
+    "MAX_AMOUNT",
+    "MAX_LIST",
+    "MAX_TEXT",
+    "MINOR_UNITS",
+    "UUID",
+    "Amount",
+    "AmountText",
+    "BrokenRule",
+    "CamelCase",
+    "Changes",
+    "Count",
+    "Currency",
+    "Day",
+    "DayOfText",
+    "Email",
+    "Flag",
+    "Kept",
+    "Line",
+    "Link",
+    "ListOf",
+    "MomentIso",
+    "MomentMs",
+    "MoneyPayload",
+    "Number",
+    "Payload",
+    "Percent",
+    "Reference",
+    "SignedAmount",
+    "Text",
+    "TextMap",
+    "Url",
+    "UuidOrSystem",
+    "WireModel",
+    "datetime_from_ms",
+    "dropped_keys",
+    "ms_from_datetime",
+]
