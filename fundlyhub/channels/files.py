@@ -8,6 +8,7 @@ import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from fundlyhub.channels import provider_errors
 from fundlyhub.channels.messages import ChannelName, Mail, Push, Sms
@@ -18,11 +19,12 @@ from fundlyhub.errors import Transient
 class _Folder:
     """Writes each file under a hidden name and renames it, so that no reader sees half a file."""
 
+    channel: ClassVar[ChannelName]
     provider = "file"
     timeout = provider_errors.TIMEOUT
 
-    def __init__(self, data_dir: Path, channel: ChannelName) -> None:
-        self.folder = data_dir / "outbox" / channel
+    def __init__(self, data_dir: Path) -> None:
+        self.folder = data_dir / "outbox" / self.channel
 
     def put(self, reference: str, ending: str, content: bytes) -> str:
         """Write a file and return its name. Raises Transient."""
@@ -54,8 +56,10 @@ class _Folder:
 class MailFiles(_Folder):
     """Mails as .eml files, for any mail program."""
 
+    channel = "email"
+
     def __init__(self, data_dir: Path, sender: str) -> None:
-        super().__init__(data_dir, "email")
+        super().__init__(data_dir)
         self._sender = sender
 
     def send(self, message: Mail) -> str | None:
@@ -67,8 +71,7 @@ class MailFiles(_Folder):
 class PushFiles(_Folder):
     """Push messages as .json files."""
 
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__(data_dir, "push")
+    channel = "push"
 
     def send(self, message: Push) -> str | None:
         """Write a message; the id is the file's name."""
@@ -86,8 +89,7 @@ class PushFiles(_Folder):
 class SmsFiles(_Folder):
     """Text messages as .txt files."""
 
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__(data_dir, "sms")
+    channel = "sms"
 
     def send(self, message: Sms) -> str | None:
         """Write a message; the id is the file's name."""

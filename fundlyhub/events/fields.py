@@ -281,3 +281,10 @@ TextMap = Annotated[dict[Line, Link | None], Field(max_length=100)]
 """A small object of texts, such as links by their site."""
 Kept = Annotated[_Value | None, BeforeValidator(_never_null), _SchemaWithoutNull()]
 """The new value of a column that cannot be emptied: None means "not given", and null is refused."""
+
+__all__ = [
+    "MAX_AMOUNT", "MAX_LIST", "MAX_TEXT", "MINOR_UNITS", "Amount", "AmountText", "Count", "Currency", "Day",
+    "DayOfText", "Email", "Flag", "Kept", "Line", "Link", "ListOf", "MomentIso", "MomentMs", "Number",
+    "Percent", "Reference", "SignedAmount", "Text", "TextMap", "Url", "UuidOrSystem", "datetime_from_ms",
+    "ms_from_datetime",
+]  # fmt: skip

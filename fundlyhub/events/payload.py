@@ -18,36 +18,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_serializer, model_validator
 from pydantic.alias_generators import to_camel
 
-from fundlyhub.events.fields import (
-    MAX_AMOUNT,
-    MAX_LIST,
-    MAX_TEXT,
-    MINOR_UNITS,
-    Amount,
-    AmountText,
-    Count,
-    Currency,
-    Day,
-    DayOfText,
-    Email,
-    Flag,
-    Kept,
-    Line,
-    Link,
-    ListOf,
-    MomentIso,
-    MomentMs,
-    Number,
-    Percent,
-    Reference,
-    SignedAmount,
-    Text,
-    TextMap,
-    Url,
-    UuidOrSystem,
-    datetime_from_ms,
-    ms_from_datetime,
-)
+from fundlyhub.events import fields
+from fundlyhub.events.fields import *  # noqa: F403
+from fundlyhub.events.fields import MINOR_UNITS
 from fundlyhub.events.rules import BrokenRule
 
 dropped_keys: Counter[str] = Counter()
@@ -260,40 +233,6 @@ def _camel_path(name: str) -> str:
 
 
 __all__ = [
-    "MAX_AMOUNT",
-    "MAX_LIST",
-    "MAX_TEXT",
-    "MINOR_UNITS",
-    "UUID",
-    "Amount",
-    "AmountText",
-    "BrokenRule",
-    "CamelCase",
-    "Changes",
-    "Count",
-    "Currency",
-    "Day",
-    "DayOfText",
-    "Email",
-    "Flag",
-    "Kept",
-    "Line",
-    "Link",
-    "ListOf",
-    "MomentIso",
-    "MomentMs",
-    "MoneyPayload",
-    "Number",
-    "Payload",
-    "Percent",
-    "Reference",
-    "SignedAmount",
-    "Text",
-    "TextMap",
-    "Url",
-    "UuidOrSystem",
-    "WireModel",
-    "datetime_from_ms",
-    "dropped_keys",
-    "ms_from_datetime",
-]
+    "UUID", "BrokenRule", "CamelCase", "Changes", "MoneyPayload", "Payload", "WireModel", "dropped_keys",
+    *fields.__all__,
+]  # fmt: skip

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from logging import getLogger
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -173,6 +173,3 @@ async def _body(request: Request) -> bytes:
     except TimeoutError:
         raise Refusal(408, "the body did not arrive in time") from None
     return bytes(body)
-
-
-__all__: Sequence[Any] = ["make_app"]

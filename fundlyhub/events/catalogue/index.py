@@ -22,19 +22,8 @@ from fundlyhub.events.catalogue import (
 )
 from fundlyhub.events.payload import Payload
 
-DOMAINS: Mapping[str, ModuleType] = MappingProxyType(
-    {
-        "user": user,
-        "campaign": campaign,
-        "donation": donation,
-        "organization": organization,
-        "admin": admin,
-        "search": search,
-        "project": project,
-        "storage": storage,
-        "payout": payout,
-    }
-)
+_MODULES = (user, campaign, donation, organization, admin, search, project, storage, payout)
+DOMAINS: Mapping[str, ModuleType] = MappingProxyType({one.__name__.rpartition(".")[2]: one for one in _MODULES})
 """The module of each domain, in the documentation's order."""
 
 ALIASES: Mapping[str, str] = MappingProxyType(
