@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.databases import log_connection
+from fundlyhub.cli.options import by_option
+from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
+from fundlyhub.cli.progress import progress_bar
 from fundlyhub.cli.wiring import known_processors, stop_on_signals
-from fundlyhub.database import connect
-from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.retention import log_marks
 from fundlyhub.retention.archives.archive import Archived, Begun, Tell, archive, begun, stopped
@@ -44,10 +41,10 @@ _DAY = timedelta(days=1)
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be archived and what holds back the rest; do nothing.")
 @by_option
-@json_option
+@answers
 def put_away(
-    before_position: int | None, older_than: float | None, folder: Path | None, dry_run: bool, who: str, as_json: bool
-) -> None:  # fmt: skip
+    before_position: int | None, older_than: float | None, folder: Path | None, dry_run: bool, who: str
+) -> Answer:
     """Move the oldest events into a file, and delete them from the log. Their ids are never published again.
 
     It goes no further than every reader of the log has come, and stops before an open dead letter, an attempt or an
@@ -61,8 +58,7 @@ def put_away(
     least = horizon(get_settings(), known_processors())
     if older_than is not None and older_than < least / _DAY:
         raise WrongUse(f"--older-than must be at least {least / _DAY:.2f}: so many days an event may be on its way")
-    require_current("events")
-    with connect("events", autocommit=True, session=True) as db:
+    with log_connection(session=True) as db:
         if before_position is not None:
             wanted = before_position - 1
         else:
@@ -72,22 +68,20 @@ def put_away(
         else:
             with _progress() as tell:
                 done = archive(db, wanted, least, folder, who=who, tell=tell)
-    print_json(_as_dict(done, dry_run)) if as_json else _print(done, dry_run)
+    return Answer(_as_dict(done, dry_run), *_parts(done, dry_run))
 
 
 @click.command("archives")
-@json_option
-def show(as_json: bool) -> None:
+@answers
+def show() -> Answer:
     """All archives of this log: which positions, in which file, and whether they are away or restored."""
-    require_current("events")
     names = ("low", "high", "events", "file", "who", "archived_at", "state")
-    with connect("events", autocommit=True) as db:
-        found = [dict(zip(names, row, strict=True)) for row in db.execute(_ARCHIVES)]
-    if as_json:
-        print_json([{**one, "archived_at": one["archived_at"].isoformat()} for one in found])
-        return
-    rows = [[*one.values()] for one in found]
-    print_table("Archives", ("from", "to", "events", "file", "by", "at", "state"), rows)
+    with log_connection() as db:
+        rows = db.execute(_ARCHIVES).fetchall()
+    return Answer(
+        [iso_times(dict(zip(names, row, strict=True))) for row in rows],
+        Table("Archives", ("from", "to", "events", "file", "by", "at", "state"), rows),
+    )
 
 
 @click.command("restore")
@@ -96,31 +90,27 @@ def show(as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
 )  # fmt: skip
 @by_option
-@json_option
-def bring_back(files: tuple[Path, ...], who: str, as_json: bool) -> None:
+@answers
+def bring_back(files: tuple[Path, ...], who: str) -> Answer:
     """Bring archived events back into the log, with their ids and positions. Doing it twice is harmless."""
-    require_current("events")
-    with connect("events", autocommit=True, session=True) as db, _progress() as tell:
-        done = [{"file": str(file), "restored": restore(db, file, who=who, tell=tell)} for file in files]
-    if as_json:
-        print_json(done)
-        return
-    for one in done:
-        click.echo(f"{one['file']}: " + (f"{one['restored']:,} events" if one["restored"] else "was restored before"))
+    with log_connection(session=True) as db, _progress() as tell:
+        restored = [(str(file), restore(db, file, who=who, tell=tell)) for file in files]
+    return Answer(
+        [{"file": file, "restored": events} for file, events in restored],
+        *(f"{file}: " + (f"{events:,} events" if events else "was restored before") for file, events in restored),
+    )
 
 
 @contextmanager
 def _progress() -> Iterator[Tell]:
-    """A bar on stderr, where that is a terminal; a signal is heard between two steps."""
+    """A bar; a signal is heard between two steps."""
     stop = stop_on_signals(limit=None)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=None)
+    with progress_bar("") as show:
 
         def tell(what: str, done: int, total: int) -> None:
             if stop.is_set():
                 raise stopped()
-            progress.update(task, description=what.capitalize(), completed=done, total=total or None)
+            show(what, done, total)
 
         yield tell
 
@@ -138,19 +128,19 @@ def _as_dict(done: Archived, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _print(done: Archived, dry_run: bool) -> None:
+def _parts(done: Archived, dry_run: bool) -> Iterator[str]:
     for one in done.resumed:
-        click.echo(_resumed(one, dry_run))
+        yield _resumed(one, dry_run)
     if done.written:
-        click.echo(f"{done.written.events:,} events, {_range(done.decision)}, are in {done.written.file}")
+        yield f"{done.written.events:,} events, {_range(done.decision)}, are in {done.written.file}"
     elif dry_run and done.decision.low <= done.decision.high:
-        click.echo(f"{_range(done.decision)} would be archived")
+        yield f"{_range(done.decision)} would be archived"
     elif done.decision.kept_by:
-        click.echo(f"Nothing {'would be' if dry_run else 'was'} archived")
+        yield f"Nothing {'would be' if dry_run else 'was'} archived"
     else:
-        click.echo("Nothing to archive: the log has no such event")
+        yield "Nothing to archive: the log has no such event"
     for limit in done.decision.kept_by:
-        click.echo(str(limit), err=True)
+        yield Aside(limit)
 
 
 def _resumed(one: Begun, dry_run: bool) -> str:

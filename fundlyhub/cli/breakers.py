@@ -13,32 +13,26 @@ import redis
 
 from fundlyhub.channels.breaker import SERVICES, Breaker
 from fundlyhub.channels.breaker.redis_storage import RedisStorage
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.options import by_option, reason_option
+from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.monitoring.servers import redis_failed
 from fundlyhub.settings import get_settings
 
 service = click.argument("name", type=click.Choice(SERVICES))
-reason_option = click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
 
 
 @click.group("breakers", invoke_without_command=True)
-@json_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+@answers
+def command(ctx: click.Context) -> Answer | None:
     """All circuit breakers; without a command. An open one keeps its service from being called."""
     if ctx.invoked_subcommand is not None:
-        return
+        return None
     with _redis() as url:
         found = [_look(name, url) for name in SERVICES]
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        "Circuit breakers",
-        ("service", "state", "since", "rest left", "failures/calls", "last reason"),
-        [(one["service"], one["state"], one["since"], _rest(one), _counts(one), _reason(one)) for one in found],
-    )
+    columns = ("service", "state", "since", "rest left", "failures/calls", "last reason")
+    rows = [(one["service"], one["state"], one["since"], _rest(one), _counts(one), _reason(one)) for one in found]
+    return Answer(found, Table("Circuit breakers", columns, rows))
 
 
 @command.command("open")
@@ -65,16 +59,14 @@ def close(name: str, reason: str, who: str) -> None:
 
 @command.command("history")
 @service
-@json_option
-def history(name: str, as_json: bool) -> None:
+@answers
+def history(name: str) -> Answer:
     """The last changes of a breaker's state, the newest first."""
     with _redis() as url:
         changes = _breaker(name, url).history()
-    if as_json:
-        print_json(changes)
-        return
     columns = ("at", "from", "to", "who", "reason")
-    print_table(f"The breaker of {name}", columns, [[one.get(column) for column in columns] for one in changes])
+    rows = [[one.get(column) for column in columns] for one in changes]
+    return Answer(changes, Table(f"The breaker of {name}", columns, rows))
 
 
 def _breaker(name: str, url: str) -> Breaker:

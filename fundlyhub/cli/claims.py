@@ -8,8 +8,8 @@ from typing import Any
 import click
 import psycopg
 
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.options import by_option
+from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
@@ -29,25 +29,25 @@ def command() -> None:
 
 
 @command.command("status")
-@json_option
-def show(as_json: bool) -> None:
+@answers
+def show() -> Answer:
     """All partitions, what keeps each of them, and what was dropped, when and by whom."""
     processors = known_processors()
     require_current("events", "app", "analytics")
     found = {branch: _of(branch, processors) for branch in branches(processors)}
-    if as_json:
-        print_json({"retention_days": get_settings().claims_retention or None, "databases": found})
-        return
+    document = {"retention_days": get_settings().claims_retention or None, "databases": found}
+    return Answer(document, *_parts(found))
+
+
+def _parts(found: Mapping[Branch, Mapping[str, Any]]) -> Iterator[str | Table]:
     for branch, one in found.items():
         rows = [(part["name"], part["low"], part["high"], "; ".join(part["kept_by"])) for part in one["partitions"]]
-        print_table(f"Claims in the {branch} database", ("partition", "from", "to", "kept, since it is"), rows)
+        yield Table(f"Claims in the {branch} database", ("partition", "from", "to", "kept, since it is"), rows)
         for gone in one["dropped"]:
-            click.echo(
-                f"{gone['low']:,} to {gone['high']:,}: {sum(gone['claims'].values()):,} claims dropped "
-                f"by {gone['who']} at {gone['dropped_at']}"
-            )
+            claims = f"{gone['low']:,} to {gone['high']:,}: {sum(gone['claims'].values()):,} claims"
+            yield f"{claims} dropped by {gone['who']} at {gone['dropped_at']}"
         if one["in_default"]:
-            click.echo(f"{one['in_default']:,} claims wait in the default partition for one of their own")
+            yield f"{one['in_default']:,} claims wait in the default partition for one of their own"
 
 
 def _of(branch: Branch, processors: Mapping[str, type[Processor]]) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
 @command.command("prune")
 @click.option("--dry-run", is_flag=True, help="Say what would be dropped, and drop nothing.")
 @by_option
-@json_option
-def drop(dry_run: bool, who: str, as_json: bool) -> None:
+@answers
+def drop(dry_run: bool, who: str) -> Answer:
     """Drop the partitions that may go, as the relay does by itself. There is no way back.
 
     What may go is older than FUNDLYHUB_CLAIMS_RETENTION, passed by every processor, and without open dead letters
@@ -81,13 +81,9 @@ def drop(dry_run: bool, who: str, as_json: bool) -> None:
         raise WrongUse("FUNDLYHUB_CLAIMS_RETENTION is 0: all claims are kept")
     require_current("events", "app", "analytics")
     gone = list(_drop(processors, who, dry_run))
-    if as_json:
-        print_json({"dry_run": dry_run, "dropped": gone})
-        return
     done = "would be dropped" if dry_run else "dropped"
-    for one in gone:
-        click.echo(f"{one['database']}: {one['name']}, positions {one['low']:,} to {one['high']:,}, {done}")
-    click.echo(f"{len(gone)} partitions {done}")
+    lines = [f"{one['database']}: {one['name']}, positions {one['low']:,} to {one['high']:,}, {done}" for one in gone]
+    return Answer({"dry_run": dry_run, "dropped": gone}, *lines, f"{len(gone)} partitions {done}")
 
 
 def _drop(processors: Mapping[str, type[Processor]], who: str, dry_run: bool) -> Iterator[dict[str, Any]]:

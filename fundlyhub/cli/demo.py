@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
-from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.cli.up import addresses, for_another_shell, tell_password
+from fundlyhub.cli.output import Answer, Table, json_option, print_table
+from fundlyhub.cli.progress import Tell, progress_bar
+from fundlyhub.cli.up import addresses, for_another_shell, tell_of_death, tell_password
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.demo import api
 from fundlyhub.demo.report import Result, report
@@ -59,26 +58,27 @@ def command(
     parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part != "flower")]
     settings = settings.model_copy(update={"data_dir": folder})
     variables = {**FILES, **LATE, **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {})}
-    stack = Stack(settings, only=parts, variables=variables, on_death=_tell_of_death)
+    stack = Stack(settings, only=parts, variables=variables, on_death=tell_of_death)
     stack.take_folder()
     claim_for_demo(folder)
     _empty(folder)
-    with stack, _Display() as display:
-        display.say("starting the servers")
-        stack.start_servers()
-        stack.migrate()
-        display.say("starting relay and worker")
-        stack.start_services()
-        url = api.start(stack) if through_api else None
-        count = events or (2_000 if through_api else 20_000)
-        try:
-            result = Demo(stack, count, seed, stop, display.show, outage=outage, api=url).run()
-        except Stopped:
-            click.echo("Stopped before the end: nothing was verified.", err=True)
-            sys.exit(130)
-        found = report(result, seed, stack.settings.broker.partition(":")[0], through_api)
-        display.close()
-        print_json(found) if as_json else _print(found, result)
+    with stack:
+        with progress_bar("Demo") as tell:
+            display = _Display(tell)
+            display.say("starting the servers")
+            stack.start_servers()
+            stack.migrate()
+            display.say("starting relay and worker")
+            stack.start_services()
+            url = api.start(stack) if through_api else None
+            count = events or (2_000 if through_api else 20_000)
+            try:
+                result = Demo(stack, count, seed, stop, display.show, outage=outage, api=url).run()
+            except Stopped:
+                click.echo("Stopped before the end: nothing was verified.", err=True)
+                sys.exit(130)
+            found = report(result, seed, stack.settings.broker.partition(":")[0], through_api)
+        Answer(found, *_parts(found, result)).print(as_json)
         if keep:
             stack.start_worker()  # after an outage it still sends to the provider that is gone
             _keep(stack, stop, url)
@@ -86,45 +86,26 @@ def command(
 
 
 class _Display:
-    """Live progress on stderr; a line now and then when that is no terminal."""
+    """Progress on a bar; where that is no terminal, a line for each phase."""
 
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._live = Live(console=console, transient=True, refresh_per_second=8) if console.is_terminal else None
-        self._told = ""
+    def __init__(self, tell: Tell) -> None:
+        self._tell, self._told = tell, ""
 
-    def __enter__(self) -> _Display:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the display away."""
-        if self._live:
-            self._live.stop()
-
-    def say(self, what: str) -> None:
-        """One line on what is going on."""
-        if self._live:
-            self._live.update(f"Demo: {what} ...")
-        else:
+    def say(self, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is going on."""
+        self._tell(f"demo: {what}", done, total)
+        if not sys.stderr.isatty():
             click.echo(f"Demo: {what} ...", err=True)
 
     def show(self, now: Progress) -> None:
-        """Where the run is."""
-        if self._live:
-            table = Table("phase", "committed", "not relayed", "effects", "of")
-            table.add_row(now.phase, *(f"{n:,}" for n in (now.committed, now.unrelayed, now.applied, now.wanted)))
-            self._live.update(table)
-        elif self._told != now.phase:
+        """Tell where the run is."""
+        if sys.stderr.isatty() or self._told != now.phase:
             self._told = now.phase
-            self.say(f"{now.phase}; {now.committed:,} committed, {now.applied:,} of {now.wanted:,} effects made")
+            made = f"{now.committed:,} committed, {now.applied:,} of {now.wanted:,} effects made"
+            self.say(f"{now.phase}; {made}", now.applied, now.wanted)
 
 
-def _print(found: dict[str, Any], result: Result) -> None:
+def _parts(found: dict[str, Any], result: Result) -> Iterator[str | Table]:
     sides = result.comparison
     biggest = sorted(sides.expected, key=lambda key: sides.expected[key][1], reverse=True)[:TOP]
     nothing = (None,) * 9
@@ -138,22 +119,20 @@ def _print(found: dict[str, Any], result: Result) -> None:
         ("all", f"{len(sides.expected)} rows", sum(n[1] for n in sides.expected.values()),
          sum(n[1] for n in sides.found.values()), "", "", _mark(found["verified"]))
     )  # fmt: skip
-    print_table(
+    yield Table(
         f"Verified: {found['numbers']:,} facts of {found['campaigns']:,} campaigns and their people, "
         f"{len(found['mismatches'])} differ",
         ("campaign", "currency", "donations expected", "found", "raised expected", "found", ""),
         rows,
     )
     compared = ", ".join(f"{count:,} {name}" for name, count in found["verify"].items())
-    click.echo(f"fundlyhub verify compared {compared} with the log.")
+    yield f"fundlyhub verify compared {compared} with the log."
     for item in found["mismatches"][:20]:
-        click.echo("{what}: expected {expected}, found {found}".format(**item))
-    click.echo(
-        "Checked: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found["checked"].items())
-    )
-    _print_messages(found)
+        yield "{what}: expected {expected}, found {found}".format(**item)
+    yield ("Checked: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found["checked"].items()))
+    yield from _messages(found)
     latency = found["latency_ms"]
-    click.echo(
+    yield (
         f"{found['events']:,} events committed ({found['rolled_back']:,} more rolled back, {found['duplicates']:,} "
         f"published twice); {found['applied']:,} applied, with {found['effects']:,} effects, "
         f"{found['passed_over']:,} wanted by no processor.\n"
@@ -166,14 +145,14 @@ def _print(found: dict[str, Any], result: Result) -> None:
     )
 
 
-def _print_messages(found: dict[str, Any]) -> None:
+def _messages(found: dict[str, Any]) -> Iterator[str]:
     sent = ", ".join(f"{count:,} by {channel}" for channel, count in found["messages"].items())
-    click.echo(f"Messages sent, each once: {sent}.")
+    yield f"Messages sent, each once: {sent}."
     outage = found["outage"]
     if outage is None:
-        click.echo("No outage was shown: it was not wanted, or fundlyhub[sendgrid] is not installed.")
+        yield "No outage was shown: it was not wanted, or fundlyhub[sendgrid] is not installed."
         return
-    click.echo(
+    yield (
         f"Outage of the mail provider for {outage['seconds_down']} s with {outage['mails']} mails: "
         f"{outage['refused']} requests were refused; its breaker went {' → '.join(outage['breaker'])}."
     )
@@ -196,7 +175,3 @@ def _empty(folder: Path) -> None:
     forget(folder / "postgres")
     for name in ("valkey", "log", "outbox", "flower"):
         shutil.rmtree(folder / name, ignore_errors=True)
-
-
-def _tell_of_death(name: str, status: int, wait: float) -> None:
-    click.echo(f"{name} ended with status {status}; starting it again in {wait:.1f} s", err=True)

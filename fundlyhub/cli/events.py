@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
 from importlib import import_module
 from typing import BinaryIO
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from fundlyhub.cli.output import json_option, print_json
-from fundlyhub.database import dispose_engines
-from fundlyhub.database.migrate import require_current
+from fundlyhub.cli.databases import ready
+from fundlyhub.cli.lines import read_lines
+from fundlyhub.cli.output import Answer, answers, print_json
 from fundlyhub.errors import WrongUse
 from fundlyhub.events.lines import LineReport, publish_lines
 from fundlyhub.events.reference import catalogue_markdown
@@ -44,34 +40,15 @@ def command() -> None:
 @command.command("publish")
 @click.argument("file", type=click.File("rb"))
 @click.option("--import", "imported", is_flag=True, help="These are history: they are taken up, and nobody is told.")
-@json_option
-def publish(file: BinaryIO, imported: bool, as_json: bool) -> None:
+@answers
+def publish(file: BinaryIO, imported: bool) -> Answer:
     """Publish envelopes from FILE (or - for stdin), one JSON object a line.
 
     Good lines are published, bad ones are reported with their number and the reason; then the exit status
     is 1. Publishing a file twice is harmless: an event id is one event.
     """
-    require_current("events")
-    click.get_current_context().call_on_close(partial(dispose_engines, close=True))
-    report = LineReport()
-    with Progress(disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Publishing", total=None)
-        for report in publish_lines(file, imported=imported):
-            progress.update(task, completed=report.lines)
-    if as_json:
-        print_json(
-            {
-                "published": report.published,
-                "duplicates": report.duplicates,
-                "refused": [{"line": line, "reason": reason} for line, reason in report.refused],
-            }
-        )
-    else:
-        for line, reason in report.refused:
-            click.echo(f"line {line}: {reason}", err=True)
-        click.echo(f"{report.published:,} published, {report.duplicates:,} duplicates, {len(report.refused):,} refused")
-    if report.refused:
-        sys.exit(1)
+    ready("events")
+    return read_lines("Publishing", publish_lines(file, imported=imported), LineReport(), "published", "duplicates")
 
 
 @command.command("schema")

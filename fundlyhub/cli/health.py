@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import get_args
 
 import click
 
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.monitoring.health import MAX_LAG, MAX_WAIT, Role, look
 from fundlyhub.monitoring.time_limited import Bounded
@@ -24,8 +23,8 @@ from fundlyhub.settings import get_settings
     "--max-wait", type=click.FloatRange(min=0), default=MAX_WAIT, show_default=True,
     help="Seconds that the oldest event may wait for a processor.",
 )  # fmt: skip
-@json_option
-def command(role: Role | None, max_lag: float, max_wait: float, as_json: bool) -> None:
+@answers
+def command(role: Role | None, max_lag: float, max_wait: float) -> Answer:
     """Whether databases, broker and Redis answer and the relay keeps up: exit status 0, or 1 when anything is wrong.
 
     Without a role also whether each queue has a worker, no event waits too long, and no processor has paused itself.
@@ -34,10 +33,6 @@ def command(role: Role | None, max_lag: float, max_wait: float, as_json: bool) -
     if role is None:
         known_processors()
     health = look(get_settings(), Bounded(), role, max_lag, max_wait if role is None else None)
-    if as_json:
-        print_json(health.document())
-    else:
-        rows = [(one.check, "good" if one.ok else "BAD", one.said) for one in health.findings]
-        print_table("Health", ("check", "state", "what was seen"), rows)
-    if not health.ok:
-        sys.exit(1)
+    rows = [(one.check, "good" if one.ok else "BAD", one.said) for one in health.findings]
+    columns = ("check", "state", "what was seen")
+    return Answer(health.document(), Table("Health", columns, rows), good=health.ok)

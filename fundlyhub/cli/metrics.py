@@ -8,7 +8,7 @@ from threading import Thread
 
 import click
 
-from fundlyhub.cli.output import verbose_option
+from fundlyhub.cli.options import verbose_option
 from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.observability.logs import configure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from sqlalchemy import text
 
 from fundlyhub.channels.messages import CHANNELS, ChannelName
 from fundlyhub.cli import resending
-from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.database.engines import make_engine
-from fundlyhub.database.migrate import require_current
+from fundlyhub.cli.databases import transaction
+from fundlyhub.cli.options import limit_option
+from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.times import shown
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
 from fundlyhub.processors.notifications.contacts import Person
@@ -47,18 +47,18 @@ def command() -> None:
 @click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
 @click.option("--html", is_flag=True, help="The HTML part of a mail instead of its text.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file to write, or with --all a folder.")
-@json_option
+@answers
 def preview(
     template: str | None, everything: bool, channel: ChannelName, locale: str, time_zone: str, html: bool,
-    output: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    output: Path | None,
+) -> Answer | None:  # fmt: skip
     """TEMPLATE with made-up facts, as its reader gets it."""
     reader = Person(None, "Amara Castillo", locale=locale, time_zone=time_zone)
     if everything:
         if output is None:
             raise WrongUse("say with --output FOLDER where all previews go")
         _write_all(output, reader)
-        return
+        return None
     notice = TEMPLATES.get(template or "")
     if notice is None:
         raise WrongUse(f"no such message: {template or 'none was named'}; there are {', '.join(TEMPLATES)}")
@@ -68,10 +68,8 @@ def preview(
     said = (found.html or "") if html else f"{found.subject}\n\n{found.text}\n".lstrip()
     if output is not None:
         output.write_text(said)
-    elif as_json:
-        print_json({"subject": found.subject, "text": found.text, "html": found.html})
-    else:
-        click.echo(said)
+        return None
+    return Answer({"subject": found.subject, "text": found.text, "html": found.html}, said)
 
 
 @command.command("list")
@@ -83,59 +81,45 @@ def preview(
 @click.option("--address", help="Only those to this address or number, which is not kept; - reads it from stdin.")
 @click.option("--template", type=click.Choice([*TEMPLATES]), help="Only this message.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Only through this channel.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@json_option
-def list_(limit: int, as_json: bool, address: str | None, **wanted: Any) -> None:
+@limit_option(50, most=10_000)
+@answers
+def list_(limit: int, address: str | None, **wanted: Any) -> Answer:
     """The ledger, the newest change first. No address is in it: recipients are user ids or hashes."""
     address = sys.stdin.readline().strip() if address == "-" else address
-    require_current("app")
-    settings = get_settings()
-    with make_engine("app", settings, pooled=False).begin() as db:
-        found = find(db, Wanted(address=address, **wanted), settings.secret, limit)
-    if as_json:
-        print_json([one._asdict() for one in found])
-        return
+    with transaction("app") as db:
+        found = find(db, Wanted(address=address, **wanted), get_settings().secret, limit)
     columns = ("id", "position", "template", "channel", "recipient", "state", "reason", "tries", "changed")
     rows = [
         (one.id, one.position, one.template, one.channel, one.recipient, one.state, one.reason, one.tries,
-         f"{one.changed_at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}")
+         shown(one.changed_at))
         for one in found
     ]  # fmt: skip
-    print_table(
-        "Messages",
-        columns,
-        rows,
-        ids=("id", "recipient"),
-        optional=("changed", "channel", "recipient", "position", "tries"),
-    )
+    ids, optional = ("id", "recipient"), ("changed", "channel", "recipient", "position", "tries")
+    return Answer([one._asdict() for one in found], Table("Messages", columns, rows, ids=ids, optional=optional))
 
 
 @command.command("count")
-@json_option
-def count(as_json: bool) -> None:
+@answers
+def count() -> Answer:
     """How many messages are in which state."""
     rows = _ask(_COUNTS)
-    if as_json:
-        print_json(rows)
-        return
-    print_table("Messages", ("template", "channel", "state", "count"), [list(row.values()) for row in rows])
+    columns = ("template", "channel", "state", "count")
+    return Answer(rows, Table("Messages", columns, [list(row.values()) for row in rows]))
 
 
 @command.command("broadcasts")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@json_option
-def broadcasts(limit: int, as_json: bool) -> None:
+@limit_option(50, most=10_000)
+@answers
+def broadcasts(limit: int) -> Answer:
     """Messages to many, the newest first: how many are told, and how many are not, by reason."""
     rows = _ask(_BROADCASTS, limit=limit)
-    if as_json:
-        print_json(rows)
-        return
-    told = [
-        {**row, "skipped": ", ".join(f"{number} {reason}" for reason, number in sorted(row["skipped"].items()))}
-        for row in rows
-    ]
-    print_table("Broadcasts", ("position", "template", "channel", "told", "skipped", "begun_at", "finished_at"),
-                [list(row.values()) for row in told])  # fmt: skip
+    columns = ("position", "template", "channel", "told", "skipped", "begun_at", "finished_at")
+    told = [[_by_reason(row[name]) if name == "skipped" else row[name] for name in columns] for row in rows]
+    return Answer(rows, Table("Broadcasts", columns, told))
+
+
+def _by_reason(skipped: dict[str, int]) -> str:
+    return ", ".join(f"{number} {reason}" for reason, number in sorted(skipped.items()))
 
 
 @command.command("docs")
@@ -165,8 +149,7 @@ def _write_all(folder: Path, reader: Person) -> None:
 
 
 def _ask(query: Any, **values: Any) -> list[dict[str, Any]]:
-    require_current("app")
-    with make_engine("app", get_settings(), pooled=False).begin() as db:
+    with transaction("app") as db:
         return [dict(row) for row in db.execute(query, values).mappings()]
 
 

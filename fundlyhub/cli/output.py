@@ -1,22 +1,82 @@
-"""Printing: a table for people, one JSON document for programs; logs and progress go to stderr."""
+"""What a command answers: text and tables for people, or one JSON document; logs and progress go to stderr."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import wraps
+from typing import Any, NamedTuple
 
 import click
 
 from fundlyhub.cli.tables import fitted, printable, short_ids, terminal
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more, on stderr.")
+
+class Table(NamedTuple):
+    """A table for people; see ``print_table``."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Iterable[Sequence[Any]]
+    ids: Sequence[str] = ()
+    optional: Sequence[str] = ()
+
+
+class Aside(str):
+    """A line for people that goes to stderr."""
+
+    __slots__ = ()
+
+
+class Answer:
+    """A document for programs, and what people read in place of it. Without ``good`` the exit status is 1."""
+
+    def __init__(self, document: Any, *parts: str | Table, good: bool = True) -> None:
+        self.document, self.parts, self.good = document, parts, good
+
+    def print(self, as_json: bool) -> None:
+        """Print it for programs or for people."""
+        if as_json:
+            print_json(self.document)
+            return
+        for part in self.parts:
+            if isinstance(part, Table):
+                print_table(part.title, part.columns, part.rows, ids=part.ids, optional=part.optional)
+            else:
+                click.echo(part, err=isinstance(part, Aside))
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option --json: the function gets it as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(function)
+
+
+def answers(function: Callable[..., Answer | None]) -> Callable[..., None]:
+    """Give a command the option --json, and print the Answer that it returns; None prints nothing."""
+
+    @json_option
+    @wraps(function)
+    def command(*args: Any, as_json: bool, **options: Any) -> None:
+        answer = function(*args, **options)
+        if answer is not None:
+            answer.print(as_json)
+            if not answer.good:
+                sys.exit(1)
+
+    return command
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2, default=str))
+    """Print one JSON document on stdout; bytes are one already."""
+    text = document.decode() if isinstance(document, bytes) else json.dumps(document, indent=2, default=str)
+    click.echo(text)
+
+
+def iso_times(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with each time as ISO 8601."""
+    return {name: one.isoformat() if isinstance(one, datetime) else one for name, one in values.items()}
 
 
 def print_table(
@@ -27,7 +87,7 @@ def print_table(
     ids: Sequence[str] = (),
     optional: Sequence[str] = (),
 ) -> None:
-    """A table on stdout; numbers to the right. What people wrote is shown as it is: no part of it is markup.
+    """Print a table on stdout, numbers to the right. Text from outside is printed as it is: none of it is markup.
 
     Columns of ``ids`` are shortened. Where the terminal is narrow, ``optional`` columns are left out, the last one
     first; where that is not enough, each row becomes a record.
@@ -44,7 +104,7 @@ def print_table(
 
 
 def _text(column: str, cell: Any) -> str:
-    """A number with its thousands parted, but for one that people copy into another command."""
+    """A number with separated thousands, except one that people copy into another command."""
     if isinstance(cell, int) and column not in ("id", "position"):
         return f"{cell:,}"
     return "" if cell is None else str(cell)

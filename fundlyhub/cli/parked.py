@@ -7,13 +7,11 @@ from typing import Any
 
 import click
 
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.options import limit_option
+from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.relay.collecting.parked import Parked, parking_queue
 from fundlyhub.settings import get_settings
 
-limit_option = click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=1_000, show_default=True, help="Messages at most."
-)
 bodies_option = click.option("--bodies", is_flag=True, help="What they hold, too: it may be people's data.")
 
 
@@ -23,51 +21,49 @@ def command() -> None:
 
 
 @command.command("list")
-@limit_option
+@limit_option(1_000)
 @bodies_option
-@json_option
-def show(limit: int, bodies: bool, as_json: bool) -> None:
+@answers
+def show(limit: int, bodies: bool) -> Answer:
     """Show them, the oldest first; they stay where they are."""
     with parking_queue(get_settings()) as queue:
         found = queue.look(limit)
         depth = queue.depth()
-    if as_json:
-        print_json({"depths": depth, "messages": [document(one, bodies) for one in found]})
-        return
     columns = ("parked at", "queue", "task", "reason", "bytes", *(["body"] if bodies else []))
     rows = [(one.parked_at, one.queue, one.task, one.reason, len(one.body), *([text(one)] if bodies else []))
             for one in found]  # fmt: skip
-    print_table(f"Parked messages ({len(found)} shown)", columns, rows)
+    return Answer(
+        {"depths": depth, "messages": [document(one, bodies) for one in found]},
+        Table(f"Parked messages ({len(found)} shown)", columns, rows),
+    )
 
 
 @command.command("release")
-@limit_option
-@json_option
-def release(limit: int, as_json: bool) -> None:
+@limit_option(1_000)
+@answers
+def release(limit: int) -> Answer:
     """Send them to their queues again: for a release that can read them. What it cannot read is parked again."""
     with parking_queue(get_settings()) as queue:
         released = queue.release(limit)
-    if as_json:
-        print_json({"released": released})
-    else:
-        click.echo(f"Sent {released:,} messages to their queues.")
+    return Answer({"released": released}, f"Sent {released:,} messages to their queues.")
 
 
 @command.command("discard")
-@limit_option
+@limit_option(1_000)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
-def discard(limit: int, yes: bool, as_json: bool) -> None:
+@answers
+def discard(limit: int, yes: bool) -> Answer:
     """Throw them away, and print what they were. No event is lost by it: events are in the log."""
     if not yes:
         click.confirm(f"Throw up to {limit:,} messages away?", abort=True, err=True)
     with parking_queue(get_settings()) as queue:
         gone = [document(one, bodies=True) for one in queue.discard(limit)]
-    if as_json:
-        print_json({"discarded": len(gone), "messages": gone})
-    else:
-        print_table(f"Thrown away: {len(gone)} messages", ("parked at", "queue", "task", "reason"),
-                    [(one["parked_at"], one["queue"], one["task"], one["reason"]) for one in gone])  # fmt: skip
+    columns = ("parked at", "queue", "task", "reason")
+    rows = [(one["parked_at"], one["queue"], one["task"], one["reason"]) for one in gone]
+    return Answer(
+        {"discarded": len(gone), "messages": gone},
+        Table(f"Thrown away: {len(gone)} messages", columns, rows),
+    )
 
 
 def document(one: Parked, bodies: bool) -> dict[str, Any]:

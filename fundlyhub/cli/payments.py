@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from uuid import UUID
 
 import click
 from sqlalchemy import Connection
 
+from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.dlq.replaying import as_document, is_good, tell
-from fundlyhub.cli.dlq.selecting import events_db
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.options import by_option, limit_option, reason_option
+from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.wiring import known_processors, publisher
 from fundlyhub.database.prefixes import the_one
 from fundlyhub.errors import WrongState
@@ -20,7 +19,6 @@ from fundlyhub.processing import dead_letters, payments
 from fundlyhub.processing.payments import Repeated
 
 donation_argument = click.argument("donation", metavar="DONATION")
-reason_option = click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
 
 
 @click.group("payments")
@@ -35,62 +33,52 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--all", "decided", is_flag=True, help="Those that are accepted or refused, too.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Lines at most.")
-@json_option
-def show(decided: bool, limit: int, as_json: bool) -> None:
+@limit_option(100)
+@answers
+def show(decided: bool, limit: int) -> Answer:
     """Repeated payments that wait for a decision, the oldest first."""
-    with events_db() as db:
+    with transaction("events") as db:
         found = payments.find(db, decided=decided, limit=limit)
-    if as_json:
-        print_json([asdict(one) for one in found])
-        return
     columns = ("donation", "same payment as", "amount", "decision", "since (UTC)", "held by", "campaign", "transaction")
     rows = [
         (one.donation_id, one.first_id, f"{one.amount} {one.currency}", _decision(one), f"{one.since:%Y-%m-%d %H:%M}",
          f"{len(one.held_by)} processors", one.campaign_id, f"{one.provider} {one.transaction_id}")
         for one in found
     ]  # fmt: skip
-    print_table(
-        "Repeated payments" if rows else "Repeated payments: none", columns, rows,
-        ids=("donation", "same payment as", "campaign"), optional=("held by", "campaign", "transaction"),
-    )  # fmt: skip
+    title = "Repeated payments" if rows else "Repeated payments: none"
+    ids, optional = ("donation", "same payment as", "campaign"), ("held by", "campaign", "transaction")
+    return Answer([asdict(one) for one in found], Table(title, columns, rows, ids=ids, optional=optional))
 
 
 @command.command("accept")
 @donation_argument
 @reason_option
 @by_option
-@json_option
-def accept(donation: str, reason: str, who: str, as_json: bool) -> None:
+@answers
+def accept(donation: str, reason: str, who: str) -> Answer:
     """Let DONATION count as well: its payment was really made twice. Its dead letters are replayed."""
     known_processors()
-    with events_db() as db:
+    with transaction("events") as db:
         letters = payments.accept(db, _whole(db, donation), who=who, reason=reason)
         able, _ = dead_letters.choose(db, letters)
     with publisher() as broker:
         done = dead_letters.replay(able, broker, who=who, reason=reason)
-    if as_json:
-        print_json({"accepted": True, **as_document(done)})
-    else:
-        click.echo("Accepted: it counts, and its messages are sent.")
-        tell(done)
-    if not is_good(done, no_wait=False):
-        sys.exit(1)
+    told = ("Accepted: it counts, and its messages are sent.", *tell(done))
+    return Answer({"accepted": True, **as_document(done)}, *told, good=is_good(done, no_wait=False))
 
 
 @command.command("refuse")
 @donation_argument
 @reason_option
 @by_option
-@json_option
-def refuse(donation: str, reason: str, who: str, as_json: bool) -> None:
+@answers
+def refuse(donation: str, reason: str, who: str) -> Answer:
     """Let DONATION never count: it is the same payment. Its dead letters are discarded."""
-    with events_db() as db:
+    with transaction("events") as db:
         letters = payments.refuse(db, _whole(db, donation), who=who, reason=reason)
-    if as_json:
-        print_json({"accepted": False, "discarded": letters})
-    else:
-        click.echo("Refused: it does not count, and nobody gets a message about it.")
+    return Answer(
+        {"accepted": False, "discarded": letters}, "Refused: it does not count, and nobody gets a message about it."
+    )
 
 
 def _whole(db: Connection, beginning: str) -> UUID:

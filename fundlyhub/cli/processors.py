@@ -8,10 +8,11 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from fundlyhub.cli.dlq.selecting import events_db
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.databases import transaction
+from fundlyhub.cli.options import by_option, limit_option, reason_option
+from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.times import age
+from fundlyhub.cli.times import shown as _time
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import pauses
@@ -36,73 +37,61 @@ def command() -> None:
 
 
 @command.command("list")
-@json_option
-def show(as_json: bool) -> None:
+@answers
+def show() -> Answer:
     """All processors: their queue, and since when, why and by whom they are paused."""
-    with events_db() as db:
+    with transaction("events") as db:
         paused = pauses.paused(db)
         queues = {name: processor.queue for name, processor in known_processors().items()}
         found = [_document(name, queues.get(name), paused.get(name)) for name in _names(db)]
-    if as_json:
-        print_json(found)
-        return
-    columns = ("processor", "queue", "state")
     rows = [(one["name"], one["queue"], "paused" if one["since"] else "running") for one in found]
-    print_table("Processors", columns, rows)
-    for one in found:
-        if one["since"]:
-            click.echo(_in_words(one))
+    table = Table("Processors", ("processor", "queue", "state"), rows)
+    return Answer(found, table, *(_in_words(one) for one in found if one["since"]))
 
 
 @command.command("pause")
 @name_argument
-@click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
+@reason_option
 @click.option("--until", metavar="TIME", help="When it ends by itself: 15m, 2h, 7d from now, or 2026-01-31T18:00Z.")
 @by_option
-@json_option
-def pause(name: str, reason: str, until: str | None, who: str, as_json: bool) -> None:
+@answers
+def pause(name: str, reason: str, until: str | None, who: str) -> Answer:
     """Run no event of a processor until it is resumed. What runs at this moment comes to its end."""
     end = _moment(until) if until else None
-    with events_db() as db:
+    with transaction("events") as db:
         _require(db, name)
         pauses.pause_by_hand(db, name, who=who, reason=reason, until=end)
-    if as_json:
-        print_json({"name": name, "paused": True, "until": end})
-    else:
-        moment = f"{end:%Y-%m-%d %H:%M:%SZ}" if end else f"`fundlyhub processors resume {name}`"
-        click.echo(f"{name} is paused until {moment}.")
+    moment = _time(end) or f"`fundlyhub processors resume {name}`"
+    return Answer({"name": name, "paused": True, "until": end}, f"{name} is paused until {moment}.")
 
 
 @command.command("resume")
 @name_argument
 @click.option("--reason", default="by hand", show_default=True, help="Why; it is kept.")
 @by_option
-@json_option
-def resume(name: str, reason: str, who: str, as_json: bool) -> None:
+@answers
+def resume(name: str, reason: str, who: str) -> Answer:
     """End the pause of a processor, also one that it began itself; the relay sends at once what was held back."""
-    with events_db() as db:
+    with transaction("events") as db:
         _require(db, name)
         done = pauses.end_by_hand(db, name, who=who, reason=reason)
-    if as_json:
-        print_json({"name": name, "resumed": done})
-    else:
-        click.echo(f"{name} is resumed." if done else f"{name} is not paused.")
+    return Answer({"name": name, "resumed": done}, f"{name} is {'resumed' if done else 'not paused'}.")
 
 
 @command.command("history")
 @name_argument
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Lines at most.")
-@json_option
-def history(name: str, limit: int, as_json: bool) -> None:
+@limit_option(50, most=10_000)
+@answers
+def history(name: str, limit: int) -> Answer:
     """When a processor was paused and resumed, by whom and why; the newest first."""
     columns = ("at", "action", "kind", "who", "details")
-    with events_db() as db:
+    with transaction("events") as db:
         _require(db, name)
         rows = db.exec_driver_sql(_HISTORY, {"processor": name, "limit": limit}).all()
-    if as_json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
-        return
-    print_table(f"Pauses of {name}", columns, [(_time(at), *rest) for at, *rest in rows])
+    return Answer(
+        [dict(zip(columns, row, strict=True)) for row in rows],
+        Table(f"Pauses of {name}", columns, [(_time(at), *rest) for at, *rest in rows]),
+    )
 
 
 def _names(db: Connection) -> list[str]:
@@ -134,19 +123,9 @@ def _moment(text: str) -> datetime:
 
 def _document(name: str, queue: str | None, one: Pause | None) -> dict[str, Any]:
     state = "running" if one is None else "paused by hand" if one.kind == "by hand" else "paused itself"
-    return {
-        "name": name,
-        "queue": queue,
-        "state": state,
-        "since": one and one.since,
-        "who": one and one.who,
-        "reason": one and one.reason,
-        "until": one and one.until,
-        "failed": one and one.failed,
-        "fingerprint": one and one.fingerprint,
-        "probes": one and one.probes,
-        "next_probe_at": one and one.probe_at,
-    }
+    names = ("since", "who", "reason", "until", "failed", "fingerprint", "probes")
+    facts = {key: getattr(one, key, None) for key in names}
+    return {"name": name, "queue": queue, "state": state, **facts, "next_probe_at": one and one.probe_at}
 
 
 def _in_words(one: dict[str, Any]) -> str:
@@ -157,7 +136,3 @@ def _in_words(one: dict[str, Any]) -> str:
     elif one["until"]:
         after = f"; resumes at {_time(one['until'])}"
     return f"{one['name']} {one['state']}{by} at {_time(one['since'])}: {one['reason']}{after}"
-
-
-def _time(at: datetime | None) -> str:
-    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"

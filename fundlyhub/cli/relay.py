@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from fundlyhub.cli import parked
-from fundlyhub.cli.output import json_option, print_json, print_table, verbose_option
+from fundlyhub.cli.databases import log_connection
+from fundlyhub.cli.options import verbose_option
+from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.wiring import known_processors, stop_on_signals
-from fundlyhub.database import connect
-from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.process_endpoint import endpoint
 from fundlyhub.observability import tracing
@@ -45,10 +47,9 @@ def run(verbose: bool) -> None:
     settings = get_settings()
     settings.broker  # noqa: B018  # a missing URL is better said before Celery is loaded
     processors = known_processors()
-    require_current("events", "app", "analytics")
     Mirrored(settings.mirror)  # a mistake in it is better said before anybody leads
     retention_of(settings, processors)  # the same
-    with connect("events", autocommit=True, session=True) as db:
+    with log_connection("app", "analytics", session=True) as db:
         beginnings(db, processors)  # the same of events that a new processor wants, and that are archived
     from fundlyhub.celery import app
     from fundlyhub.relay.relay import Relay
@@ -64,18 +65,18 @@ def run(verbose: bool) -> None:
 
 
 @command.command("status")
-@json_option
-def show(as_json: bool) -> None:
+@answers
+def show() -> Answer:
     """Who leads, where the cursor is, the lag, what no processor wants, and what waits to be collected or is parked."""
-    require_current("events")
-    with connect("events", autocommit=True) as db:
+    with log_connection() as db:
         found = {**relay_status(db), "messages": _side_queues()}
-    if as_json:
-        print_json(found)
-        return
+    return Answer(found, _table(found))
+
+
+def _table(found: Mapping[str, Any]) -> Table:
     who = found["leader"]
     leads = f"server process {who['server_pid']} since {who['since']}" if who else "nobody leads: is a relay running?"
-    print_table(
+    return Table(
         "Relay",
         ("", ""),
         [
@@ -108,15 +109,11 @@ def _side_queues() -> dict[str, int | None]:
 @command.command("rebase")
 @click.option("--floor", type=click.IntRange(min=0), help="Last position that is surely settled; 0 sends all again.")
 @click.option("--same-xids", is_flag=True, help="After pg_upgrade: transaction ids are the same, only restamp.")
-@json_option
-def move(floor: int | None, same_xids: bool, as_json: bool) -> None:
+@answers
+def move(floor: int | None, same_xids: bool) -> Answer:
     """Tie the cursors to this database cluster after the log was migrated to it. Stop all relays first."""
     if (floor is None) != same_xids:
         raise WrongUse("give either --floor POSITION or --same-xids")
-    require_current("events", "app", "analytics")
-    with connect("events", autocommit=True) as db:
+    with log_connection("app", "analytics") as db:
         again = rebase(db, floor=floor, same_xids=same_xids, settled=last_dropped(BRANCHES))
-    if as_json:
-        print_json({"handed_over_again": again})
-    else:
-        click.echo(f"Done: {again:,} events will be handed over again. Start the relays.")
+    return Answer({"handed_over_again": again}, f"Done: {again:,} events will be handed over again. Start the relays.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,11 +12,11 @@ import click
 from sqlalchemy import Engine
 
 from fundlyhub.channels.messages import CHANNELS, ChannelName
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.databases import ready
+from fundlyhub.cli.options import by_option
+from fundlyhub.cli.output import Answer, Aside, Table, answers
+from fundlyhub.database import get_engine
 from fundlyhub.database.audited import MAX_REASON, reasoned
-from fundlyhub.database.engines import make_engine
-from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import reruns
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
@@ -40,11 +40,11 @@ MOST = 100
 @click.option("--again", is_flag=True, help="Also what was sent again within the last hour.")
 @click.option("--yes", is_flag=True, help="Do it. Without this, only say what would be sent.")
 @by_option
-@json_option
+@answers
 def command(
     ids: tuple[str, ...], event: UUID | None, donation: UUID | None, user: UUID | None, template: str | None,
-    channel: ChannelName | None, reason: str, token: str | None, again: bool, yes: bool, who: str, as_json: bool,
-) -> None:  # fmt: skip
+    channel: ChannelName | None, reason: str, token: str | None, again: bool, yes: bool, who: str,
+) -> Answer:  # fmt: skip
     """Send messages again: those with these IDs of the ledger, or what an event, a donation or a user was told.
     The beginning of an ID is enough where it is unique.
 
@@ -56,22 +56,17 @@ def command(
         raise WrongUse("say whose message: an ID, --event, --donation or --user (`fundlyhub notifications list`)")
     token = reasoned(token) if token else str(uuid4())
     sent, refused = _sent_again(ids, wanted, who, reasoned(reason), token, again, yes)
-    if as_json:
-        named = [{"id": one.id, "reason": why} for one, why in refused]
-        print_json({"dry_run": not yes, "token": token, "resent": [one.id for one in sent], "refused": named})
-    else:
-        _tell(sent, refused, yes)
-    if refused or not sent:
-        sys.exit(1)
+    named = [{"id": one.id, "reason": why} for one, why in refused]
+    document = {"dry_run": not yes, "token": token, "resent": [one.id for one in sent], "refused": named}
+    return Answer(document, *_parts(sent, refused, yes), good=bool(sent) and not refused)
 
 
 def _sent_again(
     ids: tuple[str, ...], wanted: Wanted, who: str, reason: str, token: str, again: bool, yes: bool
 ) -> tuple[list[Found], list[tuple[Found, str]]]:
     """What is sent again, or would be, and what is not and why."""
-    require_current("app", "events")
-    settings = get_settings()
-    app, log = (make_engine(branch, settings, pooled=False) for branch in ("app", "events"))
+    ready("app", "events")
+    settings, app, log = get_settings(), get_engine("app"), get_engine("events")
     sent: list[Found] = []
     refused: list[tuple[Found, str]] = []
     with app.begin() as db:
@@ -107,15 +102,15 @@ def _send(app: Engine, log: Engine, one: Found, who: str, reason: str, token: st
     reruns.announce(log, processor, one.position, why)
 
 
-def _tell(sent: list[Found], refused: list[tuple[Found, str]], yes: bool) -> None:
+def _parts(sent: list[Found], refused: list[tuple[Found, str]], yes: bool) -> Iterator[str | Table]:
     rows = [(one.id, one.template, one.channel, one.recipient, "") for one in sent]
     rows += [(one.id, one.template, one.channel, one.recipient, why) for one, why in refused]
     columns = ("id", "message", "channel", "recipient", "not sent, because")
     if rows:
         title = "Sent again" if yes else "Would be sent again"
-        print_table(title, columns, rows, ids=("id", "recipient"), optional=("channel", "recipient"))
+        yield Table(title, columns, rows, ids=("id", "recipient"), optional=("channel", "recipient"))
     else:
-        click.echo("No message of the ledger fits.", err=True)
+        yield Aside("No message of the ledger fits.")
     if sent:
         done = "will be sent again within a minute" if yes else "would be sent again: say --yes"
-        click.echo(f"{len(sent):,} {done}")
+        yield f"{len(sent):,} {done}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.databases import log_connection
+from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.times import span
 from fundlyhub.cli.wiring import known_processors
-from fundlyhub.database import connect, dispose_engines
-from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.servers import broker
 from fundlyhub.monitoring.status import status
@@ -19,23 +19,22 @@ from fundlyhub.settings import get_settings
 
 
 @click.command("status")
-@json_option
-def command(as_json: bool) -> None:
+@answers
+def command() -> Answer:
     """Head of the log, what is not relayed, and per processor applied, waiting, retrying and dead.
 
     How long the oldest event waits, which processors are paused, and how many workers consume each queue.
     """
     processors = known_processors()
-    require_current("events", "app", "analytics")
-    click.get_current_context().call_on_close(partial(dispose_engines, close=True))
-    with connect("events", autocommit=True) as db:
+    with log_connection("app", "analytics") as db:
         found = status(db, processors)
     found["queues"], away = _queues()
-    if as_json:
-        print_json(found)
-        return
+    return Answer(found, *_parts(found, away))
+
+
+def _parts(found: dict[str, Any], away: str) -> Iterator[str | Table]:
     relay = found["relay"]
-    print_table(
+    yield Table(
         f"Head of the log: position {found['log']['head']:,}; not relayed: {relay['lag_events']:,} events, "
         f"the oldest for {relay['lag_seconds']:.1f} s",
         ("processor", "applied", "waiting", "oldest", "retrying", "dead", "state"),
@@ -46,11 +45,18 @@ def command(as_json: bool) -> None:
         ],
     )  # fmt: skip
     if away:
-        click.echo(f"Queues: {away}")
+        yield f"Queues: {away}"
     else:
         rows = [(name, one["messages"], one["consumers"]) for name, one in found["queues"].items()]
-        print_table("Queues", ("queue", "messages", "workers"), rows)
-    _tell_what_stands_still(found)
+        yield Table("Queues", ("queue", "messages", "workers"), rows)
+    for name, one in found["processors"].items():
+        if pause := one["paused"]:
+            yield f"{name} is paused ({pause['kind']}, by {pause['who']}): {pause['reason']}"
+    if idle := [name for name, one in (found["queues"] or {}).items() if not one["consumers"]]:
+        yield f"No worker consumes {', '.join(idle)}."
+    if found["of_other_releases"]:
+        names = ", ".join(one["name"] for one in found["of_other_releases"])
+        yield f"Registered by another release, and not part of this one: {names}"
 
 
 def _queues() -> tuple[dict[str, dict[str, int]] | None, str]:
@@ -62,24 +68,3 @@ def _queues() -> tuple[dict[str, dict[str, int]] | None, str]:
     except (Unavailable, WrongUse) as error:
         return None, str(error)
     return {name: one._asdict() for name, one in found.items()}, ""
-
-
-def _tell_what_stands_still(found: dict[str, Any]) -> None:
-    for name, one in found["processors"].items():
-        if pause := one["paused"]:
-            click.echo(f"{name} is paused ({pause['kind']}, by {pause['who']}): {pause['reason']}")
-    if idle := [name for name, one in (found["queues"] or {}).items() if not one["consumers"]]:
-        click.echo(f"No worker consumes {', '.join(idle)}.")
-    if found["of_other_releases"]:
-        names = ", ".join(one["name"] for one in found["of_other_releases"])
-        click.echo(f"Registered by another release, and not part of this one: {names}")
-
-
-def span(seconds: float | None) -> str:
-    """An age that can be read at a glance."""
-    if seconds is None:
-        return ""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.output import Answer, Table, json_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.embedded.flower import USER
 from fundlyhub.embedded.stack import DEFAULT_PARTS, PARTS, Stack
@@ -35,7 +35,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir.resolve()})
     parts = [part.strip() for part in only.split(",")] if only else DEFAULT_PARTS
-    with Stack(settings, only=parts, concurrency=concurrency, on_death=_tell_of_death) as stack:
+    with Stack(settings, only=parts, concurrency=concurrency, on_death=tell_of_death) as stack:
         click.echo("Starting the servers ...", err=True)
         stack.start_servers()
         if stack.has_databases:
@@ -44,11 +44,8 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
             click.echo("Starting relay, ingest and worker ...", err=True)
             stack.start_services()
         found = addresses(stack)
-        if as_json:
-            print_json(found)
-        else:
-            print_table("FundlyHub is up", ("what", "where"), list(found.items()))
-            click.echo(f"Ctrl-C stops everything. For another shell:  {for_another_shell(found)}")
+        shell = f"Ctrl-C stops everything. For another shell:  {for_another_shell(found)}"
+        Answer(found, Table("FundlyHub is up", ("what", "where"), list(found.items())), shell).print(as_json)
         tell_password(stack)
         stack.supervisor.watch(stop)
         click.echo("Stopping ...", err=True)
@@ -108,5 +105,6 @@ def without_password(secret: SecretStr) -> str:
     return f"{url['scheme']}://{user}{url['rest']}"
 
 
-def _tell_of_death(name: str, status: int, wait: float) -> None:
+def tell_of_death(name: str, status: int, wait: float) -> None:
+    """Say that a process ended and is started again."""
     click.echo(f"{name} ended with status {status}; starting it again in {wait:.1f} s", err=True)

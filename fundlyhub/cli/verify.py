@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.progress import progress_bar
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.settings import get_settings
-from fundlyhub.verification import Report, Tell, verify
+from fundlyhub.verification import Report, verify
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -37,11 +34,11 @@ SHOWN = 50
 )  # fmt: skip
 @click.option("--no-tables", is_flag=True, help="Compare traces and messages only: quick, and blind to wrong numbers.")
 @click.option("--repair", is_flag=True, help="Send what is missing again, and with --wait look once more.")
-@json_option
+@answers
 def command(
     names: tuple[str, ...], sample: int | None, since: int, grace: float | None, wait: float, no_tables: bool,
-    repair: bool, as_json: bool,
-) -> None:  # fmt: skip
+    repair: bool,
+) -> Answer:  # fmt: skip
     """Compare the log with claims, tables and messages; name each event that is missing, double, different or stuck.
 
     Tables are made anew from the log in a schema of their own, by the processors' own code, and compared row by row;
@@ -52,14 +49,13 @@ def command(
     if unknown := [name for name in names if name not in processors]:
         raise WrongUse(f"no such processor: {', '.join(unknown)}; there are {', '.join(processors)}")
     require_current("events", "app", "analytics")
-    with _progress() as tell:
+    with progress_bar("Verifying") as tell:
         report = verify(
             get_settings(), {name: cls for name, cls in processors.items() if not names or name in names},
             app=_app(repair), sample=sample, since=since, grace=grace, wait=wait, tables=not no_tables, repair=repair,
             tell=tell,
         )  # fmt: skip
-    print_json(report.document()) if as_json else _print(report)
-    sys.exit(0 if report.ok else 1)
+    return Answer(report.document(), *_parts(report), good=report.ok)
 
 
 def _app(needed: bool) -> Celery | None:
@@ -73,23 +69,10 @@ def _app(needed: bool) -> Celery | None:
     return app
 
 
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """A bar on stderr; nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Verifying", total=None)
-
-        def tell(what: str, done: int, total: int) -> None:
-            progress.update(task, description=what.capitalize(), completed=done, total=total or None)
-
-        yield tell
-
-
-def _print(report: Report) -> None:
+def _parts(report: Report) -> Iterator[str | Table]:
     listed = report.findings.listed
     if listed:
-        print_table(
+        yield Table(
             f"Found: {_counts(report.findings.counts)}",
             ("kind", "processor", "position", "event", "what", "expected", "found"),
             [
@@ -98,17 +81,17 @@ def _print(report: Report) -> None:
             ],
         )
     if (hidden := report.findings.counts.total() - min(SHOWN, len(listed))) > 0:
-        click.echo(f"And {hidden:,} more; --json lists up to {len(listed):,}.")
-    click.echo(f"Compared up to position {report.head:,}: {_counts(report.checked)}, in {report.seconds:.1f} s.")
+        yield f"And {hidden:,} more; --json lists up to {len(listed):,}."
+    yield f"Compared up to position {report.head:,}: {_counts(report.checked)}, in {report.seconds:.1f} s."
     if report.sampled:
-        click.echo(f"Sampled: {_counts(report.sampled)}.")
+        yield f"Sampled: {_counts(report.sampled)}."
     if report.in_flight:
-        click.echo(f"In flight, which is no finding: {_counts(report.in_flight)}. Use --wait to wait for it.")
+        yield f"In flight, which is no finding: {_counts(report.in_flight)}. Use --wait to wait for it."
     for name, why in report.left_out.items():
-        click.echo(f"Not compared of {name}: {why}.")
+        yield f"Not compared of {name}: {why}."
     if report.repaired is not None:
-        click.echo(f"Sent again: {report.repaired:,} events.")
-    click.echo("Nothing is missing, double, different or stuck." if report.ok else "Something is wrong: see above.")
+        yield f"Sent again: {report.repaired:,} events."
+    yield "Nothing is missing, double, different or stuck." if report.ok else "Something is wrong: see above."
 
 
 def _counts(counts: Any) -> str:

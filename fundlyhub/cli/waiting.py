@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import click
 import psycopg
 
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.databases import log_connection
+from fundlyhub.cli.options import limit_option
+from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.times import shown as _time
 from fundlyhub.cli.wiring import known_processors
-from fundlyhub.database import connect, dispose_engines
-from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.reasons import Logged, Waits, Wanted, count, events_named, not_run, reasons, waits
 from fundlyhub.monitoring.servers import broker
@@ -32,11 +31,9 @@ _AT = "SELECT id, position, type, recorded_at FROM events.events WHERE position 
 )
 @click.option("--reason", metavar="TEXT", help="Those whose error or reason holds this text.")
 @click.option("--group", is_flag=True, help="A line for each reason, with the number of events.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Lines at most.")
-@json_option
-def command(
-    processor: str | None, event: str | None, reason: str | None, group: bool, limit: int, as_json: bool
-) -> None:
+@limit_option(100)
+@answers
+def command(processor: str | None, event: str | None, reason: str | None, group: bool, limit: int) -> Answer:
     """Events that failed or were put off: why, how often, and when they are run again; the oldest first.
 
     What has not been run yet is counted by `fundlyhub status`; for one event (--event) it is told here too. Reasons
@@ -45,23 +42,17 @@ def command(
     known = known_processors()
     if group and event:
         raise WrongUse("--group and --event: one event is no group")
-    require_current("events", "app", "analytics")
-    click.get_current_context().call_on_close(partial(dispose_engines, close=True))
-    with connect("events", autocommit=True) as db:
+    with log_connection("app", "analytics") as db:
         one = _event(db, event) if event else None
         wanted = Wanted(processor, one.position if one else None, reason)
         if group:
-            _print_groups(db, wanted, limit, as_json)
-            return
+            return _groups(db, wanted, limit)
         found, number = waits(db, wanted, limit), count(db, wanted)
         if one is not None:
             chosen = {name: cls for name, cls in known.items() if processor in (None, name)}
             fresh = [item for item in not_run(db, chosen, one, _idle()) if (reason or "") in item.reason]
             found, number = [*found, *fresh], number + len(fresh)
-    if as_json:
-        print_json([asdict(item) for item in found])
-        return
-    _print(found, number, one)
+    return Answer([asdict(item) for item in found], _told(found, number, one))
 
 
 def _event(db: psycopg.Connection[Any], text: str) -> Logged:
@@ -91,32 +82,25 @@ def _idle() -> Sequence[str]:
     return [name for name, queue in found.items() if not queue.consumers]
 
 
-def _print_groups(db: psycopg.Connection[Any], wanted: Wanted, limit: int, as_json: bool) -> None:
-    found = reasons(db, wanted, limit)
-    if as_json:
-        print_json([asdict(one) for one in found])
-        return
+def _groups(db: psycopg.Connection[Any], wanted: Wanted, limit: int) -> Answer:
+    found, number = reasons(db, wanted, limit), count(db, wanted)
+    columns = ("events", "processor", "reason", "since", "next")
     rows = [(one.events, one.processor, one.reason or one.error, _time(one.since), _time(one.next_at)) for one in found]
-    print_table(f"Why {count(db, wanted):,} events wait", ("events", "processor", "reason", "since", "next"), rows)
+    return Answer([asdict(one) for one in found], Table(f"Why {number:,} events wait", columns, rows))
 
 
-def _print(found: Sequence[Waits], number: int, event: Logged | None) -> None:
+def _told(found: Sequence[Waits], number: int, event: Logged | None) -> str | Table:
     title = f"Events that wait: {number:,}"
     if len(found) < number:
         title += f", the oldest {len(found):,} of them"
     if event is not None:
         title = f"Event {event.id} at position {event.position}"
         if not found:
-            click.echo(f"{title} waits for no processor.")
-            return
+            return f"{title} waits for no processor."
     columns = ("position", "processor", "state", "attempts", "reason", "since", "next")
     rows = [
         (str(one.position), one.processor, one.kind, one.attempts, one.reason,
          _time(one.since), _time(one.next_at))
         for one in found
     ]  # fmt: skip
-    print_table(title, columns, rows, optional=("next", "attempts", "since", "state"))
-
-
-def _time(at: datetime | None) -> str:
-    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+    return Table(title, columns, rows, optional=("next", "attempts", "since", "state"))

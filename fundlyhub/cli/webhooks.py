@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fundlyhub.cli.output import verbose_option
+from fundlyhub.cli.options import verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.database import get_engine
 from fundlyhub.database.migrate import require_current

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import click
 
-from fundlyhub.cli.dlq.selecting import events_db
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json
+from fundlyhub.cli.databases import transaction
+from fundlyhub.cli.options import ID, by_option, optional_reason
+from fundlyhub.cli.output import Answer, Aside, answers
 from fundlyhub.errors import FundlyHubError, InvalidEvent, WrongState, WrongUse
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode
@@ -22,18 +22,18 @@ from fundlyhub.processing.dead_letters import Corrected, Draft
 
 
 @click.command("edit", short_help="Correct the payload of an event, for the processor that gave up on it.")
-@click.argument("letter", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument("letter", metavar="ID", type=ID)
 @click.option("--patch", type=click.File("rb"), help="A JSON patch (RFC 6902) to apply; - is stdin.")
 @click.option("--payload", type=click.File("rb"), help="The whole new payload; - is stdin.")
 @click.option("--undo", is_flag=True, help="Let the event's own payload count again.")
 @click.option("--all-processors", is_flag=True, help="For every processor that gave up on this event.")
-@click.option("--reason", help="Why; it is kept, and shown to everybody.")
+@optional_reason
 @by_option
-@json_option
+@answers
 def edit(
     letter: int, patch: BinaryIO | None, payload: BinaryIO | None, undo: bool, all_processors: bool,
-    reason: str | None, who: str, as_json: bool,
-) -> None:  # fmt: skip
+    reason: str | None, who: str,
+) -> Answer:  # fmt: skip
     """Correct the payload of an open letter's event; without an option, in $EDITOR.
 
     The new payload is checked as `publish_event` checks it. It counts for this letter's processor alone, or with
@@ -43,13 +43,12 @@ def edit(
     if sum((patch is not None, payload is not None, undo)) > 1:
         raise WrongUse("give one of --patch, --payload and --undo")
     if undo:
-        with events_db() as db:
+        with transaction("events") as db:
             letters = [letter, *(dead_letters.neighbours(db, letter, corrected=True) if all_processors else ())]
             for one in sorted(letters):
                 dead_letters.undo(db, one, who=who, reason=reason)
-        _tell(letters, None, as_json)
-        return
-    with events_db() as db:
+        return _answer(letters, None)
+    with transaction("events") as db:
         draft = dead_letters.draft(db, letter)
         others = dead_letters.neighbours(db, letter) if all_processors else []
     save = _Save(draft, others, who, reason)
@@ -60,7 +59,7 @@ def edit(
         done = save(dumps(dead_letters.patched(_readable(draft), operations)))
     else:
         done = _edited(save)
-    _tell([letter, *others], done, as_json)
+    return _answer([letter, *others], done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class _Save:
     def __call__(self, text: bytes | str) -> Corrected:
         payload = _parsed(text, "the payload")
         as_of = {self.draft.letter: self.draft.as_of}
-        with events_db() as db:
+        with transaction("events") as db:
             done = {  # in one order, so that two who correct the same event at once do not deadlock
                 one: dead_letters.correct(db, one, payload, who=self.who, reason=self.reason, as_of=as_of.get(one))
                 for one in sorted([self.draft.letter, *self.others])
@@ -124,17 +123,16 @@ def _readable(draft: Draft) -> Any:
     return decode(draft.payload)
 
 
-def _tell(letters: Sequence[int], done: Corrected | None, as_json: bool) -> None:
+def _answer(letters: Sequence[int], done: Corrected | None) -> Answer:
     """Names of fields only: what is in them is people's data."""
     which = ", ".join(map(str, letters))
-    if as_json:
-        changed, ignored = (done.changed, done.ignored) if done else ((), ())
-        document = {"id": letters[0], "changed": changed, "ignored": ignored, "undone": done is None}
-        print_json({**document, "letters": letters})
-    elif done is None:
-        click.echo(f"{which}: the event's own payload counts again")
-    else:
-        if done.ignored:
-            click.echo(f"{which}: the type knows no {', '.join(done.ignored)}; left out", err=True)
-        ids = " ".join(map(str, letters))
-        click.echo(f"{which}: saved ({', '.join(done.changed) or 'nothing differs'}); `fundlyhub dlq replay {ids}`")
+    changed, ignored = (done.changed, done.ignored) if done else ((), ())
+    ids = " ".join(map(str, letters))
+    saved = "the event's own payload counts again"
+    if done:
+        saved = f"saved ({', '.join(changed) or 'nothing differs'}); `fundlyhub dlq replay {ids}`"
+    return Answer(
+        {"id": letters[0], "changed": changed, "ignored": ignored, "undone": done is None, "letters": letters},
+        *([Aside(f"{which}: the type knows no {', '.join(ignored)}; left out")] if ignored else ()),
+        f"{which}: {saved}",
+    )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 import orjson
 
-from fundlyhub.cli.dlq.selecting import STATES, events_db, filters, in_state, tell_when_unknown
-from fundlyhub.cli.output import json_option, print_json, print_table
+from fundlyhub.cli.databases import transaction
+from fundlyhub.cli.dlq.selecting import STATES, filters, in_state, tell_when_unknown
+from fundlyhub.cli.options import ID, limit_option
+from fundlyhub.cli.output import Answer, Table, answers, iso_times
+from fundlyhub.cli.times import shown as _time
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, Letter, Shown
 
@@ -20,80 +22,71 @@ from fundlyhub.processing.dead_letters import Filter, Letter, Shown
 @filters
 @click.option("--state", type=click.Choice((*STATES, "all")), default="open", show_default=True)
 @click.option("--group", is_flag=True, help="Groups of letters that look alike, the largest first.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Lines at most.")
-@json_option
-def list_(wanted: Filter, state: str, group: bool, limit: int, as_json: bool) -> None:
+@limit_option(50)
+@answers
+def list_(wanted: Filter, state: str, group: bool, limit: int) -> Answer:
     """Dead letters, the newest failure first."""
     wanted = in_state(wanted, state)
     if group:
-        _list_groups(wanted, limit, as_json)
-        return
-    with events_db() as db:
+        return _groups(wanted, limit)
+    with transaction("events") as db:
         wanted = dead_letters.in_full(db, wanted)
         found = dead_letters.find(db, wanted, limit=limit)
         total = len(found) if len(found) < limit else dead_letters.count(db, wanted)
     if not found:
         tell_when_unknown(wanted)
-    if as_json:
-        print_json([_as_document(letter) for letter in found])
-        return
-    print_table(
-        f"Dead letters: {_some(len(found), total)}",
-        ("id", "processor", "type", "error", "message", "attempts", "last failed", "state"),
-        [
-            (str(one.id), one.processor, one.type, one.error, one.message, one.attempts, _time(one.last_failed_at),
-             f"{one.state}, edited" if one.corrected else one.state)
-            for one in found
-        ],
-        optional=("last failed", "attempts", "type", "state"),
-    )  # fmt: skip
+    columns = ("id", "processor", "type", "error", "message", "attempts", "last failed", "state")
+    rows = [
+        (str(one.id), one.processor, one.type, one.error, one.message, one.attempts, _time(one.last_failed_at),
+         f"{one.state}, edited" if one.corrected else one.state)
+        for one in found
+    ]  # fmt: skip
+    title, optional = f"Dead letters: {_some(len(found), total)}", ("last failed", "attempts", "type", "state")
+    return Answer([_as_document(letter) for letter in found], Table(title, columns, rows, optional=optional))
 
 
-def _list_groups(wanted: Filter, limit: int, as_json: bool) -> None:
-    with events_db() as db:
+def _groups(wanted: Filter, limit: int) -> Answer:
+    with transaction("events") as db:
         found = dead_letters.groups(db, dead_letters.in_full(db, wanted), limit=limit)
     if not found:
         tell_when_unknown(wanted)
-    if as_json:
-        print_json([asdict(one) for one in found])
-        return
-    print_table(
-        "Dead letters by fingerprint",
-        ("fingerprint", "letters", "processor", "type", "error", "message", "first failed", "last failed", "sample"),
-        [
-            (one.fingerprint, one.letters, one.processor, one.type, one.error, one.message,
-             _time(one.first_failed_at), _time(one.last_failed_at), str(one.sample))
-            for one in found
-        ],
-        optional=("message", "last failed", "type", "first failed", "sample"),
-    )  # fmt: skip
+    columns = ("fingerprint", "letters", "processor", "type", "error", "message", "first failed", "last failed",
+               "sample")  # fmt: skip
+    rows = [
+        (one.fingerprint, one.letters, one.processor, one.type, one.error, one.message,
+         _time(one.first_failed_at), _time(one.last_failed_at), str(one.sample))
+        for one in found
+    ]  # fmt: skip
+    optional = ("message", "last failed", "type", "first failed", "sample")
+    return Answer(
+        [asdict(one) for one in found],
+        Table("Dead letters by fingerprint", columns, rows, optional=optional),
+    )
 
 
 @click.command("show", short_help="One letter: error, traceback, event and timeline.")
-@click.argument("letter", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument("letter", metavar="ID", type=ID)
 @click.option("--payload", is_flag=True, help="Show what the event says too: it may be people's data.")
-@json_option
-def show(letter: int, payload: bool, as_json: bool) -> None:
+@answers
+def show(letter: int, payload: bool) -> Answer:
     """One dead letter: its error and traceback, its event, and what happened to it.
 
     What the event says is people's data, and is left out unless --payload asks for it.
     """
-    with events_db() as db:
+    with transaction("events") as db:
         found = dead_letters.show(db, letter, payload=payload)
-    if as_json:
-        click.echo(orjson.dumps(_whole(found), option=orjson.OPT_INDENT_2).decode())
-        return
-    print_table(f"Dead letter {letter}", ("", ""), _facts(found))
-    click.echo(f"\nTraceback\n\n{found.traceback.rstrip()}\n")
+    return Answer(orjson.dumps(_whole(found), option=orjson.OPT_INDENT_2), *_parts(found))
+
+
+def _parts(found: Shown) -> Iterator[str | Table]:
+    yield Table(f"Dead letter {found.letter.id}", ("", ""), _facts(found))
+    yield f"\nTraceback\n\n{found.traceback.rstrip()}\n"
     for title, text in _contents(found):
-        click.echo(f"{title}\n\n{text}\n")
-    print_table(
-        "Timeline",
-        ("at", "who", "what", "details"),
-        [(_time(entry.at), entry.who, entry.action, entry.details) for entry in found.timeline],
-    )
-    if found.event is not None and not payload:
-        click.echo("What the event says is people's data; --payload shows it.")
+        yield f"{title}\n\n{text}\n"
+    timeline = [(_time(entry.at), entry.who, entry.action, entry.details) for entry in found.timeline]
+    yield Table("Timeline", ("at", "who", "what", "details"), timeline)
+    if found.event is not None and found.content is None:
+        yield "What the event says is people's data; --payload shows it."
 
 
 def _facts(found: Shown) -> Iterator[tuple[str, str | None]]:
@@ -133,8 +126,7 @@ def _contents(found: Shown) -> Iterator[tuple[str, str]]:
 
 
 def _as_document(letter: Letter) -> dict[str, Any]:
-    times = {name: getattr(letter, name).isoformat() for name in ("first_failed_at", "last_failed_at", "changed_at")}
-    return {**asdict(letter), **times}
+    return iso_times(asdict(letter))
 
 
 def _whole(found: Shown) -> dict[str, Any]:
@@ -153,10 +145,6 @@ def _whole(found: Shown) -> dict[str, Any]:
 
 def _about(letter: Letter) -> str | None:
     return "/".join(part for part in (letter.aggregate_type, letter.aggregate_id) if part) or None
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _some(shown: int, total: int) -> str:

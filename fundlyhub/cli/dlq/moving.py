@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from fundlyhub.cli.dlq.selecting import STATES, events_db, filters, in_state, prepare
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json
+from fundlyhub.cli.databases import ready, transaction
+from fundlyhub.cli.dlq.selecting import STATES, filters, in_state
+from fundlyhub.cli.lines import read_lines
+from fundlyhub.cli.options import by_option
+from fundlyhub.cli.output import Answer, answers
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, ImportReport
@@ -32,7 +32,7 @@ def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
     readable by this account alone.
     """
     wanted, written = in_state(wanted, state), 0
-    with events_db() as db, _opened(file) as out:
+    with transaction("events") as db, _opened(file) as out:
         for line in dead_letters.export_lines(db, dead_letters.in_full(db, wanted), payload=payload):
             out.write(line)
             written += 1
@@ -42,28 +42,15 @@ def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
 @click.command("import", short_help="Take in the letters of an export.")
 @click.argument("file", type=click.File("rb"))
 @by_option
-@json_option
-def import_(file: BinaryIO, who: str, as_json: bool) -> None:
+@answers
+def import_(file: BinaryIO, who: str) -> Answer:
     """Take in the letters of an export from FILE (or - for stdin).
 
     Good lines go in, bad ones are reported with their number and the reason; then the exit status is 1. A letter that
     was changed later than its line says stays as it is, so importing a file twice is harmless. Nothing is replayed.
     """
-    prepare()
-    report = ImportReport()
-    with Progress(disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Importing", total=None)
-        for report in dead_letters.import_lines(file, who=who):
-            progress.update(task, completed=report.lines)
-    refused = [{"line": line, "reason": reason} for line, reason in report.refused]
-    if as_json:
-        print_json({"imported": report.imported, "unchanged": report.unchanged, "refused": refused})
-    else:
-        for line, reason in report.refused:
-            click.echo(f"line {line}: {reason}", err=True)
-        click.echo(f"{report.imported:,} imported, {report.unchanged:,} unchanged, {len(refused):,} refused")
-    if refused:
-        sys.exit(1)
+    ready("events")
+    return read_lines("Importing", dead_letters.import_lines(file, who=who), ImportReport(), "imported", "unchanged")
 
 
 @contextmanager

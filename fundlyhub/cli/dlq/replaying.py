@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
-from fundlyhub.cli.dlq.selecting import as_list, events_db, selected, selection, tell_unchanged
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json
+from fundlyhub.cli.databases import transaction
+from fundlyhub.cli.dlq.selecting import as_list, selected, selection, tell_unchanged
+from fundlyhub.cli.options import by_option, optional_reason
+from fundlyhub.cli.output import Answer, Aside, answers
+from fundlyhub.cli.progress import progress_bar
 from fundlyhub.cli.wiring import known_processors, publisher
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, Replayed, Terms
@@ -35,45 +34,37 @@ SHOWN = 20
     help="Seconds to wait for a wave's results; retries are awaited too.",
 )  # fmt: skip
 @click.option("--no-wait", is_flag=True, help="Send all, and wait for no result: without 1 and 10 before.")
-@click.option("--reason", help="Why; it is kept, and shown to everybody.")
+@optional_reason
 @by_option
-@json_option
+@answers
 def replay(
     letters: tuple[int, ...], wanted: Filter, everything: bool, dry_run: bool, rate: float | None, max_failures: float,
-    timeout: float, no_wait: bool, reason: str | None, who: str, as_json: bool,
-) -> None:  # fmt: skip
+    timeout: float, no_wait: bool, reason: str | None, who: str,
+) -> Answer:  # fmt: skip
     """Send letters again: those of these IDs, or all open ones that a filter finds.
 
     First 1, then 10, then the others in waves of at most 500; each wave's results are awaited, and too many failures
     stop it. The exit status is 0 when all of them are applied. An event that was applied before is not applied again.
     """
     known_processors()
-    with events_db() as db:
+    with transaction("events") as db:
         ids = selected(db, letters, wanted, everything, "open")
         if dry_run:
-            _tell_dry_run(*dead_letters.choose(db, ids), as_json)
-            return
+            return _dry_run(*dead_letters.choose(db, ids))
     terms = Terms(rate=rate, max_failures=max_failures, timeout=timeout, wait=not no_wait)
     with publisher() as broker, _progress(len(ids)) as progress:
         done = dead_letters.replay(ids, broker, who=who, reason=reason, terms=terms, progress=progress)
-    if as_json:
-        print_json(as_document(done))
-    else:
-        tell(done)
-    if not is_good(done, no_wait=no_wait):
-        sys.exit(1)
+    return Answer(as_document(done), *tell(done), good=is_good(done, no_wait=no_wait))
 
 
 @contextmanager
 def _progress(letters: int) -> Iterator[Callable[[Replayed], None]]:
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as bar:
-        task = bar.add_task("Replaying", total=letters)
+    with progress_bar("Replaying") as tell:
 
         def show(report: Replayed) -> None:
             failed = len(report.ended("failed"))
             settled = len(report.ended("applied", "skipped", "failed", "discarded")) + len(report.unchanged)
-            bar.update(task, completed=settled, description=f"Replaying, {failed:,} failed" if failed else "Replaying")
+            tell(f"replaying, {failed:,} failed" if failed else "replaying", settled, letters)
 
         yield show
 
@@ -101,9 +92,9 @@ def as_document(done: Replayed) -> dict[str, Any]:
     }
 
 
-def tell(done: Replayed) -> None:
+def tell(done: Replayed) -> Iterator[str]:
     """For people: the same."""
-    tell_unchanged(done.unchanged)
+    yield from tell_unchanged(done.unchanged)
     lines = (
         ("applied", done.ended("applied")),
         ("applied before, nothing changed", done.ended("skipped")),
@@ -112,20 +103,18 @@ def tell(done: Replayed) -> None:
         ("still under way, see `fundlyhub dlq list --state replayed`", done.ended("pending")),
         ("left as they were", done.left),
     )
-    click.echo(f"{len(done.ends):,} replayed")
+    yield f"{len(done.ends):,} replayed"
     for what, ids in lines:
         if ids:
-            click.echo(f"  {len(ids):,} {what}: {_ids(ids)}")
+            yield f"  {len(ids):,} {what}: {_ids(ids)}"
     if done.stopped is not None:
-        click.echo(f"stopped: {done.stopped}", err=True)
+        yield Aside(f"stopped: {done.stopped}")
 
 
-def _tell_dry_run(able: Sequence[int], unable: dict[int, str], as_json: bool) -> None:
-    if as_json:
-        print_json({"dry_run": True, "would_replay": list(able), "unchanged": as_list(unable)})
-        return
-    tell_unchanged(unable)
-    click.echo(f"{len(able):,} would be replayed{': ' if able else ''}{_ids(able)}")
+def _dry_run(able: Sequence[int], unable: dict[int, str]) -> Answer:
+    document = {"dry_run": True, "would_replay": list(able), "unchanged": as_list(unable)}
+    would = f"{len(able):,} would be replayed{': ' if able else ''}{_ids(able)}"
+    return Answer(document, *tell_unchanged(unable), would)
 
 
 def _ids(ids: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ import click
 
 from fundlyhub.cli.ingest.quarantine import quarantine
 from fundlyhub.cli.ingest.status import status
-from fundlyhub.cli.output import verbose_option
+from fundlyhub.cli.options import verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.database.migrate import require_current
 from fundlyhub.monitoring.process_endpoint import endpoint

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import click
 from sqlalchemy import Connection
 
-from fundlyhub.cli.operator import by_option
-from fundlyhub.cli.output import json_option, print_json, print_table
-from fundlyhub.database import dispose_engines, get_engine
+from fundlyhub.cli.databases import transaction
+from fundlyhub.cli.options import ID, by_option, limit_option, reason_option
+from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
+from fundlyhub.cli.times import shown as _time
 from fundlyhub.database.audited import UNKNOWN, Changes
-from fundlyhub.database.migrate import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.streams import quarantine as held
-from fundlyhub.streams.quarantine_model import Held, State
+from fundlyhub.streams.quarantine_model import State
 
-F = TypeVar("F", bound=Callable[..., Any])
-_ID = click.IntRange(1, 2**63 - 1)
 _stream_option = click.option("--stream", help="Those of this stream.")
 
 
@@ -38,59 +32,48 @@ def quarantine() -> None:
 @quarantine.command("list", short_help="What rests, the newest first.")
 @_stream_option
 @click.option("--state", type=click.Choice((*get_args(State), "all")), default="open", show_default=True)
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Lines at most.")
-@json_option
-def list_(stream: str | None, state: str, limit: int, as_json: bool) -> None:
+@limit_option(50)
+@answers
+def list_(stream: str | None, state: str, limit: int) -> Answer:
     """Entries in quarantine, the newest first, with the reason of each."""
     wanted = next((one for one in get_args(State) if one == state), None)
-    with _events_db() as db:
+    with transaction("events") as db:
         found = held.find(db, state=wanted, stream=stream, limit=limit)
         total = held.count(db, state=wanted, stream=stream)
-    if as_json:
-        print_json([_document(one) for one in found])
-        return
-    print_table(
-        f"Quarantine: {len(found):,} of {total:,}",
-        ("id", "stream", "entry", "type", "reason", "received", "state"),
-        [
-            (str(one.id), one.stream, one.entry_id, one.type, one.reason, _time(one.received_at), one.state)
-            for one in found
-        ],
-        optional=("received", "type", "state"),
-    )
+    columns = ("id", "stream", "entry", "type", "reason", "received", "state")
+    rows = [
+        (str(one.id), one.stream, one.entry_id, one.type, one.reason, _time(one.received_at), one.state)
+        for one in found
+    ]
+    title, optional = f"Quarantine: {len(found):,} of {total:,}", ("received", "type", "state")
+    return Answer([iso_times(asdict(one)) for one in found], Table(title, columns, rows, optional=optional))
 
 
 @quarantine.command("show", short_help="One entry: reason, fields and timeline.")
-@click.argument("entry", metavar="ID", type=_ID)
+@click.argument("entry", metavar="ID", type=ID)
 @click.option("--fields", is_flag=True, help="Show what the fields say too: it may be people's data.")
-@json_option
-def show(entry: int, fields: bool, as_json: bool) -> None:
+@answers
+def show(entry: int, fields: bool) -> Answer:
     """One entry in quarantine, and what happened to it."""
-    with _events_db() as db:
+    with transaction("events") as db:
         found = held.show(db, entry, fields=fields)
+    facts = iso_times(asdict(found.held))
     said = None if found.fields is None else [[_readable(part) for part in pair] for pair in found.fields]
-    if as_json:
-        timeline = [{**asdict(line), "at": line.at.isoformat()} for line in found.timeline]
-        print_json({**_document(found.held), "names": found.names, "fields": said, "timeline": timeline})
-        return
-    facts = {**_document(found.held), "names": ", ".join(found.names)}
-    rows = [(name, value if value is None else str(value)) for name, value in facts.items()]
-    print_table(f"Entry {entry}", ("", ""), rows)
-    for name, value in said or ():
-        click.echo(f"\n{name}\n\n{value}")
-    print_table(
-        "Timeline",
-        ("at", "who", "what", "details"),
-        [(_time(line.at), line.who, line.action, line.details) for line in found.timeline],
+    rows = {name: None if value is None else str(value) for name, value in facts.items()}
+    timeline = [(_time(line.at), line.who, line.action, line.details) for line in found.timeline]
+    return Answer(
+        {**facts, "names": found.names, "fields": said, "timeline": [iso_times(asdict(one)) for one in found.timeline]},
+        Table(f"Entry {entry}", ("", ""), {**rows, "names": ", ".join(found.names)}.items()),
+        *(f"\n{name}\n\n{value}" for name, value in said or ()),
+        Table("Timeline", ("at", "who", "what", "details"), timeline),
+        *(["What the fields say may be people's data; --fields shows it."] if said is None else []),
     )
-    if said is None:
-        click.echo("What the fields say may be people's data; --fields shows it.")
 
 
-def _selection(function: F) -> F:
+def _selection(function: Callable[..., Any]) -> Callable[..., Any]:
     """IDs, or all open ones: for commands that change what they select."""
     everything = click.option("--all", "everything", is_flag=True, help="All that are open.")
-    return click.argument("entries", metavar="[ID]...", nargs=-1, type=_ID)(everything(_stream_option(function)))
+    return click.argument("entries", metavar="[ID]...", nargs=-1, type=ID)(everything(_stream_option(function)))
 
 
 @quarantine.command("release", short_help="Publish entries, after a fix.")
@@ -100,10 +83,10 @@ def _selection(function: F) -> F:
     help="Release it with another value of a field; VALUE may be @FILE, and nothing takes the field out.",
 )  # fmt: skip
 @by_option
-@json_option
+@answers
 def release(
-    entries: tuple[int, ...], everything: bool, stream: str | None, fields: tuple[str, ...], who: str, as_json: bool
-) -> None:
+    entries: tuple[int, ...], everything: bool, stream: str | None, fields: tuple[str, ...], who: str
+) -> Answer:
     """Publish entries: those of these IDs, or all open ones.
 
     The same checks are made again: what passes is an event now, what does not stays in quarantine with its new
@@ -112,25 +95,23 @@ def release(
     corrections = dict(map(_correction, fields))
     if corrections and len(entries) != 1:
         raise WrongUse("--set mends one entry: name it")
-    with _events_db() as db:
+    with transaction("events") as db:
         ids = _selected(db, entries, everything, stream)
         done = held.release(db, ids, who=who, corrections=corrections)
-    _report(done, "released", as_json)
+    return _answer(done, "released")
 
 
 @quarantine.command("discard", short_help="Let entries rest for good, with a reason.")
 @_selection
-@click.option("--reason", required=True, help="Why; it is kept, and shown to everybody.")
+@reason_option
 @by_option
-@json_option
-def discard(
-    entries: tuple[int, ...], everything: bool, stream: str | None, reason: str, who: str, as_json: bool
-) -> None:  # fmt: skip
+@answers
+def discard(entries: tuple[int, ...], everything: bool, stream: str | None, reason: str, who: str) -> Answer:
     """Let entries rest for good: those of these IDs, or all open ones. Nothing is deleted."""
-    with _events_db() as db:
+    with transaction("events") as db:
         ids = _selected(db, entries, everything, stream)
         done = held.discard(db, ids, who=who, reason=reason)
-    _report(done, "discarded", as_json)
+    return _answer(done, "discarded")
 
 
 def _selected(db: Connection, entries: Sequence[int], everything: bool, stream: str | None) -> list[int]:
@@ -152,35 +133,18 @@ def _correction(text: str) -> tuple[str, str]:
         raise WrongUse(f"--set {name}: the file cannot be read: {type(error).__name__}") from None
 
 
-def _report(done: Changes, after: State, as_json: bool) -> None:
-    if as_json:
-        unchanged = [{"id": id, "why": why} for id, why in done.unchanged.items()]
-        print_json({"changed": list(done.changed), "unchanged": unchanged})
-    else:
-        for id, why in done.unchanged.items():
-            told = "there is no such entry" if why == UNKNOWN else f"is {why}" if why in get_args(State) else why
-            click.echo(f"{id}: {told}", err=True)
-        click.echo(f"{len(done.changed):,} {after}")
-    if any(why != after for why in done.unchanged.values()):
-        sys.exit(1)
-
-
-@contextmanager
-def _events_db() -> Iterator[Connection]:
-    require_current("events")
-    click.get_current_context().call_on_close(partial(dispose_engines, close=True))
-    with get_engine("events").begin() as db:
-        yield db
-
-
-def _document(one: Held) -> dict[str, Any]:
-    times = {name: getattr(one, name).isoformat() for name in ("received_at", "changed_at")}
-    return {**asdict(one), **times}
+def _answer(done: Changes, after: State) -> Answer:
+    told = {
+        id: "there is no such entry" if why == UNKNOWN else f"is {why}" if why in get_args(State) else why
+        for id, why in done.unchanged.items()
+    }
+    return Answer(
+        {"changed": list(done.changed), "unchanged": [{"id": id, "why": why} for id, why in done.unchanged.items()]},
+        *(Aside(f"{id}: {why}") for id, why in told.items()),
+        f"{len(done.changed):,} {after}",
+        good=all(why == after for why in done.unchanged.values()),
+    )
 
 
 def _readable(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,60 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import getpass
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from fundlyhub.errors import WrongUse
+
+ID = click.IntRange(1, 2**63 - 1)
+"""A number that identifies a row of a table."""
+
+
+def _named(ctx: click.Context, parameter: click.Parameter, given: str | None) -> str:
+    if given:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        raise WrongUse("this account has no name: say who you are with --by") from None
+
+
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more, on stderr.")
+by_option = click.option(
+    "--by", "who", callback=_named, help="Who does it; without it, the account that runs the command."
+)
+_why = "Why; it is kept, and shown to everybody."
+reason_option = click.option("--reason", required=True, help=_why)
+optional_reason = click.option("--reason", help=_why)
+
+
+def limit_option(default: int, most: int = 100_000) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --limit of a list."""
+    return click.option(
+        "--limit", type=click.IntRange(1, most), default=default, show_default=True, help="At most this many."
+    )
+
+
+def gathered(
+    name: str, make: Callable[..., Any], *options: Callable[[Any], Any]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options whose values the function gets as one: as ``name``, made of those that ``make`` takes."""
+    taken = tuple(inspect.signature(make).parameters)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def command(*args: Any, **values: Any) -> Any:
+            parts = {one: values.pop(one) for one in taken if one in values}
+            return function(*args, **{name: make(**parts)}, **values)
+
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

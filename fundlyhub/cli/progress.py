@@ -1,0 +1,30 @@
+"""Progress of a long command: a bar on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Tell(Protocol):
+    """Show how far it is; a total of 0 is one that is not known."""
+
+    def __call__(self, what: str, done: int, total: int = 0, /) -> None: ...
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Tell]:
+    """A bar; nothing where stderr is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+
+        def tell(what: str, done: int, total: int = 0, /) -> None:
+            bar.update(task, description=what.capitalize(), completed=done, total=total or None)
+
+        yield tell
