@@ -60,7 +60,7 @@ class Total:
 
 
 def gifts(count: int, seed: int = SEED) -> Iterator[Gift]:
-    """So many donations over 1,000 campaigns; a smaller count gives the first of a larger one's.
+    """This many donations over 1,000 campaigns; a smaller count gives the first of a larger one's.
 
     The campaign of rank n gets a share in proportion to 1/n (zipf).
     """
@@ -92,7 +92,7 @@ def totals(given: Iterable[Gift]) -> dict[UUID, Total]:
 
 
 def write(file: Path, count: int) -> Path:
-    """The first so many donations as a file of lines, made once."""
+    """The first ``count`` donations as a file of lines, made once."""
     if not file.exists():
         making = file.with_suffix(".making")
         with making.open("w") as out:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -36,6 +37,9 @@ POSTGRES_OPTIONS = {
 }
 """As any server under load has them: no checkpoint falls into one run and not into another, and its buffers are a
 quarter of the memory. fsync is on."""
+
+PATIENCE = 60.0
+"""Seconds without any progress after which a run has failed."""
 
 
 class Failed(Exception):
@@ -81,6 +85,24 @@ class Place:
         for process in self.processes:
             if process.popen.poll() is not None:
                 raise Failed(f"ended with {process.popen.returncode}: {process.log.read_text()[-2_000:]}")
+
+    def wait_for(
+        self, look: Callable[[], int], wanted: int, what: str, *, poll: float = 0.1, alive: bool = True
+    ) -> None:
+        """Wait until ``look`` counts as many as are wanted.
+
+        Raises Failed when the count stands still, and with ``alive`` also when a process has ended.
+        """
+        seen, since = -1, time.monotonic()
+        while (now := look()) < wanted:
+            if alive:
+                self.check_alive()
+            if now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                logs = "".join(process.log.read_text(errors="replace")[-1_000:] for process in self.processes)
+                raise Failed(f"stalled at {now:,} of {wanted:,} {what}\n{logs}")
+            time.sleep(poll)
 
     def close(self) -> None:
         """End the processes and the connection."""

@@ -13,11 +13,9 @@ from uuid import UUID
 
 from benchmarks.data import Total
 from benchmarks.rows.row import Peer, Row
-from benchmarks.stage import Failed, Place, Stage
+from benchmarks.stage import PATIENCE, Failed, Place, Stage
 from benchmarks.usage import Memory, cpu_seconds
 
-PATIENCE = 60.0
-"""Seconds without any progress after which a run has failed."""
 POLL = 0.5
 
 _SPAN = """
@@ -58,7 +56,7 @@ def measure(stage: Stage, row: Row, file: Path, count: int, expected: Mapping[UU
 
 
 def wanted(row: Row, count: int) -> int:
-    """How many effects so many events have."""
+    """The number of effects of this many events."""
     return count * row.effects
 
 
@@ -73,24 +71,11 @@ def first_effects(place: Place, row: Row, count: int) -> int:
 
 
 def wait(place: Place, row: Row, count: int, poll: float = POLL) -> None:
-    """Until all effects are there; looks every ``poll`` seconds.
-
-    Raises Failed when nothing moves any more, or a process ends too early.
-    """
-    all_of_them = wanted(row, count)
-    seen, since = -1, time.monotonic()
-    while True:
-        done = int(place.value(row.done))
-        if done >= all_of_them:
-            return
-        if row.kind != "limit":
-            place.check_alive()
-        if done != seen:
-            seen, since = done, time.monotonic()
-        elif time.monotonic() - since > PATIENCE:
-            logs = "".join(process.log.read_text(errors="replace")[-1_000:] for process in place.processes)
-            raise Failed(f"{row.key}: stalled at {done:,} of {all_of_them:,} effects\n{logs}")
-        time.sleep(poll)
+    """Wait until all effects are there; look every ``poll`` seconds."""
+    effects = f"effects of {row.key}"
+    place.wait_for(
+        lambda: int(place.value(row.done)), wanted(row, count), effects, poll=poll, alive=row.kind != "limit"
+    )
 
 
 def _cpu(stage: Stage, row: Row, clients: Iterable[int]) -> tuple[float, float]:

@@ -70,7 +70,7 @@ def _settings(place: Place) -> AbstractContextManager[None]:
 
 
 def grow(place: Place, events: int) -> None:
-    """Fill the log, and with it the claims, up to so many events.
+    """Fill the log, and with it the claims, up to this many events.
 
     Most of it without fsync, which is none of what is measured; the last chunk after a checkpoint, so that the steps
     meet a busy server as it is between two checkpoints. (A page that is changed for the first time after one goes

@@ -68,7 +68,7 @@ class Flow:
         self.published = 0
 
     def drain(self, count: int) -> float:
-        """So many at once; how many of them are applied a second."""
+        """Publish this many at once; return how many of them are applied a second."""
         start = self.published
         self._publish(count)
         wait(self._place, self._row, self.published, POLL)

@@ -25,7 +25,7 @@ def measure(stage: Stage, rate: float, seconds: float) -> Iterator[tuple[str, di
 
 
 def _sent(place: Place, hops: Path, count: int, rate: float) -> list[float]:
-    """What so many calls took, each."""
+    """The time that each of this many calls took."""
     place.run([PYTHON, "-m", MODULE, str(count), str(rate)])
 
     def all_there() -> bool:

@@ -28,8 +28,6 @@ from tests.support.platform import Process
 from tests.support.providers import SendGrid
 from tests.support.providers.http import Accepted
 
-PATIENCE = 60.0
-
 
 class OursMailing(Ours):
     """The processor of e-mails alone."""
@@ -69,9 +67,9 @@ def measure(stage: Stage, mails: int) -> Iterator[tuple[str, dict[str, float]]]:
             fill(place, mails)
             place.db.execute("ANALYZE")
             clients = [one.popen.pid for one in row.start(place).values()]
-            _wait(place, provider, 1)
+            place.wait_for(lambda: len(provider.times), 1, "mails")
             before, begun = _cpu(stage, row, clients), len(provider.times)
-            _wait(place, provider, mails)
+            place.wait_for(lambda: len(provider.times), mails, "mails")
             after, left = _cpu(stage, row, clients), mails - begun or 1
             if len({one.reference for one in provider.accepted}) != mails or len(provider.accepted) != mails:
                 raise Failed(f"{row.key}: {len(provider.accepted)} mails went out, and not {mails}")
@@ -96,19 +94,8 @@ def _at(provider: SendGrid) -> Mapping[str, str]:
     }
 
 
-def _wait(place: Place, provider: Clocked, mails: int) -> None:
-    seen, since = -1, time.monotonic()
-    while (now := len(provider.times)) < mails:
-        place.check_alive()
-        if now != seen:
-            seen, since = now, time.monotonic()
-        elif time.monotonic() - since > PATIENCE:
-            raise Failed(f"stalled at {now} of {mails} mails: {place.processes[0].log.read_text()[-2_000:]}")
-        time.sleep(0.1)
-
-
 def _register(place: Place, people: int) -> None:
-    """So many sign up: each is to get one mail."""
+    """Register this many people: each gets one mail."""
     ours = {name: value for name, value in place.environment.items() if name.startswith("FUNDLYHUB_")}
     with settings_of(ours):
         publish_events(

@@ -24,7 +24,7 @@ def hop(sent: float) -> None:
 
 
 def send(count: int, rate: float) -> None:
-    """So many calls, at a steady rate."""
+    """Make this many calls, at a steady rate."""
     start = time.monotonic()
     for tick in range(count):
         time.sleep(max(0.0, start + tick / rate - time.monotonic()))

@@ -87,7 +87,7 @@ def pace(
     prepare: Callable[[Event], T],
     per: int = 1,
 ) -> None:
-    """Publish so many events a second, ``per`` of them together, after a few that are waited for.
+    """Publish at this rate, ``per`` events together, after a few whose effects are awaited.
 
     They are prepared beforehand, since in real life they come from many machines. Says as JSON how many were
     published, and how late the last one was.

@@ -43,7 +43,7 @@ def vocabulary() -> list[str]:
 
 
 def fill(db: Connection, campaigns: int) -> None:
-    """So many campaigns, with stories of eighty words."""
+    """Make this many campaigns, with stories of eighty words."""
     words, rng = vocabulary(), Random(1)
     weights = list(accumulate(1 / (n + 1) for n in range(WORDS)))
 
