@@ -10,7 +10,7 @@ import click
 from sqlalchemy import text
 
 from fundlyhub.channels.messages import CHANNELS, ChannelName
-from fundlyhub.cli import resending
+from fundlyhub.cli import reports, resending
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import limit_option
 from fundlyhub.cli.output import Answer, Table, answers
@@ -36,23 +36,23 @@ _BROADCASTS = text("""
 
 @click.group("notifications")
 def command() -> None:
-    """What users are told: previews, the ledger, and the table of messages."""
+    """Messages to people: previews, the ledger, failed delivery reports, and the table of messages."""
 
 
 @command.command("preview")
 @click.argument("template", required=False)
-@click.option("--all", "everything", is_flag=True, help="All messages, through all their channels; wants --output.")
+@click.option("--all", "everything", is_flag=True, help="All messages, through all their channels; needs --output.")
 @click.option("--channel", type=click.Choice(CHANNELS), default="email", show_default=True)
 @click.option("--locale", default=LOCALES[0], show_default=True, help="Such as de, or de_AT.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
-@click.option("--html", is_flag=True, help="The HTML part of a mail instead of its text.")
-@click.option("--output", type=click.Path(path_type=Path), help="A file to write, or with --all a folder.")
+@click.option("--html", is_flag=True, help="The HTML part of a mail in place of its text.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file, or with --all to this folder.")
 @answers
 def preview(
     template: str | None, everything: bool, channel: ChannelName, locale: str, time_zone: str, html: bool,
     output: Path | None,
 ) -> Answer | None:  # fmt: skip
-    """TEMPLATE with made-up facts, as its reader gets it."""
+    """Show the message TEMPLATE with sample values."""
     reader = Person(None, "Amara Castillo", locale=locale, time_zone=time_zone)
     if everything:
         if output is None:
@@ -73,18 +73,18 @@ def preview(
 
 
 @command.command("list")
-@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
-@click.option("--recipient", help="Only those to this user id or hash; its beginning is enough.")
-@click.option("--event", type=click.UUID, help="Only what this event told.")
-@click.option("--donation", type=click.UUID, help="Only what is about this donation.")
-@click.option("--user", type=click.UUID, help="Only what this user was told.")
-@click.option("--address", help="Only those to this address or number, which is not kept; - reads it from stdin.")
-@click.option("--template", type=click.Choice([*TEMPLATES]), help="Only this message.")
-@click.option("--channel", type=click.Choice(CHANNELS), help="Only through this channel.")
+@click.option("--state", type=click.Choice(STATES), help="Messages in this state.")
+@click.option("--recipient", help="Messages to this user id or address hash, or its beginning.")
+@click.option("--event", type=click.UUID, help="Messages of this event.")
+@click.option("--donation", type=click.UUID, help="Messages about this donation.")
+@click.option("--user", type=click.UUID, help="Messages to this user.")
+@click.option("--address", help="Messages to this address or number; - reads it from stdin.")
+@click.option("--template", type=click.Choice([*TEMPLATES]), metavar="NAME", help="Messages of this template.")
+@click.option("--channel", type=click.Choice(CHANNELS), help="Messages through this channel.")
 @limit_option(50, most=10_000)
 @answers
 def list_(limit: int, address: str | None, **wanted: Any) -> Answer:
-    """The ledger, the newest change first. No address is in it: recipients are user ids or hashes."""
+    """List the ledger, the newest change first. It holds no addresses: recipients are user ids or hashes."""
     address = sys.stdin.readline().strip() if address == "-" else address
     with transaction("app") as db:
         found = find(db, Wanted(address=address, **wanted), get_settings().secret, limit)
@@ -101,7 +101,7 @@ def list_(limit: int, address: str | None, **wanted: Any) -> Answer:
 @command.command("count")
 @answers
 def count() -> Answer:
-    """How many messages are in which state."""
+    """Count the messages by template, channel and state."""
     rows = _ask(_COUNTS)
     columns = ("template", "channel", "state", "count")
     return Answer(rows, Table("Messages", columns, [list(row.values()) for row in rows]))
@@ -111,7 +111,7 @@ def count() -> Answer:
 @limit_option(50, most=10_000)
 @answers
 def broadcasts(limit: int) -> Answer:
-    """Messages to many, the newest first: how many are told, and how many are not, by reason."""
+    """List broadcasts, the newest first: how many were told, and how many were skipped, by reason."""
     rows = _ask(_BROADCASTS, limit=limit)
     columns = ("position", "template", "channel", "told", "skipped", "begun_at", "finished_at")
     told = [[_by_reason(row[name]) if name == "skipped" else row[name] for name in columns] for row in rows]
@@ -124,7 +124,7 @@ def _by_reason(skipped: dict[str, int]) -> str:
 
 @command.command("docs")
 def docs() -> None:
-    """The table of messages as Markdown: docs/notifications.md."""
+    """Print the table of messages as Markdown: docs/notifications.md."""
     click.echo(page(), nl=False)
 
 
@@ -154,3 +154,4 @@ def _ask(query: Any, **values: Any) -> list[dict[str, Any]]:
 
 
 command.add_command(resending.command)
+command.add_command(reports.command)

@@ -11,24 +11,29 @@ from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.times import span
 from fundlyhub.cli.wiring import known_processors
+from fundlyhub.database import get_engine
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.servers import broker
 from fundlyhub.monitoring.status import status
 from fundlyhub.processing.queues import seen
 from fundlyhub.settings import get_settings
 
+_REFUSED = "SELECT count(*) FROM search_documents WHERE refused IS NOT NULL"
+
 
 @click.command("status")
 @answers
 def command() -> Answer:
-    """Head of the log, what is not relayed, and per processor applied, waiting, retrying and dead.
+    """Show the progress of the relay, the processors and the queues.
 
-    How long the oldest event waits, which processors are paused, and how many workers consume each queue.
+    Per processor: events that are applied, waiting, retrying and dead, the age of the oldest that waits, and whether
+    it is paused. Per queue: messages and workers. Also how many documents Elasticsearch refused.
     """
     processors = known_processors()
     with log_connection("app", "analytics") as db:
         found = status(db, processors)
     found["queues"], away = _queues()
+    found["search_documents_refused"] = _refused()
     return Answer(found, *_parts(found, away))
 
 
@@ -54,9 +59,19 @@ def _parts(found: dict[str, Any], away: str) -> Iterator[str | Table]:
             yield f"{name} is paused ({pause['kind']}, by {pause['who']}): {pause['reason']}"
     if idle := [name for name, one in (found["queues"] or {}).items() if not one["consumers"]]:
         yield f"No worker consumes {', '.join(idle)}."
+    if refused := found["search_documents_refused"]:
+        yield f"Elasticsearch refused {refused:,} documents, and does not find them: docs/search.md says what to do."
     if found["of_other_releases"]:
         names = ", ".join(one["name"] for one in found["of_other_releases"])
         yield f"Registered by another release, and not part of this one: {names}"
+
+
+def _refused() -> int | None:
+    """Documents that Elasticsearch refused; None where PostgreSQL searches."""
+    if get_settings().search_backend != "elasticsearch":
+        return None
+    with get_engine("analytics").connect() as db:
+        return int(db.exec_driver_sql(_REFUSED).scalar_one())
 
 
 def _queues() -> tuple[dict[str, dict[str, int]] | None, str]:

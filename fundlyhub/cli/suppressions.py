@@ -38,6 +38,7 @@ NAMED = 1_000
 _channel = click.argument("channel", type=click.Choice(CHANNELS))
 _address = click.argument("address")
 _COLUMNS = ("since (UTC)", "channel", "hash", "user", "reason", "by", "what was told")
+_IDS = ("hash", "user")
 _SHAPES = {"email": r"[^@\s]+@[^@\s]+", "sms": r"\+[0-9]{5,15}", "push": r"\S+"}
 
 
@@ -47,27 +48,27 @@ def _filters(told_by: str) -> Callable[..., Any]:
         "wanted",
         Filter,
         click.option(
-            "--since", type=moment, metavar="TIME", help="Told at TIME or later: 2026-03-01T14:00 (UTC), or 2h."
+            "--since", type=moment, metavar="TIME", help="Reported at TIME or later: 2026-03-01T14:00 (UTC), or 2h."
         ),
-        click.option("--until", type=moment, metavar="TIME", help="Told before TIME."),
-        click.option("--channel", type=click.Choice(CHANNELS), help="Of this channel only."),
-        click.option("--reason", type=click.Choice((*get_args(Why), "gone")), help="With this reason only."),
-        click.option(told_by, "told_by", metavar="NAME", help="Told by this provider, such as smtp, or person."),
+        click.option("--until", type=moment, metavar="TIME", help="Reported before TIME."),
+        click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel."),
+        click.option("--reason", type=click.Choice((*get_args(Why), "gone")), help="Only this reason."),
+        click.option(told_by, "told_by", metavar="NAME", help="Reported by this provider, such as smtp, or person."),
     )
 
 
 @click.group("suppressions")
 def command() -> None:
-    """Addresses that bounced, or whose owners complained. ADDRESS may be -: then it is read from stdin."""
+    """Addresses that bounced, or whose owners complained. If ADDRESS is -, it is read from stdin."""
 
 
 @command.command("list")
 @_filters("--by")
-@click.option("--lifted", "were_lifted", is_flag=True, help="Those that were lifted again, when and by whom.")
+@click.option("--lifted", "were_lifted", is_flag=True, help="Those that were lifted, when and by whom.")
 @limit_option(100)
 @answers
 def show(wanted: Filter, were_lifted: bool, limit: int) -> Answer:
-    """Who is suppressed, by what and since when, the latest first; devices that are gone are among them."""
+    """List suppressed addresses and devices that are gone, why and since when; the latest first."""
     with transaction("app") as db:
         found = (lifted if were_lifted else suppressions)(db, wanted, limit=limit)
     columns: tuple[str, ...] = _COLUMNS
@@ -76,16 +77,16 @@ def show(wanted: Filter, were_lifted: bool, limit: int) -> Answer:
         columns = (*columns, "lifted (UTC)", "lifted by")
         rows = [(*row, shown(one.lifted_at, zone=""), one.lifted_by) for row, one in zip(rows, found, strict=True)]
     title = "Suppressed" if rows else "Suppressed: none"
-    return Answer([_document(line) for line in found], Table(title, columns, rows))
+    return Answer([_document(line) for line in found], Table(title, columns, rows, _IDS))
 
 
 @command.command("add")
 @_channel
 @_address
-@click.option("--reason", type=click.Choice(get_args(Why)), default="bounced", show_default=True)
+@click.option("--reason", type=click.Choice(get_args(Why)), default="bounced", show_default=True, help="Why.")
 @by_option
 def add(channel: ChannelName, address: str, reason: Why, who: str) -> None:
-    """Write no more to ADDRESS; after `complained`, only what is transactional."""
+    """Suppress ADDRESS: it gets no more messages, or with `complained` only transactional ones."""
     hashed = _hashed(channel, _given(address))
     with transaction("app") as db:
         suppress(db, [Cause(channel, hashed, reason, named(who), "added by hand")])
@@ -97,7 +98,7 @@ def add(channel: ChannelName, address: str, reason: Why, who: str) -> None:
 @_address
 @by_option
 def lift_one(channel: ChannelName, address: str, who: str) -> None:
-    """Write to ADDRESS again."""
+    """Lift the suppression of ADDRESS: it gets messages again."""
     given = _given(address)
     hashed = _hashed(channel, given)
     token = given if channel == "push" else None
@@ -110,14 +111,14 @@ def lift_one(channel: ChannelName, address: str, who: str) -> None:
 
 @command.command("undo")
 @_filters("--told-by")
-@click.option("--yes", is_flag=True, help="Do it. Without this, it is only said what would be lifted.")
+@click.option("--yes", is_flag=True, help="Lift them. Without it, only show what would be lifted.")
 @by_option
 @answers
 def undo_all(wanted: Filter, yes: bool, who: str) -> Answer:
-    """Lift all that was suppressed within a time, such as the bad hour of a mail server.
+    """Lift all suppressions of a period, such as a bad hour of a mail server.
 
-    What is also suppressed by something else stays so. Messages that were skipped are counted and named, and not sent:
-    `fundlyhub notifications resend` does that.
+    An address that has another cause stays suppressed. Skipped messages are counted and listed, and not sent:
+    `fundlyhub notifications resend` sends them.
     """
     if wanted.since is None:
         raise WrongUse("say with --since from when on")
@@ -136,7 +137,7 @@ def undo_all(wanted: Filter, yes: bool, who: str) -> Answer:
     where = "`fundlyhub notifications list --state skipped`"
     return Answer(
         document,
-        Table("Lifted" if yes else "Would be lifted", (*_COLUMNS, "free"), rows),
+        Table("Lifted" if yes else "Would be lifted", (*_COLUMNS, "free"), rows, _IDS),
         f"{addresses:,} addresses {'are' if yes else 'would be'} written to again.",
         f"{count:,} messages were skipped since, and stay so: {where}.",
         *(["Nothing has changed. Say --yes to lift them."] if causes and not yes else []),

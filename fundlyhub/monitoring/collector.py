@@ -60,6 +60,7 @@ METRICS: Mapping[str, Described] = {
     "fundlyhub_delivery_reports_waiting": Described("Delivery reports that are stored and not applied yet."),
     "fundlyhub_delivery_reports_waiting_seconds": Described("Age of the oldest of them."),
     "fundlyhub_delivery_reports_failed": Described("Delivery reports that cannot be applied."),
+    "fundlyhub_digests_overdue": Described("Digests that are late by more than an hour.", ("channel",)),
     "fundlyhub_search_documents_waiting": Described("Documents that Elasticsearch lacks."),
     "fundlyhub_search_documents_refused": Described("Documents that Elasticsearch refused."),
     "fundlyhub_ingest_lag_entries": Described("Entries of a stream that are not read.", ("stream",)),

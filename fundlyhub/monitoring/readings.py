@@ -12,6 +12,7 @@ import psycopg
 from fundlyhub.channels.breaker import SERVICES, Breaker
 from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, State
+from fundlyhub.channels.messages import CHANNELS
 from fundlyhub.database import connect
 from fundlyhub.events.log import head
 from fundlyhub.monitoring.claims import Claims
@@ -46,7 +47,12 @@ _MESSAGES = """
 _REPORTS = """
     SELECT count(*) - count(failed_at), count(failed_at),
            coalesce(extract(epoch FROM clock_timestamp() - min(received_at) FILTER (WHERE failed_at IS NULL)), 0)::float
-    FROM delivery_reports
+    FROM delivery_reports WHERE discarded_at IS NULL
+"""
+# Nobody has looked at it for an hour after it was due, or it was closed an hour ago and is not sent yet.
+_DIGESTS = """
+    SELECT channel, count(*) FILTER (WHERE least(due_at, closed_at) < clock_timestamp() - interval '1 hour')
+    FROM digests WHERE settled_at IS NULL GROUP BY channel
 """
 _DOCUMENTS = """
     SELECT (SELECT count(*) FROM search_documents WHERE version > sent_version),
@@ -139,6 +145,9 @@ def _messages(settings: Settings) -> Iterator[Sample]:
         yield Sample("fundlyhub_delivery_reports_waiting", (), waiting)
         yield Sample("fundlyhub_delivery_reports_waiting_seconds", (), oldest)
         yield Sample("fundlyhub_delivery_reports_failed", (), failed)
+        overdue = dict(_rows(db, _DIGESTS))
+        for channel in CHANNELS:
+            yield Sample("fundlyhub_digests_overdue", (channel,), overdue.get(channel, 0))
 
 
 def _search(settings: Settings) -> Iterator[Sample]:

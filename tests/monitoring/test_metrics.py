@@ -226,3 +226,24 @@ def test_documents_that_the_outside_search_engine_lacks_or_refuses_are_counted(p
     platform.environment |= {f"FUNDLYHUB_{key}": value for key, value in elasticsearch.items()}
     found = numbers(platform)
     assert (found[f"{name}_waiting",], found[f"{name}_refused",]) == (3, 2)
+    assert "Elasticsearch refused 2 documents" in platform.run("status").stdout
+
+
+@pytest.mark.parametrize("platform", ["valkey"], indirect=True)
+def test_digests_an_hour_late_and_failed_reports_are_counted_until_a_person_has_decided(platform: Platform) -> None:
+    platform.execute(
+        "INSERT INTO app.digests (id, user_id, channel, template, position, due_at, closed_at, settled_at)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), 'email', 'new_donation', 1, now() + due * interval '1 minute',"
+        "        now() + closed * interval '1 minute', CASE WHEN done THEN now() END"
+        " FROM (VALUES (-61, NULL::int, false), (-59, NULL, false), (5, -61, false), (5, -5, false),"
+        "              (-99, -99, true)) AS given(due, closed, done)"
+    )
+    platform.execute(
+        "INSERT INTO app.delivery_reports (provider, words, bytes, failed_at, error, discarded_at)"
+        " SELECT 'sendgrid', '[]', 2, now(), 'KeyError', discarded"
+        " FROM unnest(ARRAY[NULL, NULL, now()]::timestamptz[]) AS discarded"
+    )
+    found = numbers(platform)
+    overdue = "fundlyhub_digests_overdue"
+    assert (found[overdue, "email"], found[overdue, "push"], found[overdue, "sms"]) == (2, 0, 0)
+    assert found["fundlyhub_delivery_reports_failed",] == 2

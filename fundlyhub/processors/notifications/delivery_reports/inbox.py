@@ -30,7 +30,7 @@ LATE = 30.0
 _STORE = """
     INSERT INTO delivery_reports (provider, words, bytes)
     SELECT %(provider)s, %(words)s::jsonb, %(bytes)s
-    WHERE (SELECT coalesce(sum(bytes), 0) FROM delivery_reports) + %(bytes)s <= %(most)s
+    WHERE (SELECT coalesce(sum(bytes), 0) FROM delivery_reports WHERE discarded_at IS NULL) + %(bytes)s <= %(most)s
 """
 _NEXT = """
     SELECT id, words FROM delivery_reports
@@ -45,7 +45,7 @@ _KEEP = """
 _WAITING = """
     SELECT count(*) - count(failed_at), count(failed_at),
            coalesce(extract(epoch FROM clock_timestamp() - min(received_at) FILTER (WHERE failed_at IS NULL)), 0)::float
-    FROM delivery_reports
+    FROM delivery_reports WHERE discarded_at IS NULL
 """
 _IS_LATE = """
     SELECT EXISTS (SELECT FROM delivery_reports WHERE failed_at IS NULL
@@ -93,15 +93,20 @@ def _take_up_one(engine: Engine, age: float) -> Mapping[str, int] | None:
         row = db.exec_driver_sql(_NEXT, {"age": age}).first()
         if row is None:
             return None
-        try:
-            with db.begin_nested():
-                found = apply(db, [_word(one) for one in row.words])
-        except Exception as error:
-            if isinstance(error, (DBAPIError, psycopg.Error)) and is_outage(error):
-                raise
-            return _one_by_one(db, row.id, row.words)
-        db.exec_driver_sql(_DELETE, {"id": row.id})
-        return found
+        return apply_report(db, row.id, row.words)
+
+
+def apply_report(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, int]:
+    """Apply a stored report in the caller's transaction, and delete it; words that cannot be applied stay."""
+    try:
+        with db.begin_nested():
+            found = apply(db, [_word(one) for one in said])
+    except Exception as error:
+        if isinstance(error, (DBAPIError, psycopg.Error)) and is_outage(error):
+            raise
+        return _one_by_one(db, id, said)
+    db.exec_driver_sql(_DELETE, {"id": id})
+    return found
 
 
 def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, int]:
@@ -119,7 +124,8 @@ def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, in
             failed.append(one)
             why = type(getattr(error, "orig", None) or error).__name__
     if failed:
-        log.error("%d words of a provider cannot be applied (%s); see delivery_reports", len(failed), why)
+        log.error("%d words of a provider cannot be applied (%s): `fundlyhub notifications reports list`",
+                  len(failed), why)  # fmt: skip
         db.exec_driver_sql(_KEEP, {"id": id, "words": orjson.dumps(failed).decode(), "error": why})
     else:
         db.exec_driver_sql(_DELETE, {"id": id})
