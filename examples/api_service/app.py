@@ -1,7 +1,7 @@
 """The endpoints. Those that write publish in the transaction of the change; those that read ask the read models.
 
-Run it from the repository's folder: ``uvicorn examples.api_service.app:app``. Who is who is not its subject: it
-believes each id that it is given.
+Run it from the repository's folder: ``uvicorn examples.api_service.app:app``. Authentication is not its subject:
+it trusts each id that it is given.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`fundlyhub events archive`, `archives` and `restore`: old events out of the log into files, and back."""
+"""`fundlyhub events archive`, `archives` and `restore`: move old events from the log into files, and back."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _DAY = timedelta(days=1)
 
 @click.command("archive")
 @click.option("--before-position", type=click.IntRange(1), metavar="N", help="Archive events below this position.")
-@click.option("--older-than", type=click.FloatRange(0), metavar="DAYS", help="Archive events that are so old.")
+@click.option("--older-than", type=click.FloatRange(0), metavar="DAYS", help="Archive events that are older than this.")
 @click.option(
-    "--to", "folder", metavar="DIR", help="Where the file goes; it must outlive this machine.",
+    "--to", "folder", metavar="DIR", help="Folder for the file; use storage that outlives this machine.",
     type=click.Path(exists=True, file_okay=False, writable=True, resolve_path=True, path_type=Path),
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would be archived and what holds back the rest; do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be archived and what holds back the rest; do nothing.")
 @by_option
 @answers
 def put_away(
@@ -47,9 +47,9 @@ def put_away(
 ) -> Answer:
     """Move the oldest events into a file, and delete them from the log. Their ids are never published again.
 
-    It goes no further than every reader of the log has come, and stops before an open dead letter, an attempt or an
-    event that the quarantine is tied to: it says what holds it back. Stop it whenever you like: the next run goes on.
-    `fundlyhub events restore FILE` brings them back.
+    Only events that every reader of the log has passed are archived, and none from the first open dead letter, attempt
+    or event of the quarantine on; the command says what holds it back. You can stop it at any time: the next run goes
+    on. `fundlyhub events restore FILE` brings the events back.
     """
     if (before_position is None) == (older_than is None):
         raise WrongUse("give either --before-position N or --older-than DAYS")
@@ -74,7 +74,7 @@ def put_away(
 @click.command("archives")
 @answers
 def show() -> Answer:
-    """All archives of this log: which positions, in which file, and whether they are away or restored."""
+    """List all archives of this log: positions, file, and whether the events are away or restored."""
     names = ("low", "high", "events", "file", "who", "archived_at", "state")
     with log_connection() as db:
         rows = db.execute(_ARCHIVES).fetchall()
@@ -92,7 +92,7 @@ def show() -> Answer:
 @by_option
 @answers
 def bring_back(files: tuple[Path, ...], who: str) -> Answer:
-    """Bring archived events back into the log, with their ids and positions. Doing it twice is harmless."""
+    """Restore archived events into the log, with their ids and positions. Doing it twice is harmless."""
     with log_connection(session=True) as db, _progress() as tell:
         restored = [(str(file), restore(db, file, who=who, tell=tell)) for file in files]
     return Answer(

@@ -1,4 +1,4 @@
-"""`fundlyhub breakers`: look at the circuit breakers of outside services, open and close them by hand."""
+"""`fundlyhub breakers`: show the circuit breakers of outside services; open and close them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ service = click.argument("name", type=click.Choice(SERVICES))
 @click.pass_context
 @answers
 def command(ctx: click.Context) -> Answer | None:
-    """All circuit breakers; without a command. An open one keeps its service from being called."""
+    """Without a command: show all circuit breakers. An open breaker blocks the calls to its service."""
     if ctx.invoked_subcommand is not None:
         return None
     with _redis() as url:
@@ -40,7 +40,7 @@ def command(ctx: click.Context) -> Answer | None:
 @reason_option
 @by_option
 def open_(name: str, reason: str, who: str) -> None:
-    """Let no call to a service through until its breaker is closed by hand. Messages wait."""
+    """Open a breaker: block the calls to its service until you close it. Messages wait."""
     with _redis() as url:
         _breaker(name, url).open_by_hand(reason, who)
     click.echo(f"{name} is not called any more until `fundlyhub breakers close {name} --reason TEXT`.")
@@ -51,7 +51,7 @@ def open_(name: str, reason: str, who: str) -> None:
 @reason_option
 @by_option
 def close(name: str, reason: str, who: str) -> None:
-    """Let calls to a service through again, few at first."""
+    """Close a breaker: allow the calls to its service again, few at first."""
     with _redis() as url:
         done = _breaker(name, url).close_by_hand(reason, who)
     click.echo(f"{name} is called again, little by little." if done else f"{name}: the breaker is closed already.")
@@ -61,7 +61,7 @@ def close(name: str, reason: str, who: str) -> None:
 @service
 @answers
 def history(name: str) -> Answer:
-    """The last changes of a breaker's state, the newest first."""
+    """Show the last changes of a breaker's state, the newest first."""
     with _redis() as url:
         changes = _breaker(name, url).history()
     columns = ("at", "from", "to", "who", "reason")

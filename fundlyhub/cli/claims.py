@@ -1,4 +1,4 @@
-"""`fundlyhub claims`: the partitions of the claims, what keeps each, and dropping those that are old."""
+"""`fundlyhub claims`: show the partitions of the claims and why each is kept; drop old ones."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _IN_DEFAULT = "SELECT count(*) FROM processed_events_default"
 
 @click.group("claims")
 def command() -> None:
-    """See the partitions of the claims and what keeps each; drop those that nothing asks for any more."""
+    """Show the partitions of the claims and why each is kept; drop those that are no longer needed."""
 
 
 @command.command("status")
 @answers
 def show() -> Answer:
-    """All partitions, what keeps each of them, and what was dropped, when and by whom."""
+    """Show all partitions and why each is kept; and what was dropped, when and by whom."""
     processors = known_processors()
     require_current("events", "app", "analytics")
     found = {branch: _of(branch, processors) for branch in branches(processors)}
@@ -67,14 +67,14 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
 
 
 @command.command("prune")
-@click.option("--dry-run", is_flag=True, help="Say what would be dropped, and drop nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be dropped; drop nothing.")
 @by_option
 @answers
 def drop(dry_run: bool, who: str) -> Answer:
-    """Drop the partitions that may go, as the relay does by itself. There is no way back.
+    """Drop old partitions now, as the relay does from time to time. This cannot be undone.
 
-    What may go is older than FUNDLYHUB_CLAIMS_RETENTION, passed by every processor, and without open dead letters
-    and attempts. Their events are refused from then on, from every source.
+    A partition is dropped when it is older than FUNDLYHUB_CLAIMS_RETENTION, every processor is beyond it, and it has
+    neither open dead letters nor attempts. Its events are refused from then on, whatever sends them.
     """
     processors = known_processors()
     if not get_settings().claims_retention:

@@ -31,22 +31,24 @@ TOP = 5
 
 
 @click.command("demo")
-@click.option("--events", type=click.IntRange(100, 10_000_000), help="To publish: 20,000, or 2,000 with --api.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same stream.")
-@click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the demo's servers; emptied at the start.")
-@click.option("--outage/--no-outage", default=True, show_default=True, help="Let the mail provider fail for a while.")
+@click.option(
+    "--events", type=click.IntRange(100, 10_000_000), help="How many events.  [default: 20,000; 2,000 with --api]"
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed generates the same events.")
+@click.option("--keep", is_flag=True, help="Keep running afterwards, until Ctrl-C.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for the demo's servers; it is emptied first.")
+@click.option("--outage/--no-outage", default=True, show_default=True, help="Simulate an outage of the mail provider.")
 @click.option("--api", "through_api", is_flag=True, help="Publish through the example API service, over HTTP.")
 @json_option
 def command(
     events: int | None, seed: int, keep: bool, data_dir: Path | None, outage: bool, through_api: bool, as_json: bool
 ) -> None:
-    """Bring all up, publish a stream of business transactions, and verify all that the processors do.
+    """Start the platform, publish generated business transactions, and verify every effect of the processors.
 
     Statistics, subscriptions, counts, feeds, search results and messages are compared with a computation from
-    the business tables. Exit status 1 when anything differs. Servers that FUNDLYHUB_* settings name are used;
-    there only this run's events count. Nobody is written to: messages become files, and during the outage they go
-    to a provider on this machine.
+    the business tables. The exit status is 1 if anything differs. Servers that FUNDLYHUB_* settings name are used;
+    only the events of this run count there. No message leaves this machine: messages are written to files, and
+    during the outage they go to a local provider.
     """
     if through_api:
         api.require()
@@ -54,7 +56,7 @@ def command(
     settings = get_settings()
     # Of each checkout its own: two of them may run side by side.
     folder = (data_dir or settings.data_dir / "demo" / of_checkout()).resolve()
-    # Nothing comes by streams, and what lies in a given server's is not the demo's; Flower nobody would have time for.
+    # The demo uses no streams, and entries on a given server are not its own. Flower is of use only with --keep.
     parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part != "flower")]
     settings = settings.model_copy(update={"data_dir": folder})
     variables = {**FILES, **LATE, **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {})}

@@ -39,13 +39,13 @@ def command() -> None:
 
 @command.command("publish")
 @click.argument("file", type=click.File("rb"))
-@click.option("--import", "imported", is_flag=True, help="These are history: they are taken up, and nobody is told.")
+@click.option("--import", "imported", is_flag=True, help="Import history: apply the events, and send no messages.")
 @answers
 def publish(file: BinaryIO, imported: bool) -> Answer:
     """Publish envelopes from FILE (or - for stdin), one JSON object a line.
 
-    Good lines are published, bad ones are reported with their number and the reason; then the exit status
-    is 1. Publishing a file twice is harmless: an event id is one event.
+    Bad lines are reported with their number and the reason, and make the exit status 1; all others are published.
+    Publishing a file twice is harmless: an event id is one event.
     """
     ready("events")
     return read_lines("Publishing", publish_lines(file, imported=imported), LineReport(), "published", "duplicates")
@@ -53,7 +53,7 @@ def publish(file: BinaryIO, imported: bool) -> Answer:
 
 @command.command("schema")
 @click.argument("type_", metavar="[TYPE]", required=False)
-@click.option("--version", "version_", help="A version other than the newest.")
+@click.option("--version", "version_", help="Version of the type.  [default: the newest]")
 def schema(type_: str | None, version_: str | None) -> None:
     """Print the JSON Schema of TYPE's payload, or of all types."""
     if type_ is None and version_ is not None:
@@ -63,5 +63,5 @@ def schema(type_: str | None, version_: str | None) -> None:
 
 @command.command("docs")
 def docs() -> None:
-    """Print docs/events.md as the classes make it."""
+    """Print docs/events.md, generated from the event classes."""
     click.echo(catalogue_markdown(), nl=False)

@@ -31,7 +31,7 @@ KINDS = ("user", "organization", "campaign")
     type=click.Choice(KINDS),
     help="Show the activities of the entity of this kind with the id USER instead.",
 )
-@click.option("--before", metavar="MARK", help="Continue after a page; each page prints its mark.")
+@click.option("--before", metavar="MARK", help="Show the next page: the mark that the page before printed.")
 @click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=20, show_default=True, help="Lines on a page.")
 @answers
 def command(who: UUID, profile: str | None, before: str | None, limit: int) -> Answer:

@@ -14,21 +14,21 @@ from fundlyhub.settings import get_settings
 
 
 @click.command("health")
-@click.option("--role", type=click.Choice(get_args(Role)), help="What this process needs; without it, everything.")
+@click.option("--role", type=click.Choice(get_args(Role)), help="Check only what this process needs.")
 @click.option(
     "--max-lag", type=click.FloatRange(min=0), default=MAX_LAG, show_default=True,
-    help="Seconds that the oldest event may wait for the relay.",
+    help="Seconds that an event may wait for the relay.",
 )  # fmt: skip
 @click.option(
     "--max-wait", type=click.FloatRange(min=0), default=MAX_WAIT, show_default=True,
-    help="Seconds that the oldest event may wait for a processor.",
+    help="Seconds that an event may wait for a processor.",
 )  # fmt: skip
 @answers
 def command(role: Role | None, max_lag: float, max_wait: float) -> Answer:
-    """Whether databases, broker and Redis answer and the relay keeps up: exit status 0, or 1 when anything is wrong.
+    """Check that databases, broker and Redis answer and that the relay keeps up. The exit status is 1 if a check fails.
 
-    Without a role also whether each queue has a worker, no event waits too long, and no processor has paused itself.
-    It ends within FUNDLYHUB_CONNECT_TIMEOUT and a few seconds, whatever hangs.
+    Without a role it also checks that each queue has a worker, that no event waits too long, and that no processor has
+    paused itself. It ends a few seconds after FUNDLYHUB_CONNECT_TIMEOUT at the latest, even if a server hangs.
     """
     if role is None:
         known_processors()

@@ -113,7 +113,7 @@ def cli() -> None:
     """
     from fundlyhub.observability.logs import configure  # --help alone needs none of it
 
-    with suppress(WrongUse):  # who needs the settings will say what is wrong with them
+    with suppress(WrongUse):  # a command that needs the settings says what is wrong with them
         configure(logging.WARNING)  # commands that run on say more
 
 

@@ -20,12 +20,12 @@ log = logging.getLogger("fundlyhub.metrics")
 @click.command("metrics")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=9464, show_default=True, help="Port; 0 is any that is free."
+    "--port", type=click.IntRange(0, 65_535), default=9464, show_default=True, help="Port; 0 chooses a free one."
 )
-@click.option("--once", is_flag=True, help="Print the numbers and end; exit status 1 when a source is missing.")
+@click.option("--once", is_flag=True, help="Print the metrics once; the exit status is 1 if a source is missing.")
 @verbose_option
 def command(host: str, port: int, once: bool, verbose: bool) -> None:
-    """Serve /metrics, /healthz and /readyz until SIGTERM or Ctrl-C. One such process is enough for a platform."""
+    """Serve /metrics, /healthz and /readyz until SIGTERM or Ctrl-C. One process is enough for a platform."""
     try:
         from prometheus_client import generate_latest
 

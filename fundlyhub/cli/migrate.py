@@ -9,10 +9,10 @@ from fundlyhub.database.migrate import BranchState, check, migrate
 
 
 @click.command("migrate")
-@click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 unless all are current.")
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 unless all are current.")
 @answers
 def command(only_check: bool) -> Answer:
-    """Bring the three databases to the newest tables. Safe to repeat, and when two run at once."""
+    """Migrate the three databases to this version's tables. It is safe to repeat, and to run twice at once."""
     states = check() if only_check else migrate()
     rows = [(s.branch, s.revision, s.head, s.state if only_check else _done(s)) for s in states]
     return Answer(

@@ -27,9 +27,9 @@ def _named(ctx: click.Context, parameter: click.Parameter, given: str | None) ->
 
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more, on stderr.")
 by_option = click.option(
-    "--by", "who", callback=_named, help="Who does it; without it, the account that runs the command."
+    "--by", "who", callback=_named, help="Your name, for the history; by default that of your account."
 )
-_why = "Why; it is kept, and shown to everybody."
+_why = "The reason; it is stored, and shown to everybody."
 reason_option = click.option("--reason", required=True, help=_why)
 optional_reason = click.option("--reason", help=_why)
 
@@ -44,7 +44,7 @@ def limit_option(default: int, most: int = 100_000) -> Callable[[Callable[..., A
 def gathered(
     name: str, make: Callable[..., Any], *options: Callable[[Any], Any]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options whose values the function gets as one: as ``name``, made of those that ``make`` takes."""
+    """Options that reach the function as one value: as ``name``, which ``make`` makes of the options that it takes."""
     taken = tuple(inspect.signature(make).parameters)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""`fundlyhub relay parked`: messages that nobody could make sense of."""
+"""`fundlyhub relay parked`: task messages that this release cannot read or has no processor for."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.relay.collecting.parked import Parked, parking_queue
 from fundlyhub.settings import get_settings
 
-bodies_option = click.option("--bodies", is_flag=True, help="What they hold, too: it may be people's data.")
+bodies_option = click.option("--bodies", is_flag=True, help="Show the bodies too: they may hold personal data.")
 
 
 @click.group("parked")
 def command() -> None:
-    """Messages that are no work, or of no processor of this release: list, release or discard them."""
+    """Task messages that this release cannot read, or has no processor for: list, release or discard them."""
 
 
 @command.command("list")
@@ -25,7 +25,7 @@ def command() -> None:
 @bodies_option
 @answers
 def show(limit: int, bodies: bool) -> Answer:
-    """Show them, the oldest first; they stay where they are."""
+    """List parked messages, the oldest first."""
     with parking_queue(get_settings()) as queue:
         found = queue.look(limit)
         depth = queue.depth()
@@ -42,7 +42,7 @@ def show(limit: int, bodies: bool) -> Answer:
 @limit_option(1_000)
 @answers
 def release(limit: int) -> Answer:
-    """Send them to their queues again: for a release that can read them. What it cannot read is parked again."""
+    """Send parked messages to their queues, for a release that can read them. Any other is parked again."""
     with parking_queue(get_settings()) as queue:
         released = queue.release(limit)
     return Answer({"released": released}, f"Sent {released:,} messages to their queues.")
@@ -53,7 +53,7 @@ def release(limit: int) -> Answer:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @answers
 def discard(limit: int, yes: bool) -> Answer:
-    """Throw them away, and print what they were. No event is lost by it: events are in the log."""
+    """Discard parked messages, and print them. No event is lost: events are in the log."""
     if not yes:
         click.confirm(f"Throw up to {limit:,} messages away?", abort=True, err=True)
     with parking_queue(get_settings()) as queue:

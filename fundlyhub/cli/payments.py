@@ -32,11 +32,11 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--all", "decided", is_flag=True, help="Those that are accepted or refused, too.")
+@click.option("--all", "decided", is_flag=True, help="Also those that are accepted or refused.")
 @limit_option(100)
 @answers
 def show(decided: bool, limit: int) -> Answer:
-    """Repeated payments that wait for a decision, the oldest first."""
+    """List repeated payments that wait for a decision, the oldest first."""
     with transaction("events") as db:
         found = payments.find(db, decided=decided, limit=limit)
     columns = ("donation", "same payment as", "amount", "decision", "since (UTC)", "held by", "campaign", "transaction")
@@ -56,7 +56,7 @@ def show(decided: bool, limit: int) -> Answer:
 @by_option
 @answers
 def accept(donation: str, reason: str, who: str) -> Answer:
-    """Let DONATION count as well: its payment was really made twice. Its dead letters are replayed."""
+    """Accept DONATION: it was really paid twice, and counts as well. Its dead letters are replayed."""
     known_processors()
     with transaction("events") as db:
         letters = payments.accept(db, _whole(db, donation), who=who, reason=reason)
@@ -73,7 +73,7 @@ def accept(donation: str, reason: str, who: str) -> Answer:
 @by_option
 @answers
 def refuse(donation: str, reason: str, who: str) -> Answer:
-    """Let DONATION never count: it is the same payment. Its dead letters are discarded."""
+    """Refuse DONATION: it is the same payment, and never counts. Its dead letters are discarded."""
     with transaction("events") as db:
         letters = payments.refuse(db, _whole(db, donation), who=who, reason=reason)
     return Answer(

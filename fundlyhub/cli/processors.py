@@ -1,4 +1,4 @@
-"""`fundlyhub processors`: which processors run and which are paused; pausing and resuming by hand."""
+"""`fundlyhub processors`: which processors run and which are paused; pause and resume them."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ name_argument = click.argument("name", metavar="NAME")
 
 @click.group("processors")
 def command() -> None:
-    """Which processors run and which are paused; pause and resume them.
+    """Show which processors run and which are paused; pause and resume them.
 
-    The events of a paused processor wait in the log and are charged nothing. A processor pauses itself when many
-    events fail alike and next to none succeeds; then it tries a few from time to time, and resumes when one succeeds.
+    The events of a paused processor wait in the log; waiting uses up no attempt. A processor pauses itself if many
+    events fail with the same error and almost none succeeds. It then tries a few events from time to time, and resumes
+    when one succeeds.
     """
 
 
 @command.command("list")
 @answers
 def show() -> Answer:
-    """All processors: their queue, and since when, why and by whom they are paused."""
+    """List all processors: queue and state; if paused, since when, why and by whom."""
     with transaction("events") as db:
         paused = pauses.paused(db)
         queues = {name: processor.queue for name, processor in known_processors().items()}
@@ -52,11 +53,11 @@ def show() -> Answer:
 @command.command("pause")
 @name_argument
 @reason_option
-@click.option("--until", metavar="TIME", help="When it ends by itself: 15m, 2h, 7d from now, or 2026-01-31T18:00Z.")
+@click.option("--until", metavar="TIME", help="Resume by itself after 15m, 2h or 7d, or at 2026-01-31T18:00Z.")
 @by_option
 @answers
 def pause(name: str, reason: str, until: str | None, who: str) -> Answer:
-    """Run no event of a processor until it is resumed. What runs at this moment comes to its end."""
+    """Pause a processor: run none of its events until it is resumed. Events that are running now are finished."""
     end = _moment(until) if until else None
     with transaction("events") as db:
         _require(db, name)
@@ -67,11 +68,11 @@ def pause(name: str, reason: str, until: str | None, who: str) -> Answer:
 
 @command.command("resume")
 @name_argument
-@click.option("--reason", default="by hand", show_default=True, help="Why; it is kept.")
+@click.option("--reason", default="by hand", show_default=True, help="The reason; it is stored.")
 @by_option
 @answers
 def resume(name: str, reason: str, who: str) -> Answer:
-    """End the pause of a processor, also one that it began itself; the relay sends at once what was held back."""
+    """Resume a processor, even if it paused itself. The relay sends the waiting events at once."""
     with transaction("events") as db:
         _require(db, name)
         done = pauses.end_by_hand(db, name, who=who, reason=reason)
@@ -83,7 +84,7 @@ def resume(name: str, reason: str, who: str) -> Answer:
 @limit_option(50, most=10_000)
 @answers
 def history(name: str, limit: int) -> Answer:
-    """When a processor was paused and resumed, by whom and why; the newest first."""
+    """Show when a processor was paused and resumed, by whom and why; the newest first."""
     columns = ("at", "action", "kind", "who", "details")
     with transaction("events") as db:
         _require(db, name)
@@ -95,7 +96,7 @@ def history(name: str, limit: int) -> Answer:
 
 
 def _names(db: Connection) -> list[str]:
-    """Those of this release, and those that another one has registered."""
+    """The processors of this release, and those that another release has registered."""
     return sorted({*known_processors(), *db.exec_driver_sql(_REGISTERED).scalars()})
 
 

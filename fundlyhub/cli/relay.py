@@ -32,7 +32,7 @@ from fundlyhub.settings import BRANCHES, get_settings
 @verbose_option
 @click.pass_context
 def command(ctx: click.Context, verbose: bool) -> None:
-    """Run the relay in the foreground until SIGTERM or Ctrl-C; without a command. Several may run: one leads."""
+    """Without a command: run the relay until SIGTERM or Ctrl-C. Several may run: one leads, the others stand by."""
     if ctx.invoked_subcommand is None:
         run(verbose)
 
@@ -67,7 +67,7 @@ def run(verbose: bool) -> None:
 @command.command("status")
 @answers
 def show() -> Answer:
-    """Who leads, where the cursor is, the lag, what no processor wants, and what waits to be collected or is parked."""
+    """Show the leader, the cursor, the lag, what no processor handles, and what is dead or parked."""
     with log_connection() as db:
         found = {**relay_status(db), "messages": _side_queues()}
     return Answer(found, _table(found))
@@ -107,11 +107,11 @@ def _side_queues() -> dict[str, int | None]:
 
 
 @command.command("rebase")
-@click.option("--floor", type=click.IntRange(min=0), help="Last position that is surely settled; 0 sends all again.")
-@click.option("--same-xids", is_flag=True, help="After pg_upgrade: transaction ids are the same, only restamp.")
+@click.option("--floor", type=click.IntRange(min=0), help="Last position that is settled; 0 sends all again.")
+@click.option("--same-xids", is_flag=True, help="After pg_upgrade: the transaction ids are the same.")
 @answers
 def move(floor: int | None, same_xids: bool) -> Answer:
-    """Tie the cursors to this database cluster after the log was migrated to it. Stop all relays first."""
+    """Move the cursors to this database cluster, after you migrated the log to it. Stop all relays first."""
     if (floor is None) != same_xids:
         raise WrongUse("give either --floor POSITION or --same-xids")
     with log_connection("app", "analytics") as db:

@@ -16,7 +16,7 @@ from fundlyhub.cli.databases import ready
 from fundlyhub.cli.options import by_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers
 from fundlyhub.database import get_engine
-from fundlyhub.database.audited import MAX_REASON, reasoned
+from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import reruns
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
@@ -30,26 +30,31 @@ MOST = 100
 
 @click.command("resend")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--event", type=click.UUID, help="What this event told.")
-@click.option("--donation", type=click.UUID, help="What is about this donation: its receipt, its refunds.")
-@click.option("--user", type=click.UUID, help="What this user was told.")
-@click.option("--template", type=click.Choice([*BY_TEMPLATE]), help="This message only, such as donation_receipt.")
-@click.option("--channel", type=click.Choice(CHANNELS), help="Through this channel only.")
-@click.option("--reason", required=True, help="Why; it is kept.")
-@click.option("--token", help=f"Your own id of this request: with it no message is sent twice (at most {MAX_REASON}).")
-@click.option("--again", is_flag=True, help="Also what was sent again within the last hour.")
-@click.option("--yes", is_flag=True, help="Do it. Without this, only say what would be sent.")
+@click.option("--event", type=click.UUID, help="Messages of this event.")
+@click.option("--donation", type=click.UUID, help="Messages about this donation, such as its receipt.")
+@click.option("--user", type=click.UUID, help="Messages to this user.")
+@click.option(
+    "--template",
+    type=click.Choice([*BY_TEMPLATE]),
+    metavar="NAME",
+    help="Such as donation_receipt.",
+)
+@click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel.")
+@click.option("--reason", required=True, help="The reason; it is stored.")
+@click.option("--token", help="Your id of this request: the same id sends no message twice.")
+@click.option("--again", is_flag=True, help="Also messages that were sent again within the last hour.")
+@click.option("--yes", is_flag=True, help="Send them. Without it, only show what would be sent.")
 @by_option
 @answers
 def command(
     ids: tuple[str, ...], event: UUID | None, donation: UUID | None, user: UUID | None, template: str | None,
     channel: ChannelName | None, reason: str, token: str | None, again: bool, yes: bool, who: str,
 ) -> Answer:  # fmt: skip
-    """Send messages again: those with these IDs of the ledger, or what an event, a donation or a user was told.
-    The beginning of an ID is enough where it is unique.
+    """Send messages again: those with these IDs of the ledger, or those of an event, a donation or a user.
+    The beginning of an ID is enough if it is unique.
 
-    Each goes to the recipient on record, at the address that they have now, through the queue and the ledger as any
-    other, within a minute. The exit status is 1 when one of them cannot be sent, or none is found.
+    Each is sent within a minute to the recorded recipient, at the current address, like any other message. The exit
+    status is 1 if one of them cannot be sent, or none is found.
     """
     wanted = Wanted(event=event, donation=donation, user=user, template=template, channel=channel)
     if not (ids or wanted.names_somebody):
@@ -92,7 +97,7 @@ def _sent_again(
 
 
 def _send(app: Engine, log: Engine, one: Found, who: str, reason: str, token: str) -> None:
-    """The run of the event is announced before the message is opened, so that none is left open that nobody sends."""
+    """Announce the run of the event, then open the message: none stays open without a run that sends it."""
     processor, why = processor_of(one), "a message of it is to be sent again"
     reruns.announce(log, processor, one.position, why, after=reruns.A_WHILE)
     with app.begin() as db:

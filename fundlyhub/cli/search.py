@@ -18,17 +18,17 @@ from fundlyhub.processors.projections.search_index.shapes import SHAPES
 @click.command("search")
 @click.argument("query")
 @click.option("--kind", type=click.Choice(tuple(SHAPES)), default="campaign", show_default=True, help="What to find.")
-@click.option("--category", "categories", multiple=True, help="Of this category only; may be given again.")
-@click.option("--status", "statuses", multiple=True, help="In this status only; may be given again.")
-@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="The first page is 1.")
+@click.option("--category", "categories", multiple=True, help="Only this category; may be given several times.")
+@click.option("--status", "statuses", multiple=True, help="Only this status; may be given several times.")
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Number of the page.")
 @click.option("--size", type=click.IntRange(1, MAX_SIZE), default=20, show_default=True, help="Hits on a page.")
 @answers
 def command(
     query: str, kind: str, categories: tuple[str, ...], statuses: tuple[str, ...], page: int, size: int
 ) -> Answer:
-    """Find campaigns, users or organizations by QUERY: words, beginnings of words, or nearly the words.
+    """Find campaigns, users or organizations by QUERY: words, beginnings of words, or words with a typing error.
 
-    With an empty QUERY everything is found, the most popular and newest first.
+    An empty QUERY finds everything, the most popular and newest first.
     """
     with transaction("analytics") as db:
         found = search(kind, query, Filters(categories, statuses), page, size=size, db=db)

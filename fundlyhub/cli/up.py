@@ -20,15 +20,19 @@ _URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)
 
 
 @click.command("up")
-@click.option("--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}, by commas; default: all installed.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the servers' data and the logs.")
+@click.option(
+    "--only",
+    metavar="PARTS",
+    help=f"Some of {', '.join(PARTS)}, separated by commas.",
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for the servers' data and the logs.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @json_option
 def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: bool) -> None:
     """Start PostgreSQL, Valkey, relay, ingest, worker and Flower, and keep them running until Ctrl-C or SIGTERM.
 
-    Servers that FUNDLYHUB_* settings name are used and not started. What dies is started again. Flower needs its
-    extra, `fundlyhub[flower]`.
+    Servers that FUNDLYHUB_* settings name are used and not started. A process that dies is started again. Flower needs
+    its extra, `fundlyhub[flower]`.
     """
     stop = stop_on_signals(limit=None)
     settings = get_settings()

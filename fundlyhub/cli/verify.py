@@ -25,24 +25,24 @@ SHOWN = 50
 
 @click.command("verify")
 @click.option("--processor", "names", multiple=True, metavar="NAME", help="Only this one; may be given several times.")
-@click.option("--sample", type=click.IntRange(1), help="So many events and campaigns, drawn by chance.")
+@click.option("--sample", type=click.IntRange(1), help="Check a random sample of this many events and campaigns.")
 @click.option("--since", type=click.IntRange(0), default=0, metavar="POSITION", help="Only events after this one.")
-@click.option("--grace", type=click.FloatRange(0), metavar="SECONDS", help="How long an event may be on its way.")
+@click.option("--grace", type=click.FloatRange(0), metavar="SECONDS", help="Time that an event may be in flight.")
 @click.option(
     "--wait", type=click.FloatRange(0), default=0, metavar="SECONDS",
-    help="Wait until nothing is in flight, at most so long; what is left then is missing.",
+    help="Wait at most this long until nothing is in flight; what is left then is missing.",
 )  # fmt: skip
-@click.option("--no-tables", is_flag=True, help="Compare traces and messages only: quick, and blind to wrong numbers.")
-@click.option("--repair", is_flag=True, help="Send what is missing again, and with --wait look once more.")
+@click.option("--no-tables", is_flag=True, help="Compare claims and messages only: quick, and blind to wrong numbers.")
+@click.option("--repair", is_flag=True, help="Send missing events again, and with --wait compare once more.")
 @answers
 def command(
     names: tuple[str, ...], sample: int | None, since: int, grace: float | None, wait: float, no_tables: bool,
     repair: bool,
 ) -> Answer:  # fmt: skip
-    """Compare the log with claims, tables and messages; name each event that is missing, double, different or stuck.
+    """Compare the log with claims, tables and messages; list each event that is missing, double, different or stuck.
 
-    Tables are made anew from the log in a schema of their own, by the processors' own code, and compared row by row;
-    workers may go on meanwhile. Exit status 1 when anything is found.
+    The processors' own code rebuilds the tables from the log in a separate schema; they are compared row by row.
+    Workers may run meanwhile. The exit status is 1 if anything is found.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the schema goes, as at Ctrl-C
     processors = dict(known_processors())

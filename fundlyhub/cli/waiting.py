@@ -25,19 +25,19 @@ _AT = "SELECT id, position, type, recorded_at FROM events.events WHERE position 
 
 
 @click.command("waiting")
-@click.option("--processor", metavar="NAME", help="Those that wait for this processor.")
+@click.option("--processor", metavar="NAME", help="Events that wait for this processor.")
 @click.option(
-    "--event", metavar="ID", help="This event, for each processor that wants it: an id or its beginning, or a position."
+    "--event", metavar="ID", help="This event, for each of its processors: an id or its beginning, or a position."
 )
-@click.option("--reason", metavar="TEXT", help="Those whose error or reason holds this text.")
-@click.option("--group", is_flag=True, help="A line for each reason, with the number of events.")
+@click.option("--reason", metavar="TEXT", help="Events whose error or reason contains this text.")
+@click.option("--group", is_flag=True, help="Group the events by reason.")
 @limit_option(100)
 @answers
 def command(processor: str | None, event: str | None, reason: str | None, group: bool, limit: int) -> Answer:
-    """Events that failed or were put off: why, how often, and when they are run again; the oldest first.
+    """List events that failed or were postponed: why, how often, and when they run next; the oldest first.
 
-    What has not been run yet is counted by `fundlyhub status`; for one event (--event) it is told here too. Reasons
-    hold no value of an event.
+    `fundlyhub status` counts the events that have not run yet; --event shows them for one event. Reasons hold no
+    values of an event.
     """
     known = known_processors()
     if group and event:

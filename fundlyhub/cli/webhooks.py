@@ -26,12 +26,12 @@ CONNECTIONS = 200
 
 
 @click.command("webhooks")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65_535), default=8010, show_default=True)
-@click.option("--behind-proxy", is_flag=True, help="Believe X-Forwarded-For of a proxy on this machine.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8010, show_default=True, help="Port.")
+@click.option("--behind-proxy", is_flag=True, help="Trust X-Forwarded-For of a proxy on this machine.")
 @verbose_option
 def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
-    """Serve SendGrid's events, Twilio's callbacks and the unsubscribe page until SIGTERM or Ctrl-C."""
+    """Receive SendGrid's events and Twilio's callbacks, and serve the unsubscribe page, until SIGTERM or Ctrl-C."""
     settings = get_settings()
     settings.secret  # noqa: B018  # better said before anything is loaded
     try:

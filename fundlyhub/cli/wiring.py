@@ -42,7 +42,7 @@ LIMIT = 30.0
 def stop_on_signals(limit: float | None = LIMIT) -> threading.Event:
     """An event that SIGTERM, Ctrl-C and the end of the terminal set; a second Ctrl-C ends at once.
 
-    The process ends ``limit`` seconds later at the latest: a server that hangs holds nobody up for longer.
+    The process ends ``limit`` seconds later at the latest, even if a server hangs.
     """
     stop = threading.Event()
 
@@ -63,6 +63,6 @@ def stop_on_signals(limit: float | None = LIMIT) -> threading.Event:
 
 
 def _end(limit: float) -> None:
-    """Whatever is under way is done again: nothing is acknowledged, or moved on from, before it is committed."""
+    """End the process now. Unfinished work is done again: nothing is acknowledged before it is committed."""
     log.error("has not stopped within %.0f s; what hangs is left", limit)
     os._exit(1)

@@ -13,10 +13,10 @@ from fundlyhub.cli.dlq.replaying import replay
 
 @click.group("dlq")
 def command() -> None:
-    """Dead letters: events that a processor gave up on, kept with their error until a person decides.
+    """Dead letters: events that a processor gave up on, kept with their error until an operator decides.
 
-    None is ever deleted, and who did what is kept with each. What an event says is people's data: it is shown only
-    where --payload asks for it.
+    A dead letter is never deleted, and its history is kept. Payloads hold personal data: they are shown only with
+    --payload.
     """
 
 

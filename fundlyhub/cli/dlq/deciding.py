@@ -12,16 +12,16 @@ from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Changes, Filter, State
 
 
-@click.command("discard", short_help="Let letters rest for good, with a reason.")
+@click.command("discard", short_help="Discard letters, with a reason.")
 @selection
 @reason_option
 @by_option
 @answers
 def discard(letters: tuple[int, ...], wanted: Filter, everything: bool, reason: str, who: str) -> Answer:
-    """Let letters rest for good: those of these IDs, or all open ones that a filter finds.
+    """Discard letters: those with these IDs, or all open ones that match the filter.
 
-    Nothing is deleted: `dlq restore` opens them again. A named one that is under way again is called back, unless a
-    worker has it already.
+    Nothing is deleted: `dlq restore` opens them again. A letter that is being replayed is withdrawn if you give its
+    ID and no worker has it yet.
     """
     with transaction("events") as db:
         ids = selected(db, letters, wanted, everything, "open")
@@ -35,7 +35,7 @@ def discard(letters: tuple[int, ...], wanted: Filter, everything: bool, reason: 
 @by_option
 @answers
 def restore(letters: tuple[int, ...], wanted: Filter, everything: bool, reason: str | None, who: str) -> Answer:
-    """Open discarded letters again: those of these IDs, or all that a filter finds."""
+    """Open discarded letters again: those with these IDs, or all that match the filter."""
     with transaction("events") as db:
         ids = selected(db, letters, wanted, everything, "discarded")
         done = dead_letters.restore(db, ids, who=who, reason=reason)

@@ -23,10 +23,10 @@ from fundlyhub.processing.dead_letters import Corrected, Draft
 
 @click.command("edit", short_help="Correct the payload of an event, for the processor that gave up on it.")
 @click.argument("letter", metavar="ID", type=ID)
-@click.option("--patch", type=click.File("rb"), help="A JSON patch (RFC 6902) to apply; - is stdin.")
-@click.option("--payload", type=click.File("rb"), help="The whole new payload; - is stdin.")
-@click.option("--undo", is_flag=True, help="Let the event's own payload count again.")
-@click.option("--all-processors", is_flag=True, help="For every processor that gave up on this event.")
+@click.option("--patch", type=click.File("rb"), help="Apply this JSON patch (RFC 6902); - is stdin.")
+@click.option("--payload", type=click.File("rb"), help="Take this file as the new payload; - is stdin.")
+@click.option("--undo", is_flag=True, help="Use the event's original payload again.")
+@click.option("--all-processors", is_flag=True, help="Edit it for every processor that gave up on this event.")
 @optional_reason
 @by_option
 @answers
@@ -36,9 +36,9 @@ def edit(
 ) -> Answer:  # fmt: skip
     """Correct the payload of an open letter's event; without an option, in $EDITOR.
 
-    The new payload is checked as `publish_event` checks it. It counts for this letter's processor alone, or with
-    --all-processors for each that has an open letter of the event, from its next run on: replay the letters then. The
-    event in the log stays as it is.
+    The new payload is validated as `publish_event` validates it. Only this letter's processor uses it, or with
+    --all-processors each one that has an open letter of the event. Replay the letters afterwards. The event in the log
+    does not change.
     """
     if sum((patch is not None, payload is not None, undo)) > 1:
         raise WrongUse("give one of --patch, --payload and --undo")
@@ -75,7 +75,7 @@ class _Save:
         payload = _parsed(text, "the payload")
         as_of = {self.draft.letter: self.draft.as_of}
         with transaction("events") as db:
-            done = {  # in one order, so that two who correct the same event at once do not deadlock
+            done = {  # in one order, so that two corrections of the same event at once cannot deadlock
                 one: dead_letters.correct(db, one, payload, who=self.who, reason=self.reason, as_of=as_of.get(one))
                 for one in sorted([self.draft.letter, *self.others])
             }
@@ -83,7 +83,7 @@ class _Save:
 
 
 def _edited(save: _Save) -> Corrected:
-    """In the editor, and there again when it is refused and somebody is there to ask."""
+    """Save what the editor returns; on a terminal, offer to edit it again if it is refused."""
     is_person = sys.stdin.isatty()
     if not is_person and not any(os.environ.get(name) for name in ("VISUAL", "EDITOR")):
         raise WrongUse("set $EDITOR, or give --patch or --payload")

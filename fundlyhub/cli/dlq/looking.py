@@ -18,14 +18,16 @@ from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, Letter, Shown
 
 
-@click.command("list", short_help="What rests, the newest failure first, or in groups of one fault.")
+@click.command("list", short_help="List letters, the newest failure first, or in groups of the same fault.")
 @filters
-@click.option("--state", type=click.Choice((*STATES, "all")), default="open", show_default=True)
-@click.option("--group", is_flag=True, help="Groups of letters that look alike, the largest first.")
+@click.option(
+    "--state", type=click.Choice((*STATES, "all")), default="open", show_default=True, help="Letters in this state."
+)
+@click.option("--group", is_flag=True, help="Group the letters by fault, the largest group first.")
 @limit_option(50)
 @answers
 def list_(wanted: Filter, state: str, group: bool, limit: int) -> Answer:
-    """Dead letters, the newest failure first."""
+    """List dead letters, the newest failure first."""
     wanted = in_state(wanted, state)
     if group:
         return _groups(wanted, limit)
@@ -64,14 +66,14 @@ def _groups(wanted: Filter, limit: int) -> Answer:
     )
 
 
-@click.command("show", short_help="One letter: error, traceback, event and timeline.")
+@click.command("show", short_help="Show one letter: error, traceback, event and timeline.")
 @click.argument("letter", metavar="ID", type=ID)
-@click.option("--payload", is_flag=True, help="Show what the event says too: it may be people's data.")
+@click.option("--payload", is_flag=True, help="Show the payload too: it may hold personal data.")
 @answers
 def show(letter: int, payload: bool) -> Answer:
-    """One dead letter: its error and traceback, its event, and what happened to it.
+    """Show one dead letter: its error and traceback, its event, and what happened to it.
 
-    What the event says is people's data, and is left out unless --payload asks for it.
+    The payload may hold personal data, and is shown only with --payload.
     """
     with transaction("events") as db:
         found = dead_letters.show(db, letter, payload=payload)

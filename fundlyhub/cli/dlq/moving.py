@@ -23,13 +23,14 @@ from fundlyhub.processing.dead_letters import Filter, ImportReport
 @click.command("export", short_help="Write letters to a file, one JSON object a line.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @filters
-@click.option("--state", type=click.Choice((*STATES, "all")), default="all", show_default=True)
-@click.option("--payload", is_flag=True, help="Write what the events say too: it may be people's data.")
+@click.option(
+    "--state", type=click.Choice((*STATES, "all")), default="all", show_default=True, help="Letters in this state."
+)
+@click.option("--payload", is_flag=True, help="Write the payloads too: they may hold personal data.")
 def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
     """Write letters to FILE (or - for stdout), one JSON object a line.
 
-    What the events say is left out unless --payload asks for it; with it, corrected payloads go along. FILE is
-    readable by this account alone.
+    Payloads are written only with --payload, and corrected ones with them. Only this account can read FILE.
     """
     wanted, written = in_state(wanted, state), 0
     with transaction("events") as db, _opened(file) as out:
@@ -39,15 +40,15 @@ def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
     click.echo(f"{written:,} {'letter' if written == 1 else 'letters'} written", err=True)
 
 
-@click.command("import", short_help="Take in the letters of an export.")
+@click.command("import", short_help="Import the letters of an export.")
 @click.argument("file", type=click.File("rb"))
 @by_option
 @answers
 def import_(file: BinaryIO, who: str) -> Answer:
-    """Take in the letters of an export from FILE (or - for stdin).
+    """Import the letters of an export from FILE (or - for stdin).
 
-    Good lines go in, bad ones are reported with their number and the reason; then the exit status is 1. A letter that
-    was changed later than its line says stays as it is, so importing a file twice is harmless. Nothing is replayed.
+    Bad lines are reported with their number and the reason, and make the exit status 1; all others are imported. A
+    letter that has changed since the export is left alone, so importing a file twice is harmless. Nothing is replayed.
     """
     ready("events")
     return read_lines("Importing", dead_letters.import_lines(file, who=who), ImportReport(), "imported", "unchanged")

@@ -21,19 +21,19 @@ SHOWN = 20
 """Ids that a line names at most."""
 
 
-@click.command("replay", short_help="Send letters again: 1, then 10, then all.")
+@click.command("replay", short_help="Replay letters: first 1, then 10, then all.")
 @selection
-@click.option("--dry-run", is_flag=True, help="Only say which would be replayed.")
-@click.option("--rate", type=click.FloatRange(0.01, 100_000), help="Letters a second at most.")
+@click.option("--dry-run", is_flag=True, help="Show which would be replayed; do nothing.")
+@click.option("--rate", type=click.FloatRange(0.01, 100_000), help="Replay at most this many letters a second.")
 @click.option(
     "--max-failures", type=click.FloatRange(0, 1), default=0.1, show_default=True,
-    help="Stop when more than this share of a wave fails again.",
+    help="Stop if more than this share of a wave fails again.",
 )  # fmt: skip
 @click.option(
     "--timeout", type=click.FloatRange(1, 86_400), default=120.0, show_default=True,
-    help="Seconds to wait for a wave's results; retries are awaited too.",
+    help="Seconds to wait for the results of a wave, retries included.",
 )  # fmt: skip
-@click.option("--no-wait", is_flag=True, help="Send all, and wait for no result: without 1 and 10 before.")
+@click.option("--no-wait", is_flag=True, help="Send all at once, and do not wait for results.")
 @optional_reason
 @by_option
 @answers
@@ -41,10 +41,11 @@ def replay(
     letters: tuple[int, ...], wanted: Filter, everything: bool, dry_run: bool, rate: float | None, max_failures: float,
     timeout: float, no_wait: bool, reason: str | None, who: str,
 ) -> Answer:  # fmt: skip
-    """Send letters again: those of these IDs, or all open ones that a filter finds.
+    """Replay letters: those with these IDs, or all open ones that match the filter.
 
-    First 1, then 10, then the others in waves of at most 500; each wave's results are awaited, and too many failures
-    stop it. The exit status is 0 when all of them are applied. An event that was applied before is not applied again.
+    Letters are sent in waves: first 1, then 10, then at most 500 at a time. The command waits for the results of each
+    wave, and stops if too many fail. The exit status is 0 if all of them are applied. An event that was applied before
+    is not applied again.
     """
     known_processors()
     with transaction("events") as db:

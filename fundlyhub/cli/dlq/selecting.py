@@ -34,15 +34,17 @@ def _filter(
 filters = gathered(
     "wanted",
     _filter,
-    click.option("--processor", help="Those of this processor."),
-    click.option("--type", "type_", help="Those of events of this type."),
-    click.option("--error", metavar="CLASS", help="Those that failed with this class of error."),
-    click.option("--fingerprint", help="Those that look alike: `dlq list --group` shows the fingerprints' beginnings."),
-    click.option("--event", metavar="ID", help="Those of this event, by its id or the beginning of it."),
-    click.option("--position", type=ID, help="Those of the event at this position."),
-    click.option("--aggregate", metavar="[TYPE/]ID", help="Those of events about this thing."),
-    click.option("--older", "older_than", type=age, metavar="AGE", help="Last failed longer ago than 15m, 2h, 7d."),
-    click.option("--newer", "newer_than", type=age, metavar="AGE", help="Last failed within AGE."),
+    click.option("--processor", help="Letters of this processor."),
+    click.option("--type", "type_", help="Letters of events of this type."),
+    click.option("--error", metavar="CLASS", help="Letters with this class of error."),
+    click.option("--fingerprint", help="Letters with this fingerprint or its beginning: see `dlq list --group`."),
+    click.option("--event", metavar="ID", help="Letters of this event: its id, or the beginning of it."),
+    click.option("--position", type=ID, help="Letters of the event at this position."),
+    click.option("--aggregate", metavar="[TYPE/]ID", help="Letters of events about this aggregate."),
+    click.option(
+        "--older", "older_than", type=age, metavar="AGE", help="Letters that last failed longer ago: 15m, 2h or 7d."
+    ),
+    click.option("--newer", "newer_than", type=age, metavar="AGE", help="Letters that last failed within AGE."),
 )
 """The options of a filter; the function gets them as ``wanted``, a Filter of open letters."""
 
@@ -54,7 +56,7 @@ def in_state(wanted: Filter, state: str) -> Filter:
 
 def selection(function: Callable[..., Any]) -> Callable[..., Any]:
     """IDs or a filter, or --all: for commands that change what they select."""
-    everything = click.option("--all", "everything", is_flag=True, help="All of them, where no filter says which.")
+    everything = click.option("--all", "everything", is_flag=True, help="All letters, in place of a filter.")
     letters = click.argument("letters", metavar="[ID]...", nargs=-1, type=ID)
     return letters(filters(everything(function)))
 

@@ -20,9 +20,9 @@ from fundlyhub.settings import get_settings
 @verbose_option
 @click.pass_context
 def command(ctx: click.Context, verbose: bool) -> None:
-    """Take what is written to Redis Streams into the log until SIGTERM or Ctrl-C; without a command.
+    """Without a command: read Redis Streams into the log until SIGTERM or Ctrl-C.
 
-    Several may run side by side: each entry is read by one of them.
+    Several ingest processes may run side by side: one of them reads each entry.
     """
     if ctx.invoked_subcommand is None:
         run(verbose)

@@ -18,24 +18,30 @@ from fundlyhub.errors import WrongUse
 from fundlyhub.streams import quarantine as held
 from fundlyhub.streams.quarantine_model import State
 
-_stream_option = click.option("--stream", help="Those of this stream.")
+_stream_option = click.option("--stream", help="Entries of this stream.")
 
 
 @click.group("quarantine")
 def quarantine() -> None:
-    """Entries of streams that cannot be events. None is ever deleted, and who did what is kept with each.
+    """Entries of streams that are no valid events. An entry is never deleted, and its history is kept.
 
-    What an entry says may be people's data: it is shown only where --fields asks for it.
+    Fields may hold personal data: they are shown only with --fields.
     """
 
 
-@quarantine.command("list", short_help="What rests, the newest first.")
+@quarantine.command("list", short_help="List entries, the newest first.")
 @_stream_option
-@click.option("--state", type=click.Choice((*get_args(State), "all")), default="open", show_default=True)
+@click.option(
+    "--state",
+    type=click.Choice((*get_args(State), "all")),
+    default="open",
+    show_default=True,
+    help="Entries in this state.",
+)
 @limit_option(50)
 @answers
 def list_(stream: str | None, state: str, limit: int) -> Answer:
-    """Entries in quarantine, the newest first, with the reason of each."""
+    """List entries in quarantine with their reasons, the newest first."""
     wanted = next((one for one in get_args(State) if one == state), None)
     with transaction("events") as db:
         found = held.find(db, state=wanted, stream=stream, limit=limit)
@@ -49,12 +55,12 @@ def list_(stream: str | None, state: str, limit: int) -> Answer:
     return Answer([iso_times(asdict(one)) for one in found], Table(title, columns, rows, optional=optional))
 
 
-@quarantine.command("show", short_help="One entry: reason, fields and timeline.")
+@quarantine.command("show", short_help="Show one entry: reason, fields and timeline.")
 @click.argument("entry", metavar="ID", type=ID)
-@click.option("--fields", is_flag=True, help="Show what the fields say too: it may be people's data.")
+@click.option("--fields", is_flag=True, help="Show the fields too: they may hold personal data.")
 @answers
 def show(entry: int, fields: bool) -> Answer:
-    """One entry in quarantine, and what happened to it."""
+    """Show one entry in quarantine, and what happened to it."""
     with transaction("events") as db:
         found = held.show(db, entry, fields=fields)
     facts = iso_times(asdict(found.held))
@@ -72,7 +78,7 @@ def show(entry: int, fields: bool) -> Answer:
 
 def _selection(function: Callable[..., Any]) -> Callable[..., Any]:
     """IDs, or all open ones: for commands that change what they select."""
-    everything = click.option("--all", "everything", is_flag=True, help="All that are open.")
+    everything = click.option("--all", "everything", is_flag=True, help="All open entries.")
     return click.argument("entries", metavar="[ID]...", nargs=-1, type=ID)(everything(_stream_option(function)))
 
 
@@ -80,17 +86,17 @@ def _selection(function: Callable[..., Any]) -> Callable[..., Any]:
 @_selection
 @click.option(
     "--set", "fields", metavar="FIELD=VALUE", multiple=True,
-    help="Release it with another value of a field; VALUE may be @FILE, and nothing takes the field out.",
+    help="Change a field first; VALUE may be @FILE, and an empty one removes the field.",
 )  # fmt: skip
 @by_option
 @answers
 def release(
     entries: tuple[int, ...], everything: bool, stream: str | None, fields: tuple[str, ...], who: str
 ) -> Answer:
-    """Publish entries: those of these IDs, or all open ones.
+    """Publish entries: those with these IDs, or all open ones.
 
-    The same checks are made again: what passes is an event now, what does not stays in quarantine with its new
-    reason. The code has learnt to read it meanwhile, or --set mends it; the fields that came stay as they are.
+    Each entry is validated again: a valid one becomes an event, any other stays in quarantine with its new reason. Use
+    it after a fix of the code, or with --set. The stored fields do not change.
     """
     corrections = dict(map(_correction, fields))
     if corrections and len(entries) != 1:
@@ -101,13 +107,13 @@ def release(
     return _answer(done, "released")
 
 
-@quarantine.command("discard", short_help="Let entries rest for good, with a reason.")
+@quarantine.command("discard", short_help="Discard entries, with a reason.")
 @_selection
 @reason_option
 @by_option
 @answers
 def discard(entries: tuple[int, ...], everything: bool, stream: str | None, reason: str, who: str) -> Answer:
-    """Let entries rest for good: those of these IDs, or all open ones. Nothing is deleted."""
+    """Discard entries: those with these IDs, or all open ones. Nothing is deleted."""
     with transaction("events") as db:
         ids = _selected(db, entries, everything, stream)
         done = held.discard(db, ids, who=who, reason=reason)

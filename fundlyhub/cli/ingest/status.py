@@ -16,7 +16,7 @@ from fundlyhub.streams.status import stream_status
 @click.command("status")
 @answers
 def status() -> Answer:
-    """Per stream what is not read, what is read and not acknowledged, the oldest of it, and who reads."""
+    """Show per stream what is not read, what is not acknowledged, the age of the oldest, and the consumers."""
     settings = get_settings()
     with transaction("events") as db, client_of(settings.streams) as client:
         streams = stream_status(client, stream_names(settings), settings.ingest_group)
