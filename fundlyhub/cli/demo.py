@@ -31,9 +31,7 @@ TOP = 5
 
 
 @click.command("demo")
-@click.option(
-    "--events", type=click.IntRange(100, 10_000_000), help="How many events.  [default: 20,000; 2,000 with --api]"
-)
+@click.option("--events", type=click.IntRange(100, 10_000_000), help="By default 20,000, or 2,000 with --api.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed generates the same events.")
 @click.option("--keep", is_flag=True, help="Keep running afterwards, until Ctrl-C.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for the demo's servers; it is emptied first.")

@@ -26,11 +26,7 @@ KINDS = ("user", "organization", "campaign")
 
 @click.command("feed")
 @click.argument("who", metavar="USER", type=click.UUID)
-@click.option(
-    "--profile",
-    type=click.Choice(KINDS),
-    help="Show the activities of the entity of this kind with the id USER instead.",
-)
+@click.option("--profile", type=click.Choice(KINDS), help="Show what this entity did; USER is then its id.")
 @click.option("--before", metavar="MARK", help="Show the next page: the mark that the page before printed.")
 @click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=20, show_default=True, help="Lines on a page.")
 @answers

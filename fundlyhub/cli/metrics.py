@@ -8,7 +8,7 @@ from threading import Thread
 
 import click
 
-from fundlyhub.cli.options import verbose_option
+from fundlyhub.cli.options import host_option, port_option, verbose_option
 from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.observability.logs import configure
@@ -18,10 +18,8 @@ log = logging.getLogger("fundlyhub.metrics")
 
 
 @click.command("metrics")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option(
-    "--port", type=click.IntRange(0, 65_535), default=9464, show_default=True, help="Port; 0 chooses a free one."
-)
+@host_option
+@port_option(9464)
 @click.option("--once", is_flag=True, help="Print the metrics once; the exit status is 1 if a source is missing.")
 @verbose_option
 def command(host: str, port: int, once: bool, verbose: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -32,6 +32,21 @@ by_option = click.option(
 _why = "The reason; it is stored, and shown to everybody."
 reason_option = click.option("--reason", required=True, help=_why)
 optional_reason = click.option("--reason", help=_why)
+
+
+host_option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+
+
+def port_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --port of a server."""
+    port = click.IntRange(0, 65_535)
+    return click.option("--port", type=port, default=default, show_default=True, help="Port; 0 chooses a free one.")
+
+
+def state_option(states: Sequence[str], default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --state of a list: one of these states, or ``all``."""
+    state = click.Choice((*states, "all"))
+    return click.option("--state", type=state, default=default, show_default=True, help="Only this state.")
 
 
 def limit_option(default: int, most: int = 100_000) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

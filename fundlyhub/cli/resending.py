@@ -33,12 +33,7 @@ MOST = 100
 @click.option("--event", type=click.UUID, help="Messages of this event.")
 @click.option("--donation", type=click.UUID, help="Messages about this donation, such as its receipt.")
 @click.option("--user", type=click.UUID, help="Messages to this user.")
-@click.option(
-    "--template",
-    type=click.Choice([*BY_TEMPLATE]),
-    metavar="NAME",
-    help="Such as donation_receipt.",
-)
+@click.option("--template", type=click.Choice([*BY_TEMPLATE]), metavar="NAME", help="Only this message.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel.")
 @click.option("--reason", required=True, help="The reason; it is stored.")
 @click.option("--token", help="Your id of this request: the same id sends no message twice.")

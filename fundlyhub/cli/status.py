@@ -10,12 +10,10 @@ import click
 from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.times import span
-from fundlyhub.cli.wiring import known_processors
+from fundlyhub.cli.wiring import known_processors, work_queues
 from fundlyhub.database import get_engine
 from fundlyhub.errors import Unavailable, WrongUse
-from fundlyhub.monitoring.servers import broker
 from fundlyhub.monitoring.status import status
-from fundlyhub.processing.queues import seen
 from fundlyhub.settings import get_settings
 
 _REFUSED = "SELECT count(*) FROM search_documents WHERE refused IS NOT NULL"
@@ -76,10 +74,7 @@ def _refused() -> int | None:
 
 def _queues() -> tuple[dict[str, dict[str, int]] | None, str]:
     """Messages and consumers of each queue; or none, and why: the log is there without a broker too."""
-    settings = get_settings()
     try:
-        with broker(settings) as connection:
-            found = seen(connection, settings.broker_is_amqp)
+        return {name: one._asdict() for name, one in work_queues().items()}, ""
     except (Unavailable, WrongUse) as error:
         return None, str(error)
-    return {name: one._asdict() for name, one in found.items()}, ""

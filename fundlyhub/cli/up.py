@@ -20,11 +20,7 @@ _URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)
 
 
 @click.command("up")
-@click.option(
-    "--only",
-    metavar="PARTS",
-    help=f"Some of {', '.join(PARTS)}, separated by commas.",
-)
+@click.option("--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}; by default, all that are installed.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for the servers' data and the logs.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @json_option

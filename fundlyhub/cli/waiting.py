@@ -14,21 +14,16 @@ from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.options import limit_option
 from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.times import shown as _time
-from fundlyhub.cli.wiring import known_processors
+from fundlyhub.cli.wiring import known_processors, work_queues
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.reasons import Logged, Waits, Wanted, count, events_named, not_run, reasons, waits
-from fundlyhub.monitoring.servers import broker
-from fundlyhub.processing.queues import seen
-from fundlyhub.settings import get_settings
 
 _AT = "SELECT id, position, type, recorded_at FROM events.events WHERE position = %s"
 
 
 @click.command("waiting")
 @click.option("--processor", metavar="NAME", help="Events that wait for this processor.")
-@click.option(
-    "--event", metavar="ID", help="This event, for each of its processors: an id or its beginning, or a position."
-)
+@click.option("--event", metavar="ID", help="This event: an id or its beginning, or a position.")
 @click.option("--reason", metavar="TEXT", help="Events whose error or reason contains this text.")
 @click.option("--group", is_flag=True, help="Group the events by reason.")
 @limit_option(100)
@@ -73,13 +68,10 @@ def _event(db: psycopg.Connection[Any], text: str) -> Logged:
 
 def _idle() -> Sequence[str]:
     """Queues without a worker, as far as the broker says."""
-    settings = get_settings()
     try:
-        with broker(settings) as connection:
-            found = seen(connection, settings.broker_is_amqp)
+        return [name for name, queue in work_queues().items() if not queue.consumers]
     except Unavailable:
         return ()
-    return [name for name, queue in found.items() if not queue.consumers]
 
 
 def _groups(db: psycopg.Connection[Any], wanted: Wanted, limit: int) -> Answer:

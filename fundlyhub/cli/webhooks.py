@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fundlyhub.cli.options import verbose_option
+from fundlyhub.cli.options import host_option, port_option, verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.database import get_engine
 from fundlyhub.database.migrate import require_current
@@ -26,8 +26,8 @@ CONNECTIONS = 200
 
 
 @click.command("webhooks")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8010, show_default=True, help="Port.")
+@host_option
+@port_option(8010)
 @click.option("--behind-proxy", is_flag=True, help="Trust X-Forwarded-For of a proxy on this machine.")
 @verbose_option
 def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:

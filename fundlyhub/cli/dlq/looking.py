@@ -11,7 +11,7 @@ import orjson
 
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.dlq.selecting import STATES, filters, in_state, tell_when_unknown
-from fundlyhub.cli.options import ID, limit_option
+from fundlyhub.cli.options import ID, limit_option, state_option
 from fundlyhub.cli.output import Answer, Table, answers, iso_times
 from fundlyhub.cli.times import shown as _time
 from fundlyhub.processing import dead_letters
@@ -20,9 +20,7 @@ from fundlyhub.processing.dead_letters import Filter, Letter, Shown
 
 @click.command("list", short_help="List letters, the newest failure first, or in groups of the same fault.")
 @filters
-@click.option(
-    "--state", type=click.Choice((*STATES, "all")), default="open", show_default=True, help="Letters in this state."
-)
+@state_option(STATES, default="open")
 @click.option("--group", is_flag=True, help="Group the letters by fault, the largest group first.")
 @limit_option(50)
 @answers

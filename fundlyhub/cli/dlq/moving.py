@@ -13,7 +13,7 @@ import click
 from fundlyhub.cli.databases import ready, transaction
 from fundlyhub.cli.dlq.selecting import STATES, filters, in_state
 from fundlyhub.cli.lines import read_lines
-from fundlyhub.cli.options import by_option
+from fundlyhub.cli.options import by_option, state_option
 from fundlyhub.cli.output import Answer, answers
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.processing import dead_letters
@@ -23,9 +23,7 @@ from fundlyhub.processing.dead_letters import Filter, ImportReport
 @click.command("export", short_help="Write letters to a file, one JSON object a line.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @filters
-@click.option(
-    "--state", type=click.Choice((*STATES, "all")), default="all", show_default=True, help="Letters in this state."
-)
+@state_option(STATES, default="all")
 @click.option("--payload", is_flag=True, help="Write the payloads too: they may hold personal data.")
 def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
     """Write letters to FILE (or - for stdout), one JSON object a line.

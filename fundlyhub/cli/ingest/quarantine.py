@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Connection
 
 from fundlyhub.cli.databases import transaction
-from fundlyhub.cli.options import ID, by_option, limit_option, reason_option
+from fundlyhub.cli.options import ID, by_option, limit_option, reason_option, state_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
 from fundlyhub.cli.times import shown as _time
 from fundlyhub.database.audited import UNKNOWN, Changes
@@ -31,13 +31,7 @@ def quarantine() -> None:
 
 @quarantine.command("list", short_help="List entries, the newest first.")
 @_stream_option
-@click.option(
-    "--state",
-    type=click.Choice((*get_args(State), "all")),
-    default="open",
-    show_default=True,
-    help="Entries in this state.",
-)
+@state_option(get_args(State), default="open")
 @limit_option(50)
 @answers
 def list_(stream: str | None, state: str, limit: int) -> Answer:
