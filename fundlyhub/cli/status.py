@@ -9,8 +9,9 @@ import click
 
 from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.queues import work_queues
 from fundlyhub.cli.times import span
-from fundlyhub.cli.wiring import known_processors, work_queues
+from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database import get_engine
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.status import status

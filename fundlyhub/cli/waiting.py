@@ -13,8 +13,9 @@ import psycopg
 from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.options import limit_option
 from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.queues import work_queues
 from fundlyhub.cli.times import shown as _time
-from fundlyhub.cli.wiring import known_processors, work_queues
+from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.reasons import Logged, Waits, Wanted, count, events_named, not_run, reasons, waits
 

@@ -10,10 +10,8 @@ from logging import getLogger
 from typing import TYPE_CHECKING
 
 import fundlyhub.processors  # noqa: F401  # registers them
-from fundlyhub.monitoring.servers import broker
 from fundlyhub.processing import registry
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.queues import Seen, seen
 from fundlyhub.settings import get_settings
 
 if TYPE_CHECKING:
@@ -35,13 +33,6 @@ def publisher() -> Publisher:
     from fundlyhub.processing.publisher import Publisher
 
     return Publisher(app)
-
-
-def work_queues() -> Mapping[str, Seen]:
-    """Messages and workers of each work queue. Raises Unavailable while the broker is away."""
-    settings = get_settings()
-    with broker(settings) as connection:
-        return seen(connection, settings.broker_is_amqp)
 
 
 LIMIT = 30.0
