@@ -8,18 +8,12 @@ from uuid import UUID
 import click
 
 from fundlyhub.cli.databases import transaction
+from fundlyhub.cli.options import limit_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
 from fundlyhub.cli.times import shown
 from fundlyhub.processors.shared.last_writer_fields import Entity
-from fundlyhub.processors.writes.activity_feed.reading import (
-    MAX_PAGE,
-    Line,
-    Mark,
-    Named,
-    Page,
-    home_feed,
-    profile_feed,
-)
+from fundlyhub.processors.writes.activity_feed import reading
+from fundlyhub.processors.writes.activity_feed.reading import Line, Mark, Named, Page
 
 KINDS = ("user", "organization", "campaign")
 
@@ -28,16 +22,16 @@ KINDS = ("user", "organization", "campaign")
 @click.argument("who", metavar="USER", type=click.UUID)
 @click.option("--profile", type=click.Choice(KINDS), help="Show what this entity did; USER is then its id.")
 @click.option("--before", metavar="MARK", help="Show the next page: the mark that the page before printed.")
-@click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=20, show_default=True, help="Lines on a page.")
+@limit_option(20, most=reading.MAX_PAGE)
 @answers
 def command(who: UUID, profile: str | None, before: str | None, limit: int) -> Answer:
     """Show the home feed of USER (an id): activities of those that USER follows, the newest first."""
     mark = Mark.parse(before) if before else None
     with transaction("app") as db:
         if profile:
-            page = profile_feed(db, Entity(profile, who), before=mark, limit=limit)
+            page = reading.profile_feed(db, Entity(profile, who), before=mark, limit=limit)
         else:
-            page = home_feed(db, who, before=mark, limit=limit)
+            page = reading.home_feed(db, who, before=mark, limit=limit)
     return Answer(_document(page), *_parts(page, profile))
 
 

@@ -16,19 +16,8 @@ from fundlyhub.cli.output import Answer, Table, answers, iso_times
 from fundlyhub.cli.times import moment, shown
 from fundlyhub.database.audited import named
 from fundlyhub.errors import WrongUse
-from fundlyhub.processors.notifications.suppressions import (
-    Cause,
-    Filter,
-    Lifted,
-    Suppression,
-    Why,
-    lift,
-    lifted,
-    skipped_messages,
-    suppress,
-    suppressions,
-    undo,
-)
+from fundlyhub.processors.notifications import suppressions
+from fundlyhub.processors.notifications.suppressions import Cause, Filter, Lifted, Suppression, Why
 from fundlyhub.processors.shared.address_hashes import address_hash, address_hashes, normalized
 from fundlyhub.settings import get_settings
 
@@ -70,7 +59,7 @@ def command() -> None:
 def show(wanted: Filter, were_lifted: bool, limit: int) -> Answer:
     """List suppressed addresses and devices that are gone, why and since when; the latest first."""
     with transaction("app") as db:
-        found = (lifted if were_lifted else suppressions)(db, wanted, limit=limit)
+        found = (suppressions.lifted if were_lifted else suppressions.suppressions)(db, wanted, limit=limit)
     columns: tuple[str, ...] = _COLUMNS
     rows = [_row(one) for one in found]
     if were_lifted:
@@ -89,7 +78,7 @@ def add(channel: ChannelName, address: str, reason: Why, who: str) -> None:
     """Suppress ADDRESS: it gets no more messages, or with `complained` only transactional ones."""
     hashed = _hashed(channel, _given(address))
     with transaction("app") as db:
-        suppress(db, [Cause(channel, hashed, reason, named(who), "added by hand")])
+        suppressions.suppress(db, [Cause(channel, hashed, reason, named(who), "added by hand")])
     click.echo(f"Suppressed: {channel} {hashed}")
 
 
@@ -105,7 +94,7 @@ def lift_one(channel: ChannelName, address: str, who: str) -> None:
     with transaction("app") as db:
         was = False
         for one in address_hashes(channel, given, get_settings().secret):
-            was |= lift(db, channel, one, who=who, token=token)
+            was |= suppressions.lift(db, channel, one, who=who, token=token)
     click.echo(f"{'Lifted' if was else 'Was not suppressed'}: {channel} {hashed}")
 
 
@@ -125,9 +114,9 @@ def undo_all(wanted: Filter, yes: bool, who: str) -> Answer:
     if wanted.until is not None and wanted.until <= wanted.since:
         raise WrongUse("--until must be later than --since")
     with transaction("app", keep=yes) as db:
-        causes = undo(db, wanted, who=who)
+        causes = suppressions.undo(db, wanted, who=who)
         freed = [one for one in causes if one.free]
-        count, ids = skipped_messages(db, freed, limit=NAMED)
+        count, ids = suppressions.skipped_messages(db, freed, limit=NAMED)
     addresses = len({one[:2] for one in freed})
     document = {
         "dry_run": not yes, "lifted": len(causes), "freed": addresses, "causes": [_document(one) for one in causes],
