@@ -42,7 +42,7 @@ def command() -> None:
 @command.command("preview")
 @click.argument("template", required=False)
 @click.option("--all", "everything", is_flag=True, help="All messages, through all their channels; needs --output.")
-@click.option("--channel", type=click.Choice(CHANNELS), default="email", show_default=True)
+@click.option("--channel", type=click.Choice(CHANNELS), default="email", show_default=True, help="Its channel.")
 @click.option("--locale", default=LOCALES[0], show_default=True, help="Such as de, or de_AT.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
 @click.option("--html", is_flag=True, help="The HTML part of a mail in place of its text.")
