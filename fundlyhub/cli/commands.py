@@ -13,7 +13,7 @@ COMMANDS = {
     "ingest": "Read events from Redis Streams into the log.",
     "metrics": "Serve the platform's metrics to Prometheus.",
     "migrate": "Migrate the databases to this version's tables.",
-    "notifications": "Show messages to people: previews, the ledger, the table of messages.",
+    "notifications": "Show messages to people: previews, the ledger, failed delivery reports.",
     "payments": "Show donations that share a payment; accept and refuse them.",
     "processors": "Show which processors run and which are paused; pause and resume them.",
     "relay": "Move events from the log to the queues.",
