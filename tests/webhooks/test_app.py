@@ -107,9 +107,10 @@ def test_no_address_and_no_token_is_logged(ask: Ask, configured: Settings, caplo
         ask("POST", "/sendgrid/events", **signed([event(message(get_engine("app")), "bounce", status="5.1.1")]))
         take_up(get_engine("app"))
         ask("POST", f"/unsubscribe/{token}")
-    assert "taken up" in caplog.text
-    assert "example.org" not in caplog.text
-    assert token not in caplog.text
+    ours = "\n".join(one.getMessage() for one in caplog.records if one.name.startswith("fundlyhub"))
+    assert "taken up" in ours  # the test's own client may log its requests
+    assert "example.org" not in ours
+    assert token not in ours
 
 
 @ON_VALKEY
