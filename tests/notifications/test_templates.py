@@ -177,7 +177,7 @@ def harmless(value: str, locale: str) -> None:
             ours = [tag for tag in usual.tags if tag[0] not in ("bdi", "p", "tr", "td", "span")]
             assert [tag for tag in seen.tags if tag[0] not in ("bdi", "p", "tr", "td", "span")] == ours
             assert all(not attributes for tag, attributes in seen.tags if tag == "bdi")
-            assert not re.search(r"evil\.\w|eve@|://evil", seen.text.replace(found.subject, ""))
+            assert not re.search(r"evil\.[a-z]{2}|eve@|://evil", seen.text.replace(found.subject, ""))
             assert not re.search(r"evil\.example|eve@|://evil", found.text)
         else:
             assert len(found.text) <= (PUSH_BODY if channel == "push" else SMS)
