@@ -26,7 +26,7 @@ def error_class(error: BaseException) -> str:
 
 def describe(error: BaseException) -> str:
     """One line on the error without a value of the event."""
-    if isinstance(error, (WorkerLost, DeliveryLimit)):
+    if isinstance(error, (FundlyHubError, WorkerLost, DeliveryLimit)):  # ours may have no text but its class
         return text_of(error)
     name, text = error_class(error), redaction.describe(error)
     if isinstance(error, SoftTimeLimitExceeded):
