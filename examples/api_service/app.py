@@ -125,16 +125,21 @@ async def refund(body: NewRefund, correlation: Correlation = None) -> dict[str, 
     """Give some of a gift back; never more than is left of it."""
     async with transaction() as session:
         donation = await found(session, Donation, body.donation_id, for_update=True)
+        donation.refunded += body.amount
         payload = DonationRefunded(
-            donation_id=donation.id, original_amount=donation.amount, refund_amount=body.amount, reason=body.reason,
-            refund_transaction_id=f"re_{uuid4().hex}", initiated_by=body.initiated_by,
-            campaign_id=donation.campaign_id,  # nobody has to know it; pages that listen do
+            donation_id=donation.id, original_amount=donation.amount, refund_amount=donation.refunded,
+            reason=body.reason, refund_transaction_id=f"re_{uuid4().hex}", initiated_by=body.initiated_by,
+            campaign_id=donation.campaign_id,  # for pages that listen; with it, the amount is the sum returned so far
         )  # fmt: skip
         await publish_event_async(payload, session=session, correlation_id=correlation)
-        donation.refunded += body.amount
         if donation.refunded > donation.amount:  # too late to say no? The event goes with the transaction
             raise HTTPException(409, "more than is left of the gift")
-    return {"id": payload.refund_transaction_id, "donation_id": donation.id, "amount": body.amount}
+    return {
+        "id": payload.refund_transaction_id,
+        "donation_id": donation.id,
+        "amount": body.amount,
+        "refunded": donation.refunded,
+    }
 
 
 @app.put("/users/{follower}/follows/{kind}/{followed}")

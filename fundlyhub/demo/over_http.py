@@ -144,8 +144,9 @@ class Served:
         found = self._ask("POST", "/refunds", body, may_refuse=True)
         if found:
             self._note(
-                business.REFUND, donation_id=gift["id"], transaction_id=found["id"], amount=half, cumulative=False
-            )
+                business.REFUND, donation_id=gift["id"], transaction_id=found["id"],
+                amount=Decimal(found["refunded"]), cumulative=True,
+            )  # fmt: skip
         if self._ask("POST", "/refunds", {**body, "amount": gift["amount"]}, may_refuse=True):
             raise Unavailable("the API service gave back more than was given: it must not")
 

@@ -54,14 +54,15 @@ def test_what_is_written_comes_back_as_numbers_feed_and_search(place: Platform, 
     done(api.put(f"/users/{ben}/follows/campaign/{opened}"))
     gift = done(api.post("/donations", json={"campaign_id": opened, "donor_id": ben, "amount": "25.50"}))
     done(api.post("/donations", json={"campaign_id": opened, "amount": "100"}))
-    done(api.post("/refunds", json={"donation_id": gift["id"], "amount": "5", "initiated_by": ben}))
+    for returned in ("5", "5.50"):  # two parts of one gift
+        done(api.post("/refunds", json={"donation_id": gift["id"], "amount": returned, "initiated_by": ben}))
 
     def stats() -> Any:
         return done(api.get(f"/campaigns/{opened}"))["stats"]
 
-    wait_until(lambda: stats() and stats()[0]["total_raised"] == "120.50", what="the numbers")
+    wait_until(lambda: stats() and stats()[0]["total_raised"] == "115.00", what="the numbers")
     (row,) = stats()
-    assert (row["currency"], row["donation_count"], row["unique_donors"], row["refund_count"]) == ("USD", 2, 1, 1)
+    assert (row["currency"], row["donation_count"], row["unique_donors"], row["refund_count"]) == ("USD", 2, 1, 2)
     gave = "Ben gave 25.50 USD to Rebuild the Orchestra"
 
     def texts(path: str) -> list[str]:
