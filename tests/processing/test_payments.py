@@ -141,6 +141,17 @@ def test_a_processor_that_comes_late_follows_the_decision(query: Query) -> None:
     ]
 
 
+def test_an_acceptance_that_dies_before_its_replay_is_listed_and_can_be_repeated(query: Query) -> None:
+    run(publish(paid(FIRST), paid(SECOND)))
+    decide(payments.accept, SECOND)
+    with get_engine("events").begin() as db:
+        (listed,) = payments.find(db, decided=False, limit=10)
+    assert (listed.accepted, len(listed.held_by)) == (True, len(TAKERS))
+    assert seen(query) == ONCE
+    accept(SECOND)
+    assert (seen(query), query(LETTERS)) == (TWICE, held("resolved"))
+
+
 def test_a_replay_alone_decides_nothing(query: Query) -> None:
     run(publish(paid(FIRST), paid(SECOND)))
     letters = [id for (id,) in query("SELECT id FROM events.dead_letters")]
