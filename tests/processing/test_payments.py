@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -150,6 +151,20 @@ def test_an_acceptance_that_dies_before_its_replay_is_listed_and_can_be_repeated
     assert seen(query) == ONCE
     accept(SECOND)
     assert (seen(query), query(LETTERS)) == (TWICE, held("resolved"))
+
+
+def test_of_two_decisions_at_once_the_second_waits_and_is_refused(query: Query) -> None:
+    run(publish(paid(FIRST), paid(SECOND)))
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%payment_decisions%%'"
+    with ThreadPoolExecutor(1) as pool:
+        with get_engine("events").begin() as db:
+            payments.accept(db, SECOND, who="ann", reason="paid twice")
+            other = pool.submit(decide, payments.refuse, SECOND)
+            wait_until(lambda: query(waiting), what="the second decision")
+        with pytest.raises(WrongState, match="has been accepted"):
+            other.result(30)
+    assert query("SELECT accepted, who, reason FROM events.payment_decisions") == [(True, "ann", "paid twice")]
+    assert query(LETTERS) == held()
 
 
 def test_a_replay_alone_decides_nothing(query: Query) -> None:
