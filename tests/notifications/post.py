@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -133,3 +135,16 @@ def quiet(hours: int) -> tuple[Any, Any]:
     """An hour of quiet that begins so many hours from now, UTC."""
     begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=hours)
     return begin.time(), (begin + timedelta(hours=1)).time()
+
+
+def at_once(workers: int, run: Callable[[], object]) -> None:
+    """Run the same in so many threads that begin together, and wait for all; raises what one of them raises."""
+    ready = threading.Barrier(workers)
+
+    def begin() -> None:
+        ready.wait(30)
+        run()
+
+    with ThreadPoolExecutor(workers) as pool:
+        for future in [pool.submit(begin) for _ in range(workers)]:
+            future.result(60)

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -24,7 +22,7 @@ from tests.notifications.followers import (
     to_the_end_of,
 )
 from tests.notifications.occasions import update
-from tests.notifications.post import Post
+from tests.notifications.post import Post, at_once
 from tests.notifications.test_sending import RESET, due_now, replay
 from tests.support import ROOT
 from tests.support.platform import wait_until
@@ -88,15 +86,7 @@ def test_a_provider_that_has_had_enough_is_left_alone_by_all_broadcasts(post: Po
 def test_three_workers_with_the_same_event_tell_each_follower_once(post: Post, mailer: SendGrid) -> None:
     followed_by(post, range(300))
     positions = post.known(update)
-    ready = threading.Barrier(3)
-
-    def run() -> None:
-        ready.wait(30)
-        mailed(post, positions)
-
-    with ThreadPoolExecutor(3) as pool:
-        for future in [pool.submit(run) for _ in range(3)]:
-            future.result(60)
+    at_once(3, lambda: mailed(post, positions))
     to_the_end(post, positions)
     assert len(mailer.accepted) == 300
     assert len({one.recipient for one in mailer.accepted}) == 300

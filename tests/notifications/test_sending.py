@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from fundlyhub import UserFollowedUser
 from fundlyhub.processing.report import Report
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
-from tests.notifications.post import JOHN, ME, WELLS, Post, registered
+from tests.notifications.post import JOHN, ME, WELLS, Post, at_once, registered
 from tests.support import ROOT
 from tests.support.make import completed
 from tests.support.platform import wait_until
@@ -199,15 +198,7 @@ def _strike_in_the_call(mailer: SendGrid) -> None:
 
 def test_eight_workers_with_the_same_batch_send_each_mail_once(post: Post, mailer: SendGrid) -> None:
     positions = post.known(*(registered(UUID(int=500 + n)) for n in range(40)))
-    ready = threading.Barrier(8)
-
-    def run() -> None:
-        ready.wait(30)
-        mailed(post, positions)
-
-    with ThreadPoolExecutor(8) as pool:
-        for future in [pool.submit(run) for _ in range(8)]:
-            future.result(60)
+    at_once(8, lambda: mailed(post, positions))
     post.sql("UPDATE events.attempts SET next_at = now()")
 
     def all_claimed() -> bool:
