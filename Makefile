@@ -3,14 +3,16 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# The newest Python from 3.11 to 3.13 that really runs: a version manager's python3.13 may be there and only say no.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
-	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+# The newest Python from 3.11 to 3.14 that really runs: a version manager's python3.14 may be there and only say no.
+PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
 	>/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 BIN := .venv/bin
+# Processes of tests: more than two cores can feed, because many tests wait.
+PROCESSES ?= 4
 # A process of tests that goes away ends the run: xdist would start another, and may wait for it for ever.
-PYTEST := $(BIN)/python -m pytest -n 2 --max-worker-restart 0
+PYTEST := $(BIN)/python -m pytest --max-worker-restart 0
 COMPILE := uv --no-config pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	--no-header --no-annotate
 
@@ -26,7 +28,7 @@ help: ## Show this list
 .venv: .venv/.installed ## Make the virtual environment (PYTHON=… chooses the interpreter)
 
 .venv/.installed: requirements/dev.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo 'No Python 3.11, 3.12 or 3.13 with venv was found (Debian: apt-get install python3-venv); say PYTHON=/path/to/python' >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo 'No Python from 3.11 to 3.14 with venv was found (Debian: apt-get install python3-venv); say PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
@@ -38,15 +40,15 @@ demo: .venv/.installed ## Run the whole system on made-up traffic and check ever
 
 .PHONY: unit
 unit: .venv/.installed ## Run the tests that need no server and start no process: the quick loop
-	$(PYTEST) -q -m "unit and not chaos" --dist worksteal $(ARGS)
+	QUICK_EXAMPLES=1 $(PYTEST) -n 2 -q -m "unit and not chaos" --dist worksteal $(ARGS)
 
 .PHONY: test
-test: .venv/.installed ## Run the tests, the long ones apart; two at a time, each with servers of its own
-	$(PYTEST) -m "not chaos" --dist loadfile --no-loadscope-reorder $(ARGS)
+test: .venv/.installed ## Run the tests, the long ones apart; PROCESSES=4 at a time, each with servers of its own
+	$(PYTEST) -n $(PROCESSES) -m "not chaos" --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: chaos
-chaos: .venv/.installed ## Run the long tests that kill servers and workers; two at a time, as above
-	$(PYTEST) -m chaos --dist worksteal $(ARGS)
+chaos: .venv/.installed ## Run the long tests that kill servers and workers; so many at a time, as above
+	$(PYTEST) -n $(PROCESSES) -m chaos --dist worksteal $(ARGS)
 
 .PHONY: reliability
 reliability: ## Run the chaos tests and write what they measured into docs/reliability.md
@@ -92,8 +94,11 @@ docs: .venv/.installed ## Write the generated pages anew from the code
 	mv docs/events.md.new docs/events.md
 	$(BIN)/fundlyhub notifications docs > docs/notifications.md.new
 	mv docs/notifications.md.new docs/notifications.md
+	$(BIN)/fundlyhub people where --markdown > docs/people-where.md.new
+	mv docs/people-where.md.new docs/people-where.md
 	$(BIN)/python -m tests.docs.api_reference
 	$(BIN)/python -m tests.architecture.page
+	$(BIN)/python -m tests.docs.roles_page
 
 .PHONY: lock
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)

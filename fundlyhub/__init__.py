@@ -1,82 +1,102 @@
 """FundlyHub Event Processors: what a service that publishes and the author of a processor import.
 
-Importing this loads neither Celery nor any provider's SDK. The base classes of processors are loaded at their first
-use, so that a service that only publishes does not pay for them. The field types of payload classes are in
+Each name is loaded when it is first used: a service that only publishes loads neither Celery, nor the base classes of
+processors, nor any provider's SDK, and `fundlyhub --help` nothing at all. The field types of payload classes are in
 ``fundlyhub.events.payload``.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from fundlyhub.database import analytics_metadata, app_metadata, get_engine, renew_after_fork
-from fundlyhub.errors import (
-    ConflictingEvent,
-    FundlyHubError,
-    InvalidEvent,
-    NotMigrated,
-    OutcomeUnknown,
-    Permanent,
-    Snooze,
-    Transient,
-    Unavailable,
-    UnknownEventType,
-    UnknownVersion,
-    UnreadableEvent,
-    WrongUse,
-)
-from fundlyhub.events import Event, EventType, Payload, publish_event, publish_event_async, publish_events
-from fundlyhub.events import catalogue as _catalogue
-from fundlyhub.events.catalogue import *  # noqa: F403  # the payload classes
-from fundlyhub.events.upcasters import upcasts
+_MODULES = {
+    "fundlyhub.database": ("analytics_metadata", "app_metadata", "get_engine", "renew_after_fork"),
+    "fundlyhub.errors": (
+        "ConflictingEvent",
+        "FundlyHubError",
+        "InvalidEvent",
+        "NotMigrated",
+        "OutcomeUnknown",
+        "Permanent",
+        "Snooze",
+        "Transient",
+        "Unavailable",
+        "UnknownEventType",
+        "UnknownVersion",
+        "UnreadableEvent",
+        "WrongUse",
+    ),
+    "fundlyhub.events": ("Event", "EventType", "Payload", "publish_event", "publish_event_async", "publish_events"),
+    "fundlyhub.events.upcasters": ("upcasts",),
+    "fundlyhub.processing": (
+        "Applied",
+        "BroadcastProcessor",
+        "Delivery",
+        "DerivedTable",
+        "NotificationProcessor",
+        "ProjectionProcessor",
+        "WriteProcessor",
+        "wait_applied",
+        "wait_applied_async",
+    ),
+}
+"""The names of each module; those of the payload classes are in the catalogue."""
 
-_OF_PROCESSORS = ("BroadcastProcessor", "Delivery", "NotificationProcessor", "ProjectionProcessor", "WriteProcessor")
+if TYPE_CHECKING:  # a type checker sees the names themselves, and still refuses those that are not there
+    from fundlyhub.database import analytics_metadata as analytics_metadata
+    from fundlyhub.database import app_metadata as app_metadata
+    from fundlyhub.database import get_engine as get_engine
+    from fundlyhub.database import renew_after_fork as renew_after_fork
+    from fundlyhub.errors import ConflictingEvent as ConflictingEvent
+    from fundlyhub.errors import FundlyHubError as FundlyHubError
+    from fundlyhub.errors import InvalidEvent as InvalidEvent
+    from fundlyhub.errors import NotMigrated as NotMigrated
+    from fundlyhub.errors import OutcomeUnknown as OutcomeUnknown
+    from fundlyhub.errors import Permanent as Permanent
+    from fundlyhub.errors import Snooze as Snooze
+    from fundlyhub.errors import Transient as Transient
+    from fundlyhub.errors import Unavailable as Unavailable
+    from fundlyhub.errors import UnknownEventType as UnknownEventType
+    from fundlyhub.errors import UnknownVersion as UnknownVersion
+    from fundlyhub.errors import UnreadableEvent as UnreadableEvent
+    from fundlyhub.errors import WrongUse as WrongUse
+    from fundlyhub.events import Event as Event
+    from fundlyhub.events import EventType as EventType
+    from fundlyhub.events import Payload as Payload
+    from fundlyhub.events import publish_event as publish_event
+    from fundlyhub.events import publish_event_async as publish_event_async
+    from fundlyhub.events import publish_events as publish_events
+    from fundlyhub.events.catalogue import *  # noqa: F403  # the payload classes
+    from fundlyhub.events.upcasters import upcasts as upcasts
+    from fundlyhub.processing import Applied as Applied
+    from fundlyhub.processing import BroadcastProcessor as BroadcastProcessor
+    from fundlyhub.processing import Delivery as Delivery
+    from fundlyhub.processing import DerivedTable as DerivedTable
+    from fundlyhub.processing import NotificationProcessor as NotificationProcessor
+    from fundlyhub.processing import ProjectionProcessor as ProjectionProcessor
+    from fundlyhub.processing import WriteProcessor as WriteProcessor
+    from fundlyhub.processing import wait_applied as wait_applied
+    from fundlyhub.processing import wait_applied_async as wait_applied_async
 
-if TYPE_CHECKING:  # a type checker sees the classes themselves, and still refuses names that are not there
-    from fundlyhub.processing import (
-        BroadcastProcessor,
-        Delivery,
-        NotificationProcessor,
-        ProjectionProcessor,
-        WriteProcessor,
-    )
+    __all__: list[str]
 else:
+    _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-    def __getattr__(name: str) -> object:
-        """Load a name of ``fundlyhub.processing`` when it is first used."""
-        if name not in _OF_PROCESSORS:
+    def __getattr__(name):
+        """Load a name when it is first used."""
+        if name == "__all__":
+            value = sorted([*_MODULE_OF, *_payloads()])
+        elif name in _MODULE_OF:
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        elif name[:1].isupper() and name in (payloads := _payloads()):  # no module's name begins so
+            value = payloads[name]
+        else:
             raise AttributeError(f"module 'fundlyhub' has no attribute {name!r}")
-        return getattr(import_module("fundlyhub.processing"), name)
+        globals()[name] = value
+        return value
 
+    def __dir__():
+        return sorted({*globals(), *__getattr__("__all__")})
 
-__all__ = [
-    "BroadcastProcessor",
-    "ConflictingEvent",
-    "Delivery",
-    "Event",
-    "EventType",
-    "FundlyHubError",
-    "InvalidEvent",
-    "NotMigrated",
-    "NotificationProcessor",
-    "OutcomeUnknown",
-    "Payload",
-    "Permanent",
-    "ProjectionProcessor",
-    "Snooze",
-    "Transient",
-    "Unavailable",
-    "UnknownEventType",
-    "UnknownVersion",
-    "UnreadableEvent",
-    "WriteProcessor",
-    "WrongUse",
-    "analytics_metadata",
-    "app_metadata",
-    "get_engine",
-    "publish_event",
-    "publish_event_async",
-    "publish_events",
-    "renew_after_fork",
-    "upcasts",
-    *sorted(cls.__name__ for cls in _catalogue.PAYLOADS.values()),
-]
+    def _payloads():
+        found = import_module("fundlyhub.events.catalogue").PAYLOADS.values()
+        return {payload.__name__: payload for payload in found}

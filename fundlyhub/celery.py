@@ -29,7 +29,7 @@ from celery.signals import (
 )
 
 import fundlyhub.processors  # noqa: F401  # registers them
-from fundlyhub.database.migrate import require_current
+from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import FundlyHubError, Unavailable, WrongUse
 from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.monitoring import prefork
@@ -37,10 +37,15 @@ from fundlyhub.monitoring.servers import redis_client
 from fundlyhub.observability import metrics, tracing
 from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
+from fundlyhub.printable import one_line
 from fundlyhub.processing import broker_connections, queues, registry, tasks
+from fundlyhub.processing.messages import expand_nothing
 from fundlyhub.processing.worker.garbage import tune
 from fundlyhub.processing.worker.presence import Presence
+from fundlyhub.processing.worker.remote_control import only_look
 from fundlyhub.processing.worker.stopping import bound_the_stop
+from fundlyhub.processors.warm_up import warm_up
+from fundlyhub.rebuilds import tasks as rebuild_tasks
 from fundlyhub.settings import get_settings
 
 
@@ -55,6 +60,7 @@ def make_app() -> Celery:
     app = Celery("fundlyhub")
     app.config_from_object(_settings_module())
     tasks.install(app)
+    rebuild_tasks.install(app)
     in_child(app, _leave_connections)
     app.steps["consumer"].add(Presence)
     return app
@@ -112,6 +118,19 @@ def _look_at_redis(**_: object) -> None:
         _leave(error)
     except Unavailable as error:
         logging.getLogger(__name__).warning("%s; until then each worker has breakers of its own", error)
+
+
+@worker_init.connect
+def _warm_up(**_: object) -> None:
+    """Before any child is forked: each would do it again."""
+    warm_up()
+
+
+@worker_init.connect
+def _trust_no_message(**_: object) -> None:
+    """Before the first connection: anybody who can write to the broker may send anything."""
+    expand_nothing()
+    only_look()
 
 
 @worker_init.connect
@@ -180,7 +199,7 @@ def _message_is_done(**_: object) -> None:
 
 
 def _leave(error: FundlyHubError) -> None:
-    click.echo(f"fundlyhub: {error}", err=True)
+    click.echo(f"fundlyhub: {one_line(str(error))}", err=True)
     raise SystemExit(2 if isinstance(error, WrongUse) else 1)
 
 

@@ -7,10 +7,21 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 AMQP, REDIS, SOCKETS = ("amqp", "amqps"), ("redis", "rediss"), ("unix", "redis+socket")
+SCHEMES = {
+    "broker_url": (*AMQP, *REDIS, *SOCKETS),
+    "redis_url": (*REDIS, *SOCKETS),
+    "streams_url": (*REDIS, *SOCKETS),
+    "smtp_url": ("smtp", "smtps"),
+    "elasticsearch_url": ("http", "https"),
+    **dict.fromkeys(
+        ("site_url", "public_url", "sendgrid_base_url", "fcm_base_url", "twilio_base_url"), ("http", "https")
+    ),
+}
+"""How the URLs begin, by setting."""
 _TLS = {
     "ssl_cert_reqs": ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE"),
     "ssl_check_hostname": ("true", "false", "True", "False"),
@@ -52,8 +63,10 @@ def _check_one(url: str, schemes: tuple[str, ...]) -> None:
         raise ValueError(f"must begin with one of {known}{f'; {ONE_SERVER}' if clustered else ''}")
     if scheme in (*REDIS, *SOCKETS):
         redis_place(url)
-    else:
-        _host_and_port(url)
+        return
+    _host_and_port(url)
+    if scheme in AMQP:
+        _amqp_options(url)
 
 
 def redis_place(url: str) -> Place:
@@ -93,7 +106,7 @@ def _check_options(options: dict[str, str], tls: bool) -> None:
         if name not in _TLS:
             raise ValueError(f"has a parameter that is not known; there are {', '.join((*_DATABASE[:1], *_TLS))}")
         if not tls:
-            raise ValueError("has parameters of TLS: begin with rediss://")
+            raise ValueError("has parameters of TLS: begin with rediss:// or amqps://")
         if not value or (_TLS[name] and value not in _TLS[name]):
             raise ValueError(f"{name} must be {' or '.join(_TLS[name][:3]) or 'the path of a file'}")
 
@@ -124,14 +137,46 @@ def for_redis(url: str) -> str:
 
 def for_kombu(url: str) -> str:
     """A checked URL of a broker as kombu takes it."""
-    if url.startswith("amqp"):
-        return url
+    if url.startswith("amqp"):  # what the parameters of TLS say is in `amqp_tls`
+        return ";".join(one.partition("?")[0] for one in url.split(";"))
     place = redis_place(url)
     if place.path:
         return f"redis+socket://{_credentials(place)}{quote(place.path)}?virtual_host={place.database}"
     # Without a parameter of TLS kombu would not speak TLS at all.
     options = f"?{urlencode({'ssl_cert_reqs': 'required', **place.options})}" if place.tls else ""
     return f"{'rediss' if place.tls else 'redis'}://{_credentials(place)}{_netloc(place)}/{place.database}{options}"
+
+
+class _OfEachServer(dict[str, Any]):
+    """Options in which kombu finds no name of a server: it would check all of a cluster's by the first one's name."""
+
+    def __getitem__(self, key: str) -> Any:
+        return None if key == "server_hostname" else super().__getitem__(key)
+
+
+def amqp_tls(url: str) -> dict[str, Any] | None:
+    """TLS to RabbitMQ as kombu takes it; None without TLS.
+
+    The certificate must be that of the server's name, from the CAs of ``ssl_ca_certs`` or of the system.
+    """
+    if not url.startswith("amqps"):
+        return None
+    options = _amqp_options(url)
+    wanted = options.get("ssl_cert_reqs", "required").removeprefix("CERT_").upper()
+    files = {"ca_certs": "ssl_ca_certs", "certfile": "ssl_certfile", "keyfile": "ssl_keyfile"}
+    found: dict[str, Any] = {name: options[given] for name, given in files.items() if given in options}
+    found["cert_reqs"] = ssl.VerifyMode[f"CERT_{wanted}"]
+    if wanted != "NONE" and options.get("ssl_check_hostname", "true").lower() == "true":
+        found["server_hostname"] = None
+    return _OfEachServer(found)
+
+
+def _amqp_options(url: str) -> dict[str, str]:
+    """The parameters of TLS of the first server, which hold for all. Raises ValueError for others."""
+    parts = _split(url.partition(";")[0])
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _check_options(options, parts.scheme == "amqps")
+    return options
 
 
 def _credentials(place: Place) -> str:

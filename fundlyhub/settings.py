@@ -9,27 +9,17 @@ from typing import Any, Literal, Self
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fundlyhub import server_urls
 from fundlyhub.addresses import sender_mailbox
 from fundlyhub.errors import WrongUse
+from fundlyhub.secret_files import from_files
 
 Branch = Literal["events", "app", "analytics"]
 """The three databases; also the names of our schemas in them and of the migration branches."""
 
 BRANCHES: tuple[Branch, ...] = ("events", "app", "analytics")
-
-_SCHEMES = {
-    "broker_url": (*server_urls.AMQP, *server_urls.REDIS, *server_urls.SOCKETS),
-    "redis_url": (*server_urls.REDIS, *server_urls.SOCKETS),
-    "streams_url": (*server_urls.REDIS, *server_urls.SOCKETS),
-    "smtp_url": ("smtp", "smtps"),
-    "elasticsearch_url": ("http", "https"),
-    **dict.fromkeys(
-        ("site_url", "public_url", "sendgrid_base_url", "fcm_base_url", "twilio_base_url"), ("http", "https")
-    ),
-}
 
 # What a backend cannot do without: the setting that chooses it, and its name there.
 _NEEDED_BY = {
@@ -58,6 +48,11 @@ SLICE_TIME = 10.0
 
 def _soft_limit(queue: str) -> Any:
     return Field(240.0, gt=0, description=f"Time after which a batch of {queue} is interrupted")
+
+
+def _ceiling(default: str, whom: str) -> Any:
+    text = f"Most messages to one {whom}; further ones are held back. 0 is no limit"
+    return Field(default, pattern=r"^\d{1,6}/hour \d{1,6}/day$", description=text)
 
 
 def _hard_limit(queue: str) -> Any:
@@ -89,10 +84,8 @@ class Settings(BaseSettings):
     )
     site_url: str = Field("http://localhost:8000", description="Where the platform's pages are, for links")
     public_url: str = Field("http://localhost:8010", description="Where `fundlyhub webhooks` is reached from outside")
-    email_from: str = Field(
-        "FundlyHub <no-reply@localhost>",
-        description="Who mails come from, as `Name <address>`",
-    )
+    trusted_proxies: str = Field("", description="Proxies whose X-Forwarded-For the webhooks believe")
+    email_from: str = Field("FundlyHub <no-reply@localhost>", description="Who mails come from, as `Name <address>`")
     email_backend: Literal["sendgrid", "smtp", "file"] = Field("file", description="How e-mail leaves")
     sendgrid_api_key: SecretStr | None = Field(None, validate_default=True, description="SendGrid's API key")
     sendgrid_base_url: str | None = Field(None, description="SendGrid's address, when it is not the usual one")
@@ -127,6 +120,9 @@ class Settings(BaseSettings):
     sign_in_max_age: float = Field(
         86_400.0, ge=0, description="The same for a new sign-in, of which nobody wants to hear after days"
     )
+    email_ceiling: str = _ceiling("40/hour 600/day", "user or address by mail")
+    push_ceiling: str = _ceiling("60/hour 900/day", "user or device by push")
+    sms_ceiling: str = _ceiling("5/hour 10/day", "user or number by text message")
     processors: str = Field("", description="Modules with further processors, separated by commas")
     relay_poll: float = Field(0.2, gt=0, le=60, description="Safety poll of a sleeping relay")
     relay_page: int = Field(5_000, ge=1, le=100_000, description="Positions that the relay reads at a time")
@@ -148,6 +144,9 @@ class Settings(BaseSettings):
     broadcasts_rate: float = Field(
         0.0, ge=0, description="Messages to many that a process sends a second through a channel; 0 is no limit"
     )
+    erase_after: float | None = Field(
+        None, ge=0, description="Days after which users that an event has deleted are erased; nobody unless it is set"
+    )
     ingest_streams: str = Field(
         "events,events:stream,fundlyhub-events", description="Streams that are taken into the log, separated by commas"
     )
@@ -164,6 +163,7 @@ class Settings(BaseSettings):
         None, ge=0, le=65_535, description="Port of this process's own numbers and health; none unless it is set"
     )
     metrics_host: str = Field("127.0.0.1", min_length=1, description="Address that it listens at there")
+    load_bytes: int = Field(8_388_608, ge=1_048_576, description="Bytes of events that a process reads at a time")
     worker_memory_limit: int = Field(
         512, ge=0, description="Megabytes at which a worker's process is replaced after its batch; 0 is no limit"
     )
@@ -173,11 +173,19 @@ class Settings(BaseSettings):
     statement_timeout: float = Field(60.0, gt=0, description="Longest statement in a database")
     lock_timeout: float = Field(20.0, gt=0, description="Longest wait for a lock in a database")
 
-    @field_validator(*_SCHEMES)
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """From the environment, and from files that it names."""
+        files = InitSettingsSource(settings_cls, init_kwargs=dict(from_files(cls.model_fields, PREFIX)))
+        return *sources, named["init_settings"], named["env_settings"], files
+
+    @field_validator(*server_urls.SCHEMES)
     @classmethod
     def _known_scheme(cls, value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
         if value is not None:
-            server_urls.check(_plain(value), _SCHEMES[str(info.field_name)])
+            server_urls.check(_plain(value), server_urls.SCHEMES[str(info.field_name)])
         return value
 
     @field_validator(*_NEEDED_BY)
@@ -240,6 +248,11 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The broker's URL, as kombu takes it. Raises WrongUse when it is not set."""
         return server_urls.for_kombu(_required(self.broker_url, "broker_url"))
+
+    @property
+    def broker_tls(self) -> dict[str, Any] | None:
+        """TLS to RabbitMQ, as kombu takes it; None without it, and for Redis, whose URL says it."""
+        return server_urls.amqp_tls(_required(self.broker_url, "broker_url"))
 
     @property
     def redis(self) -> str:

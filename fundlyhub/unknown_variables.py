@@ -6,12 +6,13 @@ import os
 from collections.abc import Collection
 from difflib import get_close_matches
 
+from fundlyhub.secret_files import ENDING
 from fundlyhub.settings import PREFIX, Settings
 
 
 def unknown_variables() -> list[str]:
     """A line for each variable of our prefix that is no setting, with the setting that was meant, perhaps."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = {f"{PREFIX}{name.upper()}{ending}" for name in Settings.model_fields for ending in ("", ENDING)}
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     return [f"{_shown(name)} is no setting{_meant(name.upper(), known)}" for name in unknown]
 

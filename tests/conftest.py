@@ -1,145 +1,23 @@
-"""Real servers for the tests, started once a session, and a fresh migrated database for each test."""
+"""What every process of tests loads, and what the one that hands the tests out does without."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count
-from pathlib import Path
+from importlib import import_module
 
 import pytest
-from sqlalchemy import Engine
 
-from fundlyhub.database import get_engine
-from fundlyhub.embedded.postgres import Postgres
-from fundlyhub.embedded.valkey import Valkey
-from fundlyhub.settings import Settings, get_settings
-from tests.support.command import dsns
-from tests.support.databases import create_database, drop_database, log_in_quickly, migrated_template, settings_of
-from tests.support.disks import quick_folder
-from tests.support.elasticsearch import Peer, made_for_this_machine
-from tests.support.platform import Platform, broker_place, database_dsn
-from tests.support.rabbitmq import RabbitNode, available
+from tests.support.rabbitmq import available
 
-pytest_plugins = ["tests.support.measuring", "tests.support.units"]
-
-_numbers = count(1)
-SECRET = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}
+pytest_plugins = ["tests.support.garbage", "tests.support.measuring", "tests.support.units"]
 
 
-@pytest.fixture(scope="session")
-def server_root() -> Iterator[Path]:
-    """The folder of this session's servers, open to the account that PostgreSQL runs as."""
-    root = Path(tempfile.mkdtemp(prefix="fundlyhub-tests-", dir=quick_folder()))
-    root.chmod(0o755)
-    yield root
-    shutil.rmtree(root, ignore_errors=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the servers' fixtures, and with them most of the product, where tests run.
 
-
-@pytest.fixture(scope="session")
-def postgres(server_root: Path) -> Iterator[Postgres]:
-    """A PostgreSQL server that writes no more than it must: no test here pulls the plug of the machine."""
-    options = {
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-        "autovacuum": "off",
-        "max_prepared_transactions": "5",
-        "max_wal_size": "256MB",
-        "shared_buffers": "32MB",  # each CREATE and DROP DATABASE walks through all of them
-    }
-    server = Postgres(server_root / "postgres", options=options)
-    server.start()
-    log_in_quickly(server)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def valkey(server_root: Path) -> Iterator[Valkey]:
-    """A Valkey server."""
-    server = Valkey(server_root / "valkey")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def rabbitmq(server_root: Path) -> Iterator[RabbitNode]:
-    """A private RabbitMQ node; without its binary the test is skipped, on CI it fails."""
-    if not available():
-        if os.environ.get("CI") == "true":
-            pytest.fail("RabbitMQ is not installed, and CI must not do without: see .ci/run")
-        pytest.skip("RabbitMQ is not installed (Debian: apt-get install rabbitmq-server)")
-    node = RabbitNode(server_root)
-    node.start()
-    yield node
-    node.stop()
-
-
-@pytest.fixture(scope="session")
-def peer(server_root: Path) -> Iterator[Peer]:
-    """A server that speaks Elasticsearch's protocol; skipped on machines that it is not made for."""
-    if not made_for_this_machine():
-        pytest.skip("the Elasticsearch peer is made for Linux on x86_64")
-    server = Peer(server_root / "elasticsearch")
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def template(postgres: Postgres) -> str:
-    """A migrated database that the tests' databases are copied from."""
-    return migrated_template(postgres)
-
-
-@pytest.fixture
-def dsn(postgres: Postgres, template: str) -> Iterator[str]:
-    """A fresh migrated database that holds all three schemas."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    create_database(postgres, name, template)
-    yield database_dsn(postgres.dsn, name)
-    drop_database(postgres, name)
-
-
-@pytest.fixture
-def settings(dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Settings]:
-    """This process's settings: a fresh database, and Valkey as broker."""
-    with environment_of(dsn, valkey, tmp_path) as ready:
-        yield ready
-
-
-@pytest.fixture
-def analytics(settings: Settings) -> Engine:
-    """An engine on the Analytics DB of a fresh platform."""
-    return get_engine("analytics")
-
-
-@pytest.fixture(params=["valkey", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
-def platform(request: pytest.FixtureRequest, dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
-    """A fresh database with a fresh broker, once on Valkey and once on RabbitMQ, for real processes."""
-    broker = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else valkey
-    with broker_place(broker) as broker_url:
-        servers = {"FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.url}
-        environment = {**dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
-        with settings_of(environment), Platform(environment, dsn, broker, tmp_path) as ready:
-            yield ready
-
-
-@contextmanager
-def environment_of(dsn: str, valkey: Valkey, folder: Path, **more: str) -> Iterator[Settings]:
-    """This process's settings while it works with one database, and with Valkey as broker; ``more`` are others."""
-    variables = {
-        "FUNDLYHUB_BROKER_URL": valkey.url,
-        "FUNDLYHUB_REDIS_URL": valkey.url,
-        "FUNDLYHUB_DATA_DIR": str(folder),
-        **more,
-    }
-    with settings_of({**dsns(dsn), **SECRET, **variables}):
-        yield get_settings()
+    The process that waits for those of pytest-xdist runs none, and they begin when it is ready.
+    """
+    if config.getoption("dist", "no") == "no":
+        config.pluginmanager.register(import_module("tests.support.servers"))
 
 
 def pytest_report_header() -> str:

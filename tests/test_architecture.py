@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import fundlyhub.processors  # noqa: F401  # registers them
@@ -42,8 +43,13 @@ def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imports(path: Path) -> Iterator[tuple[str, str]]:
+@cache
+def imports(path: Path) -> Sequence[tuple[str, str]]:
     """Each module of ours that a module imports, wherever in it, and each name that it takes from there."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] == "fundlyhub")
@@ -106,6 +112,7 @@ SHARED_BY_A_FORK = re.compile(
 # Where that is right: who runs alone in a process that never forks, or makes it for one call.
 NEVER_FORKED: Mapping[str, str] = {
     "monitoring/servers.py": "a connection for one look",
+    "people/outside.py": "a client for one look",
     "redis_servers.py": "it makes what others register",
     "processing/broker_connections.py": "the same",
     "streams/reader.py": "the ingest's own process",

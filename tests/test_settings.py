@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,43 @@ def test_every_variable_of_the_prefix_that_is_a_setting_is_known(monkeypatch: py
     for name in type(get_settings()).model_fields:
         monkeypatch.setenv(f"FUNDLYHUB_{name.upper()}", "x")
     assert unknown_variables() == []
+
+
+def test_a_setting_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "dsn"
+    file.write_text("postgresql://x:s3cret@y/z\n")
+    monkeypatch.setenv("FUNDLYHUB_EVENTS_DSN_FILE", str(file))
+    monkeypatch.setenv("FUNDLYHUB_FCM_SERVICE_ACCOUNT_FILE", "/a/file/of/its/own")
+    assert get_settings().dsn("events") == "postgresql://x:s3cret@y/z"
+    assert get_settings().fcm_service_account_file == Path("/a/file/of/its/own")
+    assert unknown_variables() == []
+    assert "s3cret" not in repr(get_settings())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "FUNDLYHUB_REDIS_URL_FILE: cannot read .*: No such file or directory"),
+        (b"", "FUNDLYHUB_REDIS_URL_FILE: .* is empty"),
+        (b"\n", "FUNDLYHUB_REDIS_URL_FILE: .* is empty"),
+        (b"\xff s3cret", "FUNDLYHUB_REDIS_URL_FILE: .* is no text"),
+        (b"x" * 100_000, "FUNDLYHUB_REDIS_URL_FILE: .* is too large"),
+        (b"s3cret://x", "wrong setting: FUNDLYHUB_REDIS_URL: must begin with one of"),
+    ],
+)
+def test_a_file_that_holds_no_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "url").write_bytes(content)
+    monkeypatch.setenv("FUNDLYHUB_REDIS_URL_FILE", str(tmp_path / "url"))
+    with pytest.raises(WrongUse, match=said) as caught:
+        get_settings()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_setting_that_is_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FUNDLYHUB_SECRET_KEY", "s3cret")
+    monkeypatch.setenv("FUNDLYHUB_SECRET_KEY_FILE", str(tmp_path))
+    with pytest.raises(WrongUse, match="set FUNDLYHUB_SECRET_KEY or FUNDLYHUB_SECRET_KEY_FILE, not both"):
+        get_settings()

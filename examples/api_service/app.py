@@ -32,6 +32,7 @@ from examples.api_service.database import (
     own,
     transaction,
 )
+from examples.api_service.live import stats_with
 from examples.api_service.reading import router
 from fundlyhub import (
     CampaignCreated,
@@ -51,8 +52,12 @@ from fundlyhub.observability.tracing import start, stop
 
 PAGE = Path(__file__).with_name("page")
 """What a browser shows: numbers that move."""
+LONGEST_WAIT = 10.0
+"""Seconds that an answer waits for the projection at most."""
 Correlation = Annotated[UUID | None, Header(alias="X-Correlation-Id")]
 """What a caller calls its doings; the events of a request carry it on."""
+Prefer = Annotated[str | None, Header(pattern=r"^wait=\d{1,2}$")]
+"""``Prefer: wait=2`` (RFC 7240): the answer may take two seconds, and then has the new total. Ten at most."""
 
 
 @asynccontextmanager
@@ -101,8 +106,12 @@ async def donate(
     body: NewDonation,
     correlation: Correlation = None,
     key: Annotated[UUID | None, Header(alias="Idempotency-Key")] = None,
+    prefer: Prefer = None,
 ) -> dict[str, Any]:
-    """Give. A request that is repeated under its Idempotency-Key is one gift."""
+    """Give. A request that is repeated under its Idempotency-Key is one gift.
+
+    One that prefers to wait is answered with the campaign's ``stats``, which contain the gift, or null without them.
+    """
     async with transaction() as session:
         if key and (known := await session.get(Donation, key)):
             return same(known, body)
@@ -117,7 +126,10 @@ async def donate(
         event = await publish_event_async(payload, session=session, correlation_id=correlation)
         donation = Donation(id=payload.donation_id, completed_at=event.timestamp, **body.model_dump())
         session.add(donation)
-    return columns(donation)
+    if prefer is None:
+        return columns(donation)
+    seconds = min(float(prefer.removeprefix("wait=")), LONGEST_WAIT)  # after the commit: a worker sees nothing before
+    return {**columns(donation), "stats": await stats_with(event, campaign.id, seconds=seconds)}
 
 
 @app.post("/refunds", status_code=201)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from fastapi import HTTPException
 from psycopg import AsyncConnection
-from sqlalchemy import DateTime, ForeignKey, MetaData, Numeric
+from sqlalchemy import DateTime, ForeignKey, MetaData, Numeric, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateSchema
@@ -104,5 +104,6 @@ async def found(session: AsyncSession, kind: type[Row], key: Any, *, for_update:
 async def create_tables() -> None:
     """Make what is missing. A real service has migrations."""
     async with own.begin() as db:
-        await db.execute(CreateSchema("api", if_not_exists=True))
+        if not await db.run_sync(lambda sync: inspect(sync).has_schema("api")):  # who owns it may not make others
+            await db.execute(CreateSchema("api"))
         await db.run_sync(Base.metadata.create_all)

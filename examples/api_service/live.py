@@ -6,14 +6,17 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from examples.api_service.database import analytics
+from fundlyhub import Event, Unavailable, wait_applied_async
 from fundlyhub.settings import get_settings
 
 CHANNELS = ("events:donation.completed", "events:donation.refunded")
@@ -27,11 +30,7 @@ PAUSE = 0.05
 
 STATS = text("""
     SELECT currency, total_raised, donation_count, average_donation, unique_donors, largest_donation, refund_count
-    FROM campaign_stats_projection WHERE campaign_id = :campaign ORDER BY currency
-""")
-# The claims: each is committed together with what the event did to the numbers.
-APPLIED = text("""
-    SELECT count(*) FROM processed_events WHERE processor = 'campaign_stats' AND position = ANY(:positions)
+    FROM campaign_stats_now WHERE campaign_id = :campaign ORDER BY currency
 """)
 
 
@@ -45,7 +44,8 @@ async def changes(campaign: UUID) -> AsyncIterator[list[dict[str, Any]] | None]:
     """The numbers at once, and again each time that they have changed; None when there was nothing new to tell."""
     told = None
     async for positions in news(campaign):
-        await applied(positions)
+        with suppress(Unavailable):  # the mirror tells of an event when it is sent to the workers
+            await wait_applied_async(positions, "campaign_stats", timeout=PATIENCE)
         now = await read_stats(campaign)
         yield now if now != told else None
         told = now
@@ -82,14 +82,16 @@ def concerns(event: dict[str, str], campaign: UUID) -> bool:
     return bool(json.loads(event["payload"]).get("campaignId") == str(campaign))
 
 
-async def applied(positions: set[int]) -> None:
-    """Wait until the projection has these events: the mirror tells of an event when it is sent to the workers."""
-    end = time.monotonic() + PATIENCE
-    while positions and time.monotonic() < end:
-        async with analytics.connect() as db:
-            if await db.scalar(APPLIED, {"positions": list(positions)}) == len(positions):
-                return
-        await asyncio.sleep(PAUSE)
+async def stats_with(event: Event, campaign: UUID, *, seconds: float) -> list[dict[str, Any]] | None:
+    """The numbers once they contain this event; None when they do not in time. It is committed, so this never fails.
+
+    The claims of the projection are committed together with the numbers, so they say when these are new enough.
+    """
+    try:
+        applied = await wait_applied_async(event, "campaign_stats", timeout=seconds)
+        return await read_stats(campaign) if applied else None
+    except (Unavailable, DBAPIError):
+        return None
 
 
 async def server_sent_events(campaign: UUID) -> AsyncIterator[str]:

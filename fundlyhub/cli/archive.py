@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,18 @@ import click
 from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.options import by_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
-from fundlyhub.cli.progress import progress_bar
-from fundlyhub.cli.wiring import known_processors, stop_on_signals
+from fundlyhub.cli.stoppable import stoppable_progress
+from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import WrongUse
 from fundlyhub.retention import log_marks
-from fundlyhub.retention.archives.archive import Archived, Begun, Tell, archive, begun, stopped
+from fundlyhub.retention.archives.archive import Archived, Begun, archive, begun
 from fundlyhub.retention.archives.limits import Decision, judge
 from fundlyhub.retention.archives.restore import restore
 from fundlyhub.retention.horizon import horizon
 from fundlyhub.settings import get_settings
 
 _ARCHIVES = """
-    SELECT low, high, events, file, who, archived_at,
+    SELECT low, high, events, file, who, account, role, archived_at,
            CASE WHEN restored_at IS NOT NULL THEN 'restored' WHEN restoring_at IS NOT NULL THEN 'restored in part'
                 WHEN finished_at IS NOT NULL THEN 'away' ELSE 'away in part' END
     FROM events.archives ORDER BY id
@@ -66,7 +65,7 @@ def put_away(
         if folder is None or dry_run:
             done = Archived(tuple(begun(db)), judge(db, wanted, least))
         else:
-            with _progress() as tell:
+            with stoppable_progress() as tell:
                 done = archive(db, wanted, least, folder, who=who, tell=tell)
     return Answer(_as_dict(done, dry_run), *_parts(done, dry_run))
 
@@ -75,12 +74,17 @@ def put_away(
 @answers
 def show() -> Answer:
     """List all archives of this log: positions, file, and whether the events are away or restored."""
-    names = ("low", "high", "events", "file", "who", "archived_at", "state")
+    names = ("low", "high", "events", "file", "who", "account", "role", "archived_at", "state")
     with log_connection() as db:
         rows = db.execute(_ARCHIVES).fetchall()
     return Answer(
         [iso_times(dict(zip(names, row, strict=True))) for row in rows],
-        Table("Archives", ("from", "to", "events", "file", "by", "at", "state"), rows),
+        Table(
+            "Archives",
+            ("from", "to", "events", "file", "by", "account", "role", "at", "state"),
+            rows,
+            optional=("role", "account"),
+        ),
     )
 
 
@@ -93,26 +97,12 @@ def show() -> Answer:
 @answers
 def bring_back(files: tuple[Path, ...], who: str) -> Answer:
     """Restore archived events into the log, with their ids and positions. Doing it twice is harmless."""
-    with log_connection(session=True) as db, _progress() as tell:
+    with log_connection(session=True) as db, stoppable_progress() as tell:
         restored = [(str(file), restore(db, file, who=who, tell=tell)) for file in files]
     return Answer(
         [{"file": file, "restored": events} for file, events in restored],
         *(f"{file}: " + (f"{events:,} events" if events else "was restored before") for file, events in restored),
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """A bar; a signal is heard between two steps."""
-    stop = stop_on_signals(limit=None)
-    with progress_bar("") as show:
-
-        def tell(what: str, done: int, total: int) -> None:
-            if stop.is_set():
-                raise stopped()
-            show(what, done, total)
-
-        yield tell
 
 
 def _as_dict(done: Archived, dry_run: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import redis
 from fundlyhub.channels.breaker import SERVICES, Breaker
 from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.cli.options import by_option, reason_option
-from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.output import Answer, Table, answers, say
 from fundlyhub.monitoring.servers import redis_failed
 from fundlyhub.settings import get_settings
 
@@ -43,7 +43,7 @@ def open_(name: str, reason: str, who: str) -> None:
     """Open a breaker: block the calls to its service until you close it. Messages wait."""
     with _redis() as url:
         _breaker(name, url).open_by_hand(reason, who)
-    click.echo(f"{name} is not called any more until `fundlyhub breakers close {name} --reason TEXT`.")
+    say(f"{name} is not called any more until `fundlyhub breakers close {name} --reason TEXT`.")
 
 
 @command.command("close")
@@ -54,7 +54,7 @@ def close(name: str, reason: str, who: str) -> None:
     """Close a breaker: allow the calls to its service again, few at first."""
     with _redis() as url:
         done = _breaker(name, url).close_by_hand(reason, who)
-    click.echo(f"{name} is called again, little by little." if done else f"{name}: the breaker is closed already.")
+    say(f"{name} is called again, little by little." if done else f"{name}: the breaker is closed already.")
 
 
 @command.command("history")
@@ -64,9 +64,9 @@ def history(name: str) -> Answer:
     """Show the last changes of a breaker's state, the newest first."""
     with _redis() as url:
         changes = _breaker(name, url).history()
-    columns = ("at", "from", "to", "who", "reason")
+    columns = ("at", "from", "to", "who", "account", "reason")
     rows = [[one.get(column) for column in columns] for one in changes]
-    return Answer(changes, Table(f"The breaker of {name}", columns, rows))
+    return Answer(changes, Table(f"The breaker of {name}", columns, rows, optional=("account",)))
 
 
 def _breaker(name: str, url: str) -> Breaker:

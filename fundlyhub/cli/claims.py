@@ -11,7 +11,7 @@ import psycopg
 from fundlyhub.cli.options import by_option
 from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.wiring import known_processors
-from fundlyhub.database.migrate import require_current
+from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.keeper import branches, judge, places, prune
@@ -19,7 +19,7 @@ from fundlyhub.retention.claims.dropping import Verdict
 from fundlyhub.retention.horizon import retention_of
 from fundlyhub.settings import Branch, get_settings
 
-_DROPPED = "SELECT low, high, claims, who, dropped_at FROM dropped_claims ORDER BY low"
+_DROPPED = "SELECT low, high, claims, who, account, role, dropped_at FROM dropped_claims ORDER BY low"
 _IN_DEFAULT = "SELECT count(*) FROM processed_events_default"
 
 
@@ -56,8 +56,16 @@ def _of(branch: Branch, processors: Mapping[str, type[Processor]]) -> dict[str, 
         judged = judge(events, db, branch, processors, retention_of(settings, processors))
         (waiting,) = db.execute(_IN_DEFAULT).fetchone() or (0,)
         dropped = [
-            {"low": low, "high": high, "claims": claims, "who": who, "dropped_at": at.isoformat()}
-            for low, high, claims, who, at in db.execute(_DROPPED)
+            {
+                "low": low,
+                "high": high,
+                "claims": claims,
+                "who": who,
+                "account": account,
+                "role": role,
+                "dropped_at": at.isoformat(),
+            }
+            for low, high, claims, who, account, role, at in db.execute(_DROPPED)
         ]
     return {"partitions": [_as_dict(one) for one in judged], "dropped": dropped, "in_default": waiting}
 

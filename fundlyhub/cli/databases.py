@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import Connection
 
 from fundlyhub.database import connect, dispose_engines, get_engine
-from fundlyhub.database.migrate import require_current
+from fundlyhub.database.revisions import require_current
 from fundlyhub.settings import Branch
 
 

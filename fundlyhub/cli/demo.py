@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fundlyhub.cli.output import Answer, Table, json_option, print_table
+from fundlyhub.cli.output import Answer, Table, json_option, say
 from fundlyhub.cli.progress import Tell, progress_bar
 from fundlyhub.cli.up import addresses, for_another_shell, tell_of_death, tell_password
 from fundlyhub.cli.wiring import stop_on_signals
@@ -24,6 +24,8 @@ from fundlyhub.settings import get_settings
 
 # Its people live in a year of their own, and are told all the same.
 LATE = {"FUNDLYHUB_NOTIFICATION_MAX_AGE": "0", "FUNDLYHUB_SIGN_IN_MAX_AGE": "0"}
+# It also makes months of gifts within minutes.
+CEILINGS = {f"FUNDLYHUB_{channel}_CEILING": "0/hour 0/day" for channel in ("EMAIL", "PUSH", "SMS")}
 FILES = {f"FUNDLYHUB_{channel}_BACKEND": "file" for channel in ("EMAIL", "PUSH", "SMS")}
 """Made-up people must not be written to, whatever this machine is set up for."""
 TOP = 5
@@ -57,7 +59,12 @@ def command(
     # The demo uses no streams, and entries on a given server are not its own. Flower is of use only with --keep.
     parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part != "flower")]
     settings = settings.model_copy(update={"data_dir": folder})
-    variables = {**FILES, **LATE, **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {})}
+    variables = {
+        **FILES,
+        **LATE,
+        **CEILINGS,
+        **({"FUNDLYHUB_MIRROR": api.MIRROR} if through_api and not settings.mirror else {}),
+    }
     stack = Stack(settings, only=parts, variables=variables, on_death=tell_of_death)
     stack.take_folder()
     claim_for_demo(folder)
@@ -75,7 +82,7 @@ def command(
             try:
                 result = Demo(stack, count, seed, stop, display.show, outage=outage, api=url).run()
             except Stopped:
-                click.echo("Stopped before the end: nothing was verified.", err=True)
+                say("Stopped before the end: nothing was verified.", err=True)
                 sys.exit(130)
             found = report(result, seed, stack.settings.broker.partition(":")[0], through_api)
         Answer(found, *_parts(found, result)).print(as_json)
@@ -95,7 +102,7 @@ class _Display:
         """Tell what is going on."""
         self._tell(f"demo: {what}", done, total)
         if not sys.stderr.isatty():
-            click.echo(f"Demo: {what} ...", err=True)
+            say(f"Demo: {what} ...", err=True)
 
     def show(self, now: Progress) -> None:
         """Tell where the run is."""
@@ -164,8 +171,8 @@ def _mark(equal: bool) -> str:
 
 def _keep(stack: Stack, stop: Any, url: str | None) -> None:
     where = {**addresses(stack), **({"api_url": url} if url else {})}
-    print_table("Still up", ("what", "where"), list(where.items()))
-    click.echo(f"In another shell:  {for_another_shell(where)}  and then  fundlyhub status\nCtrl-C ends.", err=True)
+    Table("Still up", ("what", "where"), where.items()).print()
+    say(f"In another shell:  {for_another_shell(where)}  and then  fundlyhub status\nCtrl-C ends.", err=True)
     tell_password(stack)
     stack.supervisor.watch(stop)
 

@@ -1,4 +1,4 @@
-"""`fundlyhub events`: publish from files, archive and restore, and what the catalogue says of itself."""
+"""`fundlyhub events`: find and follow, publish from files, archive and restore, and what the catalogue says."""
 
 from __future__ import annotations
 
@@ -9,32 +9,41 @@ import click
 
 from fundlyhub.cli.databases import ready
 from fundlyhub.cli.lines import read_lines
-from fundlyhub.cli.output import Answer, answers, print_json
+from fundlyhub.cli.output import Answer, answers, print_json, say
 from fundlyhub.errors import WrongUse
 from fundlyhub.events.lines import LineReport, publish_lines
 from fundlyhub.events.reference import catalogue_markdown
 from fundlyhub.events.schema import all_schemas, json_schema
 
-_ARCHIVING = {"archive": "put_away", "archives": "show", "restore": "bring_back"}
+_ELSEWHERE = {
+    "archive": ("archive", "put_away"),
+    "archives": ("archive", "show"),
+    "restore": ("archive", "bring_back"),
+    "list": ("history", "list_"),
+    "show": ("history", "show"),
+    "story": ("history", "tell"),
+    "tail": ("history", "tail"),
+}
 
 
 class _Commands(click.Group):
     """Archiving wants all processors, which take a second to load: only its own commands do."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_ARCHIVING])
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _ARCHIVING:
+        if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        found = getattr(import_module("fundlyhub.cli.archive"), _ARCHIVING[cmd_name])
+        module, name = _ELSEWHERE[cmd_name]
+        found = getattr(import_module(f"fundlyhub.cli.{module}"), name)
         assert isinstance(found, click.Command)
         return found
 
 
 @click.group("events", cls=_Commands)
 def command() -> None:
-    """Publish events from files; archive old ones and restore them; export schemas and docs."""
+    """Find events and follow them; publish events from files; archive and restore old ones; export schemas and docs."""
 
 
 @command.command("publish")
@@ -64,4 +73,4 @@ def schema(type_: str | None, version_: str | None) -> None:
 @command.command("docs")
 def docs() -> None:
     """Print docs/events.md, generated from the event classes."""
-    click.echo(catalogue_markdown(), nl=False)
+    say(catalogue_markdown(), end="")

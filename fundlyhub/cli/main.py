@@ -13,16 +13,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
-import psycopg
-from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.cli.commands import COMMANDS
-from fundlyhub.database.faults import is_outage, sqlstate
 from fundlyhub.errors import FundlyHubError, WrongUse
+from fundlyhub.printable import one_line
 
 
 class Commands(click.Group):
@@ -62,34 +59,25 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()  # a disk that is full says so here, and not when the interpreter ends
-    except click.exceptions.NoArgsIsHelpError:  # a group without a command: its help
+    except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit, click.Abort):  # help, and Ctrl-C at a question
         raise
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "fundlyhub"
         fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", 2)
     except FundlyHubError as error:
         fail(str(error), 2 if isinstance(error, WrongUse) else 1)
-    except (DBAPIError, psycopg.Error) as error:
-        fail(_database_fault(error), 1)
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader has seen enough: click ends in silence
             raise
         where = f" {error.filename}" if error.filename else ""
         _forget_output()
         fail(f"cannot read or write{where}: {error.strerror or type(error).__name__}", 1)
+    except Exception as error:
+        from fundlyhub.cli.database_faults import told  # it loads the drivers, which a command has loaded that failed
 
-
-def _database_fault(error: BaseException) -> str:
-    """The kind of a database's fault in our words: the server's own may quote what people wrote."""
-    state = sqlstate(error) or type(error).__name__
-    if is_outage(error):
-        return f"a database failed ({state}): try again when it is back"
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(original, psycopg.errors.InsufficientPrivilege):
-        return f"a database refused: {original.diag.message_primary}; give our role the rights that it lacks"
-    if isinstance(original, (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)):
-        return f"a database took too long ({state}): see what holds it up, and try again"
-    return f"a database refused a statement ({state}, {type(original).__name__}): is it at this version's tables?"
+        if (said := told(error)) is None:
+            raise
+        fail(said, 1)
 
 
 def _forget_output() -> None:
@@ -100,12 +88,12 @@ def _forget_output() -> None:
 
 def fail(message: str, status: int) -> None:
     """Print one line on stderr and leave."""
-    click.echo(f"fundlyhub: {message}", err=True)
+    click.echo(f"fundlyhub: {one_line(message)}", err=True)
     sys.exit(status)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("fundlyhub"), prog_name="fundlyhub")
+@click.version_option(package_name="fundlyhub", prog_name="fundlyhub")
 def cli() -> None:
     """FundlyHub's event processors: from publish_event() to exactly-once effects.
 

@@ -9,6 +9,7 @@ from threading import Thread
 import click
 
 from fundlyhub.cli.options import host_option, port_option, verbose_option
+from fundlyhub.cli.output import say
 from fundlyhub.cli.wiring import known_processors, stop_on_signals
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.observability.logs import configure
@@ -36,7 +37,7 @@ def command(host: str, port: int, once: bool, verbose: bool) -> None:
     numbers = registry(settings, known_processors())
     if once:
         text = generate_latest(numbers).decode()
-        click.echo(text, nl=False)
+        say(text, end="")
         sys.exit(any(line.startswith(UP) and line.endswith(" 0.0") for line in text.splitlines()))
     stop = stop_on_signals()
     try:

@@ -13,15 +13,14 @@ from fundlyhub.channels.messages import CHANNELS, ChannelName
 from fundlyhub.cli import reports, resending
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import limit_option
-from fundlyhub.cli.output import Answer, Table, answers
-from fundlyhub.cli.times import shown
+from fundlyhub.cli.output import Answer, Table, answers, say
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.search import Wanted, find
 from fundlyhub.processors.notifications.ledger.state import STATES
 from fundlyhub.processors.notifications.reference import page
-from fundlyhub.processors.notifications.rendering.render import LOCALES, Rendered, render
+from fundlyhub.processors.notifications.rendering.render import LOCALES, render
 from fundlyhub.processors.notifications.rendering.template_values import sample
 from fundlyhub.settings import get_settings
 
@@ -64,12 +63,12 @@ def preview(
         raise WrongUse(f"no such message: {template or 'none was named'}; there are {', '.join(TEMPLATES)}")
     if channel not in notice.channels:
         raise WrongUse(f"{notice.template} goes by {', '.join(notice.channels)} alone")
-    found = _rendered(notice, channel, reader)
-    said = (found.html or "") if html else f"{found.subject}\n\n{found.text}\n".lstrip()
+    subject, text_part, html_part = _rendered(notice, channel, reader)
+    said = html_part if html else f"{subject}\n\n{text_part}\n".lstrip()
     if output is not None:
         output.write_text(said)
         return None
-    return Answer({"subject": found.subject, "text": found.text, "html": found.html}, said)
+    return Answer({"subject": subject, "text": text_part, "html": html_part or None}, said)
 
 
 @command.command("list")
@@ -91,7 +90,7 @@ def list_(limit: int, address: str | None, **wanted: Any) -> Answer:
     columns = ("id", "position", "template", "channel", "recipient", "state", "reason", "tries", "changed")
     rows = [
         (one.id, one.position, one.template, one.channel, one.recipient, one.state, one.reason, one.tries,
-         shown(one.changed_at))
+         one.changed_at)
         for one in found
     ]  # fmt: skip
     ids, optional = ("id", "recipient"), ("changed", "channel", "recipient", "position", "tries")
@@ -125,10 +124,10 @@ def _by_reason(skipped: dict[str, int]) -> str:
 @command.command("docs")
 def docs() -> None:
     """Print the table of messages as Markdown: docs/notifications.md."""
-    click.echo(page(), nl=False)
+    say(page(), end="")
 
 
-def _rendered(notice: Notice, channel: ChannelName, reader: Person) -> Rendered:
+def _rendered(notice: Notice, channel: ChannelName, reader: Person) -> tuple[str, str, str]:
     leave = None if notice.transactional else f"{SITE}/unsubscribe/example"
     return render(
         notice.template, channel, sample(notice.facts), reader, site_url=SITE, unsubscribe_url=leave,
@@ -140,12 +139,12 @@ def _write_all(folder: Path, reader: Person) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for notice in TEMPLATES.values():
         for channel in notice.channels:
-            found = _rendered(notice, channel, reader)
+            subject, text_part, html_part = _rendered(notice, channel, reader)
             name = f"{notice.template}.{channel}.{reader.locale}"
-            (folder / f"{name}.txt").write_text(f"{found.subject}\n\n{found.text}\n".lstrip())
-            if found.html:
-                (folder / f"{name}.html").write_text(found.html)
-    click.echo(f"Wrote {len(TEMPLATES)} messages to {folder}.", err=True)
+            (folder / f"{name}.txt").write_text(f"{subject}\n\n{text_part}\n".lstrip())
+            if html_part:
+                (folder / f"{name}.html").write_text(html_part)
+    say(f"Wrote {len(TEMPLATES)} messages to {folder}.", err=True)
 
 
 def _ask(query: Any, **values: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -10,24 +9,22 @@ from typing import Any
 
 import click
 
-from fundlyhub.errors import WrongUse
+from fundlyhub.account import user
 
 ID = click.IntRange(1, 2**63 - 1)
 """A number that identifies a row of a table."""
 
 
 def _named(ctx: click.Context, parameter: click.Parameter, given: str | None) -> str:
-    if given:
-        return given
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        raise WrongUse("this account has no name: say who you are with --by") from None
+    return given or user()
 
 
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more, on stderr.")
 by_option = click.option(
-    "--by", "who", callback=_named, help="Your name, for the history; by default that of your account."
+    "--by",
+    "who",
+    callback=_named,
+    help="Your name, for the history; by default that of your account, which it keeps too.",
 )
 _why = "The reason; it is stored, and shown to everybody."
 reason_option = click.option("--reason", required=True, help=_why)

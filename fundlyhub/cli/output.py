@@ -11,17 +11,39 @@ from typing import Any, NamedTuple
 
 import click
 
-from fundlyhub.cli.tables import fitted, printable, short_ids, terminal
+from fundlyhub.cli.times import shown
+from fundlyhub.database.audited import AuditEntry
+from fundlyhub.printable import printable, printable_json
 
 
 class Table(NamedTuple):
-    """A table for people; see ``print_table``."""
+    """A table for people, numbers to the right. Text from outside is shown as it is: none of it is markup.
+
+    Columns of ``ids`` are shortened. Where the terminal is narrow, ``optional`` columns are left out, the last one
+    first; where that is not enough, each row becomes a record.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Iterable[Sequence[Any]]
     ids: Sequence[str] = ()
     optional: Sequence[str] = ()
+
+    def print(self) -> None:
+        """Print it on stdout."""
+        from fundlyhub.cli.tables import fitted, short_ids, terminal  # rich is loaded only for a table
+
+        body = [list(row) for row in self.rows]
+        right = [bool(body) and all(isinstance(row[n], (int, float)) for row in body) for n in range(len(self.columns))]
+        text = [[_text(column, cell) for column, cell in zip(self.columns, row, strict=True)] for row in body]
+        for index in map(self.columns.index, self.ids):
+            for row, short in zip(text, short_ids([row[index] for row in text]), strict=True):
+                row[index] = short or ""
+        cells = [[printable(cell) for cell in row] for row in text]
+        console = terminal()
+        title, width = printable(self.title), console.width
+        table = fitted(title, self.columns, cells, right=right, optional=self.optional, width=width)
+        console.print(table, crop=False)
 
 
 class Aside(str):
@@ -43,9 +65,9 @@ class Answer:
             return
         for part in self.parts:
             if isinstance(part, Table):
-                print_table(part.title, part.columns, part.rows, ids=part.ids, optional=part.optional)
+                part.print()
             else:
-                click.echo(part, err=isinstance(part, Aside))
+                say(part, err=isinstance(part, Aside))
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,10 +90,27 @@ def answers(function: Callable[..., Answer | None]) -> Callable[..., None]:
     return command
 
 
+def say(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Print a text on stdout, or on stderr; control characters, which may come from outside, as their escapes."""
+    click.echo(printable(text) + end, err=err, nl=False)
+
+
+def timeline(entries: Iterable[AuditEntry]) -> Table:
+    """What happened to something, and who did it."""
+    rows = [(one.at, one.who, one.account, one.role, one.action, one.details) for one in entries]
+    columns = ("at", "who", "account", "role", "what", "details")
+    return Table("Timeline", columns, rows, optional=("role", "account"))
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout; bytes are one already."""
     text = document.decode() if isinstance(document, bytes) else json.dumps(document, indent=2, default=str)
-    click.echo(text)
+    click.echo(printable_json(text))
+
+
+def print_json_line(document: bytes) -> None:
+    """Print one JSON document, which has no line break, as a line on stdout: a list is a document a line."""
+    click.echo(printable_json(document.decode()))
 
 
 def iso_times(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,32 +118,10 @@ def iso_times(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: one.isoformat() if isinstance(one, datetime) else one for name, one in values.items()}
 
 
-def print_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    ids: Sequence[str] = (),
-    optional: Sequence[str] = (),
-) -> None:
-    """Print a table on stdout, numbers to the right. Text from outside is printed as it is: none of it is markup.
-
-    Columns of ``ids`` are shortened. Where the terminal is narrow, ``optional`` columns are left out, the last one
-    first; where that is not enough, each row becomes a record.
-    """
-    body = [list(row) for row in rows]
-    right = [bool(body) and all(isinstance(row[index], (int, float)) for row in body) for index in range(len(columns))]
-    text = [[_text(column, cell) for column, cell in zip(columns, row, strict=True)] for row in body]
-    for index in (columns.index(name) for name in ids):
-        for row, short in zip(text, short_ids([row[index] for row in text]), strict=True):
-            row[index] = short or ""
-    cells = [[printable(cell) for cell in row] for row in text]
-    console = terminal()
-    console.print(fitted(title, columns, cells, right=right, optional=optional, width=console.width), crop=False)
-
-
 def _text(column: str, cell: Any) -> str:
-    """A number with separated thousands, except one that people copy into another command."""
+    """A time in UTC; a number with separated thousands, except one that people copy into another command."""
+    if isinstance(cell, datetime):
+        return shown(cell)
     if isinstance(cell, int) and column not in ("id", "position"):
         return f"{cell:,}"
     return "" if cell is None else str(cell)

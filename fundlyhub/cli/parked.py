@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from fundlyhub.cli.options import limit_option
+from fundlyhub.cli.audit import disclose
+from fundlyhub.cli.options import by_option, limit_option
 from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.relay.collecting.parked import Parked, parking_queue
 from fundlyhub.settings import get_settings
@@ -23,9 +24,12 @@ def command() -> None:
 @command.command("list")
 @limit_option(1_000)
 @bodies_option
+@by_option
 @answers
-def show(limit: int, bodies: bool) -> Answer:
-    """List parked messages, the oldest first."""
+def show(limit: int, bodies: bool, who: str) -> Answer:
+    """List parked messages, the oldest first. `fundlyhub audit` tells who saw their bodies."""
+    if bodies:
+        disclose(who, f"up to {limit} parked messages")
     with parking_queue(get_settings()) as queue:
         found = queue.look(limit)
         depth = queue.depth()
@@ -51,18 +55,19 @@ def release(limit: int) -> Answer:
 @command.command("discard")
 @limit_option(1_000)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@by_option
 @answers
-def discard(limit: int, yes: bool) -> Answer:
+def discard(limit: int, yes: bool, who: str) -> Answer:
     """Discard parked messages, and print them. No event is lost: events are in the log."""
     if not yes:
         click.confirm(f"Throw up to {limit:,} messages away?", abort=True, err=True)
+    disclose(who, f"up to {limit} parked messages, which are discarded")
     with parking_queue(get_settings()) as queue:
         gone = [document(one, bodies=True) for one in queue.discard(limit)]
     columns = ("parked at", "queue", "task", "reason")
     rows = [(one["parked_at"], one["queue"], one["task"], one["reason"]) for one in gone]
     return Answer(
-        {"discarded": len(gone), "messages": gone},
-        Table(f"Thrown away: {len(gone)} messages", columns, rows),
+        {"discarded": len(gone), "messages": gone}, Table(f"Thrown away: {len(gone)} messages", columns, rows)
     )
 
 

@@ -20,7 +20,7 @@ from fundlyhub.processing.pauses import Pause
 
 _REGISTERED = "SELECT name FROM events.processors ORDER BY name"
 _HISTORY = """
-    SELECT at, action, kind, who, details FROM events.processor_pause_audit
+    SELECT at, action, kind, who, account, role, details FROM events.processor_pause_audit
     WHERE processor = %(processor)s ORDER BY id DESC LIMIT %(limit)s
 """
 
@@ -85,14 +85,12 @@ def resume(name: str, reason: str, who: str) -> Answer:
 @answers
 def history(name: str, limit: int) -> Answer:
     """Show when a processor was paused and resumed, by whom and why; the newest first."""
-    columns = ("at", "action", "kind", "who", "details")
+    columns = ("at", "action", "kind", "who", "account", "role", "details")
     with transaction("events") as db:
         _require(db, name)
         rows = db.exec_driver_sql(_HISTORY, {"processor": name, "limit": limit}).all()
-    return Answer(
-        [dict(zip(columns, row, strict=True)) for row in rows],
-        Table(f"Pauses of {name}", columns, [(_time(at), *rest) for at, *rest in rows]),
-    )
+    table = Table(f"Pauses of {name}", columns, rows, optional=("role", "account"))
+    return Answer([dict(zip(columns, row, strict=True)) for row in rows], table)
 
 
 def _names(db: Connection) -> list[str]:

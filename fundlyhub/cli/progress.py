@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 
 class Tell(Protocol):
     """Show how far it is; a total of 0 is one that is not known."""
@@ -20,6 +17,9 @@ class Tell(Protocol):
 @contextmanager
 def progress_bar(what: str) -> Iterator[Tell]:
     """A bar; nothing where stderr is no terminal."""
+    from rich.console import Console  # only where something is shown: a command's help needs none of it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from fundlyhub.observability import tracing
 from fundlyhub.observability.logs import configure
 from fundlyhub.processing.claims import last_dropped
 from fundlyhub.processing.queues import PARKED_QUEUE
+from fundlyhub.relay.background_thread import Companion
 from fundlyhub.relay.collecting.parked import parking_queue
 from fundlyhub.relay.mirror_config import Mirrored
 from fundlyhub.relay.rebase import rebase
@@ -52,10 +54,16 @@ def run(verbose: bool) -> None:
     with log_connection("app", "analytics", session=True) as db:
         beginnings(db, processors)  # the same of events that a new processor wants, and that are archived
     from fundlyhub.celery import app
+    from fundlyhub.people.due import Eraser
+    from fundlyhub.rebuilds.driving import Rebuilder
     from fundlyhub.relay.relay import Relay
 
     tracing.start("fundlyhub-relay")
-    relay = Relay(app, settings, processors, stop)
+    companions: list[Callable[[], Companion]] = [
+        partial(Eraser, settings, processors),
+        partial(Rebuilder, app, settings, processors),
+    ]
+    relay = Relay(app, settings, processors, stop, companions)
     with endpoint(settings, "relay"):
         relay.run()
     done = relay.progress
@@ -85,10 +93,7 @@ def _table(found: Mapping[str, Any]) -> Table:
             ("last moved", found["moved_at"] or "never"),
             ("head of the log", f"{found['head']:,}"),
             ("not relayed", f"{found['lag_events']:,} events, the oldest for {found['lag_seconds']:.1f} s"),
-            (
-                "passed over",
-                ", ".join(f"{p['type']} {p['events']:,}" for p in found["passed_over"]) or "none",
-            ),
+            ("passed over", ", ".join(f"{p['type']} {p['events']:,}" for p in found["passed_over"]) or "none"),
             *(
                 (queue, "the broker is away" if depth is None else f"{depth:,} messages")
                 for queue, depth in found["messages"].items()

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import ID, by_option, limit_option, reason_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
-from fundlyhub.cli.times import shown
 from fundlyhub.database import get_engine
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.delivery_reports import failed
@@ -37,15 +36,11 @@ def list_(discarded: bool, limit: int) -> Answer:
     with transaction("app") as db:
         found = failed.find(db, discarded=discarded, limit=limit)
     columns = ["id", "provider", "error", "messages", "received", "failed"]
-    rows = [
-        [str(one.id), one.provider, one.error, len(one.messages), shown(one.received_at), shown(one.failed_at)]
-        for one in found
-    ]
+    rows = [[str(one.id), one.provider, one.error, len(one.messages), one.received_at, one.failed_at] for one in found]
     if discarded:
         columns += ["discarded", "by", "reason"]
         rows = [
-            [*row, shown(one.discarded_at), one.discarded_by, one.discard_reason]
-            for row, one in zip(rows, found, strict=True)
+            [*row, one.discarded_at, one.discarded_by, one.discard_reason] for row, one in zip(rows, found, strict=True)
         ]
     title = f"{'Discarded' if discarded else 'Failed'} delivery reports{'' if rows else ': none'}"
     return Answer(

@@ -35,6 +35,7 @@ MOST = 100
 @click.option("--user", type=click.UUID, help="Messages to this user.")
 @click.option("--template", type=click.Choice([*BY_TEMPLATE]), metavar="NAME", help="Only this message.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel.")
+@click.option("--held", is_flag=True, help="Only messages that were held back, over a ceiling.")
 @click.option("--reason", required=True, help="The reason; it is stored.")
 @click.option("--token", help="Your id of this request: the same id sends no message twice.")
 @click.option("--again", is_flag=True, help="Also messages that were sent again within the last hour.")
@@ -43,17 +44,20 @@ MOST = 100
 @answers
 def command(
     ids: tuple[str, ...], event: UUID | None, donation: UUID | None, user: UUID | None, template: str | None,
-    channel: ChannelName | None, reason: str, token: str | None, again: bool, yes: bool, who: str,
+    channel: ChannelName | None, held: bool, reason: str, token: str | None, again: bool, yes: bool, who: str,
 ) -> Answer:  # fmt: skip
     """Send messages again: those with these IDs of the ledger, or those of an event, a donation or a user.
-    The beginning of an ID is enough if it is unique.
+    Messages that were held back, over a ceiling, are released by it. The beginning of an ID is enough if it is unique.
 
     Each is sent within a minute to the recorded recipient, at the current address, like any other message. The exit
     status is 1 if one of them cannot be sent, or none is found.
     """
-    wanted = Wanted(event=event, donation=donation, user=user, template=template, channel=channel)
-    if not (ids or wanted.names_somebody):
-        raise WrongUse("say whose message: an ID, --event, --donation or --user (`fundlyhub notifications list`)")
+    state = "held" if held else None
+    wanted = Wanted(event=event, donation=donation, user=user, template=template, channel=channel, state=state)
+    if not (ids or held or wanted.names_somebody):
+        raise WrongUse(
+            "say whose message: an ID, --event, --donation, --user or --held (`fundlyhub notifications list`)"
+        )
     token = reasoned(token) if token else str(uuid4())
     sent, refused = _sent_again(ids, wanted, who, reasoned(reason), token, again, yes)
     named = [{"id": one.id, "reason": why} for one, why in refused]

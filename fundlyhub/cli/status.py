@@ -58,6 +58,11 @@ def _parts(found: dict[str, Any], away: str) -> Iterator[str | Table]:
             yield f"{name} is paused ({pause['kind']}, by {pause['who']}): {pause['reason']}"
     if idle := [name for name, one in (found["queues"] or {}).items() if not one["consumers"]]:
         yield f"No worker consumes {', '.join(idle)}."
+    if wrong := found["log"]["future_xids"] + found["log"]["future_positions"]:
+        yield (
+            f"{wrong:,} rows of the log break its rules: somebody wrote into the table itself. "
+            "`fundlyhub verify` lists them, and docs/verify.md says what to do."
+        )
     if refused := found["search_documents_refused"]:
         yield f"Elasticsearch refused {refused:,} documents, and does not find them: docs/search.md says what to do."
     if found["of_other_releases"]:

@@ -12,7 +12,7 @@ import click
 from fundlyhub.channels.messages import CHANNELS, ChannelName
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import by_option, gathered, limit_option
-from fundlyhub.cli.output import Answer, Table, answers, iso_times
+from fundlyhub.cli.output import Answer, Table, answers, iso_times, say
 from fundlyhub.cli.times import moment, shown
 from fundlyhub.database.audited import named
 from fundlyhub.errors import WrongUse
@@ -79,7 +79,7 @@ def add(channel: ChannelName, address: str, reason: Why, who: str) -> None:
     hashed = _hashed(channel, _given(address))
     with transaction("app") as db:
         suppressions.suppress(db, [Cause(channel, hashed, reason, named(who), "added by hand")])
-    click.echo(f"Suppressed: {channel} {hashed}")
+    say(f"Suppressed: {channel} {hashed}")
 
 
 @command.command("lift")
@@ -95,7 +95,7 @@ def lift_one(channel: ChannelName, address: str, who: str) -> None:
         was = False
         for one in address_hashes(channel, given, get_settings().secret):
             was |= suppressions.lift(db, channel, one, who=who, token=token)
-    click.echo(f"{'Lifted' if was else 'Was not suppressed'}: {channel} {hashed}")
+    say(f"{'Lifted' if was else 'Was not suppressed'}: {channel} {hashed}")
 
 
 @command.command("undo")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from rich.cells import cell_len
@@ -16,22 +15,6 @@ _NARROWEST = 24
 """A column of text is made no narrower than this: below it, a sentence is a column of shreds."""
 _FRAME = 3
 """What a column's border and padding take."""
-
-_CONTROL = frozenset({"Cc", "Cf", "Zl", "Zp"})
-_JOINERS = "‌‍"  # they belong to words and to emoji, and end no line
-
-
-def printable(text: str) -> str:
-    """A text with each control character as its escape: nothing from outside moves a terminal's cursor.
-
-    >>> printable("red \\x1b[31m")
-    'red \\\\x1b[31m'
-    """
-    return "".join(
-        one if one not in "\t\r" and (one in _JOINERS or one == "\n" or unicodedata.category(one) not in _CONTROL)
-        else one.encode("unicode_escape").decode()
-        for one in text
-    )  # fmt: skip
 
 
 def short_ids(ids: Sequence[str | None]) -> list[str | None]:

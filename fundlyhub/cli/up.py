@@ -10,7 +10,7 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
-from fundlyhub.cli.output import Answer, Table, json_option
+from fundlyhub.cli.output import Answer, Table, json_option, say
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.embedded.flower import USER
 from fundlyhub.embedded.stack import DEFAULT_PARTS, PARTS, Stack
@@ -36,19 +36,19 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
         settings = settings.model_copy(update={"data_dir": data_dir.resolve()})
     parts = [part.strip() for part in only.split(",")] if only else DEFAULT_PARTS
     with Stack(settings, only=parts, concurrency=concurrency, on_death=tell_of_death) as stack:
-        click.echo("Starting the servers ...", err=True)
+        say("Starting the servers ...", err=True)
         stack.start_servers()
         if stack.has_databases:
             stack.migrate()
         if not stop.is_set():
-            click.echo("Starting relay, ingest and worker ...", err=True)
+            say("Starting relay, ingest and worker ...", err=True)
             stack.start_services()
         found = addresses(stack)
         shell = f"Ctrl-C stops everything. For another shell:  {for_another_shell(found)}"
         Answer(found, Table("FundlyHub is up", ("what", "where"), list(found.items())), shell).print(as_json)
         tell_password(stack)
         stack.supervisor.watch(stop)
-        click.echo("Stopping ...", err=True)
+        say("Stopping ...", err=True)
         tell_what_is_left(stack)
 
 
@@ -71,12 +71,10 @@ def addresses(stack: Stack) -> dict[str, Any]:
 def tell_what_is_left(stack: Stack) -> None:
     """Stop everything, and say what had to be killed and what stays on disk."""
     for name in stack.stop():
-        click.echo(
-            f"{name} did not end in time and was killed: what it was at is done again at the next start", err=True
-        )
+        say(f"{name} did not end in time and was killed: what it was at is done again at the next start", err=True)
     kept = [str(stack.folder), *([str(stack.postgres.root)] if stack.postgres else [])]
     outside = [one for one in kept[1:] if not Path(one).is_relative_to(stack.folder)]
-    click.echo(f"Stopped. Kept for the next start, with all data and logs: {', '.join([kept[0], *outside])}", err=True)
+    say(f"Stopped. Kept for the next start, with all data and logs: {', '.join([kept[0], *outside])}", err=True)
 
 
 def _flower(stack: Stack) -> dict[str, str]:
@@ -88,7 +86,7 @@ def _flower(stack: Stack) -> dict[str, str]:
 def tell_password(stack: Stack) -> None:
     """Show Flower's password on the day that it is made; later it stands in its file."""
     if stack.flower is not None and stack.flower.fresh_password is not None:
-        click.echo(f"Flower's password, made now and not shown again: {stack.flower.fresh_password}", err=True)
+        say(f"Flower's password, made now and not shown again: {stack.flower.fresh_password}", err=True)
 
 
 def for_another_shell(found: dict[str, Any]) -> str:
@@ -107,4 +105,4 @@ def without_password(secret: SecretStr) -> str:
 
 def tell_of_death(name: str, status: int, wait: float) -> None:
     """Say that a process ended and is started again."""
-    click.echo(f"{name} ended with status {status}; starting it again in {wait:.1f} s", err=True)
+    say(f"{name} ended with status {status}; starting it again in {wait:.1f} s", err=True)

@@ -11,7 +11,7 @@ import click
 from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.progress import progress_bar
 from fundlyhub.cli.wiring import known_processors
-from fundlyhub.database.migrate import require_current
+from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.settings import get_settings
 from fundlyhub.verification import Report, verify
@@ -39,7 +39,7 @@ def command(
     names: tuple[str, ...], sample: int | None, since: int, grace: float | None, wait: float, no_tables: bool,
     repair: bool,
 ) -> Answer:  # fmt: skip
-    """Compare the log with claims, tables and messages; list each event that is missing, double, different or stuck.
+    """Compare the log with claims, tables and messages; list what is missing, double, different, stuck or forged.
 
     The processors' own code rebuilds the tables from the log in a separate schema; they are compared row by row.
     Workers may run meanwhile. The exit status is 1 if anything is found.
@@ -91,7 +91,7 @@ def _parts(report: Report) -> Iterator[str | Table]:
         yield f"Not compared of {name}: {why}."
     if report.repaired is not None:
         yield f"Sent again: {report.repaired:,} events."
-    yield "Nothing is missing, double, different or stuck." if report.ok else "Something is wrong: see above."
+    yield "Nothing is missing, double, different, stuck or forged." if report.ok else "Something is wrong: see above."
 
 
 def _counts(counts: Any) -> str:

@@ -14,7 +14,6 @@ from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.options import limit_option
 from fundlyhub.cli.output import Answer, Table, answers
 from fundlyhub.cli.queues import work_queues
-from fundlyhub.cli.times import shown as _time
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.reasons import Logged, Waits, Wanted, count, events_named, not_run, reasons, waits
@@ -78,7 +77,7 @@ def _idle() -> Sequence[str]:
 def _groups(db: psycopg.Connection[Any], wanted: Wanted, limit: int) -> Answer:
     found, number = reasons(db, wanted, limit), count(db, wanted)
     columns = ("events", "processor", "reason", "since", "next")
-    rows = [(one.events, one.processor, one.reason or one.error, _time(one.since), _time(one.next_at)) for one in found]
+    rows = [(one.events, one.processor, one.reason or one.error, one.since, one.next_at) for one in found]
     return Answer([asdict(one) for one in found], Table(f"Why {number:,} events wait", columns, rows))
 
 
@@ -92,8 +91,6 @@ def _told(found: Sequence[Waits], number: int, event: Logged | None) -> str | Ta
             return f"{title} waits for no processor."
     columns = ("position", "processor", "state", "attempts", "reason", "since", "next")
     rows = [
-        (str(one.position), one.processor, one.kind, one.attempts, one.reason,
-         _time(one.since), _time(one.next_at))
-        for one in found
-    ]  # fmt: skip
+        (str(one.position), one.processor, one.kind, one.attempts, one.reason, one.since, one.next_at) for one in found
+    ]
     return Table(title, columns, rows, optional=("next", "attempts", "since", "state"))

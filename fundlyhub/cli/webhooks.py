@@ -11,7 +11,7 @@ import click
 from fundlyhub.cli.options import host_option, port_option, verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.database import get_engine
-from fundlyhub.database.migrate import require_current
+from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fundlyhub.webhooks")
 
-CONNECTIONS = 200
-"""Connections at most; beyond that the answer is 503."""
-
 
 @click.command("webhooks")
 @host_option
 @port_option(8010)
-@click.option("--behind-proxy", is_flag=True, help="Trust X-Forwarded-For of a proxy on this machine.")
+@click.option(
+    "--behind-proxy",
+    is_flag=True,
+    help="Trust X-Forwarded-For of a proxy on this machine, beside FUNDLYHUB_TRUSTED_PROXIES.",
+)
 @verbose_option
 def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
     """Receive SendGrid's events and Twilio's callbacks, and serve the unsubscribe page, until SIGTERM or Ctrl-C."""
@@ -39,6 +40,7 @@ def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
 
         from fundlyhub.webhooks.app import make_app
         from fundlyhub.webhooks.background import TakingUp
+        from fundlyhub.webhooks.connections import CONNECTIONS, bounded, networks
     except ImportError:
         raise WrongUse('webhooks need their extra: pip install "fundlyhub[webhooks]"') from None
     stop = stop_on_signals()
@@ -51,9 +53,10 @@ def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
     if not settings.twilio_auth_token:
         log.warning("FUNDLYHUB_TWILIO_AUTH_TOKEN is not set: Twilio's callbacks are not taken up")
     # Its access log would print the tokens of unsubscribe links.
+    proxies = networks(settings.trusted_proxies + (",127.0.0.0/8,::1" if behind_proxy else ""))
     config = uvicorn.Config(
-        app, host=host, port=port, access_log=False, log_config=None, proxy_headers=behind_proxy,
-        limit_concurrency=CONNECTIONS,
+        app, host=host, port=port, http=bounded(proxies), limit_concurrency=CONNECTIONS, access_log=False,
+        log_config=None, proxy_headers=bool(proxies), forwarded_allow_ips=[str(one) for one in proxies],
     )  # fmt: skip
     with taking_up:
         _run(uvicorn.Server(config), stop)

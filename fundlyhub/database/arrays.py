@@ -7,7 +7,7 @@ its text looks for signs to quote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
@@ -84,6 +84,31 @@ def _is_given(value: Plain) -> bool:
     return value is not None
 
 
-def arrays(names: Iterable[str], rows: Iterable[Iterable[Plain]]) -> dict[str, Array]:
-    """Rows as one array per column, by the columns' names; for unnest."""
-    return {name: array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+class Columns:
+    """The columns of rows that a statement takes as one array each. ``str()`` of it lists their names.
+
+    Types are those of PostgreSQL, by name; of texts ``code`` is one without signs that an array has to quote.
+
+    ::
+
+        COLUMNS = Columns("donation_id", donation_id="uuid", amount="numeric", currency="code", note="text")
+        INSERT = f"INSERT INTO gifts ({COLUMNS}) SELECT * FROM {COLUMNS.given} ORDER BY donation_id"
+        db.exec_driver_sql(INSERT, COLUMNS.bound(rows))
+    """
+
+    def __init__(self, *key: str, **types: str) -> None:
+        self._types: Mapping[str, str] = types
+        parameters = ", ".join(f"%({name})s::{'text' if kind == 'code' else kind}[]" for name, kind in types.items())
+        self.given = f"unnest({parameters}) AS given({self})"
+        """The rows, as a table ``given``."""
+        self.assigned = ", ".join(f"{name} = given.{name}" for name in types if name not in key)
+        """What an UPDATE sets: all columns that are not of the key."""
+
+    def __str__(self) -> str:
+        return ", ".join(self._types)
+
+    def bound(self, rows: Iterable[Iterable[Any]]) -> dict[str, Array | list[Any]]:
+        """The parameters of ``given``."""
+        columns = tuple(zip(*rows, strict=True)) or ((),) * len(self._types)
+        given = zip(self._types.items(), columns, strict=True)
+        return {name: list(column) if kind == "text" else array(column) for (name, kind), column in given}

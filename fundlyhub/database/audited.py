@@ -18,12 +18,18 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One entry of an audit: when, who, what was done, and why or with which result."""
+    """One entry of an audit: when, who, what was done, and why or with which result.
+
+    ``who`` is the given name, ``account`` the real one at its host, and ``role`` that of the database: None in entries
+    of a release that did not record them.
+    """
 
     at: datetime
     who: str
     action: str
     details: str | None
+    account: str | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,9 @@ class Audit:
         self._note = f"""
             INSERT INTO {table} ({key}, who, action, details) VALUES (%(row)s, %(who)s, %(action)s, %(details)s)
         """  # noqa: S608  # our own names
-        self._timeline = f"SELECT at, who, action, details FROM {table} WHERE {key} = %(row)s ORDER BY id"  # noqa: S608
+        self._timeline = f"""
+            SELECT at, who, action, details, account, role FROM {table} WHERE {key} = %(row)s ORDER BY id
+        """  # noqa: S608
 
     def note(self, db: Connection, row: int, *, who: str, action: str, details: str | None = None) -> None:
         """Add an entry, in the caller's transaction. Raises WrongUse without a name."""

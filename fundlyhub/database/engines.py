@@ -8,9 +8,11 @@ import psycopg
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
+from fundlyhub.account import account
 from fundlyhub.database.faults import parsed_dsn, unavailable
 from fundlyhub.database.pinging import watch
 from fundlyhub.database.poolers import keeps_session, open_connection
+from fundlyhub.database.stamped import VARIABLE
 from fundlyhub.errors import WrongUse
 from fundlyhub.forks import in_child, leave_to_parent, process_cache
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
@@ -53,6 +55,7 @@ def variables(settings: Settings, branch: Branch) -> dict[str, str]:
         "search_path": branch,
         "timezone": "UTC",
         "default_transaction_isolation": "read committed",
+        VARIABLE: account(),
         **{name: str(int(seconds * 1000)) for name, seconds in milliseconds.items()},
     }
 

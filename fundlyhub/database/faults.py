@@ -15,7 +15,9 @@ from fundlyhub.settings import Branch
 # Classes of SQLSTATE that say: the server, not the statement. 08 connection, 53 out of disk, memory or
 # connections, 57P0x shutting down, starting up or gone, 58 the server's own files; 25006 read only.
 _OUTAGE = ("08", "53", "57P", "58", "25006", "XX001")
-_CONCURRENCY = ("40001", "40P01")  # serialization failure, deadlock
+# Serialization failure and deadlock; and a prepared statement that meets a table of another shape, which the rollback
+# makes the driver prepare anew.
+_CONCURRENCY = ("40001", "40P01", "0A000")
 _CHECK = "23514"
 
 

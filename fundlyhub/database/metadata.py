@@ -1,17 +1,12 @@
-"""The SQLAlchemy MetaData of the App DB and the Analytics DB: processors declare their tables here.
+"""The SQLAlchemy MetaData of the App DB and the Analytics DB, for the tables of processors in other packages.
 
-`fundlyhub verify` makes these tables anew in a schema of its own, so their names have no schema: search_path decides
-where a processor writes. The tables of the Events DB are made by their migrations alone, and SQL names their schema,
-since publishers come with any search_path.
+The tables of this package are made by its migrations alone. Names have no schema: search_path decides where a processor
+writes, in the replay of `fundlyhub verify` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy import MetaData
-
-from fundlyhub.settings import Branch
 
 _NAMES = {
     "ix": "%(table_name)s_%(column_0_N_name)s_idx",
@@ -22,29 +17,26 @@ _NAMES = {
 }
 
 app_metadata = MetaData(naming_convention=_NAMES)
-"""The tables of the App DB: write and notification processors of this package declare theirs on it, without a schema.
+"""Tables of the App DB that another package declares; ``create_all`` makes them in the schema ``app``.
 
 ::
 
     from sqlalchemy import Column, Table, Uuid
 
-    from fundlyhub import app_metadata
+    from fundlyhub import app_metadata, get_engine
 
     first_follows = Table("first_follows", app_metadata, Column("campaign_id", Uuid, primary_key=True))
+    app_metadata.create_all(get_engine("app"))
 """
 analytics_metadata = MetaData(naming_convention=_NAMES)
-"""The tables of the Analytics DB: projections of this package declare theirs on it, without a schema.
+"""Tables of the Analytics DB that another package declares; ``create_all`` makes them in the schema ``analytics``.
 
 ::
 
     from sqlalchemy import Column, Table, Uuid
 
-    from fundlyhub import analytics_metadata
+    from fundlyhub import analytics_metadata, get_engine
 
     latest_news = Table("latest_news", analytics_metadata, Column("id", Uuid, primary_key=True))
+    analytics_metadata.create_all(get_engine("analytics"))
 """
-
-METADATA: Mapping[Branch, MetaData] = {
-    "app": app_metadata,
-    "analytics": analytics_metadata,
-}

@@ -6,42 +6,30 @@ is migrated in one transaction, so it is applied whole or not at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import Literal
+from types import MappingProxyType
 
+import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from fundlyhub.database.engines import make_engine
-from fundlyhub.database.faults import is_outage, refused, sqlstate, unavailable
-from fundlyhub.errors import NewerDatabase, NotMigrated
+from fundlyhub.database.engines import connect, make_engine
+from fundlyhub.database.faults import refused
+from fundlyhub.database.revisions import BranchState, check, explained, refuse_unfit, state
+from fundlyhub.database.roles import OWNER, Reconciled, reconcile
 from fundlyhub.settings import BRANCHES, Branch, Settings, get_settings
 
+NO_PASSWORDS: Mapping[str, str] = MappingProxyType({})
 _LOCK = 0x66756E646C79  # "fundly": any number that no other lock uses
 
-State = Literal["current", "behind", "newer"]
-
-
-@dataclass(frozen=True)
-class BranchState:
-    """How a database compares with this version of the code."""
-
-    branch: Branch
-    revision: str | None
-    head: str
-
-    @property
-    def state(self) -> State:
-        """``newer`` when the database's revision is one that this code has never heard of."""
-        if self.revision == self.head:
-            return "current"
-        known = {script.revision for script in _scripts(self.branch).walk_revisions()}
-        return "behind" if self.revision is None or self.revision in known else "newer"
+# Where the schema belongs to the owner's role, what a migration makes belongs to it too.
+_AS_OWNER = """
+    SELECT set_config('role', %(owner)s, true) FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+    WHERE nspname = %(schema)s AND rolname = %(owner)s AND pg_has_role(r.oid, 'MEMBER')
+"""
 
 
 def migrate(settings: Settings | None = None) -> list[BranchState]:
@@ -51,47 +39,27 @@ def migrate(settings: Settings | None = None) -> list[BranchState]:
     """
     settings = settings or get_settings()
     for found in check(settings):  # all or nothing, as far as three databases allow it
-        _refuse_unfit(found, allow_behind=True)
+        refuse_unfit(found, allow_behind=True)
     return [_migrate_branch(branch, settings) for branch in BRANCHES]
 
 
-def check(settings: Settings | None = None) -> list[BranchState]:
-    """The state of all three databases; nothing is written."""
-    settings = settings or get_settings()
-    return [branch_state(branch, settings) for branch in BRANCHES]
+def make_roles(settings: Settings | None = None, passwords: Mapping[str, str] = NO_PASSWORDS) -> list[Reconciled]:
+    """Make the roles and their rights what the declaration says, in all three migrated databases.
 
-
-def branch_state(branch: Branch, settings: Settings) -> BranchState:
-    """The state of one database. Raises Unavailable when it cannot be reached."""
-    engine = make_engine(branch, settings, pooled=False)
-    try:
-        with engine.connect() as connection:
-            return _state(branch, connection)
-    except DBAPIError as error:
-        raise _explained(branch, settings, error) from None
-
-
-def require_current(*branches: Branch, settings: Settings | None = None) -> None:
-    """Refuse to work on databases that this code does not fit.
-
-    Raises NotMigrated or NewerDatabase with what to do about it, or Unavailable.
+    ``passwords`` by the roles' names are set; the server gets a hash of each. Raises Unavailable when a server cannot
+    be reached, or does not let us.
     """
     settings = settings or get_settings()
-    for branch in branches:
-        _refuse_unfit(branch_state(branch, settings), allow_behind=False)
+    return [_make_roles(branch, settings, passwords) for branch in BRANCHES]
 
 
-def _refuse_unfit(found: BranchState, *, allow_behind: bool) -> None:
-    if found.state == "newer":
-        raise NewerDatabase(
-            f"the {found.branch} database is at revision {found.revision}, newer than this code "
-            f"({found.head}): install the newer fundlyhub"
-        )
-    if found.state == "behind" and not allow_behind:
-        raise NotMigrated(
-            f"the {found.branch} database is at revision {found.revision or 'none'}, this code needs "
-            f"{found.head}: run `fundlyhub migrate`"
-        )
+def _make_roles(branch: Branch, settings: Settings, passwords: Mapping[str, str]) -> Reconciled:
+    with connect(branch, settings=settings, autocommit=True) as db:
+        try:
+            db.execute("SET statement_timeout = 0")
+            return reconcile(db, branch, passwords)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise refused(branch, error) from None
 
 
 def _migrate_branch(branch: Branch, settings: Settings) -> BranchState:
@@ -101,31 +69,17 @@ def _migrate_branch(branch: Branch, settings: Settings) -> BranchState:
             # Waiting for a neighbour's migration, or building an index, is no fault.
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            found = _state(branch, connection)
-            _refuse_unfit(found, allow_behind=True)
+            connection.exec_driver_sql(_AS_OWNER, {"schema": branch, "owner": OWNER})
+            driver = connection.connection.driver_connection
+            assert driver is not None, "a connection that is in use has one"
+            found = state(branch, driver)
+            refuse_unfit(found, allow_behind=True)
             if found.state == "behind":
                 connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {branch}")
                 command.upgrade(_config(branch, connection), "head")
             return found
-    except DBAPIError as error:
-        raise _explained(branch, settings, error) from None
-
-
-def _explained(branch: Branch, settings: Settings, error: DBAPIError) -> Exception:
-    if sqlstate(error) == "42501":  # insufficient privilege
-        return refused(branch, error.orig)
-    return unavailable(branch, settings.dsn(branch), error.orig) if is_outage(error) else error
-
-
-def _state(branch: Branch, connection: Connection) -> BranchState:
-    context = MigrationContext.configure(connection, opts={"version_table_schema": branch})
-    head = _scripts(branch).get_current_head()
-    assert head is not None, f"the {branch} branch has no migration"
-    return BranchState(branch, context.get_current_revision(), head)
-
-
-def _scripts(branch: Branch) -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config(branch))
+    except (DBAPIError, psycopg.Error) as error:
+        raise explained(branch, settings, error) from None
 
 
 def _config(branch: Branch, connection: Connection | None = None) -> Config:

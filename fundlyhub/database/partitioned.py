@@ -1,9 +1,11 @@
-"""Partitions the table of claims by position, and joins it again: SQL for the migrations of all databases."""
+"""The table of claims in partitions by position, and their keeper's functions: SQL for the migrations."""
 
 from __future__ import annotations
 
 SIZE = 10_000_000
 """Positions in a partition that the migration makes; others may be of any size."""
+REFUSES_DROPPED = "claims_dropped"
+"""The constraint that a claim breaks if its range was dropped."""
 
 # What is there becomes the first partition as it is: no row is copied, and its index is kept. Attaching it reads it
 # once, to see that all rows belong there. What others may do with the table they may do with the new one.
@@ -73,3 +75,79 @@ def partition(schema: str) -> str:
 def join(schema: str) -> str:
     """The statements that put them together again. They fail when claims have been dropped."""
     return JOIN.format(schema=schema)
+
+
+# The keeper's role owns no table. These do for it what the owner may do, and nothing else: a partition of the claims is
+# made where none is, or one that is there is dropped, and the range stays refused (docs/growth.md). Each names all that
+# it touches with its schema, whatever the caller's search_path is.
+_KEEPING = """
+CREATE FUNCTION {schema}.make_claims_partition(low bigint, high bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    made text := format('{schema}.%I', 'processed_events_' || low);
+BEGIN
+    IF low < 0 OR high < low THEN
+        RAISE EXCEPTION 'a partition of claims goes from a position to a later one';
+    END IF;
+    -- The default partition is locked before anything is written: what it holds of the range is moved with it, and
+    -- nothing can be added to it meanwhile. Other partitions go on.
+    LOCK TABLE ONLY {schema}.processed_events IN SHARE UPDATE EXCLUSIVE MODE;
+    LOCK TABLE {schema}.processed_events_default IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('CREATE TABLE %s (LIKE {schema}.processed_events INCLUDING ALL)', made);
+    EXECUTE format('WITH moved AS (DELETE FROM {schema}.processed_events_default WHERE position BETWEEN %s AND %s'
+                   ' RETURNING *) INSERT INTO %s SELECT * FROM moved', low, high, made);
+    EXECUTE format('ALTER TABLE {schema}.processed_events ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)',
+                   made, low, high + 1);
+END
+$$;
+
+-- Claims that come meanwhile are few, if any, and wait: what is counted is what is dropped.
+CREATE FUNCTION {schema}.drop_claims_partition(part text, low bigint, high bigint, who text) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gone text := format('{schema}.%I', part);
+    counted jsonb;
+    refused text;
+BEGIN
+    IF part = 'processed_events_default' OR NOT EXISTS (
+        SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = '{schema}.processed_events'::regclass AND c.relname = part
+          AND pg_get_expr(c.relpartbound, c.oid) = ANY (ARRAY[
+              format('FOR VALUES FROM (%L) TO (%L)', low::text, (high + 1)::text),
+              format('FOR VALUES FROM (MINVALUE) TO (%L)', (high + 1)::text)]))
+    THEN
+        RAISE EXCEPTION 'there is no such partition of claims';
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN SHARE MODE', gone);
+    EXECUTE format('SELECT coalesce(jsonb_object_agg(processor, n), ''{{}}'') FROM ('
+                   'SELECT processor, count(*) AS n FROM %s GROUP BY processor) claims', gone) INTO counted;
+    INSERT INTO {schema}.dropped_claims (low, high, claims, who) VALUES (low, high, counted, who);
+    -- Neighbours are one range, so that the constraint stays short.
+    SELECT string_agg(format('position NOT BETWEEN %s AND %s', lower(one), upper(one) - 1), ' AND ' ORDER BY one)
+    INTO refused
+    FROM (SELECT unnest(range_agg(int8range(d.low, d.high, '[]'))) AS one FROM {schema}.dropped_claims d) ranges;
+    LOCK TABLE ONLY {schema}.processed_events IN ACCESS EXCLUSIVE MODE;
+    LOCK TABLE {schema}.processed_events_default IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('ALTER TABLE {schema}.processed_events DETACH PARTITION %s', gone);
+    EXECUTE format('DROP TABLE %s', gone);
+    EXECUTE format('ALTER TABLE {schema}.processed_events_default DROP CONSTRAINT IF EXISTS {constraint},'
+                   ' ADD CONSTRAINT {constraint} CHECK (%s)', refused);
+    RETURN counted;
+END
+$$;
+REVOKE ALL ON FUNCTION {schema}.make_claims_partition, {schema}.drop_claims_partition FROM PUBLIC;
+"""
+_KEPT = """
+DROP FUNCTION {schema}.make_claims_partition, {schema}.drop_claims_partition;
+"""
+
+
+def keeping(schema: str) -> str:
+    """The statements that make the functions of a schema's keeper."""
+    statements = _KEEPING.format(schema=schema, constraint=REFUSES_DROPPED)
+    return statements.replace("%", "%%")  # the driver looks for parameters
+
+
+def without_keeping(schema: str) -> str:
+    """The statements that drop them."""
+    return _KEPT.format(schema=schema)

@@ -1,7 +1,8 @@
 """Connections through a pooler such as PgBouncer, which takes no start-up options from its clients.
 
-A pooler refuses the options, or drops them in silence (``ignore_startup_parameters``). Without them there is no
-search_path and no time limit, so every new connection is asked what it got. Behind a pooler in session mode the
+A pooler refuses the options, or drops them in silence (``ignore_startup_parameters``), or, as PgBouncer does from 1.20
+on, keeps only those that the server reports, such as search_path. Without them there is no search_path or no time
+limit, so every new connection is asked what it got. Behind a pooler in session mode the
 variables are set once for the connection. In transaction mode each transaction may run on another server
 connection: each one sets them for itself, and nothing that lives longer than a transaction may be relied on.
 """
@@ -22,6 +23,7 @@ PATIENCE = 5.0
 """Seconds that the pooler has to hand out a second connection, while its mode is found out."""
 
 _REFUSED = "unsupported startup parameter"
+_TAKEN = "SELECT count(*) FROM pg_settings WHERE lower(name) = ANY (%s) AND source = 'client'"
 # No fixed rhythm: a pooler that hands out its server connections in turns must not look as if each client had its own.
 _TURNS = (0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0)
 
@@ -125,7 +127,7 @@ def _directly(dsn: str, parameters: Mapping[str, Any], variables: Mapping[str, s
         if _REFUSED in str(error):
             return None
         raise
-    if _variable(connection, "search_path") == variables["search_path"]:
+    if _took(connection, variables):
         return connection
     connection.close()
     return None
@@ -159,10 +161,14 @@ def _server(connection: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
-def _variable(connection: psycopg.Connection[Any], name: str) -> str:
-    row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
-    assert row is not None
-    return str(row[0])
+def _took(connection: psycopg.Connection[Any], variables: Mapping[str, str]) -> bool:
+    """Whether the server got all of these from its client at the start.
+
+    A pooler may set some of them itself, for the statement that comes next, and drop the others.
+    """
+    listed = [name for name in variables if "." not in name]  # pg_settings lists no variable of an application
+    row = connection.execute(_TAKEN, (listed,)).fetchone()
+    return row == (len(listed),)
 
 
 def _setting(variables: Mapping[str, str], *, local: bool) -> Composed:

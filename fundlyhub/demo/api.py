@@ -6,6 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from fundlyhub.embedded.logins import SERVICE
 from fundlyhub.embedded.ports import kept_port
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.embedded.supervisor import Service
@@ -27,8 +28,10 @@ def require() -> None:
 
 def start(stack: Stack) -> str:
     """Start it beside relay and worker, and wait until it answers; its address."""
+    if stack.logins:
+        stack.logins.make_service()
     port = kept_port(stack.folder / "api.port")
     argv = [sys.executable, "-m", "uvicorn", f"{MODULE}:app", "--app-dir", str(CHECKOUT), "--port", str(port)]
     argv += ["--no-access-log", "--timeout-graceful-shutdown", "2"]  # a page that listens would listen for ever
-    stack.supervisor.start(Service("api", argv, stack.environment(), ready="Application startup complete"))
+    stack.supervisor.start(Service("api", argv, stack.environment(SERVICE), ready="Application startup complete"))
     return f"http://127.0.0.1:{port}"

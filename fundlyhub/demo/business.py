@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from fundlyhub.embedded.logins import SERVICE
+
 # Tables of an older version of the demo are dropped, but not the runs, whose numbers are part of the ids.
 DDL = """
     DO $$ BEGIN
@@ -45,6 +47,11 @@ DDL = """
     CREATE INDEX IF NOT EXISTS donations_run_idx ON demo.donations (run);
     CREATE INDEX IF NOT EXISTS refunds_donation_idx ON demo.refunds (donation_id);
 """
+OPEN = f"""
+    GRANT USAGE ON SCHEMA demo TO {SERVICE};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA demo TO {SERVICE};
+"""
+"""The service of an embedded server uses these tables, and does not own them."""
 
 CAMPAIGN = text("INSERT INTO demo.campaigns VALUES (:run, :id, :owner_id, :title, :currency, :at)")
 EDIT = text("INSERT INTO demo.edits VALUES (:run, :campaign_id, :editor_id, :at)")

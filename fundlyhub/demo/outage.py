@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from fundlyhub.channels.breaker import Breaker, shared_storage
+from fundlyhub.channels.breaker import Breaker, SharedStorage
 from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, Change
 from fundlyhub.demo.provider import Provider
 from fundlyhub.embedded.stack import Stack
@@ -49,7 +49,7 @@ class Outage:
 
     def __init__(self, stack: Stack, provider: Provider, pause: Callable[[str], None]) -> None:
         self._stack, self._provider, self._pause = stack, provider, pause
-        self._breaker = Breaker(SERVICE, shared_storage(SERVICE, stack.settings.redis))
+        self._breaker = Breaker(SERVICE, SharedStorage(SERVICE, stack.settings.redis))
         self._since = ""
 
     def run(self, publish: Callable[[], None]) -> Report:

@@ -23,6 +23,7 @@ from fundlyhub.demo.provider import Provider
 from fundlyhub.demo.publisher import Direct
 from fundlyhub.demo.report import Result
 from fundlyhub.demo.stream import Stream
+from fundlyhub.embedded.logins import SERVICE
 from fundlyhub.embedded.stack import Stack
 from fundlyhub.errors import Unavailable
 from fundlyhub.processing.processor import Processor
@@ -75,8 +76,11 @@ class Demo:
         self._settings: Settings = stack.settings
         self._stack, self._events, self._seed = stack, events, seed
         self._stop, self._tell, self._with_outage = stop, tell, outage and possible()
-        self._engine: Engine = make_engine("events", stack.settings)
-        self._app: Engine = make_engine("app", stack.settings)
+        if stack.logins:
+            stack.logins.make_service()
+        service = stack.settings_of(SERVICE)  # what publishes is a service, and no owner of the log
+        self._engine: Engine = make_engine("events", service)
+        self._app: Engine = make_engine("app", service)
         self._api = api
         self._provider = Provider()
         self._best, self._moved = -1, time.monotonic()
@@ -110,6 +114,8 @@ class Demo:
     def _new_run(self) -> int:
         with connect("events", settings=self._settings) as db:
             db.execute(business.DDL)
+            if self._stack.logins:
+                db.execute(business.OPEN)
             row = db.execute(business.NEW_RUN, (self._seed,)).fetchone()
         assert row is not None
         return int(row[0])

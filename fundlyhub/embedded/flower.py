@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from fundlyhub.embedded.files import write_private
 from fundlyhub.embedded.ports import kept_port
 from fundlyhub.embedded.supervisor import Service
 from fundlyhub.errors import WrongUse
+from fundlyhub.private_files import write_private
 
 USER = "fundlyhub"
 MAX_TASKS = 10_000

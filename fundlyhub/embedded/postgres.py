@@ -17,11 +17,11 @@ from pathlib import Path
 import psycopg
 
 from fundlyhub.embedded.binaries import PostgresBinaries, find_postgres
-from fundlyhub.embedded.files import write_private
 from fundlyhub.embedded.ports import kept_port
 from fundlyhub.embedded.process import Child
 from fundlyhub.embedded.server import Server
 from fundlyhub.errors import Unavailable
+from fundlyhub.private_files import write_private
 
 USER = "fundlyhub"
 
@@ -30,6 +30,11 @@ _OPTIONS = {
     "max_connections": "200",
     "shared_buffers": "256MB",
     "wal_level": "replica",
+    # What a statement says may be people's data: the log has the error and its code, and neither statement nor values.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
 }
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
 

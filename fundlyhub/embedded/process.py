@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fundlyhub.errors import Unavailable
+from fundlyhub.private_files import appending
 
 LINUX: bool = sys.platform == "linux"
 LAST_WAIT = 1.0
@@ -65,7 +66,7 @@ class Child:
         self._asked = False
         self._reap()
         _put_aside(log)
-        with log.open("ab") as out:
+        with appending(log) as out:
             self.log_start = out.tell()
             self.process = subprocess.Popen(
                 _bound([str(part) for part in argv], owner_signal or stop_signal, account),

@@ -14,13 +14,15 @@ from typing import IO, Self
 
 from pydantic import SecretStr
 
-from fundlyhub.embedded.files import write_private
+from fundlyhub.database.roles import OWNER, PREFIX
 from fundlyhub.embedded.flower import Flower, installed
 from fundlyhub.embedded.holding import hold
+from fundlyhub.embedded.logins import Logins
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.supervisor import Service, Supervisor
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.private_files import write_private
 from fundlyhub.processing.processor import Queue
 from fundlyhub.settings import BRANCHES, Settings
 
@@ -32,8 +34,9 @@ DEFAULT_PARTS = PARTS if installed() else PARTS[:-1]
 WORKERS: Mapping[str, tuple[Queue, ...]] = {
     "worker": ("writes", "projections", "notifications"),
     "broadcasts": ("broadcasts",),
+    "rebuilds": ("rebuilds",),
 }
-"""Workers and their queues: broadcasts have a worker of their own, so that no single message waits for them."""
+"""Workers and their queues: nothing waits for broadcasts and rebuilds, which have workers of their own."""
 
 NO_VARIABLES: Mapping[str, str] = {}
 
@@ -58,6 +61,8 @@ class Stack:
         self.folder = settings.data_dir.absolute()  # the servers work in "/"
         self.settings, self._only, self._concurrency, self._variables = settings, only, concurrency, variables
         self.postgres: Postgres | None = None
+        self.logins: Logins | None = None
+        self._has_roles = False
         self.valkey: Valkey | None = None
         self.flower: Flower | None = None
         self.supervisor = Supervisor(self.folder / "log", on_death=on_death)
@@ -82,7 +87,10 @@ class Stack:
             self.supervisor.keep(self.postgres)
             self.postgres.create_databases(f"fundlyhub_{branch}" for branch in missing)
             server = self.postgres.dsn.rpartition("/")[0]
-            found |= {f"{branch}_dsn": SecretStr(f"{server}/fundlyhub_{branch}") for branch in missing}
+            dsns = {branch: f"{server}/fundlyhub_{branch}" for branch in missing}
+            found |= {f"{branch}_dsn": SecretStr(dsn) for branch, dsn in dsns.items()}
+            if len(missing) == len(BRANCHES):  # the roles of a server that was given are its operators'
+                self.logins = Logins(self.folder / "roles", dsns)
         if "valkey" in self._only and None in (self.settings.broker_url, self.settings.redis_url):
             self.valkey = Valkey(self.folder / "valkey").start()
             self.supervisor.keep(self.valkey)
@@ -107,10 +115,22 @@ class Stack:
         return all(getattr(self.settings, f"{branch}_dsn") is not None for branch in BRANCHES)
 
     def migrate(self) -> None:
-        """Migrate the databases. Raises Unavailable with the command's own text."""
-        done = self.run("migrate")
+        """Migrate the databases, and make the roles of an embedded server; from then on we are the owner's.
+
+        Raises Unavailable with the command's own text.
+        """
+        options = ("--roles", "--passwords", str(self.logins.folder)) if self.logins else ()
+        if self.logins:
+            self.settings, self._has_roles = self.settings.model_copy(update=self.logins.superuser()), False
+        done = self.run("migrate", *options)
         if done.returncode:
             raise Unavailable(done.stderr.strip().removeprefix("fundlyhub: ") or "fundlyhub migrate failed")
+        if self.logins:
+            self.settings, self._has_roles = self.settings_of(OWNER), True
+
+    def settings_of(self, role: str) -> Settings:
+        """The settings with a role's databases; those of our own where the servers were given."""
+        return self.settings.model_copy(update=self.logins.of(role) if self.logins else {})
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a `fundlyhub` command on this stack."""
@@ -121,22 +141,20 @@ class Stack:
 
     def start_services(self) -> None:
         """Start relay, ingest, Flower, and the workers for all queues, and wait until they are ready."""
-        env = self.environment()
         for name, ready in (("relay", "connected to the log"), ("ingest", "connected: reading")):
             if name in self._only:
-                self.supervisor.start(Service(name, [sys.executable, "-m", "fundlyhub", name], env, ready=ready))
+                argv, env = [sys.executable, "-m", "fundlyhub", name], self.environment(PREFIX + name)
+                self.supervisor.start(Service(name, argv, env, ready=ready))
         if "flower" in self._only:  # before the worker: Flower shows only tasks that it has seen
             self.flower = Flower(self.folder / "flower")
-            self.supervisor.start(self.flower.service(env))
+            self.supervisor.start(self.flower.service(self.environment(None)))
         if "worker" in self._only:
             self.start_worker()
 
     def start_worker(self, **variables: str) -> None:
         """Start the workers, or restart them with further environment variables."""
-        env, limit = (
-            {**self.environment(), **variables},
-            self.settings.stop_limit + 20,
-        )  # its batches and its own end
+        env = {**self.environment(f"{PREFIX}worker"), **variables}
+        limit = self.settings.stop_limit + 20  # its batches and its own end
         for name in WORKERS:
             self.supervisor.end(name)
         for name in WORKERS:
@@ -150,12 +168,14 @@ class Stack:
             self._lock = None
         return killed
 
-    def environment(self) -> dict[str, str]:
-        """The environment of child processes, with the servers' addresses."""
+    def environment(self, role: str | None = OWNER) -> dict[str, str]:
+        """The environment of a child process that works in this role: with no role it gets no database and no key."""
         # Relay and worker cannot share a port; here `fundlyhub metrics` serves the metrics.
         inherited = {name: value for name, value in os.environ.items() if name != "FUNDLYHUB_METRICS_PORT"}
         # Celery starts its soft shutdown on SIGTERM only with this variable.
-        return {**inherited, **self._named(), **self._variables, "REMAP_SIGTERM": "SIGQUIT"}
+        whole = {**inherited, **self._named(role), **self._variables, "REMAP_SIGTERM": "SIGQUIT"}
+        secret = {*(f"FUNDLYHUB_{branch.upper()}_DSN" for branch in BRANCHES), "FUNDLYHUB_SECRET_KEY"}
+        return whole if role else {name: value for name, value in whole.items() if name not in secret}
 
     def write_environment(self) -> Path:
         """Write the settings as lines NAME=VALUE for a shell, to a file that only its owner may read."""
@@ -168,8 +188,10 @@ class Stack:
         names = (*(f"{branch}_dsn" for branch in BRANCHES), "broker_url", "redis_url")
         return {name: value for name in names if (value := getattr(self.settings, name)) is not None}
 
-    def _named(self) -> dict[str, str]:
+    def _named(self, role: str | None = None) -> dict[str, str]:
         values = {name: value.get_secret_value() for name, value in self.servers().items()}
+        if self.logins and role and self._has_roles:
+            values |= {name: value.get_secret_value() for name, value in self.logins.of(role).items()}
         if self.settings.secret_key is not None:
             values["secret_key"] = self.settings.secret_key.get_secret_value()
         return {f"FUNDLYHUB_{name.upper()}": value for name, value in {**values, "data_dir": str(self.folder)}.items()}

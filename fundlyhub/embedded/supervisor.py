@@ -136,7 +136,8 @@ class Supervisor:
 class _RunningService:
     def __init__(self, service: Service, folder: Path) -> None:
         self.name, self._service, self._folder = service.name, service, folder
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder.chmod(0o700)  # it may exist already, with wider rights
         self.child = self._spawn()
 
     def restart(self) -> None:

@@ -10,10 +10,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from fundlyhub.embedded.binaries import find_valkey
-from fundlyhub.embedded.files import write_private
 from fundlyhub.embedded.ports import kept_port
 from fundlyhub.embedded.process import Child
 from fundlyhub.embedded.server import Server
+from fundlyhub.private_files import write_private
 
 
 class Valkey(Server):

@@ -2,9 +2,10 @@
 
 from fundlyhub.events.catalogue import canonical_type, payload_class
 from fundlyhub.events.envelope import Event
-from fundlyhub.events.log import StoredEvent, read
+from fundlyhub.events.log import StoredEvent
 from fundlyhub.events.payload import Payload
 from fundlyhub.events.publish import publish_event, publish_event_async, publish_events
+from fundlyhub.events.reading import read, read_in_portions
 from fundlyhub.events.types import EventType
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "publish_event_async",
     "publish_events",
     "read",
+    "read_in_portions",
 ]

@@ -19,7 +19,7 @@ from fundlyhub.events.opaque import Opaque
 from fundlyhub.events.payload import CamelCase, MomentMs, Payload
 from fundlyhub.events.refusal import of_one_event
 from fundlyhub.events.rules import MAX_BYTES, check_json, reasons
-from fundlyhub.events.secrets import secret_names
+from fundlyhub.events.secrets import secret_names, without
 from fundlyhub.events.upcasters import upcast
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -253,8 +253,8 @@ def _checked_metadata(metadata: Any) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise InvalidEvent("metadata: must be an object")
     check_json(metadata, path="metadata")
-    secrets = secret_names(None)
-    return {key: value for key, value in metadata.items() if key not in secrets}
+    clean: dict[str, Any] = without(metadata, secret_names(None))
+    return clean
 
 
 def _checked_payload(kind: str, version: str, payload: Any) -> Payload:

@@ -12,7 +12,6 @@ from math import inf
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
 from iso4217 import Currency as _Iso4217
 from pydantic import (
     AfterValidator,
@@ -28,6 +27,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from fundlyhub.events.personal import FACT
 from fundlyhub.events.rules import BrokenRule
 
 MAX_TEXT = 100_000
@@ -64,6 +64,8 @@ def _currency(value: Any) -> Any:
 
 
 def _email(value: str) -> str:
+    from email_validator import EmailNotValidError, validate_email  # its patterns take long to compile
+
     try:
         validate_email(value, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
@@ -161,6 +163,13 @@ def _url(value: str) -> str:
     return value
 
 
+def _slug(value: str) -> str:
+    """It becomes a part of links in messages to other people."""
+    if not re.fullmatch(r"[\w.~-]*", value) or (value and not value.strip(".")):
+        raise BrokenRule("must consist of letters, digits, hyphens, underscores, dots and tildes")
+    return value
+
+
 def _day_or_moment(value: Any) -> Any:
     """A date, or the date part of an ISO 8601 time, as a database casts it."""
     return _iso_day(value[:10] if isinstance(value, str) and value[10:11] == "T" else value)
@@ -215,6 +224,8 @@ Reference = Annotated[str, _text(1_000, 1)]
 """A text of 1 to 1,000 characters: another system's id, a search."""
 Link = Annotated[str, _text(2_000)]
 """An address that may be relative, up to 2,000 characters."""
+Slug = Annotated[str, _text(1_000), AfterValidator(_slug)]
+"""A campaign's name in links: letters, digits, hyphens, underscores, dots and tildes, up to 1,000 of them."""
 Url = Annotated[str, _text(2_000), AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]
 """An http or https address."""
 Email = Annotated[str, _text(320), AfterValidator(_email), Field(json_schema_extra={"format": "email"})]
@@ -239,14 +250,13 @@ AmountText = Annotated[
     str,
     StringConstraints(strict=True, pattern=r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,8})?$"),
     AfterValidator(_amount_text),
-    Field(json_schema_extra={"description": "money in major units, as text"}),
-]
+    Field(json_schema_extra={"description": "money in major units, as text"}), FACT,
+]  # fmt: skip
 """Money above 0 as plain decimal text, as in the payout events."""
 Currency = Annotated[
-    str,
-    BeforeValidator(_currency),
+    str, BeforeValidator(_currency), FACT,
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "an ISO 4217 code"}),
-]
+]  # fmt: skip
 """An ISO 4217 code; lower case is normalised."""
 Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 """A whole number from 0 on."""
@@ -285,6 +295,6 @@ Kept = Annotated[_Value | None, BeforeValidator(_never_null), _SchemaWithoutNull
 __all__ = [
     "MAX_AMOUNT", "MAX_LIST", "MAX_TEXT", "MINOR_UNITS", "Amount", "AmountText", "Count", "Currency", "Day",
     "DayOfText", "Email", "Flag", "Kept", "Line", "Link", "ListOf", "MomentIso", "MomentMs", "Number",
-    "Percent", "Reference", "SignedAmount", "Text", "TextMap", "Url", "UuidOrSystem", "datetime_from_ms",
+    "Percent", "Reference", "SignedAmount", "Slug", "Text", "TextMap", "Url", "UuidOrSystem", "datetime_from_ms",
     "ms_from_datetime",
 ]  # fmt: skip

@@ -1,17 +1,13 @@
-"""The event log, the table ``events``: reading events back from it by position."""
+"""The event log, the table ``events``: its rows, unchecked, and its head."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection
-
-from fundlyhub.database.arrays import array
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH
 from fundlyhub.events.sessions import Statement, SyncSession, execute
@@ -25,18 +21,10 @@ def representable(time: str) -> str:
     return f"greatest(least({time}, '9999-12-30'), '0001-01-02')"
 
 
-# A value above the limit is not transferred only to be refused. pg_column_size is the compressed size and costs
-# nothing; the real size is checked after the transfer.
-_READ = f"""
-    SELECT {{question}}, e.position, e.id, e.type, e.version,
-           {representable("e.occurred_at")}, {representable("e.recorded_at")}, e.correlation_id, e.causation_id,
-           CASE WHEN pg_column_size(e.payload) <= %(limit)s THEN e.payload::text END,
-           CASE WHEN pg_column_size(e.metadata) <= %(limit)s THEN e.metadata::text END
-    FROM events.events e
-    WHERE e.position = ANY (%(positions)s::bigint[])
-    ORDER BY e.position
-"""  # noqa: S608  # our own constants
-
+MAX_TEXT = 2 * MAX_BYTES
+"""Most bytes of a payload or of metadata as the log writes it, which is with spaces; what is longer is not loaded."""
+LONGEST_TYPE = 200
+"""Most characters of an event's type; a row may hold a longer one, of which no more than one is read."""
 
 _HEAD = Statement("SELECT coalesce(max(position), 0) FROM events.events")
 _DECODER = json.JSONDecoder(parse_float=Decimal)
@@ -62,26 +50,6 @@ def head(db: SyncSession) -> int:
     return int(execute(db, _HEAD, {})[0][0])
 
 
-def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
-    """The rows at these positions, in order; missing positions are left out."""
-    return read_and_ask(db, positions, "NULL")[0]
-
-
-def read_and_ask(
-    db: Connection, positions: Sequence[int], question: str, **given: str
-) -> tuple[list[StoredEvent], bool | None]:
-    """The same rows, and in the same round trip the answer to a question; None without any row.
-
-    The question is a constant SQL expression, with the parameters ``positions`` and ``given``.
-    """
-    parameters = {"positions": array(positions), "limit": 4 * MAX_BYTES, **given}
-    found = db.exec_driver_sql(_READ.format(question=question), parameters)
-    assert found.cursor is not None
-    rows = found.cursor.fetchall()  # the driver's rows: SQLAlchemy's are a third of the cost of a read
-    found.close()
-    return [StoredEvent._make(row[1:]) for row in rows], rows[0][0] if rows else None
-
-
 def decode(stored: str | None, field: str = "payload") -> dict[str, Any]:
     """The JSON object of a column of the log as Python values, with fractions as Decimal.
 
@@ -89,7 +57,7 @@ def decode(stored: str | None, field: str = "payload") -> dict[str, Any]:
     """
     if stored == "{}":  # the usual metadata
         return {}
-    if stored is None or len(stored) > 2 * MAX_BYTES:
+    if stored is None or len(stored) > MAX_TEXT:
         raise InvalidEvent(f"{field}: must have at most {MAX_BYTES} bytes")
     try:
         # jsonb's text has no surrounding space; json.loads would make a decoder for each call.

@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 from fundlyhub.events import fields
 from fundlyhub.events.fields import *  # noqa: F403
 from fundlyhub.events.fields import MINOR_UNITS
+from fundlyhub.events.personal import Impersonal, Personal
 from fundlyhub.events.rules import BrokenRule
 
 dropped_keys: Counter[str] = Counter()
@@ -32,8 +33,8 @@ _PLAIN = frozenset({str, int, bool, UUID, Decimal, date, _NONE})
 """Types of values that the encoder takes unchanged."""
 
 
-# Not a literal in the class, so that mypy's plug-in uses the names in Python.
-_SPELLING = ConfigDict(alias_generator=to_camel, validate_by_alias=True, validate_by_name=False)
+# Not a literal in the class, so that mypy's plug-in uses the names in Python. Deferred: see ``catalogue.build``.
+_SPELLING = ConfigDict(alias_generator=to_camel, validate_by_alias=True, validate_by_name=False, defer_build=True)
 _IN_PYTHON = object()
 """Context of a validation with the names in Python."""
 
@@ -119,7 +120,7 @@ class Changes(BaseModel):
             short_url: Line | None = None
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -233,6 +234,7 @@ def _camel_path(name: str) -> str:
 
 
 __all__ = [
-    "UUID", "BrokenRule", "CamelCase", "Changes", "MoneyPayload", "Payload", "WireModel", "dropped_keys",
+    "UUID", "BrokenRule", "CamelCase", "Changes", "Impersonal", "MoneyPayload", "Payload", "Personal", "WireModel",
+    "dropped_keys",
     *fields.__all__,
 ]  # fmt: skip

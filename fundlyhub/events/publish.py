@@ -7,6 +7,7 @@ call is one round trip with any driver.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,11 +19,12 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database.engines import get_engine
 from fundlyhub.database.faults import is_outage, sqlstate, unavailable
-from fundlyhub.errors import ConflictingEvent, NotMigrated, WrongUse
+from fundlyhub.errors import ConflictingEvent, InvalidEvent, NotMigrated, WrongUse
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.envelope import Event
 from fundlyhub.events.imported import as_imported
 from fundlyhub.events.payload import Payload
+from fundlyhub.events.plain import is_plain
 from fundlyhub.events.sessions import AsyncSessions, Statement, SyncSession, execute, execute_async
 from fundlyhub.events.tracing import publishing
 from fundlyhub.settings import get_settings
@@ -32,25 +34,31 @@ CHUNK = 1_000
 CHUNK_BYTES = 16 * 1024 * 1024
 """Approximate bytes of events in one statement: a jsonb value is limited to 256 MB."""
 
-_MANY = Statement("""
-    SELECT n, stored_position, stored_at, outcome
-    FROM events.insert_events(CAST(CAST(%(batch)s AS text) AS jsonb), CAST(%(wake)s AS boolean))
-""")
-# The usual case costs little more than a plain INSERT. No row is returned if the id exists or is archived; the function
-# then compares the contents. The relay's sleep flag is read with the function behind pg_sequences: scanning the
-# sequence took longer than inserting the row. It is null until a relay has slept.
+# A view and a function that act as the log's owner: a publisher needs no other right (docs/publishing.md). The view is
+# for the usual single event. It returns no row if the id exists, a role is limited or an id is archived: the function
+# then checks all of that. The sleep flag is read by the function behind pg_sequences, which is quicker than a scan.
 _ONE = Statement("""
-    INSERT INTO events.events (id, type, version, aggregate_type, aggregate_id, payload, metadata,
-                               correlation_id, causation_id, occurred_at)
-    SELECT CAST(%(id)s AS uuid), %(type)s, %(version)s, %(aggregate_type)s, %(aggregate_id)s,
-           CAST(%(payload)s AS jsonb), CAST(%(metadata)s AS jsonb),
+    INSERT INTO events.publications (id, type, version, aggregate_type, aggregate_id, payload, metadata,
+                                     correlation_id, causation_id, occurred_at)
+    SELECT CAST(%(id)s AS uuid), CAST(%(type)s AS text), CAST(%(version)s AS text),
+           CAST(%(aggregate_type)s AS text), CAST(%(aggregate_id)s AS text),
+           CAST(CAST(%(payload)s AS text) AS jsonb), CAST(CAST(%(metadata)s AS text) AS jsonb),
            CAST(%(correlation_id)s AS uuid), CAST(%(causation_id)s AS uuid), CAST(%(occurred_at)s AS timestamptz)
-    WHERE NOT EXISTS (SELECT FROM events.event_ids WHERE id = CAST(%(id)s AS uuid))
+    WHERE pg_sequence_last_value('events.closer_look') IS NULL
     ON CONFLICT (id) DO NOTHING
     RETURNING position,
         CASE WHEN CAST(%(wake)s AS boolean) AND pg_sequence_last_value('events.relay_sleep') = 2
              THEN CAST(pg_notify('fundlyhub_relay', '') AS text) END
 """)
+_MANY = Statement("""
+    SELECT n, stored_position, stored_at, outcome
+    FROM events.append_events(CAST(CAST(%(batch)s AS text) AS jsonb), CAST(%(wake)s AS boolean))
+""")
+
+
+_REFUSALS = ("22023", "54000", "42501")
+_REFUSED = re.compile(r"publish_event: (.+)")
+"""The functions' own words for a broken rule, which quote no value."""
 
 
 class Published(NamedTuple):
@@ -91,7 +99,10 @@ def publish_event(
         session.commit()
         assert event.position is not None
     """
-    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata, imported)
+    event, timed = _event(
+        payload_or_event, imported=imported, id=id, timestamp=timestamp, correlation_id=correlation_id,
+        causation_id=causation_id, metadata=metadata,
+    )  # fmt: skip
     with publishing((event,)) as events:
         return insert(events, session=session, notify=notify, timed=timed)[0].event
 
@@ -144,7 +155,10 @@ async def publish_event_async(
                 UserFollowedCampaign(user_id=user, campaign_id=campaign, follow_type="user"), session=session
             )
     """
-    event, timed = _event(payload_or_event, id, timestamp, correlation_id, causation_id, metadata, imported)
+    event, timed = _event(
+        payload_or_event, imported=imported, id=id, timestamp=timestamp, correlation_id=correlation_id,
+        causation_id=causation_id, metadata=metadata,
+    )  # fmt: skip
     with publishing([event]) as (event,):
         if session is None:
             return (await asyncio.to_thread(insert, [event], session=None, notify=notify, timed=timed))[0].event
@@ -153,7 +167,7 @@ async def publish_event_async(
 
 async def _insert_async(event: Event, session: AsyncSessions, notify: bool, timed: bool) -> Event:
     try:
-        if rows := await execute_async(session, _ONE, _values(event, notify)):
+        if is_plain(event) and (rows := await execute_async(session, _ONE, _values(event, notify))):
             return event.placed(rows[0][0])
         ((events, batch),) = _batches([event], timed)
         rows = await execute_async(session, _MANY, {"batch": batch, "wake": notify})
@@ -171,7 +185,7 @@ def insert(
     """
     if session is None:
         return _in_own_transaction(events, notify, timed)
-    if len(events) == 1 and (rows := _execute(session, _ONE, _values(events[0], notify))):
+    if len(events) == 1 and is_plain(events[0]) and (rows := _execute(session, _ONE, _values(events[0], notify))):
         return [Published(events[0].placed(rows[0][0]), is_new=True)]
     published: list[Published] = []
     for chunk, batch in _batches(events, timed):
@@ -198,35 +212,20 @@ def _in_own_transaction(events: Sequence[Event], notify: bool, timed: bool) -> l
         raise
 
 
-def _event(
-    given: Payload | Event,
-    id: UUID | None,
-    timestamp: datetime | None,
-    correlation_id: UUID | None,
-    causation_id: UUID | None,
-    metadata: dict[str, Any] | None,
-    imported: bool,
-) -> tuple[Event, bool]:
-    """The event to insert, and whether the caller gave its timestamp."""
+def _event(given: Payload | Event, *, imported: bool, **fields: Any) -> tuple[Event, bool]:
+    """The event to insert, and whether the caller gave its timestamp; ``fields`` are those of ``Event.of``."""
     if isinstance(given, Payload):
-        event = Event.of(
-            given,
-            id=id,
-            timestamp=timestamp,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            metadata=metadata,
-        )
-        return as_imported(event) if imported else event, timestamp is not None
+        event = Event.of(given, **fields)
+        return as_imported(event) if imported else event, fields["timestamp"] is not None
     if not isinstance(given, Event):
         raise WrongUse(f"publish_event takes a payload or an Event, not {type(given).__name__}")
-    if any(value is not None for value in (id, timestamp, correlation_id, causation_id, metadata)):
+    if any(value is not None for value in fields.values()):
         raise WrongUse("an Event has its own id, timestamp and metadata: give them there")
     return as_imported(given) if imported else given, True
 
 
 def _batches(events: Sequence[Event], timed: bool) -> Iterator[tuple[Sequence[Event], str]]:
-    """The events in chunks of one statement, each with its JSON array for insert_events."""
+    """The events in chunks of one statement, each with its JSON array for append_events."""
     rows: list[bytes] = []
     start = size = 0
     for end, event in enumerate(events, 1):
@@ -271,9 +270,15 @@ def _settled(events: Sequence[Event], rows: Sequence[Any]) -> list[Published]:
 
 
 def _explained(error: DBAPIError | psycopg.Error) -> Exception:
-    """NotMigrated for a missing function or schema; else the error itself, without its parameters."""
-    if sqlstate(error) in ("42883", "3F000", "42P01"):
+    """NotMigrated for a missing function or schema, InvalidEvent for a rule that the functions found broken.
+
+    Else it is the error itself, without its parameters.
+    """
+    code = sqlstate(error)
+    if code in ("42883", "3F000", "42P01"):
         return NotMigrated("this database has no event log: run `fundlyhub migrate` on it")
+    if code in _REFUSALS and (said := _REFUSED.search(str(getattr(error, "orig", error)))):
+        return InvalidEvent(said[1])
     if isinstance(error, DBAPIError):
         error.hide_parameters = True  # the caller's engine may log them
     return error

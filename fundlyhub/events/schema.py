@@ -7,13 +7,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from fundlyhub.events.catalogue import (
-    CURRENT,
-    PAYLOADS,
-    canonical_type,
-    canonical_version,
-    payload_class,
-)
+from fundlyhub.events.catalogue import CURRENT, PAYLOADS, canonical_type, canonical_version, payload_class
 from fundlyhub.events.payload import Payload
 
 

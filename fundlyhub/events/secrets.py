@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from pydantic.alias_generators import to_snake
-
-from fundlyhub.events.catalogue.index import SECRET_KEYS, VERSIONS
-
-_SESSION = "sessionId"
-
-
-def _spellings(*names: str) -> Iterator[str]:
-    """Spellings of a secret and of its hash, in camel and snake case."""
-    for name in names:
-        for spelling in (name, f"{name}Hash"):
-            yield spelling
-            yield to_snake(spelling)
-
-
-_ALL = frozenset(_spellings(*(key for keys in SECRET_KEYS.values() for key in keys)))
-_OF_SESSIONS = frozenset(_spellings(_SESSION))
+from fundlyhub.events.catalogue.index import VERSIONS
+from fundlyhub.secret_keys import ALL_NAMES, SECRET_KEYS, SESSION, SESSION_NAMES
 
 
 def secret_names(kind: str | None) -> frozenset[str]:
@@ -29,9 +13,9 @@ def secret_names(kind: str | None) -> frozenset[str]:
 
     A session id is a secret in some types and a plain field in others; in an unknown type, or None, it is a secret.
     """
-    if kind is not None and kind in VERSIONS and _SESSION not in SECRET_KEYS.get(kind, ()):
-        return _ALL - _OF_SESSIONS
-    return _ALL
+    if kind is not None and kind in VERSIONS and SESSION not in SECRET_KEYS.get(kind, ()):
+        return ALL_NAMES - SESSION_NAMES
+    return ALL_NAMES
 
 
 def without(value: Any, names: frozenset[str]) -> Any:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import psycopg
 from sqlalchemy import Connection, text
-from sqlalchemy.orm import Session
 
 from fundlyhub.errors import WrongUse
 
-if TYPE_CHECKING:  # it needs greenlet, which is an extra
+if TYPE_CHECKING:  # the one needs greenlet, which is an extra; the other is loaded by those who have a session
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    from sqlalchemy.orm import Session
 
-SyncSession = Session | Connection | psycopg.Connection[Any]
+SyncSession: TypeAlias = "Session | Connection | psycopg.Connection[Any]"
 """What ``publish_event`` takes as ``session``."""
 AsyncSessions: TypeAlias = "AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]"
 """What ``publish_event_async`` takes as ``session``."""
@@ -35,7 +35,7 @@ def execute(session: SyncSession, statement: Statement, values: dict[str, Any]) 
     if isinstance(session, psycopg.Connection):
         cursor = session.cursor(row_factory=psycopg.rows.tuple_row)
         return cursor.execute(statement.encoded, values).fetchall()
-    if isinstance(session, (Session, Connection)):
+    if isinstance(session, Connection) or _is_session(session):
         return _by_sqlalchemy(session, statement, values)
     raise WrongUse(
         "session must be a SQLAlchemy Session or Connection or a psycopg Connection, not "
@@ -57,7 +57,7 @@ async def execute_async(session: AsyncSessions, statement: Statement, values: di
 
 
 def _by_sqlalchemy(session: Session | Connection, statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
-    if isinstance(session, Session):
+    if not isinstance(session, Connection):
         # The connection that the session uses for this statement, in a transaction.
         session = session.connection(bind_arguments={"clause": statement.text})
     if session.dialect.driver == "psycopg":  # psycopg takes our SQL without compilation
@@ -80,7 +80,13 @@ def _hint(session: object) -> str | None:
     return None
 
 
+def _is_session(session: object) -> TypeGuard[Session]:
+    """Whether it is a session of SQLAlchemy's ORM, which is then loaded already: nothing is imported here."""
+    loaded = sys.modules.get("sqlalchemy.orm")
+    return isinstance(session, getattr(loaded, "Session", ()))  # without it, another thread is just loading the module
+
+
 def _is_sqlalchemys(session: object) -> TypeGuard[AsyncSession | AsyncConnection]:
-    """Whether it is SQLAlchemy's, which is then loaded already: nothing is imported here."""
+    """The same for its asynchronous sessions and connections."""
     loaded = sys.modules.get("sqlalchemy.ext.asyncio")
     return loaded is not None and isinstance(session, (loaded.AsyncSession, loaded.AsyncConnection))

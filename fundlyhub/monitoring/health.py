@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 from fundlyhub.database import connect
-from fundlyhub.database.migrate import require_current
+from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import Unavailable
 from fundlyhub.monitoring.processors import processors_keep_up, processors_run, workers_run
 from fundlyhub.monitoring.servers import broker, redis_client
@@ -129,7 +129,7 @@ def _leads(settings: Settings) -> str:
         who = leader(db, "main")
     if who is None:
         raise Unavailable("nobody leads: start a relay (`fundlyhub relay`)")
-    return f"leads since {who['since']}"
+    return f"leads since {who['since']}" if who["since"] else "leads"
 
 
 def _keeps_up(settings: Settings, max_lag: float) -> str:

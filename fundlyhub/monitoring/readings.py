@@ -41,7 +41,7 @@ _QUARANTINE = "SELECT stream, count(*) FROM events.quarantine WHERE state = 'ope
 # The states in the index of open messages: settled messages are too many to count.
 _MESSAGES = """
     SELECT channel, state, count(*) FROM notifications
-    WHERE state IN ('queued', 'sending', 'failed', 'unknown') GROUP BY channel, state
+    WHERE state IN ('queued', 'sending', 'failed', 'unknown', 'held') GROUP BY channel, state
 """
 
 _REPORTS = """
@@ -139,8 +139,10 @@ def _processors(
 
 def _messages(settings: Settings) -> Iterator[Sample]:
     with connect("app", settings=settings, autocommit=True) as db:
-        for channel, state, messages in _rows(db, _MESSAGES):
-            yield Sample("fundlyhub_messages_open", (channel, state), messages)
+        none_held = dict.fromkeys(((channel, "held") for channel in CHANNELS), 0)  # an alert compares with an hour ago
+        found = {(channel, state): messages for channel, state, messages in _rows(db, _MESSAGES)}
+        for labels, messages in (none_held | found).items():
+            yield Sample("fundlyhub_messages_open", labels, messages)
         ((waiting, failed, oldest),) = _rows(db, _REPORTS)
         yield Sample("fundlyhub_delivery_reports_waiting", (), waiting)
         yield Sample("fundlyhub_delivery_reports_waiting_seconds", (), oldest)

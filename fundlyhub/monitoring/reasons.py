@@ -115,10 +115,7 @@ def events_named(db: psycopg.Connection[Any], prefix: str) -> list[Logged]:
 
 
 def not_run(
-    db: psycopg.Connection[Any],
-    processors: Mapping[str, type[Processor]],
-    event: Logged,
-    idle: Sequence[str],
+    db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]], event: Logged, idle: Sequence[str]
 ) -> Iterator[Waits]:
     """The processors that want an event and have not settled it, each with the known reason.
 

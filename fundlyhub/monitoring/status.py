@@ -12,6 +12,7 @@ from fundlyhub.events.log import head
 from fundlyhub.monitoring.waiting import Log
 from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
+from fundlyhub.relay import forged
 from fundlyhub.relay.status import relay_lag
 from fundlyhub.settings import Branch
 
@@ -41,7 +42,7 @@ def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]
     Also the processors that a newer or an older release has registered, and this one does not have.
     ``db`` is an autocommit connection to the Events DB. Numbers are exact at slightly different moments.
     """
-    found = {"log": {"head": head(db)}, "relay": relay_lag(db)}
+    found = {"log": {"head": head(db), **forged.look(db)._asdict()}, "relay": relay_lag(db)}
     held = {name: counts for name, *counts in db.execute(_HELD, (list(processors),))}
     with get_engine("events").connect() as log_db:
         paused = pauses.paused(log_db)

@@ -23,6 +23,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from fundlyhub.observability.context import KEYS
 from fundlyhub.observability.redaction import describe, frames
+from fundlyhub.printable import one_line, printable, printable_json
 from fundlyhub.settings import get_settings
 from fundlyhub.unknown_variables import unknown_variables
 
@@ -129,14 +130,15 @@ def _error(info: Any) -> tuple[BaseException, TracebackType | None] | None:
 
 
 def _as_json(logger: WrappedLogger, name: str, fields: EventDict) -> str:
-    return json.dumps(fields, ensure_ascii=False, default=str)
+    return printable_json(json.dumps(fields, ensure_ascii=False, default=str))
 
 
 def _as_line(logger: WrappedLogger, name: str, fields: EventDict) -> str:
     time, level, process, source, message = (fields.pop(key) for key in _HEAD)
     trace = fields.pop("traceback", None)
     context = "".join(f" {key}={value}" for key, value in fields.items())
-    return f"{time} {level.upper():7} {process} {source}: {message}{context}" + (f"\n{trace}" if trace else "")
+    line = one_line(f"{time} {level.upper():7} {process} {source}: {message}{context}")
+    return line + (f"\n{printable(trace)}" if trace else "")
 
 
 class _Handler(logging.StreamHandler[Any]):

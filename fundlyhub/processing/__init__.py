@@ -1,5 +1,6 @@
 """How a processor runs a batch: load, claim, handle, settle; with retries, dead letters, and the base classes."""
 
+from fundlyhub.processing.derived_tables import DerivedTable
 from fundlyhub.processing.processor import (
     BroadcastProcessor,
     Delivery,
@@ -7,5 +8,16 @@ from fundlyhub.processing.processor import (
     ProjectionProcessor,
     WriteProcessor,
 )
+from fundlyhub.processing.read_your_writes import Applied, wait_applied, wait_applied_async
 
-__all__ = ["BroadcastProcessor", "Delivery", "NotificationProcessor", "ProjectionProcessor", "WriteProcessor"]
+__all__ = [
+    "Applied",
+    "BroadcastProcessor",
+    "Delivery",
+    "DerivedTable",
+    "NotificationProcessor",
+    "ProjectionProcessor",
+    "WriteProcessor",
+    "wait_applied",
+    "wait_applied_async",
+]

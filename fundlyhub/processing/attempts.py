@@ -11,7 +11,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array
 from fundlyhub.settings import get_settings
 
 _CLOCK = "SELECT clock_timestamp()"
@@ -107,7 +106,7 @@ def clock(db: Connection) -> datetime:
 
 def read(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, Attempt]:
     """The attempts of those of these positions that have any."""
-    rows = db.exec_driver_sql(_READ, {"processor": processor, "positions": array(positions)})
+    rows = db.exec_driver_sql(_READ, {"processor": processor, "positions": list(positions)})
     return {position: Attempt(*rest) for position, *rest in rows}
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from logging import getLogger
 
 from fundlyhub.database import get_engine
-from fundlyhub.events import StoredEvent
+from fundlyhub.events.reading import identities
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing import attempts
 from fundlyhub.processing.load import Work
 from fundlyhub.processing.processor import Processor
@@ -19,16 +20,10 @@ from fundlyhub.processing.settle import write_down
 
 log = getLogger(__name__)
 
-# Without its contents, and with times that Python can hold: this can be read whatever is wrong with the event.
-_IDENTITY = """
-    SELECT position, id, type, version, now(), now(), correlation_id, causation_id, NULL, NULL
-    FROM events.events WHERE position = %(position)s
-"""
-
 
 def broken_down(processor: type[Processor], positions: Sequence[int], error: Exception) -> Report:
     """Send the halves of the batch again; of a single event, count the attempt."""
-    log.warning("%s: a batch of %d broke down (%s)", processor.name, len(positions), type(error).__name__)
+    log.warning("%s: a batch of %d broke down (%s)", processor.name, len(positions), describe(error))
     if len(positions) > 1:
         middle = len(positions) // 2
         halves = (tuple(positions[:middle]), tuple(positions[middle:]))
@@ -38,8 +33,6 @@ def broken_down(processor: type[Processor], positions: Sequence[int], error: Exc
 
 def _charged(processor: type[Processor], position: int, error: Exception) -> Report:
     with get_engine("events").begin() as db:
-        row = db.exec_driver_sql(_IDENTITY, {"position": position}).one_or_none()
-        if row is None:
-            return Report()
+        rows, _ = identities(db, [position])  # its contents may be what cannot be read
         work = Work(attempts=attempts.read(db, processor.name, [position]))
-        return write_down(db, processor, work, [Run(StoredEvent(*row), error)])
+        return write_down(db, processor, work, [Run(row, error) for row in rows])

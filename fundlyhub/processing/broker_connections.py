@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
@@ -31,6 +32,7 @@ FAREWELL = 3.0
 """Seconds that a broker has to answer a farewell."""
 
 _open: WeakSet[Connection] = WeakSet()
+_connecting: set[Future[None]] = set()
 
 
 def open_line(settings: Settings, *, answer: float | None = None, confirm: bool = False) -> Connection:
@@ -44,22 +46,43 @@ def open_line(settings: Settings, *, answer: float | None = None, confirm: bool 
     options: dict[str, Any] = (
         {"read_timeout": wait, "write_timeout": wait, **({"confirm_publish": True} if confirm else {})}
         if settings.broker_is_amqp
-        else {
-            "socket_timeout": wait,
-            "socket_connect_timeout": settings.connect_timeout,
-            "socket_keepalive": True,
-        }
+        else {"socket_timeout": wait, "socket_connect_timeout": settings.connect_timeout, "socket_keepalive": True}
     )
-    connection = Connection(settings.broker, connect_timeout=settings.connect_timeout, transport_options=options)
+    connection = Connection(
+        settings.broker,
+        ssl=settings.broker_tls or False,
+        connect_timeout=settings.connect_timeout,
+        transport_options=options,
+    )
     try:
-        connection.connect()
-        if not settings.broker_is_amqp:
-            _require_one_server(connection)
+        _connect(connection, settings)
     except Exception as error:
-        give_up(connection)
         raise unreachable(settings, error) from error
     _open.add(connection)
     return connection
+
+
+def _connect(connection: Connection, settings: Settings) -> None:
+    """Connect in a thread, which ``hang_up`` leaves alone: before it is made, a connection has nothing to be cut."""
+    made: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            connection.connect()
+            if not settings.broker_is_amqp:
+                _require_one_server(connection)
+            made.set_result(None)
+        except Exception as error:  # InvalidStateError among them: nobody waits any more
+            give_up(connection)
+            with suppress(InvalidStateError):
+                made.set_exception(error)
+
+    _connecting.add(made)
+    threading.Thread(target=run, name="connect", daemon=True).start()
+    try:
+        made.result()
+    finally:
+        _connecting.discard(made)
 
 
 def unreachable(settings: Settings, error: BaseException) -> Unavailable | WrongUse:
@@ -81,8 +104,7 @@ def is_passing(error: BaseException) -> bool:
 
 def _require_one_server(connection: Connection) -> None:
     """Raise ResponseError for a node of a cluster, which would take some queues and refuse others."""
-    with connection.channel() as channel:
-        require_one_server(channel.client)
+    require_one_server(connection.default_channel.client)
 
 
 @contextmanager
@@ -112,6 +134,9 @@ def give_up(connection: Connection | None) -> None:
 
 def hang_up() -> None:
     """Cut all connections of this process: whatever waits for the broker fails at once. Safe from any thread."""
+    for made in list(_connecting):
+        with suppress(InvalidStateError):
+            made.set_exception(TimeoutError())
     for connection in list(_open):
         _cut(connection)
 
@@ -142,7 +167,7 @@ def _amqp(connection: Connection) -> list[socket.socket]:
 
 def _redis(connection: Connection) -> list[socket.socket]:
     channels = getattr(connection._connection, "channels", None)
-    pools = [getattr(channel, "_pool", None) for channel in channels or () if not isinstance(channel, int)]
+    pools = [getattr(channel, name, None) for channel in channels or () for name in ("_pool", "_async_pool")]
     used = (one for pool in pools if pool is not None for one in [*pool._in_use_connections])
     return [wire for one in used if (wire := one._sock) is not None]
 
@@ -155,7 +180,8 @@ def hang_up_after(stop: threading.Event, seconds: float, tell: Callable[[], None
         time.sleep(seconds)
         tell()
         while True:  # clients connect again by themselves
-            hang_up()
+            with suppress(RuntimeError):  # a thread has opened or closed one just now: it is met the next time
+                hang_up()
             time.sleep(AGAIN)
 
     threading.Thread(target=wait, name="hang-up", daemon=True).start()

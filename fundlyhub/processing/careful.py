@@ -11,13 +11,13 @@ import time
 from celery.exceptions import SoftTimeLimitExceeded
 
 from fundlyhub.database import get_engine, is_outage
-from fundlyhub.events import StoredEvent
+from fundlyhub.events import StoredEvent, read
 from fundlyhub.events.refusal import interruption
 from fundlyhub.observability import metrics
 from fundlyhub.processing import attempts
 from fundlyhub.processing.claims import claimed
 from fundlyhub.processing.handle import claim_and_handle
-from fundlyhub.processing.load import Work, checked
+from fundlyhub.processing.load import Work, checked, with_corrections
 from fundlyhub.processing.outcome import SKIPPED, WorkerLost
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Report, Run, ended
@@ -60,7 +60,8 @@ def _counted(processor: type[Processor], work: Work, row: StoredEvent) -> Run:
         attempts.count(log, processor.name, row.position)
     try:
         with get_engine("events").connect() as log:
-            ready, refused = checked(log, [row])
+            whole = read(log, [row.position]) or [row]
+            ready, refused = checked(log, with_corrections(log, processor, whole, work.corrected))
         return (refused or claim_and_handle(processor, work, ready))[0]._replace(counted=True)
     except Exception as error:
         if (limit := interruption(error)) is None and is_outage(error):

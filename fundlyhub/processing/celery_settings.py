@@ -14,6 +14,8 @@ _settings = get_settings()
 _amqp = _settings.broker_is_amqp
 
 broker_url = _settings.broker
+if _settings.broker_tls:
+    broker_use_ssl = _settings.broker_tls
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # an outage of any length is waited out
 broker_connection_timeout = _settings.connect_timeout
@@ -49,7 +51,7 @@ task_reject_on_worker_lost = _amqp
 task_retry_on_worker_lost = not _amqp
 task_ignore_result = True
 task_track_started = False
-# Each queue has limits of its own, which its tasks carry; these are for whatever else a service adds to the app.
+# Each queue has limits of its own, which its tasks carry; these stand for a task that lacks them.
 task_soft_time_limit, task_time_limit = _settings.time_limits("projections")
 
 worker_consumer = "fundlyhub.processing.worker.consumer:RefusingConsumer"

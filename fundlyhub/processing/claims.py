@@ -11,43 +11,19 @@ from collections.abc import Iterable, Sequence
 from logging import getLogger
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Connection, Table, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from fundlyhub.database import METADATA, get_engine
+from fundlyhub.database import get_engine
 from fundlyhub.database.arrays import array
 from fundlyhub.database.faults import violated
+from fundlyhub.database.partitioned import REFUSES_DROPPED
 from fundlyhub.errors import ClaimsDropped
 from fundlyhub.events import Event
 from fundlyhub.settings import Branch
 
 log = getLogger(__name__)
 
-
-for _metadata in METADATA.values():
-    Table(
-        "processed_events",
-        _metadata,
-        Column("processor", Text, primary_key=True),
-        Column("position", BigInteger, primary_key=True),
-        Column("event_id", Uuid, nullable=False),
-        Column("processed_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
-        postgresql_partition_by="RANGE (position)",
-    )
-    # Ranges of positions, ends included, with the number of claims that each processor had there.
-    Table(
-        "dropped_claims",
-        _metadata,
-        Column("low", BigInteger, primary_key=True, autoincrement=False),
-        Column("high", BigInteger, nullable=False),
-        Column("claims", JSONB, nullable=False),
-        Column("who", Text, nullable=False),
-        Column("dropped_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
-    )
-
-REFUSES_DROPPED = "claims_dropped"
-"""The constraint that refuses claims in ranges that were dropped."""
 
 # A claim of another event at the same position stems from a log that was restored to an earlier time: it
 # does not count, and is overwritten together with the effect. Sorted by position, so that two workers with

@@ -26,7 +26,7 @@ from fundlyhub.processing.careful import run_carefully
 from fundlyhub.processing.handle import handle
 from fundlyhub.processing.load import Work, load
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.report import Report
+from fundlyhub.processing.report import Report, Resend
 from fundlyhub.processing.settle import settle
 
 logger = getLogger(__name__)
@@ -52,6 +52,7 @@ def execute(
 ) -> Report:
     """Run one batch to its end and return what is to be sent again.
 
+    Of events that are too large together only the first are run; the others are sent again, in messages of their own.
     ``careful`` is for a batch whose worker died: one event at a time, each attempt counted before it is made.
     ``ends_wait`` runs events although they wait for a retry. ``budget`` is the time in seconds after which a careful
     run hands the rest back.
@@ -69,7 +70,7 @@ def execute(
             report = settle(processor, work, [*work.refused, *handle(processor, work)])
         if work.pause is None:
             _afterwards(processor)
-        return report + work.held_back()
+        return report + work.held_back() + Report(resend=[Resend(one, 0, ends_wait=ends_wait) for one in work.rest])
     except Exception as error:
         if (limit := interruption(error)) is not None:
             raise limit from None

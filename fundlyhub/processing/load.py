@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,13 +17,14 @@ from fundlyhub.database import get_engine
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events.archived import among, away
-from fundlyhub.events.log import read_and_ask
+from fundlyhub.events.reading import First, cut, identities, read_first
 from fundlyhub.processing import attempts, dead_letters, payments
 from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.pauses import Pause, in_force
 from fundlyhub.processing.processor import Delivery, Processor
 from fundlyhub.processing.report import Report, Run
+from fundlyhub.settings import get_settings
 
 if TYPE_CHECKING:  # an extra
     from fundlyhub.observability.tracing.spans import Spans
@@ -44,6 +46,7 @@ class Work:
     """What a batch comes to: rows of the log, and, once they are read, events to run and events that are refused."""
 
     rows: Sequence[StoredEvent] = ()
+    """Without their contents in a careful run, which reads those of one event at a time."""
     ready: list[Event] = field(default_factory=list)
     refused: list[Run] = field(default_factory=list)
     """Events that are not run: one could not be read, or its payment counts already."""
@@ -60,6 +63,10 @@ class Work:
     """Positions that were left out because of the pause."""
     stopped: bool = False
     """Whether its own failures have paused the processor: nothing more of it is to be run."""
+    rest: Sequence[tuple[int, ...]] = ()
+    """Positions that are to be run by messages of their own: together the events are too large for one process."""
+    corrected: Mapping[int, int] = field(default_factory=dict)
+    """Bytes of the payloads that a person has put in the place of those in the log, by position."""
     spans: Spans | None = None
     """The spans of its events, if some of them are part of a trace."""
 
@@ -87,53 +94,59 @@ def load(processor: type[Processor], positions: Sequence[int], *, ends_wait: End
     An event whose run has not ended is left to that run, except in a careful run, which comes when a worker died. Of a
     paused processor only the events of a probe are run; the others keep their place in the log, and are sent again.
 
-    A careful run checks its events itself, one by one: checking may be what stopped the worker.
+    What is read is limited in bytes (the setting ``load_bytes``), and what does not fit is the ``rest``. A careful run
+    reads and checks its events itself, one by one: that may be what stopped the worker.
     """
     # Without a transaction: each statement is whole by itself, and nearly always there is only one.
     with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-        rows, known = read_and_ask(db, positions, _ANY_KNOWN, processor=processor.name)
-        _tell_of_absent(db, processor, positions, rows)
-        work = Work(rows)
-        if known is not False:
+        found = _read(db, processor, positions, careful)
+        work = Work(found.rows)
+        if found.answer is not False:
             pause = in_force(db, processor.name)
-            ours = [position for position in positions if position in set(pause.probing)] if pause else positions
-            work = look(db, processor, [row for row in rows if row.position in set(ours)])
-            work.pause, work.held = pause, len(positions) - len(ours)
+            ours = [row for row in found.rows if row.position in set(pause.probing)] if pause else found.rows
+            work = look(db, processor, ours)
+            work.pause, work.held = pause, len(found.rows) - len(ours)
+        work.rest = found.rest
         if not careful:
+            _read_corrections(db, processor, work)
             work.ready, work.refused = checked(db, work.rows)
         if work.attempts:
             _take(db, processor, work, ends_wait, careful)
     return work
 
 
+def _read(db: Connection, processor: type[Processor], positions: Sequence[int], careful: bool) -> First:
+    """The rows at these positions, and whether anything is known of them; those that are absent are logged."""
+    if careful:
+        found = First(*identities(db, positions, _ANY_KNOWN, processor=processor.name), [])
+    else:
+        found = read_first(db, positions, _ANY_KNOWN, processor=processor.name)
+    if len(found.rows) < len(wanted := set(positions)):
+        absent = wanted.difference((row.position for row in found.rows), *found.rest)
+        if absent:
+            log.warning(
+                "%s: %d of %d positions are not in the log, %d of them archived",
+                processor.name, len(absent), len(wanted), len(among(absent, away(db))),
+            )  # fmt: skip
+    return found
+
+
 def look(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> Work:
     """Find what is known of these events, whether they wait or not; nothing is taken.
 
-    What rests as a dead letter is left out: it stays there, whatever is sent again.
+    What rests as a dead letter is left out: it stays there, whatever is sent again. Corrections are not read yet.
     """
     known = attempts.read(db, processor.name, [row.position for row in rows])
     letters = _letters_of(db, processor, rows)
     resting = {position for position, letter in letters.items() if letter.rests}
     dead_letters.forget_waits(db, processor.name, sorted(resting & known.keys()))
     return Work(
-        [_corrected(row, letters.get(row.position)) for row in rows if row.position not in resting],
+        [row for row in rows if row.position not in resting],
         attempts={at: row for at, row in known.items() if at not in resting},
         replayed={at: letter.last_failed_at for at, letter in letters.items() if letter.state == "replayed"},
         now=attempts.clock(db) if known else datetime.now(UTC),
+        corrected=_sizes(letters, resting),
     )
-
-
-def _tell_of_absent(
-    db: Connection, processor: type[Processor], positions: Sequence[int], rows: Sequence[StoredEvent]
-) -> None:
-    wanted = set(positions)
-    if len(rows) < len(wanted):
-        absent = wanted - {row.position for row in rows}
-        archived = len(among(absent, away(db)))
-        log.warning(
-            "%s: %d of %d positions are not in the log, %d of them archived",
-            processor.name, len(absent), len(wanted), archived,
-        )  # fmt: skip
 
 
 def checked(db: Connection, rows: Sequence[StoredEvent]) -> tuple[list[Event], list[Run]]:
@@ -169,13 +182,49 @@ def _letters_of(db: Connection, processor: type[Processor], rows: Sequence[Store
     return {position: letter for position, letter in letters.items() if letter.event_id == ids[position]}
 
 
-def corrected(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> list[StoredEvent]:
-    """These events with the payloads that people have put in the place of theirs, for this processor alone."""
-    letters = _letters_of(db, processor, rows)
-    return [_corrected(row, letters.get(row.position)) for row in rows]
+def _sizes(letters: Mapping[int, Known], left_out: AbstractSet[int] = frozenset()) -> dict[int, int]:
+    """Bytes of the corrections, by position."""
+    sizes = {at: letter.corrected for at, letter in letters.items() if at not in left_out}
+    return {at: size for at, size in sizes.items() if size is not None}
 
 
-def _corrected(row: StoredEvent, letter: Known | None) -> StoredEvent:
-    if letter is None or letter.version is None:
-        return row
-    return row._replace(version=letter.version, payload=letter.payload)
+def _read_corrections(db: Connection, processor: type[Processor], work: Work) -> None:
+    if work.corrected:
+        first, *rest = _portions(work.rows, work.corrected) or [[]]
+        work.rows = with_corrections(db, processor, first, work.corrected)
+        work.rest = [*(tuple(row.position for row in portion) for portion in rest), *work.rest]
+
+
+def corrected(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> Iterator[list[StoredEvent]]:
+    """These events with the payloads that people have put in the place of theirs, for this processor alone.
+
+    In portions, each of which is limited in bytes.
+    """
+    sizes = _sizes(_letters_of(db, processor, rows))
+    for portion in _portions(rows, sizes):
+        yield with_corrections(db, processor, portion, sizes)
+
+
+def with_corrections(
+    db: Connection, processor: type[Processor], rows: Sequence[StoredEvent], sizes: Mapping[int, int]
+) -> list[StoredEvent]:
+    """These events with their corrected payloads; ``sizes`` has the positions of those that are corrected."""
+    wanted = [row.position for row in rows if row.position in sizes]
+    found = dead_letters.corrections(db, processor.name, wanted) if wanted else {}
+    return [
+        row._replace(version=found[row.position].version, payload=found[row.position].payload)
+        if row.position in found and found[row.position].event_id == row.id
+        else row
+        for row in rows
+    ]
+
+
+def _portions(rows: Sequence[StoredEvent], corrections: Mapping[int, int]) -> list[list[StoredEvent]]:
+    """The rows as they were read, in portions that are limited in bytes with their corrections, too."""
+    if not corrections:
+        return [list(rows)]
+    by_position = {row.position: row for row in rows}
+    sizes = (
+        (at, corrections.get(at, len(row.payload or "")) + len(row.metadata or "")) for at, row in by_position.items()
+    )
+    return [[by_position[at] for at in portion] for portion in cut(sizes, get_settings().load_bytes)]

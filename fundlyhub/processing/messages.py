@@ -4,18 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from kombu import Message, Producer
-from pydantic import Field, TypeAdapter, ValidationError
+from kombu import Message, Producer, compression
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 
 from fundlyhub.processing.processor import MAX_BATCH
 from fundlyhub.processing.queues import PARKED_QUEUE
 
+MAX_BODY = 64 * 1024
+"""Bytes of a body at most: a full batch with its options takes 45 KB."""
+LONGEST_DELAY = timedelta(hours=1)
+"""How far ahead a message may be due; until then it stays in a worker's memory. Ours wait for a minute at most."""
+
 _Position = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
-# Celery's protocol 2: positional arguments, named ones, and what hangs on the task.
-_Body = TypeAdapter(tuple[tuple[Annotated[list[_Position], Field(max_length=MAX_BATCH)]], dict[str, Any], Any])
+# Celery's protocol 2: positional arguments, named ones, and other tasks to run afterwards, of which we have none.
+_Body = TypeAdapter(
+    tuple[tuple[Annotated[list[_Position], Field(max_length=MAX_BATCH)]], dict[str, Any], dict[str, None] | None]
+)
+_Id = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+
+
+def _soon(due: datetime) -> datetime:
+    if due > datetime.now(UTC) + LONGEST_DELAY:
+        raise ValueError("too late")
+    return due
+
+
+class _Headers(BaseModel):
+    """Celery's headers, as far as a worker obeys them; ``timelimit`` is taken out by the worker instead."""
+
+    task: Annotated[str, Field(pattern=r"^[\w.]{1,200}$")]
+    id: _Id
+    root_id: _Id | None = None
+    parent_id: _Id | None = None
+    group: None = None
+    shadow: None = None
+    retries: Annotated[int, Field(strict=True, ge=0, le=MAX_BATCH)] | None = None
+    eta: Annotated[AwareDatetime, AfterValidator(_soon)] | None = None
+    expires: AwareDatetime | None = None
+
 
 REASON = "x-fundlyhub-reason"
 QUEUE = "x-fundlyhub-queue"
@@ -34,18 +63,47 @@ class Unreadable(Exception):
     """A message that is none of ours, or was damaged; its text says how, and quotes nothing of it."""
 
 
+def expand_nothing() -> None:
+    """Let this process refuse compressed messages: kombu expands them, without a limit, before anybody sees them.
+
+    None of ours is compressed. It concerns all of the process, so only our own processes call it.
+    """
+    for kind in compression.encoders():
+        encoder, _ = compression.get_encoder(kind)
+        compression.register(encoder, _refuse_to_expand, kind)
+
+
+def _refuse_to_expand(body: Any) -> bytes:
+    raise Unreadable("it is compressed")
+
+
+def take(channel: Any, queue: str) -> Message | None:
+    """The next message of a queue as it is; kombu's own way raises what its decoding has raised, again and again."""
+    message = channel.basic_get(queue=queue)
+    return (
+        channel.message_to_python(message) if message is not None and hasattr(channel, "message_to_python") else message
+    )
+
+
 def read(message: Message) -> Errand:
     """What a message says. Raises Unreadable."""
-    task = (message.headers or {}).get("task")
-    if not isinstance(task, str):
+    headers = message.headers or {}
+    if not isinstance(headers.get("task"), str):
         raise Unreadable("it names no task")
+    try:
+        task = _Headers.model_validate(headers).task
+    except ValidationError as error:
+        wrong = sorted({str(fault["loc"][0]) for fault in error.errors(include_input=False, include_context=False)})
+        raise Unreadable(f"its headers are not ours: {', '.join(wrong)}") from None
     if message.content_type != "application/json":
         raise Unreadable("it is not JSON")
     body = message.body.encode() if isinstance(message.body, str) else bytes(message.body or b"")
+    if len(body) > MAX_BODY:
+        raise Unreadable(f"it has more than {MAX_BODY} bytes")
     try:
         (positions,), _, _ = _Body.validate_json(body)
     except ValidationError:
-        raise Unreadable("its arguments are no positions") from None
+        raise Unreadable("its arguments are not positions alone") from None
     return Errand(task, tuple(positions))
 
 
@@ -56,7 +114,7 @@ def describe(positions: Sequence[int]) -> str:
 
 def park(producer: Producer, message: Message, reason: str, *, queue: str, **options: Any) -> None:
     """Keep a message as it is, with the reason, until a person looks at it. ``options`` go to the publishing."""
-    headers = {key: str(message.headers[key]) for key in ("task", "id") if key in (message.headers or {})}
+    headers = {key: str(message.headers[key])[:255] for key in ("task", "id") if key in (message.headers or {})}
     producer.publish(
         message.body or b"",
         exchange="",

@@ -60,8 +60,9 @@ _REPEATED = f"""
                                AND {_hex("first.donation")} <> {_hex("donation_id::text")}
 """  # noqa: S608 - put together from constants
 _FIND = f"""
-    SELECT e.payload ->> 'donationId', first.donation, e.payload ->> 'campaignId', e.payload ->> 'paymentProvider',
-           e.payload ->> 'transactionId', e.payload ->> 'amount', coalesce(e.payload ->> 'currency', 'USD'),
+    SELECT left(e.payload ->> 'donationId', 100), left(first.donation, 100), left(e.payload ->> 'campaignId', 100),
+           left(e.payload ->> 'paymentProvider', 300), left(e.payload ->> 'transactionId', 300),
+           left(e.payload ->> 'amount', 300), left(coalesce(e.payload ->> 'currency', 'USD'), 100),
            letters.since, letters.held_by, decision.accepted, decision.who, decision.reason, decision.decided_at
     FROM (
         SELECT position, min(first_failed_at) AS since,

@@ -15,15 +15,16 @@ from sqlalchemy import Connection
 from fundlyhub.errors import WrongUse
 from fundlyhub.events import Event, Payload, canonical_type
 from fundlyhub.processing import registry
+from fundlyhub.processing.derived_tables import DerivedTable
 from fundlyhub.settings import Branch
 
-Queue = Literal["writes", "projections", "notifications", "broadcasts"]
-"""The processor types, each with its queue."""
+Queue = Literal["writes", "projections", "notifications", "broadcasts", "rebuilds"]
+"""The processor types, each with its queue; and the queue of rebuilds, for which no live event waits."""
 
 MAX_BATCH = 2_000
 """Positions in one message at most."""
 
-_PATTERN = re.compile(r"(\*\*|[a-z_*]+)(\.(\*\*|[a-z_*]+))*")
+TYPE_PATTERN = re.compile(r"(\*\*|[a-z_*]+)(\.(\*\*|[a-z_*]+))*")
 
 
 def _snake(name: str) -> str:
@@ -50,6 +51,12 @@ class Processor:
     """The queue, and so the worker that runs it; set by the base class."""
     database: ClassVar[Branch]
     """The database that ``db`` is connected to; set by the base class."""
+    tables: ClassVar[Sequence[DerivedTable | str]] = ()
+    """The tables whose rows follow from its events: `fundlyhub verify` replays the events and compares them. A name is
+    enough where all rows and columns do; `DerivedTable` says more."""
+    working_tables: ClassVar[Sequence[str]] = ()
+    """Further tables that belong to those named in ``tables``, and are not compared since the order of events or the
+    time decides about their rows. A rebuild makes them anew with the others."""
     history: ClassVar[bool] = True
     """Whether a new processor also gets the events that were published before it was."""
     takes_over: ClassVar[str | None] = None
@@ -99,9 +106,23 @@ class Processor:
         """
 
     @classmethod
+    def erase(cls, events: Sequence[Event], db: Connection) -> None:
+        """Take out of its tables what was erased of these events; by default it has nothing of it.
+
+        Called when a person is erased, in a transaction of its database, with events that it may have handled. They
+        are as they are now: a personal field is absent, or says nothing, and ``is_erased`` is true. It may be called
+        again. Afterwards the tables must hold what ``handle_batch`` would have made of these events.
+        """
+
+    @classmethod
     def has_more(cls) -> bool:
         """Whether ``afterwards`` has left something undone: the sweep then calls it, with an empty batch."""
         return False
+
+    @classmethod
+    def not_rebuilt_because(cls) -> str | None:
+        """Why its tables must not be exchanged for rebuilt ones now; by default nothing speaks against it."""
+        return None
 
     @classmethod
     def patterns(cls) -> tuple[str, ...]:
@@ -256,14 +277,18 @@ def _check(cls: type[Processor]) -> None:
     if issubclass(cls, NotificationProcessor):
         if cls.deliver is NotificationProcessor.deliver:
             raise WrongUse(f"{where}: needs deliver()")
+        if cls.tables:
+            raise WrongUse(f"{where}: tables cannot be replayed where messages are sent; leave them out")
     elif cls.handle is Processor.handle and cls.handle_batch is Processor.handle_batch:
         raise WrongUse(f"{where}: needs handle() or handle_batch()")
     if not 1 <= cls.batch_size <= MAX_BATCH:
         raise WrongUse(f"{where}: batch_size must be from 1 to {MAX_BATCH}")
     if min(cls.max_attempts, cls.max_crashes) < 1:
         raise WrongUse(f"{where}: max_attempts and max_crashes must be at least 1")
+    if isinstance(cls.tables, str):
+        raise WrongUse(f"{where}: tables must be a list of names, not one name")
     if cls.pause_after is not None and cls.pause_after < 2:
         raise WrongUse(f"{where}: pause_after must be at least 2, or None: one event never pauses a processor")
     for item in cls.handles:
-        if isinstance(item, str) and not _PATTERN.fullmatch(item):
+        if isinstance(item, str) and not TYPE_PATTERN.fullmatch(item):
             raise WrongUse(f"{where}: {item!r} is no type pattern; try 'campaign.*' or 'payout.**'")

@@ -70,7 +70,7 @@ class Publisher:
         self._await_confirmations()
 
     def _publish(self, producer: Producer, batch: Batch, kwargs: dict[str, Any]) -> None:
-        task, queue = batch.processor.task_name(), batch.processor.queue
+        task, queue = batch.task, batch.queue
         message = self._app.amqp.as_task_v2(
             str(uuid4()), task, args=(batch.positions,), kwargs=kwargs, argsrepr=describe(batch.positions),
             ignore_result=True, origin="relay",
@@ -103,7 +103,7 @@ class Publisher:
         # Not the app's own connection: confirmations are counted here, not awaited one by one.
         self._connection = open_line(self._settings)
         declare(self._connection, self._amqp)
-        channel = self._connection.channel()
+        channel = self._connection.channel() if self._amqp else self._connection.default_channel
         self._unconfirmed, self._refused, self._tag = set(), False, 0
         if self._amqp:
             channel.confirm_select()

@@ -7,7 +7,8 @@ messages in the same virtual host would end here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, get_args
 
 from amqp import exceptions as amqp_errors
@@ -55,11 +56,7 @@ def declarations(amqp: bool) -> list[Declaration]:
     exchange = Exchange(EXCHANGE, type="topic" if amqp else "direct", durable=True)
     return [
         Declaration(
-            name,
-            exchange,
-            routing_key=routing_key(name),
-            durable=True,
-            queue_arguments=_WORK if amqp else None,
+            name, exchange, routing_key=routing_key(name), durable=True, queue_arguments=_WORK if amqp else None
         )
         for name in QUEUES
     ]
@@ -70,13 +67,26 @@ def routing_key(queue: Queue) -> str:
     return f"{EXCHANGE}-{queue}"
 
 
+@contextmanager
+def channel_of(connection: Connection, amqp: bool) -> Iterator[Any]:
+    """A channel for a moment. On Redis it is the one that was made with the connection.
+
+    Each of Redis has sockets of its own: making one would wait for a server that hangs, where nobody could cut it off.
+    """
+    if not amqp:
+        yield connection.default_channel
+        return
+    with connection.channel() as channel:
+        yield channel
+
+
 def declare(connection: Connection, amqp: bool) -> None:
     """Declare all queues and exchanges; what exists stays as it is.
 
     The dead queue is not among Celery's queues, since a worker without ``-Q`` would consume it, and it
     comes first: a message must not die before there is a place for it.
     """
-    with connection.channel() as channel:
+    with channel_of(connection, amqp) as channel:
         if amqp:
             exchange = Exchange(DEAD_EXCHANGE, type="topic", durable=True)
             Declaration(DEAD_QUEUE, exchange, routing_key=DEAD_QUEUE, queue_arguments=_QUORUM)(channel).declare()
@@ -87,7 +97,7 @@ def declare(connection: Connection, amqp: bool) -> None:
 
 def depths(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) -> dict[str, int]:
     """Messages that wait in each of these queues; by default, in the work queues."""
-    with connection.channel() as channel:
+    with channel_of(connection, amqp) as channel:
         if not amqp:  # an empty list is no key there, so that asking for it by declaration is an error
             return {name: channel._size(name) for name in names}
         return {name: channel.queue_declare(name, passive=True).message_count for name in names}
@@ -101,7 +111,7 @@ def seen(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) -> d
     """
     if amqp:
         return {name: _declared(connection, name) for name in names}
-    with connection.channel() as channel:
+    with channel_of(connection, amqp) as channel:
         since = int(channel.client.time()[0]) - CONSUMER_SILENCE
         counts = {name: channel.client.zcount(CONSUMERS_KEY.format(queue=name), since, "+inf") for name in names}
         return {name: Seen(channel._size(name), counts[name]) for name in names}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fundlyhub.events import Event, StoredEvent
+from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.outcome import Outcome
 
 
@@ -32,11 +33,12 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """Positions to be sent again together, after ``seconds`` (a whole number)."""
+    """Positions to be sent again together, after ``seconds`` (a whole number), and how they are to be run."""
 
     positions: tuple[int, ...]
     seconds: int
     careful: bool = False
+    ends_wait: EndsWait = False
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import canonical_type
-from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.processor import Processor, Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +20,26 @@ class Batch:
     processor: type[Processor]
     positions: tuple[int, ...]
 
+    @property
+    def task(self) -> str:
+        """The name of the task that runs it."""
+        return self.processor.task_name()
+
+    @property
+    def queue(self) -> Queue:
+        """The queue that it goes to."""
+        return self.processor.queue
+
 
 class Router:
     """Knows for each event type the processors that want it; aliases count as the real type."""
 
     def __init__(self, processors: Mapping[str, type[Processor]]) -> None:
-        self._patterns = [
-            (processor, re.compile("|".join(map(pattern_regex, processor.patterns()))))
-            for processor in processors.values()
-        ]
+        self._wants = [(processor, matching(processor.patterns())) for processor in processors.values()]
         self.wanting = lru_cache(maxsize=1_000)(self._wanting)
 
     def _wanting(self, kind: str) -> tuple[type[Processor], ...]:
-        with suppress(InvalidEvent):  # a type that the catalogue does not know may still match a pattern
-            kind = canonical_type(kind)
-        return tuple(processor for processor, pattern in self._patterns if pattern.fullmatch(kind))
+        return tuple(processor for processor, wants in self._wants if wants(kind))
 
     def batches(self, rows: Iterable[tuple[int, str]]) -> Iterator[Batch]:
         """(position, type) rows in order, as one or more batches per processor, order kept."""
@@ -64,6 +69,18 @@ def wanting(processor: type[Processor]) -> Callable[[str], bool]:
     """Tells for an event type whether a processor wants it."""
     router = Router({processor.name: processor})
     return lambda kind: bool(router.wanting(kind))
+
+
+def matching(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Tells for an event type whether one of these patterns matches it; an alias counts as the real type."""
+    pattern = re.compile("|".join(map(pattern_regex, patterns)) or "(?!)")
+
+    def matches(kind: str) -> bool:
+        with suppress(InvalidEvent):  # a type that the catalogue does not know may still match a pattern
+            kind = canonical_type(kind)
+        return pattern.fullmatch(kind) is not None
+
+    return matches
 
 
 def pattern_regex(pattern: str) -> str:

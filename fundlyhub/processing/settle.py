@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from logging import DEBUG, ERROR, INFO, getLogger
 
@@ -30,6 +30,9 @@ HELD_WAIT = 3_600.0
 """Seconds until what waits for the end of a pause is due, unless it is brought forward when the pause ends."""
 LONGEST_COUNTDOWN = 60.0
 """Seconds; longer waits are rows that the sweep sends when they are due, not messages in a broker."""
+
+_ENDS: Mapping[type, Action] = {Done: "applied", Skipped: "skipped"}
+"""How the audit calls the ends of a replay; after any other, the letter is not done with."""
 
 
 def settle(processor: type[Processor], work: Work, runs: Sequence[Run]) -> Report:
@@ -125,14 +128,8 @@ def _tell(processor: type[Processor], run: Run, outcome: Outcome, history: Histo
 
 def _replayed(work: Work, runs: Iterable[Run]) -> dict[int, Action | None]:
     """The events here that a person has sent again: applied now, found applied before, or not done with."""
-    ends = {run.position: _end(run.outcome) for run in runs if run.position in work.replayed}
-    return dict(sorted(ends.items()))
-
-
-def _end(outcome: Outcome | None) -> Action | None:
-    if isinstance(outcome, Done):
-        return "applied"
-    return "skipped" if isinstance(outcome, Skipped) else None
+    replayed = sorted((run.position, type(run.outcome)) for run in runs if run.position in work.replayed)
+    return {position: _ENDS.get(outcome) for position, outcome in replayed}
 
 
 def _failing(processor: type[Processor], work: Work, runs: Iterable[Run]) -> list[Failing]:

@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
+from fundlyhub.observability import redaction
 from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.broker_connections import line
 from fundlyhub.processing.executor import Outage, execute
@@ -62,7 +63,7 @@ def _body(processor: type[Processor]) -> Any:
         except SoftTimeLimitExceeded as error:  # between two steps: the message comes back, and is run with care
             raise Reject("time limit", requeue=True) from error
         for resend in report.resend:
-            _send(self, processor, resend, careful=resend.careful, ends_wait=False, outage=0)
+            _send(self, processor, resend, careful=resend.careful, ends_wait=resend.ends_wait, outage=0)
         return summary(report)
 
     run.__doc__ = processor.__doc__
@@ -104,5 +105,5 @@ def _send(
                 declare(connection, get_settings().broker_is_amqp)
             task.apply_async(**message)
     except Exception as error:
-        log.warning("cannot send %s again (%s); the broker keeps the message", task.name, type(error).__name__)
+        log.warning("cannot send %s again (%s); the broker keeps the message", task.name, redaction.describe(error))
         raise Reject(type(error).__name__, requeue=True) from error

@@ -1,11 +1,12 @@
-"""A background thread of the leading relay: it survives any error, and never holds the relay up."""
+"""Background threads of the leading relay: they survive any error, and never hold the relay up."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import getLogger
-from types import TracebackType
-from typing import Self
 
 from celery import Celery
 
@@ -16,25 +17,33 @@ from fundlyhub.relay.cursor import LostLeadership
 log = getLogger(__name__)
 
 
+PATIENCE = 5.0
+"""Seconds that the end waits for all threads together. They are daemons: what one is in the middle of is done again."""
+
+
 class Companion:
-    """Runs ``work`` in a thread between ``__enter__`` and ``__exit__``, and again after a pause when it fails."""
+    """Runs ``work`` in a thread while it is ``running``, and again after a pause when it fails."""
 
     name = "companion"
-    patience = 5.0
-    """Seconds that the end waits for the thread, which is a daemon: what it is in the middle of is done once more."""
+    patience = PATIENCE
+    """Seconds that the end waits for this one at most."""
 
     def __init__(self, pause: float) -> None:
         self._pause = pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin."""
         self._thread.start()
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def stop(self) -> None:
+        """Ask for the end, and return at once."""
         self._stop.set()
-        self._thread.join(timeout=self.patience)
+
+    def join(self, end: float) -> None:
+        """Wait for the end until ``end`` on the monotonic clock, and no longer than its patience."""
+        self._thread.join(max(0.0, min(self.patience, end - time.monotonic())))
 
     def work(self) -> None:
         """Do what is to be done until ``self._stop`` is set; any error but LostLeadership begins it anew.
@@ -58,6 +67,21 @@ class Companion:
                 self.close()
                 self._stop.wait(self._pause)
         self.close()
+
+
+@contextmanager
+def running(*companions: Companion, patience: float = PATIENCE) -> Iterator[None]:
+    """Run them until the block ends. All are asked to end before any is waited for, so that their waits are one."""
+    for companion in companions:
+        companion.start()
+    try:
+        yield
+    finally:
+        for companion in companions:
+            companion.stop()
+        end = time.monotonic() + patience
+        for companion in companions:
+            companion.join(end)
 
 
 class PublishingCompanion(Companion):

@@ -25,9 +25,14 @@ def try_to_lead(db: psycopg.Connection[Any], name: str) -> bool:
 
 
 def leader(db: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
-    """The leader: the server process of its session, its address and its start; None if there is none."""
+    """The leader: the server process of its session, its address and its start; None if there is none.
+
+    Address and start are None for a role that may not see them: for another than the leader's.
+    """
     row = db.execute(_HOLDER, (_CLASS, name)).fetchone()
-    return None if row is None else {"server_pid": row[0], "address": row[1], "since": row[2].isoformat()}
+    if row is None:
+        return None
+    return {"server_pid": row[0], "address": row[1], "since": row[2].isoformat() if row[2] else None}
 
 
 class Wake:
@@ -44,8 +49,14 @@ class Wake:
         self.asleep = True
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a notification, at most so long; tell whether one came."""
-        return any(True for _ in self._db.notifies(timeout=seconds, stop_after=1))
+        """Wait for a notification, at most so long; tell whether one came. All that have come by then are one.
+
+        Any role may notify, as often as it likes: that is one look into the log, and no more memory.
+        """
+        came = any(True for _ in self._db.notifies(timeout=seconds, stop_after=1))
+        for _ in self._db.notifies(timeout=0):
+            pass
+        return came
 
     def rise(self) -> None:
         """End the need for notifications: a notification in each transaction serialises their commits."""

@@ -14,7 +14,7 @@ import redis
 
 from fundlyhub.database import connect, get_engine
 from fundlyhub.errors import InvalidEvent
-from fundlyhub.events import Event, read
+from fundlyhub.events import Event, StoredEvent, read_in_portions
 from fundlyhub.forks import in_each_process
 from fundlyhub.redis_servers import redis_at
 from fundlyhub.relay.background_thread import Companion
@@ -82,15 +82,15 @@ class Mirror(Companion):
         return len(rows)
 
     def _send(self, positions: Sequence[int]) -> None:
-        with self._client().pipeline(transaction=False) as pipe:
-            for kind, entry in self._entries(positions):
-                pipe.xadd(f"{CHANNEL}{kind}", entry, maxlen=self._settings.mirror_length, approximate=True)
-            pipe.execute()
-
-    def _entries(self, positions: Sequence[int]) -> Iterator[tuple[str, dict[Any, Any]]]:
-        """The entries; an event that cannot be read is a dead letter elsewhere, and nothing to show."""
         with get_engine("events").connect() as db:
-            rows = read(db, positions)
+            for rows in read_in_portions(db, positions):
+                with self._client().pipeline(transaction=False) as pipe:
+                    for kind, entry in self._entries(rows):
+                        pipe.xadd(f"{CHANNEL}{kind}", entry, maxlen=self._settings.mirror_length, approximate=True)
+                    pipe.execute()
+
+    def _entries(self, rows: Sequence[StoredEvent]) -> Iterator[tuple[str, dict[Any, Any]]]:
+        """The entries; an event that cannot be read is a dead letter elsewhere, and nothing to show."""
         for row in rows:
             with suppress(InvalidEvent):
                 event = Event.stored(row)

@@ -2,7 +2,7 @@
 
 Transaction ids mean nothing outside the cluster that gave them out. After a logical migration the rows of
 the log carry foreign ones, so they are given the frozen id 3 up to a floor, which every snapshot sees, and
-the id of this transaction above it, so that they are handed over again. This is the one permitted update of
+the id of this transaction above it, so that they are handed over again. This is one of the two permitted updates of
 the log. After pg_upgrade the ids are the same, and only the cluster's identifier is new.
 """
 

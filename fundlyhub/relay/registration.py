@@ -22,9 +22,11 @@ log = getLogger(__name__)
 # where the other's sweep stands: what lies before is settled. Where claims have been dropped no
 # event can be delivered, since it could not be claimed. Where events are archived the rest does not pass for all.
 _REGISTER = """
-    INSERT INTO events.processors AS known (name, patterns, from_position)
-    VALUES (%(name)s, %(patterns)s, coalesce(%(after)s::bigint, (SELECT max(position) FROM events.events), 0))
-    ON CONFLICT (name) DO UPDATE SET patterns = excluded.patterns WHERE known.patterns <> excluded.patterns
+    INSERT INTO events.processors AS known (name, patterns, from_position, database)
+    VALUES (%(name)s, %(patterns)s, coalesce(%(after)s::bigint, (SELECT max(position) FROM events.events), 0),
+            %(database)s)
+    ON CONFLICT (name) DO UPDATE SET patterns = excluded.patterns, database = excluded.database
+        WHERE (known.patterns, known.database) IS DISTINCT FROM (excluded.patterns, excluded.database)
 """
 _KNOWN = "SELECT name, from_position FROM events.processors"
 
@@ -42,8 +44,8 @@ def register(db: psycopg.Connection[Any], processors: Mapping[str, type[Processo
                 log.warning("%s begins after position %d: up to there claims have been dropped", name, dropped)
         begins |= _successions(db, processors)
         for name, processor in processors.items():
-            given = {"name": name, "patterns": list(processor.patterns()), "after": begins.get(name)}
-            db.execute(_REGISTER, given)
+            given = {"name": name, "patterns": list(processor.patterns()), "database": processor.database}
+            db.execute(_REGISTER, {**given, "after": begins.get(name)})
 
 
 def beginnings(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from logging import getLogger
@@ -14,16 +14,18 @@ import psycopg
 from celery import Celery
 
 from fundlyhub.database import connect, is_outage
-from fundlyhub.errors import Unavailable
 from fundlyhub.observability import metrics
+from fundlyhub.observability.redaction import describe
 from fundlyhub.observability.tracing import relaying
 from fundlyhub.processing.broker_connections import hang_up_after, is_passing
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.publisher import Publisher
 from fundlyhub.processing.routing import Batch, Router
+from fundlyhub.relay.background_thread import Companion, running
 from fundlyhub.relay.batching_delay import Pace, crowd
 from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.relay.cursor import LostLeadership, SnapshotCursor
+from fundlyhub.relay.held_back import HeldBack
 from fundlyhub.relay.keeper import Keeper
 from fundlyhub.relay.leader import Wake, try_to_lead
 from fundlyhub.relay.mirror import Mirror
@@ -72,13 +74,16 @@ class Relay:
         settings: Settings,
         processors: Mapping[str, type[Processor]],
         stop: threading.Event,
+        companions: Sequence[Callable[[], Companion]] = (),
     ) -> None:
-        self._settings, self._processors, self._stop = settings, processors, stop
+        """``companions`` are made anew and run beside it whenever it leads."""
+        self._settings, self._processors, self._stop, self._more = settings, processors, stop, companions
         self._app = app
         self._router = Router(processors)
         self._publisher = Publisher(app)
         self.progress = Progress()
         self._pace = Pace()
+        self._held = HeldBack()
 
     def run(self) -> None:
         """Lead, or wait to, until stopped."""
@@ -95,7 +100,7 @@ class Relay:
             except psycopg.Error as error:
                 if not is_outage(error):
                     raise
-                log.warning("lost the events database (%s); connecting again", type(error).__name__)
+                log.warning("lost the events database (%s); connecting again", describe(error))
             finally:
                 self._publisher.close()
 
@@ -108,12 +113,14 @@ class Relay:
         register(db, self._processors)
         log.info("leading, in epoch %d", cursor.epoch)
         wake = Wake(db)
-        with (
+        self._held = HeldBack()  # a resumer of the leadership before may still be on its way out
+        with running(
             Sweeper(self._app, self._settings, self._processors, cursor.epoch),
             Collector(self._app, self._settings, self._processors),
-            Resumer(self._app, self._settings, self._processors),
+            Resumer(self._app, self._settings, self._processors, self._held),
             Mirror(self._settings),
             Keeper(self._settings, self._processors),
+            *(companion() for companion in self._more),
         ):
             try:
                 self._relay(cursor, wake)
@@ -156,7 +163,7 @@ class Relay:
             return 0
         rows = cursor.page(self._settings.relay_page)
         pairs = [(position, kind) for position, kind, _ in rows]
-        batches = list(self._router.batches(pairs))
+        batches = self._held.without(self._router.batches(pairs))
         with relaying(cursor.db, (batch.positions for batch in batches)):
             if batches and not self._publish(batches):
                 return 0
@@ -188,6 +195,5 @@ class Relay:
             except Exception as error:
                 if not is_passing(error):
                     raise
-                reason = str(error) if isinstance(error, Unavailable) else type(error).__name__
-                if self._stop.wait(retries.failed(reason)):
+                if self._stop.wait(retries.failed(describe(error))):
                     return None

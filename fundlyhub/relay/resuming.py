@@ -1,7 +1,8 @@
 """Ends pauses: sends probes while a pause lasts, and all that it held back when it is over.
 
-Messages of a paused processor are dropped by the workers, since their events are in the log. So what was held back is
-what lies beyond the sweep's mark and has left no trace; the sweep would find it in minutes, this finds it in a second.
+The relay sends nothing to a paused processor (``held_back``), and workers drop the messages that are on their way:
+their events are in the log. So what was held back is what lies beyond the sweep's mark and has left no trace; the sweep
+would find it in minutes, this finds it in a second.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import connect, get_engine
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Pause
 from fundlyhub.processing.pauses.rules import PROBED
@@ -23,6 +25,7 @@ from fundlyhub.processing.routing import Batch, batches, wanting
 from fundlyhub.relay.background_thread import PublishingCompanion
 from fundlyhub.relay.cursor import NOTHING_SEEN, SnapshotCursor
 from fundlyhub.relay.due import PAGE, send_due
+from fundlyhub.relay.held_back import HeldBack
 from fundlyhub.relay.registration import starts
 from fundlyhub.relay.unsettled import unsettled
 from fundlyhub.settings import Settings
@@ -49,9 +52,11 @@ class Resumer(PublishingCompanion):
 
     name = "resumer"
 
-    def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
+    def __init__(
+        self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]], held: HeldBack
+    ) -> None:
         super().__init__(PAUSE_AFTER_FAILURE, app)
-        self._settings, self._processors = settings, processors
+        self._settings, self._processors, self._held = settings, processors, held
 
     def work(self) -> None:
         """Look, again and again."""
@@ -63,6 +68,7 @@ class Resumer(PublishingCompanion):
         """One round over all pauses. ``db`` is an autocommit connection to the Events DB."""
         with get_engine("events").begin() as log_db:
             found, now_paused = pauses.whole_table(log_db), pauses.paused(log_db)
+        self._held.set(now_paused.keys() & self._processors.keys())  # before what was held back is looked for
         for name, processor in self._processors.items():  # of others another release takes care
             try:
                 if (pause := now_paused.get(name)) is None:
@@ -70,7 +76,7 @@ class Resumer(PublishingCompanion):
                 elif pause.kind == "burst":
                     self._probe(db, processor, pause)
             except DBAPIError as error:
-                log.warning("%s: its database cannot be compared now (%s)", name, type(error).__name__)
+                log.warning("%s: its database cannot be compared now (%s)", name, describe(error))
 
     def _end(self, over: Sequence[Pause], db: psycopg.Connection[Any], processor: type[Processor]) -> None:
         """End what had a time of its own, and send what was held back by those that are over."""

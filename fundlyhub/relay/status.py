@@ -13,9 +13,10 @@ from fundlyhub.relay.leader import leader
 _CURSOR = """
     SELECT epoch, seen::text, target::text, after, moved_at FROM events.relay_cursors WHERE name = 'main'
 """
-# What a snapshot did not see, by the two branches of the cursor.
+# What a snapshot did not see, by the two branches of the cursor; ids that are yet to come are forged.
 _BEYOND = """
-    SELECT position, type, recorded_at, xid FROM events.events WHERE xid >= pg_snapshot_xmax(%(seen)s::pg_snapshot)
+    SELECT position, type, recorded_at, xid FROM events.events
+    WHERE xid >= pg_snapshot_xmax(%(seen)s::pg_snapshot) AND xid < pg_snapshot_xmax(pg_current_snapshot())
     UNION ALL
     SELECT position, type, recorded_at, xid FROM events.events
     WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(seen)s::pg_snapshot)))

@@ -79,7 +79,7 @@ class Sweeper(PublishingCompanion):
                 ):
                     pass
             except DBAPIError as error:
-                log.warning("%s: its database cannot be compared now (%s)", name, type(error).__name__)
+                log.warning("%s: its database cannot be compared now (%s)", name, describe(error))
         self._wake(running, depths)
         self._sent = {key: at for key, at in self._sent.items() if now - at < self._settings.sweep_grace}
 

@@ -76,7 +76,7 @@ class Ingest:
                     if not is_passing(error):
                         raise
                     self._disconnect()
-                    self._stop.wait(retries.failed(_reason(error)))
+                    self._stop.wait(retries.failed(describe(error)))
             self._leave()
         finally:
             self._disconnect()
@@ -95,8 +95,7 @@ class Ingest:
             self._require_one_server()
             self._reader.join()
             log.info("connected: reading %s as %s", ", ".join(self._streams), self.consumer)
-            while not self._stop.is_set() and (entries := self._reader.own()):
-                self._take(db, entries)
+            self._take_own(db)
         except BaseException:
             db.close()
             raise
@@ -113,15 +112,20 @@ class Ingest:
 
     def _take_over(self, db: psycopg.Connection[Any]) -> None:
         """What others were given and have not acknowledged: they are dead, or will find it done."""
-        for entries in self._reader.abandoned(self._settings.ingest_claim_after):
-            if entries:
-                log.warning("%s: taking over %d entries that were not acknowledged", entries[0].stream, len(entries))
-                self.progress.taken_over += len(entries)
-                self._take(db, entries)
+        for stream, count in self._reader.take_over(self._settings.ingest_claim_after):
+            if count:
+                log.warning("%s: taking over %d entries that were not acknowledged", stream, count)
+                self.progress.taken_over += count
+                self._take_own(db)
             if self._stop.is_set():
                 return
         self._reader.forget_idle()
         self._claim_at = time.monotonic() + self._settings.ingest_claim_after / 2
+
+    def _take_own(self, db: psycopg.Connection[Any]) -> None:
+        """All that this consumer was given and has not acknowledged."""
+        while not self._stop.is_set() and (entries := self._reader.own()):
+            self._take(db, entries)
 
     def _take(self, db: psycopg.Connection[Any], entries: Sequence[Entry]) -> None:
         """Commit, then acknowledge."""
@@ -170,11 +174,3 @@ def is_passing(error: Exception) -> bool:
     if not isinstance(error, psycopg.Error):
         return True
     return is_outage(error) or is_concurrency_fault(error) or sqlstate(error) in _TOOK_TOO_LONG
-
-
-def _reason(error: Exception) -> str:
-    what = reason(error) if isinstance(error, redis.RedisError) else describe(error)
-    code = str(error).partition(" ")[0]
-    if isinstance(error, redis.ResponseError) and code.isalpha() and code.isupper():  # the server's, such as NOGROUP
-        what = f"{what} {code}"
-    return what

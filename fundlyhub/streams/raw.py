@@ -10,13 +10,13 @@ from functools import cache
 from typing import Any
 
 from fundlyhub.events.secrets import secret_names, without
-from fundlyhub.streams.entry import Entry, Fields
+from fundlyhub.streams.entry import MAX_KEPT, Entry, Fields
 from fundlyhub.streams.layouts import kind_of
 
 REMOVED = "[removed]"
 """What stands in the place of a secret."""
-MAX_KEPT = 16 * 1024 * 1024
-"""Bytes of an entry that are kept: a database cannot hold all that Redis can."""
+MAX_PARSED = 1024 * 1024
+"""Bytes of a value that is parsed to find secrets: parsed JSON takes up to a hundred times its text."""
 
 Json = list[list[Any]]
 """Pairs of name and value; each is a text, or ``{"base64": …}`` where it can be none."""
@@ -58,7 +58,7 @@ def _bytes(shown: Any) -> bytes:
 def _redacted(name: bytes, value: bytes, names: frozenset[str]) -> bytes:
     if name.decode("utf-8", "replace") in names:
         return REMOVED.encode()
-    return _without_hidden(_pattern(names).sub(_marked, value), names)
+    return _without_nested(_pattern(names).sub(_marked, value), names)
 
 
 def _marked(match: re.Match[bytes]) -> bytes:
@@ -66,13 +66,17 @@ def _marked(match: re.Match[bytes]) -> bytes:
     return match["key"] + quote + REMOVED.encode() + quote
 
 
+# Outside text meets these patterns. Their repeats are possessive: they keep no place to come back to, so that time
+# and memory grow with the length of the text and no faster.
+
+
 @cache
 def _pattern(names: frozenset[str]) -> re.Pattern[bytes]:
     """A key with its value in JSON text, also in text that is no JSON, and in JSON that stands in a JSON text."""
     return re.compile(
-        _key(names) + rb'(?:"(?:[^"\\]|\\.)*"?'  # a text, perhaps cut off
+        _key(names) + rb'(?:"(?:[^"\\]|\\.)*+"?'  # a text, perhaps cut off
         rb'|(?P<deep>\\{1,8})".*?(?:(?<!\\)(?P=deep)"|$)'  # the same inside another text
-        rb"|[^\s,}\]\\\"{\[]+)",  # a number, true, false, null
+        rb"|[^\s,}\]\\\"{\[]++)",  # a number, true, false, null
         re.DOTALL,
     )
 
@@ -84,23 +88,28 @@ def _nested(names: frozenset[str]) -> re.Pattern[bytes]:
 
 
 def _key(names: frozenset[str]) -> bytes:
-    words = "|".join(sorted(names)).encode()
-    # A few backslashes at most: a megabyte of them must not be looked through from each of its places.
-    return rb'(?P<key>(?P<quote>\\{0,8}")(?:' + words + rb")(?P=quote)\s*:\s*)"
+    """A key in quotes, and the colon. ``quote`` is the closing one, with the backslashes of a text inside another.
+
+    It begins with a literal and a class of letters, because Python looks for these much faster than for anything else.
+    """
+    words = "|".join("".join(map(_letter, name)) for name in sorted(names)).encode()
+    first = "".join(sorted({name[0] for name in names})).encode()
+    return rb'(?P<key>"(?=[\\' + first + rb"])(?:" + words + rb')(?P<quote>\\{0,8}")\s*+:\s*+)'
 
 
-def _without_hidden(value: bytes, names: frozenset[str]) -> bytes:
-    """What the pattern cannot see, an escaped key or a nested value: then the whole text is written anew."""
+def _letter(letter: str) -> str:
+    r"""A letter of a key as JSON may write it: as it is, or as an escape such as ``\u0070``."""
+    digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{ord(letter):04x}")
+    return rf"(?:{letter}|\\{{1,8}}u{digits})"
+
+
+def _without_nested(value: bytes, names: frozenset[str]) -> bytes:
+    """Take out what the pattern cannot: an object or a list. A text that can be parsed is written anew without it."""
+    if _nested(names).search(value) is None:
+        return value
     try:
-        parsed = json.loads(value)
-        if not _has_secret(parsed, names):
-            return value
-        return json.dumps(without(parsed, names), ensure_ascii=False).encode("utf-8", "replace")
+        if len(value) <= MAX_PARSED:
+            value = json.dumps(without(json.loads(value), names), ensure_ascii=False).encode("utf-8", "replace")
     except (ValueError, RecursionError):  # no JSON, or nested too deep to be read
-        return _nested(names).sub(_marked, value)
-
-
-def _has_secret(value: Any, names: frozenset[str]) -> bool:
-    if isinstance(value, dict):
-        return any((key in names and item != REMOVED) or _has_secret(item, names) for key, item in value.items())
-    return isinstance(value, list) and any(_has_secret(item, names) for item in value)
+        pass
+    return _nested(names).sub(_marked, value)  # what is left, also in JSON that stands in a JSON text

@@ -11,8 +11,8 @@ import redis
 from fundlyhub.errors import WrongUse
 from fundlyhub.observability.redaction import describe
 from fundlyhub.redis_servers import redis_at
-from fundlyhub.streams.entry import Entry, Fields
-from fundlyhub.streams.scripts import FORGET, TRIM
+from fundlyhub.streams.entry import MAX_KEPT, Entry, Fields
+from fundlyhub.streams.scripts import FORGET, READ, TRIM
 
 log = getLogger(__name__)
 
@@ -20,6 +20,8 @@ BLOCK = 1.0
 """Seconds that a read waits for something new; so long may a stop take."""
 PATIENCE = 10.0
 """Seconds that the server has to answer beyond that."""
+MAX_READ = 4 * 1024 * 1024
+"""Bytes of each stream that one read takes, with the entry that passes the limit: what a batch needs of memory."""
 FORGOTTEN_AFTER = 86_400.0
 """Seconds after which the name of a consumer that holds nothing is removed."""
 
@@ -40,7 +42,7 @@ class Reader:
 
     def __init__(self, client: redis.Redis, streams: Sequence[str], group: str, consumer: str, *, batch: int) -> None:
         self._redis, self._streams, self._group, self._consumer = client, streams, group, consumer
-        self._batch = batch
+        self._batch, self._count, self._scripts = batch, 1, True
 
     def join(self) -> None:
         """Make the group on each stream where it is not, from the very first entry on.
@@ -57,24 +59,27 @@ class Reader:
                     raise
 
     def fresh(self, block: float = BLOCK) -> list[Entry]:
-        """Entries that no consumer was given yet; waits up to ``block`` seconds for them."""
-        wait = ("BLOCK", int(block * 1000))
-        return self._read(">", *wait)
+        """Entries that no consumer was given yet; waits up to ``block`` seconds for the first of each stream."""
+        return self._read(">") or self._asked(">", 1, "BLOCK", int(block * 1000))  # a script cannot wait
 
     def own(self) -> list[Entry]:
         """What this consumer was given and has not acknowledged, the oldest first."""
         return self._read("0")
 
-    def abandoned(self, idle: float) -> Iterator[list[Entry]]:
-        """Take over what has not been acknowledged for ``idle`` seconds, in batches."""
+    def take_over(self, idle: float) -> Iterator[tuple[str, int]]:
+        """Take over what has not been acknowledged for ``idle`` seconds, in batches: the stream, and how many.
+
+        The caller reads each batch with ``own``, which has a limit of bytes, before it asks for the next.
+        """
         for stream in self._streams:
             cursor: Any = b"0-0"
             while True:
-                cursor, found, *gone = self._ask(
-                    "XAUTOCLAIM", stream, self._group, self._consumer, int(idle * 1000), cursor, "COUNT", self._batch
-                )
-                self._tell_gone(stream, [*(gone[0] if gone else ()), *(one[0] for one in found if one and not one[1])])
-                yield list(_entries(stream, found))
+                cursor, ids, *gone = self._ask(
+                    "XAUTOCLAIM", stream, self._group, self._consumer, int(idle * 1000), cursor,
+                    "COUNT", self._batch, "JUSTID",
+                )  # fmt: skip
+                self._tell_gone(stream, gone[0] if gone else ())
+                yield stream, len(ids)
                 if cursor == b"0-0":
                     break
 
@@ -87,17 +92,14 @@ class Reader:
         """Drop what every group has acknowledged; how many entries went."""
         return sum(int(self._tidied(TRIM, stream)) for stream in self._streams)
 
-    def forget_idle(self) -> None:
-        """Remove the names of consumers that are long gone and hold nothing."""
-        self._forget(idle=FORGOTTEN_AFTER)
+    def forget_idle(self, also: str = "") -> None:
+        """Remove the names of consumers that are long gone, or are ``also`` named, and hold nothing."""
+        for stream in self._streams:
+            self._tidied(FORGET, stream, self._group, str(int(FORGOTTEN_AFTER * 1000)), also)
 
     def leave(self) -> None:
         """Remove this consumer's name where it holds nothing: it will not come back."""
-        self._forget(idle=FORGOTTEN_AFTER, also=self._consumer)
-
-    def _forget(self, *, idle: float, also: str = "") -> None:
-        for stream in self._streams:
-            self._tidied(FORGET, stream, self._group, str(int(idle * 1000)), also)
+        self.forget_idle(also=self._consumer)
 
     def _ask(self, *words: Any) -> Any:
         return self._redis.execute_command(*words)  # type: ignore[no-untyped-call]  # so in the library
@@ -110,19 +112,40 @@ class Reader:
             log.warning("%s: cannot be tidied up: %s", stream, describe(error))
             return 0
 
-    def _read(self, start: str, *options: Any) -> list[Entry]:
-        places = [start] * len(self._streams)
+    def _read(self, start: str) -> list[Entry]:
+        """Entries up to ``batch`` and MAX_READ of each stream, without a wait."""
+        if self._scripts:
+            arguments = (self._group, self._consumer, start, str(self._batch), str(MAX_READ), str(MAX_KEPT))
+            try:
+                answer: Any = self._redis.eval(READ, len(self._streams), *self._streams, *arguments)
+                return self._entries((raw[0].decode(), *raw[1:]) for raw in answer)
+            except redis.exceptions.NoPermissionError as error:
+                log.warning("reads have no exact limit of bytes, because scripts are forbidden: %s", describe(error))
+                self._scripts = False
+        found = self._asked(start, self._count)
+        # From one entry on, twice as many each time, and one again after large ones.
+        large = sum(entry.size for entry in found) > MAX_READ
+        self._count = 1 if large else min(2 * self._count, self._batch)
+        return found
+
+    def _asked(self, start: str, count: int, *options: Any) -> list[Entry]:
         answer = self._ask(
-            "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", self._batch, *options,
-            "STREAMS", *self._streams, *places,
+            "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", count, *options,
+            "STREAMS", *self._streams, *[start] * len(self._streams),
         )  # fmt: skip
+        return self._entries((stream, id, 0, fields) for stream, raw in _by_name(answer) for id, fields in raw)
+
+    def _entries(self, raw: Iterable[tuple[str, bytes, int, Sequence[bytes] | None]]) -> list[Entry]:
         found: list[Entry] = []
-        for stream, raw in _by_name(answer):
-            gone = [one[0] for one in raw if one[1] is None]
-            if gone:  # nothing is left to read: this is logged
-                self._tell_gone(stream, gone)
-                self._redis.xack(stream, self._group, *gone)
-            found += _entries(stream, raw)
+        gone: dict[str, list[bytes]] = {}
+        for stream, id, size, fields in raw:
+            if fields is None:  # nothing is left to read: this is logged
+                gone.setdefault(stream, []).append(id)
+            else:
+                found.append(Entry(stream, id.decode(), _pairs(fields), size or None))
+        for stream, ids in gone.items():
+            self._tell_gone(stream, ids)
+            self._redis.xack(stream, self._group, *ids)
         return found
 
     def _tell_gone(self, stream: str, ids: Sequence[bytes]) -> None:
@@ -139,12 +162,6 @@ def _by_name(answer: Any) -> Iterator[tuple[str, Raw]]:
     pairs = answer.items() if isinstance(answer, dict) else answer or ()
     for name, entries in pairs:
         yield name.decode(), entries
-
-
-def _entries(stream: str, raw: Raw) -> Iterator[Entry]:
-    for one in raw:
-        if one and one[1] is not None:
-            yield Entry(stream, one[0].decode(), _pairs(one[1]))
 
 
 def _pairs(flat: Sequence[bytes]) -> Fields:

@@ -1,6 +1,42 @@
-"""Lua scripts for Redis, where a look and a change must be one step: trimming, and removing consumers."""
+"""Lua scripts for Redis: reads with a limit of bytes, and where a look and a change must be one step."""
 
 from __future__ import annotations
+
+READ = """
+-- Gives a consumer entries of each stream, up to a number and up to so many bytes: XREADGROUP itself knows no limit of
+-- bytes. At least one entry of each stream that has any, so that no stream waits for another. Of an entry that is
+-- larger than what is kept, only the beginning is handed over.
+local function beginning(fields, left)
+    local kept = {}
+    for i, text in ipairs(fields) do
+        if left <= 0 and i % 2 == 1 then return kept end
+        kept[i] = string.sub(text, 1, math.max(left, 0))
+        left = left - #text
+    end
+    return kept
+end
+local answer = {}
+for _, stream in ipairs(KEYS) do
+    local start, count, bytes = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+    while count > 0 and bytes > 0 do
+        local read = redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', 1, 'STREAMS', stream, start)
+        if read and read.err then return read end
+        local entry = read and read[1] and read[1][2][1]
+        if not entry then break end
+        local id, fields, size = entry[1], entry[2], 0
+        if fields then
+            for _, text in ipairs(fields) do size = size + #text end
+            if size > tonumber(ARGV[6]) then fields = beginning(fields, tonumber(ARGV[6])) end
+        end
+        answer[#answer + 1] = {stream, id, size, fields}
+        if start ~= '>' then start = id end
+        count, bytes = count - 1, bytes - size
+    end
+end
+return answer
+"""
+"""KEYS: the streams. ARGV: group, consumer, ``>`` or the id to begin behind, entries and bytes of each stream, and the
+bytes of one entry that are kept. Stream, id, bytes and fields of each entry; no fields where it was deleted."""
 
 TRIM = """
 -- Drops what every group of the stream has acknowledged: below the lowest id that is pending in any, or that one was

@@ -8,6 +8,7 @@ from typing import Any
 import redis
 
 from fundlyhub.errors import Unavailable
+from fundlyhub.observability.redaction import describe
 
 NO_KEY = {"length": 0, "group": False, "lag": 0, "pending": 0, "lag_seconds": 0.0, "consumers": []}
 """The status of a stream without entries."""
@@ -23,8 +24,8 @@ def stream_status(client: redis.Redis, streams: Sequence[str], group: str) -> li
         now = seconds * 1000 + microseconds // 1000
         return [{"stream": stream, **_of_stream(client, stream, group, now)} for stream in streams]
     except (redis.RedisError, OSError) as error:
-        what = type(error).__name__
-        raise Unavailable(f"the streams cannot be looked at ({what}): is FUNDLYHUB_REDIS_URL right?") from None
+        why = describe(error)
+        raise Unavailable(f"the streams cannot be looked at ({why}): is FUNDLYHUB_REDIS_URL right?") from None
 
 
 def _of_stream(client: redis.Redis, stream: str, group: str, now: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,19 +89,10 @@ def _store_alone(db: psycopg.Connection[Any], entry: Entry, event: Event) -> str
 
 
 def _keep(db: psycopg.Connection[Any], refused: Sequence[Refused]) -> None:
-    for row in _rows(refused):
-        db.execute(_KEEP, row)
-
-
-def _rows(refused: Sequence[Refused]) -> Iterator[dict[str, Any]]:
     for entry, reason in refused:
         fields = orjson.dumps(to_json(entry))
-        yield {
-            "stream": entry.stream,
-            "entry_id": entry.id,
-            "digest": hashlib.sha256(fields).digest(),
-            "type": kind_of(entry),
-            "fields": fields.decode(),
-            "reason": reason,
-            "who": INGEST,
-        }
+        given = {
+            "stream": entry.stream, "entry_id": entry.id, "digest": hashlib.sha256(fields).digest(),
+            "type": kind_of(entry), "fields": fields.decode(), "reason": reason, "who": INGEST,
+        }  # fmt: skip
+        db.execute(_KEEP, given)

@@ -1,4 +1,4 @@
-"""Reconciliation: the log against claims, tables and messages; what is missing, double, different or stuck is named."""
+"""Reconciliation: the log against claims, tables and messages; what is missing, double, stuck or forged is named."""
 
 from fundlyhub.verification.findings import Finding, Findings, Report, Tell
 from fundlyhub.verification.run import verify

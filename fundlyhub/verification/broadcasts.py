@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
 
 from fundlyhub.verification.findings import Kind
@@ -18,38 +18,13 @@ _BROADCASTS = """
 """
 
 
-class Fault(NamedTuple):
-    """What is wrong with a broadcast of a claimed event."""
-
-    event_id: UUID
-    kind: Kind
-    what: str
-    expected: object
-    found: object
-
-
-class Told(NamedTuple):
-    """How far a broadcast is, and how many messages of it there are."""
-
-    event_id: UUID
-    template: str
-    finished: bool
-    told: int
-    written: int
-
-
-def read(db: Db, channel: str, ids: Sequence[UUID]) -> list[Told]:
-    """The broadcasts of these events through a channel."""
+def faults(db: Db, channel: str, ids: Sequence[UUID]) -> Iterator[tuple[UUID, Kind, str, Any, Any]]:
+    """What is wrong with the broadcasts of claimed events: event, kind, text, expected and found."""
     rows = db.execute(_BROADCASTS, {"channel": channel, "ids": list(ids)}) if ids else ()
-    return [Told(*row) for row in rows]
-
-
-def faults(told: Sequence[Told]) -> Iterator[Fault]:
-    """What is wrong with broadcasts of claimed events. Pure."""
-    for one in told:
-        if not one.finished:
-            what = f"claimed, and its broadcast {one.template} has not looked at all followers"
-            yield Fault(one.event_id, "different", what, {"finished": True}, {"finished": False})
-        if one.written < one.told:
-            what = f"messages of its broadcast {one.template} are gone from the ledger"
-            yield Fault(one.event_id, "missing", what, {"messages": one.told}, {"messages": one.written})
+    for event_id, template, finished, told, written in rows:
+        if not finished:
+            what = f"claimed, and its broadcast {template} has not looked at all followers"
+            yield event_id, "different", what, {"finished": True}, {"finished": False}
+        if written < told:
+            what = f"messages of its broadcast {template} are gone from the ledger"
+            yield event_id, "missing", what, {"messages": told}, {"messages": written}

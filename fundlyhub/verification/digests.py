@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
 
 from fundlyhub.processors.notifications.policy import GATHERED
 from fundlyhub.verification.findings import Kind
@@ -25,19 +24,13 @@ _LOST = """
 """
 
 
-class Fault(NamedTuple):
-    """What is wrong with digests of a template; the first position that it concerns, and how many there are."""
+def faults(db: Db, channel: str, since: int, late: datetime | None) -> Iterator[tuple[Kind, str, int, int]]:
+    """What is wrong with the digests of a channel: kind, text, the first position, and how many there are.
 
-    kind: Kind
-    what: str
-    position: int
-    number: int
-
-
-def faults(db: Db, channel: str, since: int, late: datetime | None) -> Iterator[Fault]:
-    """What is wrong with the digests of a channel; those due after ``late`` may still be told."""
+    Those due after ``late`` may still be told.
+    """
     given = {"channel": channel, "since": since, "late": late, "reason": GATHERED}
     for template, number, position in db.execute(_OVERDUE, given).fetchall():
-        yield Fault("stuck", f"digests of {template} are due, and no run sends them", position, number)
+        yield "stuck", f"digests of {template} are due, and no run sends them", position, number
     for template, number, position in db.execute(_LOST, given).fetchall():
-        yield Fault("missing", f"messages {template} were gathered, and are in no digest", position, number)
+        yield "missing", f"messages {template} were gathered, and are in no digest", position, number

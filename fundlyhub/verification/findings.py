@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-Kind = Literal["missing", "double", "different", "stuck"]
+Kind = Literal["missing", "double", "different", "stuck", "forged"]
 
 LISTED = 1_000
 """Findings that a report lists; of those beyond it only the number is kept."""

@@ -55,7 +55,9 @@ class Rows(NamedTuple):
     @property
     def settled(self) -> bool:
         """Whether nothing is left to do: one that failed or is unknown is settled only once it was accepted."""
-        return self.state in ("sent", "delivered", "skipped") or (self.accepted and self.state in ("failed", "unknown"))
+        return self.state in ("sent", "delivered", "skipped", "held") or (
+            self.accepted and self.state in ("failed", "unknown")
+        )
 
 
 def notices_for(kind: str, channel: str) -> list[Notice]:
@@ -106,8 +108,7 @@ class Ledger:
             for kind, what, expected, is_ in faults(missing.get(event_id, ()), found.get(event_id, ())):
                 self._add(kind, what, row.position, event_id, expected, is_)
         if self._for_many:
-            told = broadcasts.read(self._db, self._channel, list(events))
-            for event_id, kind, what, expected, is_ in broadcasts.faults(told):
+            for event_id, kind, what, expected, is_ in broadcasts.faults(self._db, self._channel, list(events)):
                 self._add(kind, what, events[event_id].position, event_id, expected, is_)
         return sum(row.number for rows in found.values() for row in rows)
 

@@ -13,10 +13,13 @@ PAGE = 5_000
 """Events that are compared at a time."""
 
 _PAGE = """
-    SELECT position, type, id FROM events.events WHERE position > %(after)s AND position <= %(head)s
+    SELECT position, left(type, 201), id FROM events.events WHERE position > %(after)s AND position <= %(head)s
     ORDER BY position LIMIT %(limit)s
 """
-_AT = "SELECT position, type, id FROM events.events WHERE position = ANY (%(positions)s::bigint[]) ORDER BY position"
+_AT = """
+    SELECT position, left(type, 201), id FROM events.events
+    WHERE position = ANY (%(positions)s::bigint[]) ORDER BY position
+"""
 
 
 class Logged(NamedTuple):

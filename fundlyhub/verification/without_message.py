@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from fundlyhub.database.engines import make_engine
 from fundlyhub.errors import FundlyHubError
-from fundlyhub.events import Event
-from fundlyhub.events import read as read_log
+from fundlyhub.events import Event, read_in_portions
 from fundlyhub.events.imported import is_imported
 from fundlyhub.processing.load import corrected
 from fundlyhub.processing.processor import Processor
@@ -33,30 +33,46 @@ Told = tuple[UUID, str]
 """An event and a template."""
 
 
+class _Asked(NamedTuple):
+    """A message that is missed, and what its event says of it: the event itself may be large."""
+
+    event_id: UUID
+    template: str
+    matter: str
+    imported: bool
+
+
 def rightly(
     settings: Settings, db: Db, processor: type[Processor], channel: str, wordless: Sequence[tuple[int, Notice]]
 ) -> AbstractSet[Told]:
     """Which of these messages, known by the event's position, another event has sent, or no one is to get."""
     if not wordless:
         return frozenset()
-    positions = sorted({position for position, _ in wordless})
+    notices: dict[int, list[Notice]] = {}
+    for position, notice in wordless:
+        notices.setdefault(position, []).append(notice)
     engine = make_engine("events", settings, pooled=False)
     with engine.connect() as log:
-        events = {event.position: event for event in _events(log, processor, positions)}
+        asked = [
+            _Asked(event.id, notice.template, matter_of(notice.matter, event), is_imported(event))
+            for event in _events(log, processor, sorted(notices))
+            for notice in notices[event.position or 0]
+        ]
     engine.dispose()
-    asked = [(events[at], notice) for at, notice in wordless if at in events]
-    history = {(event.id, notice.template) for event, notice in asked if is_imported(event)}
+    history = {(one.event_id, one.template) for one in asked if one.imported}
     given = {
         "channel": channel,
-        "events": [event.id for event, _ in asked],
-        "templates": [notice.template for _, notice in asked],
-        "matters": [matter_of(notice.matter, event) for event, notice in asked],
+        "events": [one.event_id for one in asked],
+        "templates": [one.template for one in asked],
+        "matters": [one.matter for one in asked],
     }
     return history | {(event_id, template) for event_id, template in db.execute(_TOLD, given)}
 
 
 def _events(log: Connection, processor: type[Processor], positions: Sequence[int]) -> Iterator[Event]:
     """The events as the processor got them; one that cannot be read has no messages."""
-    for row in corrected(log, processor, read_log(log, positions)):
-        with suppress(FundlyHubError):
-            yield Event.stored(row)
+    for portion in read_in_portions(log, positions):
+        for rows in corrected(log, processor, portion):
+            for row in rows:
+                with suppress(FundlyHubError):
+                    yield Event.stored(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from logging import getLogger
 from typing import TypeVar
 
@@ -13,9 +14,12 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processors.notifications.delivery_reports import inbox
@@ -33,7 +37,7 @@ LARGEST = 4_000_000
 BODY_TIME = 30.0
 """Seconds for a body to arrive."""
 STRANGERS, READERS = 600, 60
-"""Requests per minute and caller: unsigned ones, and those to the unsubscribe page."""
+"""Requests per minute and caller: unsigned ones, and those with an unsubscribe link that is none of ours."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
@@ -54,7 +58,9 @@ def make_app(settings: Settings, engine: Engine, stored: Callable[[], None] = la
         routes.append(Route("/sendgrid/events", _guarded(webhooks.sendgrid), methods=["POST"]))
     if settings.twilio_auth_token:
         routes.append(Route("/twilio/status", _guarded(webhooks.twilio), methods=["POST"]))
-    return Starlette(routes=routes)
+    app = Starlette(routes=routes, middleware=[Middleware(_Headers)])
+    app.router.redirect_slashes = False  # it would redirect to the host that the request names
+    return app
 
 
 class _Webhooks:
@@ -103,25 +109,26 @@ class _Webhooks:
 
     async def ask(self, request: Request) -> Response:
         """Show the page with the unsubscribe button."""
-        await self._limit(request, "unsubscribe", READERS)
-        return self._page(request, "ask")
+        return await self._page(request, "ask")
 
     async def opt_out(self, request: Request) -> Response:
         """Unsubscribe: the page's button, or a mail program's one-click request."""
-        await self._limit(request, "unsubscribe", READERS)
         await _body(request)
-        try:
+        with suppress(InvalidToken):
             user_id, category = read_token(request.path_params["token"], self._secret)
-        except InvalidToken:
-            return self._page(request, "wrong")
-        await self._write(lambda db: unsubscribe.opt_out(db, user_id, category))
-        return self._page(request, "done")
+            await self._write(lambda db: unsubscribe.opt_out(db, user_id, category))
+        return await self._page(request, "done")
 
-    def _page(self, request: Request, what: str) -> Response:
+    async def _page(self, request: Request, what: str) -> Response:
+        """The page of a link that we have signed, or one that says it is none of ours.
+
+        Only the latter are limited: a mail service asks for all its users, from a few addresses.
+        """
         language = request.headers.get("accept-language", "")
         try:
             _, category = read_token(request.path_params["token"], self._secret)
         except InvalidToken:
+            await self._limit(request, "unsubscribe", READERS)
             return HTMLResponse(unsubscribe.page("wrong", None, language), 404, unsubscribe.HEADERS)
         return HTMLResponse(unsubscribe.page(what, category, language), 200, unsubscribe.HEADERS)
 
@@ -154,11 +161,39 @@ def _guarded(handler: Handler) -> Handler:
         except Refusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
             return JSONResponse({"error": refusal.reason}, refusal.status, headers)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         except (DBAPIError, psycopg.Error) as error:
             log.warning("a request waits for its next time: %s", describe(error))
             return JSONResponse({"error": "not now"}, 503, {"Retry-After": "30"})
 
     return guarded
+
+
+_ON_ALL = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class _Headers:
+    """Puts headers on every answer, refusals too: no page shows it in a frame, and no browser guesses what it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _ON_ALL.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, sending)
 
 
 async def _body(request: Request) -> bytes:

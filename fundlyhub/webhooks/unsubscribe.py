@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from fundlyhub.forks import process_cache
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
     "X-Robots-Tag": "noindex",
-    "Cache-Control": "no-store",
 }
 _OPT_OUT = """
     INSERT INTO preferences (user_id, category, channel, wanted) VALUES (%(user_id)s, %(category)s, 'email', false)

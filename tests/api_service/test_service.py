@@ -17,10 +17,10 @@ import redis
 
 from fundlyhub.demo.api import MIRROR
 from tests.api_service.service import campaign, done, running, user
-from tests.conftest import SECRET
 from tests.support.command import dsns
 from tests.support.databases import settings_of
 from tests.support.platform import Platform, wait_until
+from tests.support.servers import SECRET
 
 
 @pytest.fixture
@@ -77,6 +77,25 @@ def test_what_is_written_comes_back_as_numbers_feed_and_search(place: Platform, 
     wait_until(lambda: texts(f"/users/{ben}/feed") == [], what="a feed of nobody")
     outbox = place.folder / "outbox" / "email"
     wait_until(lambda: outbox.exists() and len(list(outbox.iterdir())) >= 3, what="welcome to two, and a receipt")
+
+
+@pytest.mark.timeout(180)
+def test_who_prefers_to_wait_reads_the_new_total_in_the_answer(place: Platform, api: httpx.Client) -> None:
+    opened = campaign(api, user(api, "Ada"))
+
+    def give(amount: str, wait: str) -> Any:
+        body = {"campaign_id": opened, "amount": amount}
+        return done(api.post("/donations", json=body, headers={"Prefer": f"wait={wait}"}))["stats"]
+
+    assert give("1", "1") is None, "no relay runs: the gift is committed, and its total comes later"
+    place.relay()
+    place.worker("projections")
+    wait_until(lambda: (give("1", "10") or [{}])[0].get("currency") == "USD", what="a first answer")
+    before = done(api.get(f"/campaigns/{opened}"))["stats"][0]["donation_count"]
+    (row,) = give("100", "10")
+    assert (row["largest_donation"], row["donation_count"]) == ("100", before + 1)
+    refused = api.post("/donations", json={"campaign_id": opened, "amount": "1"}, headers={"Prefer": "wait=long"})
+    assert refused.status_code == 422
 
 
 CHANNEL = "events:donation.completed"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-BASE = {"settings", "unknown_variables", "errors", "addresses", "forks", "server_urls", "redis_servers"}
+BASE = {
+    "settings", "unknown_variables", "errors", "account", "secret_files", "addresses", "forks", "server_urls",
+    "redis_servers", "printable", "private_files", "secret_keys",
+}  # fmt: skip
 """Modules that any part may import."""
 
 MAY_IMPORT: Mapping[str, set[str]] = {
@@ -13,8 +16,13 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "forks": set(),
     "server_urls": set(),
     "redis_servers": set(),
-    "settings": {"errors", "addresses", "server_urls"},
-    "unknown_variables": {"settings"},
+    "printable": set(),
+    "account": set(),
+    "secret_files": {"errors"},
+    "private_files": set(),
+    "secret_keys": set(),
+    "settings": {"errors", "addresses", "server_urls", "secret_files"},
+    "unknown_variables": {"settings", "secret_files"},
     "database": BASE,
     "observability": {*BASE, "database", "events"},
     "events": {*BASE, "database"},
@@ -23,7 +31,30 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "processors": {*BASE, "__init__", "database", "events", "channels", "processing", "observability"},
     "retention": {*BASE, "database", "events", "processing"},
     "relay": {*BASE, "database", "events", "processing", "retention", "observability"},
-    "verification": {*BASE, "database", "events", "processing", "processors", "retention", "relay"},
+    "history": {*BASE, "database", "events", "processing", "relay"},
+    "verification": {*BASE, "database", "events", "processing", "processors", "retention", "relay", "people"},
+    "rebuilds": {
+        *BASE,
+        "database",
+        "events",
+        "processing",
+        "retention",
+        "relay",
+        "verification",
+        "observability",
+    },
+    "people": {
+        *BASE,
+        "database",
+        "events",
+        "channels",
+        "processing",
+        "processors",
+        "retention",
+        "relay",
+        "streams",
+        "observability",
+    },
     "streams": {*BASE, "database", "events", "relay", "observability"},
     "monitoring": {
         *BASE,

@@ -8,7 +8,7 @@ import time
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from fundlyhub.channels.breaker import Breaker, shared_storage
+from fundlyhub.channels.breaker import Breaker, SharedStorage
 from fundlyhub.channels.breaker.rules import Rules
 from fundlyhub.errors import Snooze, Transient
 
@@ -18,7 +18,7 @@ PAUSE = 0.01
 def main() -> None:
     """Call, and say what became of it: one line whenever that changes."""
     name, redis_url, door_url, rules = sys.argv[1:]
-    breaker = Breaker(name, shared_storage(name, redis_url), Rules(**json.loads(rules)))
+    breaker = Breaker(name, SharedStorage(name, redis_url), Rules(**json.loads(rules)))
 
     def call() -> None:
         try:

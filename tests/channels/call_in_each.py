@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from fundlyhub.channels.breaker import Breaker, shared_storage
+from fundlyhub.channels.breaker import Breaker, SharedStorage
 from fundlyhub.channels.elasticsearch import SearchEngine, Versioned
 from fundlyhub.channels.messages import Mail, Push, Sender, Sms
 from fundlyhub.processors.notifications.processor import _pool
@@ -37,7 +37,7 @@ def _fcm() -> Sender[Push]:
 
 @cache
 def _breaker() -> Breaker:
-    return Breaker("forked", shared_storage("forked", URL))
+    return Breaker("forked", SharedStorage("forked", URL))
 
 
 @cache

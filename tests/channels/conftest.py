@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from fundlyhub.channels.breaker import Breaker, shared_storage
+from fundlyhub.channels.breaker import Breaker, SharedStorage
 from fundlyhub.channels.breaker.local_storage import OwnStorage, Storage
 from fundlyhub.channels.breaker.rules import Rules
 from tests.channels.breakers import Clock, Make
@@ -58,6 +58,16 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.fixture(scope="package", autouse=True)
+def no_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Clients trust nobody. To read the system's 140 certificates takes 20 ms for each client that a test makes."""
+    empty = tmp_path_factory.mktemp("trust") / "nobody.pem"
+    empty.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(empty))
+        yield
+
+
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on clients trust it."""
@@ -65,8 +75,14 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def untrusted(tls: ssl.SSLContext) -> Iterator[str]:
-    """The address of a server with that certificate."""
+def usual_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on clients trust whom the system trusts."""
+    monkeypatch.delenv("SSL_CERT_FILE")
+
+
+@pytest.fixture
+def untrusted(tls: ssl.SSLContext, usual_authorities: None) -> Iterator[str]:
+    """The address of a server with that certificate, where clients trust whom the system trusts."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -93,7 +109,7 @@ def make(request: pytest.FixtureRequest, clock: Clock) -> Make:
     url = request.getfixturevalue("valkey").url if request.param == "redis" else ""
 
     def make(**rules: Any) -> Breaker:
-        storage: Storage = shared_storage(name, url) if url else own
+        storage: Storage = SharedStorage(name, url) if url else own
         return Breaker("test", storage, Rules(**rules), clock=clock)
 
     return make

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.support.serving import serving
+
 
 @dataclass
 class Door:
@@ -49,10 +51,8 @@ def open_door() -> Iterator[Door]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     door.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield door
-    finally:
-        door.ended.set()
-        server.shutdown()
-        server.server_close()
+    with serving(server):
+        try:
+            yield door
+        finally:
+            door.ended.set()

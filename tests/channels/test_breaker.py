@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from fundlyhub.channels.breaker import Breaker, shared_storage
+from fundlyhub.account import account
+from fundlyhub.channels.breaker import Breaker, SharedStorage
 from fundlyhub.channels.breaker.rules import Rules
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import AddressGone, OutcomeUnknown, Permanent, ProcessingError, ServiceRefuses, Snooze, Transient
@@ -198,7 +199,7 @@ class TestByHand:
         assert first["at"] == "2023-11-14T22:13:20.000+00:00"
         assert newest == {
             "at": "2023-11-14T22:13:51.000+00:00", "from": "closed", "to": "open by hand", "who": "ann",
-            "reason": "maintenance",
+            "account": account(), "reason": "maintenance",
         }  # fmt: skip
         assert [(one["to"], one["who"]) for one in breaker.history()[1:]] == [
             ("closed", "automatic"), ("half-open", "automatic"), ("open", "automatic")
@@ -233,7 +234,7 @@ def test_threads_call_side_by_side(make: Make) -> None:
 
 def test_what_another_worker_opens_closes_here_and_there(valkey: Valkey) -> None:
     name = f"test-{uuid4()}"
-    one, other = (Breaker(name, shared_storage(name, valkey.url), Rules(rest=0.0)) for _ in range(2))
+    one, other = (Breaker(name, SharedStorage(name, valkey.url), Rules(rest=0.0)) for _ in range(2))
     failed(one, times=FAILURES)
     assert other.state == "open"
     assert other.call(lambda: 7) == 7

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from fundlyhub.channels.breaker import shared_storage
+from fundlyhub.channels.breaker import SharedStorage
 from fundlyhub.channels.breaker.local_storage import OwnStorage
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Snooze, Transient
@@ -88,7 +88,7 @@ class TestProbes:
 
 
 def test_who_has_lost_the_probe_does_not_give_back_anothers(valkey: Valkey) -> None:
-    for storage in (OwnStorage(), shared_storage(f"test-{uuid4()}", valkey.url)):
+    for storage in (OwnStorage(), SharedStorage(f"test-{uuid4()}", valkey.url)):
         assert storage.lease("one", 60)
         storage.release("other")
         assert storage.read().probing

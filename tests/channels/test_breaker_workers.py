@@ -13,8 +13,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from fundlyhub.channels.breaker import Breaker, shared_storage
-from fundlyhub.channels.breaker.redis_storage import SharedStorage
+from fundlyhub.channels.breaker import Breaker, SharedStorage
 from fundlyhub.channels.breaker.rules import Rules
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Snooze
@@ -67,7 +66,7 @@ def start(name: str, door: BusyDoor, tmp_path: Path) -> Iterator[Start]:
 
 
 def shared(name: str, server: Valkey, **rules: Any) -> Breaker:
-    return Breaker(name, shared_storage(name, server.url), Rules(**rules))
+    return Breaker(name, SharedStorage(name, server.url), Rules(**rules))
 
 
 def says(worker: Process, text: str) -> None:
@@ -145,7 +144,7 @@ def about_redis(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_without_redis_it_is_this_processs_own_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    breaker = Breaker("test", shared_storage("test", "redis://127.0.0.1:1/0"))
+    breaker = Breaker("test", SharedStorage("test", "redis://127.0.0.1:1/0"))
     failed(breaker, times=FAILURES)
     assert breaker.state == "open"
     assert "this process's own" in caplog.text
@@ -225,7 +224,7 @@ def test_a_state_that_a_newer_version_wrote_is_read(private: Valkey) -> None:
 
 def test_counters_leave_redis_by_themselves(private: Valkey) -> None:
     clock = Clock()
-    breaker = Breaker("test", shared_storage("test", private.url), clock=clock)
+    breaker = Breaker("test", SharedStorage("test", private.url), clock=clock)
     failed(breaker, times=FAILURES)
     clock.move(31)
     breaker.call(lambda: 7)

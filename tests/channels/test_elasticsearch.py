@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from elasticsearch import Elasticsearch
 
 from fundlyhub.channels.breaker import DEFAULTS, Breaker
 from fundlyhub.channels.elasticsearch import EngineHits, SearchEngine, TooLarge, Versioned
@@ -84,7 +83,7 @@ class TestIndices:
         engine = engine_at(peer.url)
         alias = engine.alias("campaign")
         older = f"{alias}-v0"
-        with Elasticsearch(peer.url) as client:
+        with peer.client() as client:
             client.indices.create(index=older)
             client.indices.put_alias(index=older, name=alias)
             engine.create("campaign")

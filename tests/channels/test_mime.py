@@ -18,6 +18,7 @@ from fundlyhub.channels.messages import Mail, Push, Sms
 from fundlyhub.channels.mime import written
 from fundlyhub.errors import Permanent
 from tests.channels.senders import ADDRESS, FROM
+from tests.support.examples import examples
 
 USUAL = ["From", "To", "Subject", "Date", "Message-ID"]
 REST = ["MIME-Version", "Content-Type"]
@@ -88,7 +89,7 @@ def assert_exact(mail: bytes, given: Mail, *extra: str) -> EmailMessage:
 
 
 @example(subject=REPLY, note=REPLY, text="x", html="x")
-@options(max_examples=300, deadline=None)
+@options(max_examples=examples(300), deadline=None)
 @given(subject=hostile, note=hostile, text=hostile, html=hostile)
 def test_whatever_a_header_says_it_makes_no_other(subject: str, note: str, text: str, html: str) -> None:
     text, html = (one.encode(errors="replace").decode() for one in (text, html))
@@ -100,14 +101,14 @@ def test_whatever_a_header_says_it_makes_no_other(subject: str, note: str, text:
     assert (body(read, "plain"), body(read, "html")) == (as_lines(text), as_lines(html))
 
 
-@options(max_examples=100, deadline=None)
+@options(max_examples=examples(100), deadline=None)
 @given(reference=hostile)
 def test_nor_does_a_reference(reference: str) -> None:
     mail = Mail(ADDRESS, "Wells", "x", "x", reference)
     assert re.fullmatch(r"<[A-Za-z0-9-]{1,200}@example\.org>", assert_exact(written(mail, FROM)[1], mail)["Message-ID"])
 
 
-@options(max_examples=100, deadline=None)
+@options(max_examples=examples(100), deadline=None)
 @given(name=hostile.filter(lambda text: text.isprintable()))
 def test_a_senders_name_is_read_as_it_was_set(name: str) -> None:
     name = name.translate({ord(sign): None for sign in '<>"\\'}).strip()[:200].strip()

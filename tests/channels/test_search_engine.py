@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from elasticsearch import Elasticsearch
 
 from fundlyhub.channels.elasticsearch import EngineHit, Versioned
 from fundlyhub.channels.elasticsearch_schema import SCHEMA_VERSION, Request
@@ -81,7 +80,7 @@ def test_an_older_deploy_that_goes_live_leaves_the_newer_ones_index(peer: Peer) 
     engine = engine_at(peer.url)
     alias = engine.alias("campaign")
     newer = f"{alias}-v{SCHEMA_VERSION + 1}"
-    with Elasticsearch(peer.url) as client:
+    with peer.client() as client:
         client.indices.create(index=newer)
         client.indices.put_alias(index=newer, name=alias)
         engine.create("campaign")

@@ -203,6 +203,7 @@ def test_no_password_goes_without_tls(server: MailServer) -> None:
     assert server.logins == []
 
 
+@pytest.mark.usefixtures("usual_authorities")
 def test_a_certificate_that_is_not_trusted_is_without_effect(tls: ssl.SSLContext) -> None:
     with MailServer.running(tls=tls) as server:
         assert type(refused(smtp_at(server.url))) is Transient

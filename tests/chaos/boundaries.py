@@ -37,8 +37,8 @@ class Boundary:
 
 RABBITMQ, VALKEY = ("rabbitmq",), ("valkey",)
 BOUNDARIES = (
-    Boundary("publish commit", "publisher", "database", "^COMMIT of .*events.insert_events"),
-    Boundary("cursor read", "relay", "database", "^SELECT position, type, "),
+    Boundary("publish commit", "publisher", "database", "^COMMIT of .*events.append_events"),
+    Boundary("cursor read", "relay", "database", "^SELECT position, left"),
     Boundary("broker publish", "relay", "queue", "^basic.publish fundlyhub ", nth=3, brokers=RABBITMQ),
     Boundary("broker publish", "relay", "queue", "^LPUSH ", nth=3, brokers=VALKEY),
     # Valkey confirms nothing beside its reply, and that is "broker publish, after".

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tests.support.wheel import built
+from tests.support.wheel import built, require_index
 
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("FUNDLYHUB_", "PYTHON"))}
 """The environment of somebody who has none of this repository."""
 
@@ -40,14 +40,6 @@ def interpreter(version: str) -> str:
         if shutil.which(python) and run(python, "-c", asked).returncode == 0:
             return python
     pytest.skip(f"there is no Python {version} with venv here")
-
-
-def require_index(python: Path) -> None:
-    """Skip where no package index answers; on CI it has to."""
-    asked = run(python, "-m", "pip", "index", "versions", "click", "--retries", "0", "--timeout", "20")
-    if asked.returncode != 0:
-        said = f"no package index answers: {asked.stderr.strip().rpartition(chr(10))[2]}"
-        pytest.fail(said) if os.environ.get("CI") == "true" else pytest.skip(said)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from fundlyhub.channels.breaker import DEFAULTS, SERVICES, Breaker, shared_storage
+from fundlyhub.channels.breaker import DEFAULTS, SERVICES, Breaker, SharedStorage
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Snooze
 from tests.channels.breakers import failed
@@ -30,7 +30,7 @@ def settings(valkey: Valkey) -> Iterator[dict[str, str]]:
 
 def twilio(settings: dict[str, str]) -> Breaker:
     """A worker's breaker."""
-    return Breaker("twilio", shared_storage("twilio", settings["FUNDLYHUB_REDIS_URL"]))
+    return Breaker("twilio", SharedStorage("twilio", settings["FUNDLYHUB_REDIS_URL"]))
 
 
 def document(done: Done) -> Any:

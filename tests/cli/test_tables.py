@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 from rich.cells import cell_len
 
-from fundlyhub.cli.output import print_table
-from fundlyhub.cli.tables import printable, short_ids
+from fundlyhub.cli.output import Table
+from fundlyhub.cli.tables import short_ids
+from fundlyhub.printable import printable
 
 COLUMNS = ("id", "processor", "error", "message", "last failed", "fingerprint")
 MESSAGE = "the provider answered nothing within ten seconds, and may have accepted the call all the same"
@@ -26,7 +27,7 @@ def printed(width: int, monkeypatch: pytest.MonkeyPatch, *args: Any, **options: 
     """What a terminal of this width shows."""
     monkeypatch.setenv("COLUMNS", str(width))
     with redirect_stdout(io.StringIO()) as out:
-        print_table(*args, **options)
+        Table(*args, **options).print()
     return out.getvalue()
 
 

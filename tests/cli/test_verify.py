@@ -35,7 +35,7 @@ def test_nothing_found(gifts: Settings) -> None:
     done = verify(gifts, *NAMES)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Compared up to position 3: 3 events" in done.stdout
-    assert done.stdout.endswith("Nothing is missing, double, different or stuck.\n")
+    assert done.stdout.endswith("Nothing is missing, double, different, stuck or forged.\n")
 
 
 def test_what_is_found_is_a_table_for_people_and_a_document_for_programs(gifts: Settings) -> None:

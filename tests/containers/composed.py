@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,30 +14,44 @@ import yaml
 from tests.support import ROOT
 
 DOCKER = ROOT / "docker"
-NEEDED = {
-    name: f"{name.lower().replace('_', '-')}-for-tests"
-    for name in ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "VALKEY_PASSWORD", "FUNDLYHUB_SECRET_KEY", "FLOWER_PASSWORD")
-}
-"""What has to be set, or nothing starts."""
+NOTHING: Mapping[str, str] = {}
 
 _NAME = re.compile(r"\$(?:\$|\{([A-Z_]+))")
 
 
-class Missing(Exception):
-    """A variable that has to be set is not."""
-
-
-def composed(variables: Mapping[str, str] = NEEDED) -> dict[str, Any]:
+def composed(variables: Mapping[str, str] = NOTHING) -> dict[str, Any]:
     """The whole file."""
-    filled = _filled(yaml.safe_load((DOCKER / "compose.yaml").read_text()), variables)
+    filled = _filled(_read(), variables)
     assert isinstance(filled, dict)
     return filled
+
+
+@cache
+def _read() -> Any:
+    """The file without variables: parsed once, and copied by what fills them in."""
+    return yaml.safe_load((DOCKER / "compose.yaml").read_text())
 
 
 def ours(file: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The services that run this repository's image."""
     services: dict[str, dict[str, Any]] = file["services"]
     return {name: service for name, service in services.items() if service["image"].startswith("fundlyhub:")}
+
+
+def secrets_of(service: Mapping[str, Any]) -> dict[str, str]:
+    """The secrets of a service: the path in its container, and the file's name in docker/secrets."""
+    found: dict[str, str] = {}
+    for one in service.get("secrets", []):
+        source = one if isinstance(one, str) else one["source"]
+        target = source if isinstance(one, str) else one.get("target", source)
+        found[target if target.startswith("/") else f"/run/secrets/{target}"] = source
+    return found
+
+
+def made_secrets(folder: Path) -> Path:
+    """What docker/make-secrets.sh makes."""
+    subprocess.run(["sh", str(DOCKER / "make-secrets.sh"), str(folder)], check=True, timeout=60)
+    return folder
 
 
 def seconds(text: str) -> float:
@@ -51,7 +68,7 @@ def _filled(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def interpolated(text: str, variables: Mapping[str, str]) -> str:
-    """``$$``, ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}``, one within another too."""
+    """``$$``, ``${NAME}`` and ``${NAME:-default}``, one within another too."""
     found = _NAME.search(text)
     if found is None:
         return text
@@ -59,8 +76,6 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
         return text[: found.start()] + "$" + interpolated(text[found.end() :], variables)
     end = _closing(text, found.end())
     rest, value = text[found.end() : end], variables.get(found[1], "")
-    if not value and rest.startswith(":?"):
-        raise Missing(found[1])
     if not value and rest.startswith(":-"):
         value = interpolated(rest[2:], variables)
     return text[: found.start()] + value + interpolated(text[end + 1 :], variables)

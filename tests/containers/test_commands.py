@@ -13,17 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from fundlyhub import UserRegistered, publish_events
+from fundlyhub.database import connect
 from fundlyhub.embedded.ports import free_port
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
-from tests.containers.composed import NEEDED, composed, ours, seconds
+from tests.containers.composed import composed, made_secrets, ours, seconds, secrets_of
 from tests.containers.test_dockerfile import instructions
+from tests.support.command import dsns
 from tests.support.databases import create_database, drop_database, settings_of
 from tests.support.make import completed
 from tests.support.platform import Process, broker_place, database_dsn, wait_until
@@ -36,6 +38,7 @@ READY = {
     "worker-projections": " ready.",
     "worker-notifications": " ready.",
     "worker-broadcasts": " ready.",
+    "worker-rebuilds": " ready.",
     "webhooks": "Uvicorn running",
     "metrics": "serving at",
     "flower": "Visit me at",
@@ -46,10 +49,33 @@ READY = {
 class Machine:
     """The image's and the compose file's environment, on this machine's servers."""
 
-    def __init__(self, servers: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, dsn: str, servers: Mapping[str, str], folder: Path) -> None:
         ports = {name: str(free_port()) for name in ("WEBHOOKS_PORT", "METRICS_PORT", "FLOWER_PORT")}
-        self.services = ours(composed({**NEEDED, **servers, **ports}))
+        found = ours(composed(ports))
         self.folder, self.processes = folder, dict[str, Process]()
+        self._secrets = made_secrets(folder / "secrets")
+        url = urlsplit(dsn)
+        for file in self._secrets.glob("*_dsn"):  # this machine's servers, by the logins that were made
+            login = urlsplit(file.read_text().strip())
+            ours_ = url._replace(netloc=f"{login.username}:{login.password}@{url.hostname}:{url.port}")
+            self._write(file.name, dsn if file.name == "superuser_dsn" else ours_.geturl())
+        for name, value in servers.items():
+            self._write(name, value)
+        self.services = {name: self._here(name, one) for name, one in found.items() if "profiles" not in one}
+
+    def _write(self, name: str, value: str) -> None:
+        (self._secrets / name).unlink(missing_ok=True)
+        (self._secrets / name).write_text(f"{value}\n")
+
+    def _here(self, name: str, service: dict[str, Any]) -> dict[str, Any]:
+        """The service with its secrets in a folder of its own, in the place of /run/secrets."""
+        own = self.folder / "run" / name
+        own.mkdir(parents=True)
+        for path, source in secrets_of(service).items():
+            (own / Path(path).name).symlink_to(self._secrets / source)
+        text = json.dumps(service).replace("/run/secrets", str(own)).replace("/run/roles", str(self._secrets / "roles"))
+        found: dict[str, Any] = json.loads(text)
+        return found
 
     def environment(self, service: Mapping[str, Any]) -> dict[str, str]:
         """What a container would see, with the virtual environment in the place of the image's."""
@@ -94,20 +120,18 @@ def machine(postgres: Postgres, rabbitmq: RabbitNode, valkey: Valkey, tmp_path: 
     name = f"compose_{uuid4().hex[:8]}"
     create_database(postgres, name)
     dsn = database_dsn(postgres.dsn, name)
-    servers = {f"FUNDLYHUB_{branch}_DSN": dsn for branch in ("EVENTS", "APP", "ANALYTICS")}
     with broker_place(rabbitmq) as broker_url:
-        servers |= {"FUNDLYHUB_BROKER_URL": broker_url, "FUNDLYHUB_REDIS_URL": valkey.database_url(1)}
-        with settings_of(servers):
-            machine = Machine(servers, tmp_path)
+        machine = Machine(dsn, {"broker_url": broker_url, "redis_url": valkey.database_url(1)}, tmp_path)
+        with settings_of(dsns(dsn)):
             yield machine
-            for process in machine.processes.values():
-                process.kill()
+        for process in machine.processes.values():
+            process.kill()
     drop_database(postgres, name)
 
 
-def claims(service: Mapping[str, Any]) -> set[str]:
+def claims() -> set[str]:
     """The processors that have claimed an event."""
-    with psycopg.connect(service["environment"]["FUNDLYHUB_EVENTS_DSN"]) as db:
+    with connect("events") as db:
         rows = db.execute(
             "SELECT processor FROM app.processed_events UNION SELECT processor FROM analytics.processed_events"
         ).fetchall()
@@ -120,8 +144,8 @@ def claims(service: Mapping[str, Any]) -> set[str]:
 def test_every_service_starts_works_is_healthy_and_ends_in_time(machine: Machine) -> None:
     services = dict(machine.services)
     migrate = services.pop("migrate")
-    without_check = {name: part for name, part in migrate.items() if name != "healthcheck"}
-    assert machine.health(without_check).returncode == 1, "an empty database has no tables yet"
+    without_check = {name: part for name, part in services["worker-writes"].items() if name != "healthcheck"}
+    assert machine.health(without_check).returncode == 1, "an empty database has neither roles nor tables yet"
     assert machine.run(migrate, migrate["command"]).returncode == 0
     assert machine.health(without_check).returncode == 0, "the image's own"
     assert set(services) == set(READY)
@@ -130,7 +154,7 @@ def test_every_service_starts_works_is_healthy_and_ends_in_time(machine: Machine
     ada = UserRegistered(user_id=uuid4(), email="ada@example.org", name="Ada", registration_method="email")
     publish_events([completed(), ada])
     wanted = {"campaign_stats", "activity_feed", "email_notification"}
-    wait_until(lambda: wanted <= claims(services["relay"]), what="an effect in each kind of processor")
+    wait_until(lambda: wanted <= claims(), what="an effect in each kind of processor")
 
     def ends(name: str) -> tuple[int, float]:
         began = time.monotonic()

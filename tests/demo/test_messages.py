@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,28 +16,19 @@ from fundlyhub.demo.messages import TELLERS, Told, check_messages, outbox
 from fundlyhub.demo.publisher import Publisher
 from fundlyhub.demo.run import PROCESSORS, TAKERS, TELLING
 from fundlyhub.demo.stream import Stream
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing.executor import execute
-from fundlyhub.settings import Settings, get_settings
+from fundlyhub.settings import Settings
+from tests.support.databases import copy_of
+from tests.support.servers import environment_of
 
 
 class Run:
-    """A small stream whose messages are files in this test's folder."""
+    """A finished run of the demo, whose messages are files in its data folder."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        with connect("events", settings=settings) as db:
-            db.execute(business.DDL)
-            row = db.execute(business.NEW_RUN, (3,)).fetchone()
-        assert row is not None
-        self.number = int(row[0])
-        events, app = get_engine("events"), get_engine("app")
-        publisher = Publisher(events, TAKERS, threading.Event(), app=app, tellers=TELLING)
-        publisher.run(Stream(3, self.number, 300).transactions())
-        self.positions = publisher.tally.positions
-        with connect("events", settings=settings) as db:
-            types: dict[int, str] = dict(db.execute("SELECT position, type FROM events.events").fetchall())
-        for processor in (*PROCESSORS.values(), *TELLERS.values()):
-            execute(processor, [position for position in sorted(types) if types[position] in processor.patterns()])
+    def __init__(self, settings: Settings, number: int, positions: Sequence[int]) -> None:
+        self.settings, self.number, self.positions = settings, number, positions
 
     @property
     def outbox(self) -> Path:
@@ -54,14 +45,40 @@ class Run:
         return check_messages(self.settings, self.number, self.positions, outbox(self.settings.data_dir))
 
 
+def finish(settings: Settings) -> Run:
+    """Publish a small stream, and apply all of it."""
+    with connect("events", settings=settings) as db:
+        db.execute(business.DDL)
+        row = db.execute(business.NEW_RUN, (3,)).fetchone()
+    assert row is not None
+    events, app = get_engine("events"), get_engine("app")
+    publisher = Publisher(events, TAKERS, threading.Event(), app=app, tellers=TELLING)
+    publisher.run(Stream(3, int(row[0]), 300).transactions())
+    with connect("events", settings=settings) as db:
+        types: dict[int, str] = dict(db.execute("SELECT position, type FROM events.events").fetchall())
+    for processor in (*PROCESSORS.values(), *TELLERS.values()):
+        execute(processor, [position for position in sorted(types) if types[position] in processor.patterns()])
+    return Run(settings, int(row[0]), publisher.tally.positions)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    postgres: Postgres, template: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Run]]:
+    """A database that a run has filled and nobody uses any more, and the run."""
+    with copy_of(postgres, template) as dsn:
+        with environment_of(dsn, valkey, tmp_path_factory.mktemp("finished"), **LATE) as settings:
+            run = finish(settings)
+        yield dsn.rpartition("/")[2], run
+
+
 @pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    for name, value in LATE.items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
-    yield Run(get_settings())
-    monkeypatch.undo()
-    get_settings.cache_clear()
+def run(finished: tuple[str, Run], postgres: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator[Run]:
+    """A copy of it, to tamper with."""
+    database, whole = finished
+    shutil.copytree(whole.outbox, tmp_path / "outbox")
+    with copy_of(postgres, database) as dsn, environment_of(dsn, valkey, tmp_path, **LATE) as settings:
+        yield Run(settings, whole.number, whole.positions)
 
 
 ONE = "(SELECT id FROM notifications WHERE channel = 'email' AND state = '{}' ORDER BY id LIMIT 1)"

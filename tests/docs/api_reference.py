@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from fundlyhub.events import payload
+from fundlyhub.processing import DerivedTable
 from fundlyhub.processing.processor import Processor
 from tests.support import ROOT
 
@@ -42,10 +43,18 @@ SECTIONS = (
         ("Event.of",),
     ),
     Section(
+        "Read your writes",
+        "[publishing.md](publishing.md#waiting-until-it-is-applied) says what each answer means, and which rights it "
+        "needs.",
+        "fundlyhub",
+        ("wait_applied", "wait_applied_async", "Applied"),
+    ),
+    Section(
         "Processors",
         "[processors.md](processors.md) builds a complete processor. A class registers when its module is imported.",
         "fundlyhub",
-        ("WriteProcessor", "ProjectionProcessor", "NotificationProcessor", "BroadcastProcessor", "Delivery"),
+        ("WriteProcessor", "ProjectionProcessor", "NotificationProcessor", "BroadcastProcessor", "Delivery",
+         "DerivedTable"),
         ("WriteProcessor.handle", "WriteProcessor.handle_batch", "WriteProcessor.afterwards",
          "WriteProcessor.has_more", "NotificationProcessor.deliver"),
     ),
@@ -72,7 +81,7 @@ SECTIONS = (
         "Event types",
         "[event-types.md](event-types.md) says how a type is added.",
         "fundlyhub.events.payload",
-        ("Payload", "MoneyPayload", "WireModel", "Changes", "BrokenRule"),
+        ("Payload", "MoneyPayload", "WireModel", "Changes", "BrokenRule", "Personal", "Impersonal"),
     ),
     Section(
         "New versions of event types",
@@ -163,6 +172,9 @@ def _what_processors_share() -> Iterator[str]:
         default = getattr(Processor, name, "")
         shown = f"{default:g}" if isinstance(default, float) else str(default)
         yield _row(f"`{name}`", f"`{shown}`" if shown else "", text)
+    yield "\n### What a DerivedTable says\n\n| field | meaning |\n|---|---|"
+    for name, text in said_below(DerivedTable.__module__, "DerivedTable"):
+        yield _row(f"`{name}`", text)
 
 
 def _field_types() -> Iterator[str]:

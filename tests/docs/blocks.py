@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from tests.support import ROOT
 
@@ -20,6 +22,7 @@ HOW = {
     "console": "the same, for lines that begin with a dollar sign; the others are what they printed",
     "json": "parsed",
     "yaml": "parsed",
+    "toml": "parsed",
     "ini": "each variable must be a setting",
     "text": "no code: output and drawings",
 }
@@ -51,14 +54,21 @@ class Block:
         return "\n" * self.line + self.text
 
 
+@cache
 def blocks_of(page: Path) -> list[Block]:
     """All fenced blocks of a page, in order."""
-    return list(_blocks(page, page.read_text()))
+    return list(_blocks(page))
 
 
-def _blocks(page: Path, text: str) -> Iterator[Block]:
+@cache
+def outline(page: Path) -> list[Token]:
+    """The blocks of a page, code and prose; what is inside them is not parsed, which takes half of the time."""
+    return MarkdownIt("commonmark").disable("inline").parse(page.read_text())
+
+
+def _blocks(page: Path) -> Iterator[Block]:
     reason = None
-    for token in MarkdownIt("commonmark").parse(text):
+    for token in outline(page):
         if token.type == "html_block":
             found = _REASON.search(token.content)
             reason = " ".join(found[1].split()) if found else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import pytest
 
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
-from tests.conftest import SECRET
 from tests.docs.scenes import FIRST, streams
 from tests.support.command import dsns
-from tests.support.databases import create_database, drop_database
-from tests.support.platform import Platform, broker_place, database_dsn, wait_until
+from tests.support.databases import copy_of
+from tests.support.platform import Platform, broker_place, wait_until
+from tests.support.servers import SECRET
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +21,8 @@ def stage(
     postgres: Postgres, template: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """The platform, ready."""
-    folder, name = tmp_path_factory.mktemp("docs"), f"docs_{os.getpid()}"
-    create_database(postgres, name, template)
-    dsn = database_dsn(postgres.dsn, name)
-    with broker_place(valkey) as broker:
+    folder = tmp_path_factory.mktemp("docs")
+    with copy_of(postgres, template) as dsn, broker_place(valkey) as broker:
         variables = {
             **dsns(dsn),
             **SECRET,
@@ -37,7 +34,6 @@ def stage(
         }
         with Platform(variables, dsn, valkey, folder) as platform:
             yield _ready(platform, folder)
-    drop_database(postgres, name)
 
 
 def _ready(platform: Platform, folder: Path) -> Platform:

@@ -119,11 +119,16 @@ def check_extras(args: Sequence[str]) -> int:
 
 def check_variables(block: Block, _: Platform) -> None:
     """Each line sets a setting that there is."""
-    known = {f"FUNDLYHUB_{name.upper()}" for name in Settings.model_fields}
+    known = {f"FUNDLYHUB_{name.upper()}{end}" for name in Settings.model_fields for end in ("", "_FILE")}
     for line in block.text.splitlines():
         name = line.partition("=")[0]
         if name not in known:
             raise Failed(f"{block.place}: {name} is no setting")
+
+
+def parse_toml(block: Block, _: Platform) -> None:
+    """It is TOML."""
+    tomllib.loads(block.text)
 
 
 RUNNERS: Mapping[str, Callable[[Block, Platform], None]] = {
@@ -132,6 +137,7 @@ RUNNERS: Mapping[str, Callable[[Block, Platform], None]] = {
     "console": run_commands,
     "json": lambda block, _: orjson.loads(block.text),
     "yaml": lambda block, _: yaml.safe_load(block.text),
+    "toml": parse_toml,
     "ini": check_variables,
 }
 """What runs a block of each language; Python is run last, a page at once."""

@@ -15,7 +15,14 @@ from tests.support.platform import Platform
 WALK = ROOT / "docs" / "processors.md"
 """Its blocks make and change files, so they are run in a copy of the checkout: ``test_walk.py``."""
 
-pages = [page for page in PAGES if page != WALK and any(block.not_run is None for block in blocks_of(page))]
+LONG = {"README.md", "verify.md"}
+"""Their blocks take more than ten seconds, so they run in `make chaos`."""
+
+pages = [
+    pytest.param(page, marks=[pytest.mark.chaos] if page.name in LONG else [])
+    for page in PAGES
+    if page != WALK and any(block.not_run is None for block in blocks_of(page))
+]
 
 
 def test_each_block_is_run_or_says_why_not() -> None:

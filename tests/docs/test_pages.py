@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,7 +14,7 @@ from markdown_it.token import Token
 from pydantic_core import PydanticUndefined
 
 from fundlyhub.settings import Settings
-from tests.docs.blocks import PAGES
+from tests.docs.blocks import PAGES, outline
 from tests.support import ROOT
 
 _ROW = re.compile(r"^\| `([A-Z_]+)` \|(.*?)\| .+ \|$", re.MULTILINE)
@@ -81,6 +82,13 @@ def default_of(name: str) -> str:
     return f"`{shown}`" if "<" in shown else shown
 
 
+@cache
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as GitHub turns them into anchors."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def links(page: Path) -> Iterator[str]:
     """Where a page's links and pictures lead, those to other hosts apart."""
     for token in tokens(MarkdownIt("commonmark").enable("table").parse(page.read_text())):
@@ -100,7 +108,7 @@ def prose(page: Path) -> Iterator[tuple[int, str]]:
     """The lines of a page, with their numbers; fenced blocks and quotes of code apart."""
     text = page.read_text()
     fenced: set[int] = set()
-    for token in MarkdownIt("commonmark").parse(text):
+    for token in outline(page):
         if token.type == "fence" and token.map is not None:
             fenced.update(range(*token.map))
     for number, line in enumerate(text.splitlines()):
@@ -108,7 +116,9 @@ def prose(page: Path) -> Iterator[tuple[int, str]]:
             yield number + 1, re.sub(r"`[^`]*`", "", line)
 
 
-def anchors(page: Path) -> set[str]:
-    """The headings of a page, as GitHub turns them into anchors."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+def test_the_walks_migration_follows_the_last_one() -> None:
+    """A new migration takes the number that the page gave to its reader's."""
+    page = (ROOT / "docs" / "processors.md").read_text()
+    last = max(path.name[:4] for path in (ROOT / "fundlyhub/database/migrations/analytics/versions").glob("0*.py"))
+    assert f'down_revision = "analytics_{last}"' in page
+    assert f"versions/{int(last) + 1:04}_favourites.py" in page

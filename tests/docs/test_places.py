@@ -18,7 +18,10 @@ _FILE = re.compile(r"(?<![\w/.-])[\w-]+\.(?:py|toml|j2|sql|yaml)\b")
 _MODULE = re.compile(r"(?<![\w/.@-])fundlyhub(?:\.\w+)+")
 NO_MODULES = re.compile(r"fundlyhub\.(dlx|dead|parked|attempt|outcome|event\.\w+)$")
 """Queues and exchanges of RabbitMQ, and attributes of spans."""
-YOURS = {"docker/.env", "docker/settings.env", "migrations/…"}
+YOURS = {
+    "docker/.env", "docker/settings.env", "docker/providers.env", "docker/webhooks.env", "docker/secrets",
+    "migrations/…",
+}  # fmt: skip
 """Files that a reader makes."""
 
 

@@ -13,12 +13,12 @@ import psycopg
 import pytest
 
 from fundlyhub.embedded.valkey import Valkey
-from tests.conftest import SECRET
 from tests.docs.blocks import Block, blocks_of
 from tests.docs.commands import commands
 from tests.support import ROOT
 from tests.support.command import dsns
 from tests.support.platform import Platform, broker_place, wait_until
+from tests.support.servers import SECRET
 
 PAGE = ROOT / "docs" / "processors.md"
 COPIED = ("fundlyhub", "tests", "celeryconfig.py", "pyproject.toml")
@@ -83,6 +83,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.chaos  # for its length
 @pytest.mark.timeout(300)  # a dozen processes of another checkout, which import everything anew
 def test_the_walk_leads_to_a_processor_and_a_dead_letter_that_is_mended(
     dsn: str, valkey: Valkey, checkout: Path, tmp_path: Path

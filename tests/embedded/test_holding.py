@@ -53,6 +53,7 @@ def test_each_checkout_has_a_folder_of_its_own_for_demos() -> None:
     assert of_checkout().startswith(f"{CHECKOUT.name}-")
 
 
+@pytest.mark.chaos  # for its length
 def test_up_stops_in_time_whatever_hangs_and_says_what_it_leaves(server_root: Path) -> None:
     folder = server_root / f"hanging-{os.urandom(4).hex()}"
     up = Up(folder)
@@ -64,12 +65,12 @@ def test_up_stops_in_time_whatever_hangs_and_says_what_it_leaves(server_root: Pa
         began = time.monotonic()
         up.popen.send_signal(signal.SIGTERM)
         assert up.popen.wait(60) == 0
-        assert time.monotonic() - began < SERVICES_LIMIT + 4
+        assert time.monotonic() - began < SERVICES_LIMIT + 10, "and the servers after it"
         said = up.text("err")
         assert "relay did not end in time and was killed" in said
         assert "worker did not end in time and was killed" in said
         assert f"Kept for the next start, with all data and logs: {folder}" in said
-        _, left = psutil.wait_procs(below, timeout=10)
+        _, left = psutil.wait_procs(below, timeout=30)
         assert not left
     finally:
         up.close()

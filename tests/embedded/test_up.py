@@ -25,6 +25,9 @@ from tests.support.platform import wait_until
 WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
 
 
+pytestmark = pytest.mark.timeout(400)
+
+
 class Up:
     """A running `fundlyhub up` and what it printed."""
 
@@ -46,7 +49,7 @@ class Up:
             assert self.popen.poll() is None, self.text("err")
             return self.text("out").rstrip().endswith("}")
 
-        wait_until(look, what="up")
+        wait_until(look, timeout=180, what="up")  # it starts a dozen processes, one after the other
         found: dict[str, str] = json.loads(self.text("out"))
         return found
 
@@ -86,6 +89,7 @@ def up(folder: Path) -> Iterator[Up]:
     running.close()
 
 
+@pytest.mark.chaos  # for its length
 def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
     found = up.ready()
     assert set(found) >= {"events_dsn", "app_dsn", "analytics_dsn", "broker_url", "environment"}
@@ -95,7 +99,7 @@ def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
         env=WITHOUT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     dsn, redis_url = read.stdout.split()
-    secret = re.match(r"postgresql://fundlyhub:([^@]+)@", dsn)
+    secret = re.match(r"postgresql://fundlyhub_owner:([^@]+)@", dsn)
     assert secret is not None
     assert secret[1] not in up.text("out") + up.text("err")
     with redis.Redis.from_url(redis_url) as client, psycopg.connect(dsn, autocommit=True) as db:
@@ -124,6 +128,7 @@ def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
     assert "Stopped." in up.text("err")
 
 
+@pytest.mark.chaos  # for its length
 def test_a_second_one_on_the_folder_is_refused_and_a_kill_leaves_nothing_but_the_data(up: Up, folder: Path) -> None:
     found = up.ready()
     second = subprocess.run(
@@ -143,6 +148,7 @@ def test_a_second_one_on_the_folder_is_refused_and_a_kill_leaves_nothing_but_the
         again.close()
 
 
+@pytest.mark.chaos  # for its length
 def test_flower_asks_for_a_password_that_is_shown_on_its_first_day_only(folder: Path) -> None:
     passwords = []
     for day in (1, 2):

@@ -193,7 +193,7 @@ class TestTransactions:
 
         class Choosing(Session):
             def get_bind(self, mapper: Any = None, *, clause: Any = None, **_: Any) -> Engine:
-                assert "INSERT INTO events.events" in str(clause)
+                assert "INSERT INTO events.publications (" in str(clause)
                 return engine
 
         with Choosing() as session:

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 
 from fundlyhub import publish_event
 from fundlyhub.events.catalogue import SECRET_KEYS
-from fundlyhub.events.log import read
+from fundlyhub.events.reading import read
 from fundlyhub.settings import Settings
 from tests.support.make import completed
 

@@ -157,7 +157,8 @@ def test_what_waits_for_people_queues_breakers_and_streams(ready: Platform, valk
     assert found["fundlyhub_events_snoozed", "campaign_stats"] == 1
     assert but_zeros(found, "fundlyhub_quarantine_open") == {("fundlyhub_quarantine_open", "events"): 2}
     messages = {key[1:]: value for key, value in found.items() if key[0] == "fundlyhub_messages_open"}
-    assert messages == {("email", "unknown"): 2, ("email", "queued"): 3}
+    held = {(channel, "held"): 0 for channel in ("email", "push", "sms")}
+    assert messages == {("email", "unknown"): 2, ("email", "queued"): 3, **held}
     assert found["fundlyhub_breaker_state", "twilio", "open by hand"] == 1
     assert found["fundlyhub_breaker_state", "twilio", "closed"] == 0
     assert found["fundlyhub_breaker_state", "smtp", "closed"] == 1

@@ -13,7 +13,7 @@ from tests.support.make import search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
 
-ALL = "writes,projections,notifications,broadcasts"
+ALL = "writes,projections,notifications,broadcasts,rebuilds"
 OLD = "UPDATE events.events SET recorded_at = recorded_at - interval '1 hour'"
 PAUSE = """
     INSERT INTO events.processor_pauses (processor, kind, who, reason, probe_at)
@@ -72,6 +72,7 @@ def test_with_a_relay_alone_nothing_is_well(relayed: Platform) -> None:
     assert "60 m" in printed
 
 
+@pytest.mark.chaos  # for its length
 def test_a_worker_is_seen_when_it_comes_and_missed_when_it_is_killed(relayed: Platform) -> None:
     one = relayed.worker(ALL, concurrency=1)
     wait_until(lambda: set(consumers(relayed).values()) == {1}, what="the worker to be seen")

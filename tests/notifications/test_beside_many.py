@@ -82,6 +82,7 @@ def accepted(fake: SendGrid, mails: int) -> bool:
     return len(fake.accepted) >= mails
 
 
+@pytest.mark.chaos  # for its length
 def test_a_mail_to_one_goes_out_while_many_are_still_to_be_told(followed: tuple[Platform, SendGrid]) -> None:
     platform, fake = followed
     fake.always = Behaviour(slow=3.0)  # a minute for all of them, whatever else the machine does
@@ -97,6 +98,7 @@ def test_a_mail_to_one_goes_out_while_many_are_still_to_be_told(followed: tuple[
     assert platform.value(SENT) == MANY
 
 
+@pytest.mark.chaos  # for its length
 def test_two_updates_share_one_worker_slice_by_slice(followed: tuple[Platform, SendGrid]) -> None:
     platform, fake = followed
     fake.always = Behaviour(slow=1.0)  # 16 a second and worker: neither is told to the end in one slice

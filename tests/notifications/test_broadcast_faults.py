@@ -65,6 +65,7 @@ def test_a_mail_that_is_never_taken_has_failed_in_the_end_and_the_others_are_sen
     assert [(name, error) for name, error, _ in post.letters()] == [("email_broadcast", "Permanent")]
 
 
+@pytest.mark.chaos  # for its length
 def test_a_provider_that_has_had_enough_is_left_alone_by_all_broadcasts(post: Post, mailer: SendGrid) -> None:
     followed_by(post, range(40))
     other = update.model_copy(update={"update_id": UUID(int=78)})

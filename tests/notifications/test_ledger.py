@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -10,16 +11,19 @@ import pytest
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
+from fundlyhub.events import Event
+from fundlyhub.events.catalogue.user import UserRegistered
+from fundlyhub.processing import Delivery
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
 from fundlyhub.processors.notifications.ledger import leases, store
-from fundlyhub.processors.notifications.ledger.leases import Lease
 from fundlyhub.processors.notifications.ledger.matters import Key
 from fundlyhub.processors.notifications.ledger.state import Row
 from fundlyhub.processors.notifications.message import Message
-from fundlyhub.processors.notifications.policy import Decision
 from fundlyhub.settings import Settings
 
 EVENT = UUID(int=1)
+ADA = UserRegistered(user_id=UUID(int=2), email="ada@example.org", registration_method="email")
+WELCOMED = Event.of(ADA, id=EVENT)
 KEY = Key("user_id=ada", "email", "welcome")
 NOW = datetime.now(UTC)
 
@@ -38,7 +42,7 @@ def row(db: Connection) -> Row:
 
 
 def planned(recipient: str, skip: str | None = None) -> Message:
-    return Message(BY_TEMPLATE["welcome"], "email", KEY.to(recipient), EVENT, 1, decision=Decision(skip))
+    return Message(BY_TEMPLATE["welcome"], "email", KEY.to(recipient), EVENT, 1, skip=skip)
 
 
 def now(db: Connection, recipient: str = "ada") -> Row:
@@ -46,19 +50,27 @@ def now(db: Connection, recipient: str = "ada") -> Row:
     return store.read(db, [key])[key]
 
 
-def taken(db: Connection, row: Row, *, lease: float = 60, again: bool = True, after: datetime | None = None) -> Lease:
-    """The lease of a worker that got it."""
-    ours = Lease(row.id, uuid4(), again, after)
+def asked(row: Row, again: bool, after: datetime | None) -> Message:
+    """The message as a worker asks for it; its event was replayed then."""
+    message = planned("ada")
+    notice = replace(message.notice, again=frozenset({"email"} if again else ()))
+    delivery = Delivery(WELCOMED, replayed_after=after)
+    return replace(message, notice=notice, delivery=delivery, row=row, token=uuid4())
+
+
+def taken(db: Connection, row: Row, *, lease: float = 60) -> Message:
+    """The message of a worker that got it."""
+    ours = asked(row, True, None)
     assert leases.take(db, [ours], "sendgrid", lease) == {row.id}
     return ours
 
 
 def refused(db: Connection, row: Row, *, again: bool = True, after: datetime | None = None) -> bool:
-    return not leases.take(db, [Lease(row.id, uuid4(), again, after)], "sendgrid", 60)
+    return not leases.take(db, [asked(row, again, after)], "sendgrid", 60)
 
 
 def test_planning_twice_leaves_what_is_there(db: Connection, row: Row) -> None:
-    leases.sent(db, {taken(db, row): "m1"})
+    leases.sent(db, [(taken(db, row), "m1")])
     store.plan(db, [planned("ada", "opted out"), planned("ben", "no address")])
     assert now(db).state == "sent"
     assert now(db, "ben").state == "skipped"
@@ -78,14 +90,14 @@ def test_who_has_lost_a_message_releases_and_ends_nothing(db: Connection, row: R
     owner = taken(db, row)
     leases.release(db, lost, "503", 0)
     leases.end(db, lost, "failed", "late", NOW)
-    leases.sent(db, {lost: "late"})
+    leases.sent(db, [(lost, "late")])
     assert now(db).state == "sending"
-    leases.sent(db, {owner: "m1"})
+    leases.sent(db, [(owner, "m1")])
     assert now(db).state == "sent"
 
 
 def test_what_is_sent_or_skipped_is_never_taken_again_not_even_by_a_replay(db: Connection, row: Row) -> None:
-    leases.sent(db, {taken(db, row): "m1"})
+    leases.sent(db, [(taken(db, row), "m1")])
     assert refused(db, row, after=datetime.max.replace(tzinfo=UTC))
     store.plan(db, [planned("ben", "opted out")])
     assert refused(db, now(db, "ben"), after=datetime.max.replace(tzinfo=UTC))
@@ -109,7 +121,7 @@ def test_a_released_message_waits(db: Connection, row: Row) -> None:
 def test_a_webhook_that_was_quicker_than_the_answer_stays(db: Connection, row: Row) -> None:
     hold = taken(db, row)
     db.exec_driver_sql("UPDATE notifications SET state = 'delivered', provider_message_id = 'm0'")
-    leases.sent(db, {hold: None})
+    leases.sent(db, [(hold, None)])
     assert now(db).state == "delivered"
     leases.release(db, hold, "503", 0)
     assert now(db).state == "delivered"

@@ -55,7 +55,7 @@ def facts(post: Post, template: str, payload: Payload) -> Facts:
     event_id, at = post.rows("SELECT id, occurred_at FROM events.events WHERE position = %s", position)[0]
     event = Event.of(payload, id=event_id, timestamp=at).model_copy(update={"position": position})
     with get_engine("app").begin() as db:
-        return content_of(template, event, Lookup(db, "https://site.example")).facts
+        return content_of(template, event, Lookup(db, "https://site.example"))[0]
 
 
 @pytest.mark.parametrize(("anonymous", "named"), [(None, False), (True, False), (False, True)])

@@ -18,12 +18,11 @@ from fundlyhub.processors.notifications.rendering.render import (
     PUSH_TITLE,
     SMS,
     SUBJECT,
-    Rendered,
     render,
     texts,
 )
 from fundlyhub.processors.notifications.rendering.template_values import Facts, sample
-from tests.notifications.test_templates import WRITTEN
+from tests.notifications.test_templates import WRITTEN, Rendered
 
 LONG = "Clean water and a school for the children of Kisumu and all the villages around the lake, " * 3
 WHERE = ["Pacific/Auckland", "Pacific/Kiritimati", "Asia/Tokyo", "UTC", "America/New_York", "Pacific/Honolulu"]
@@ -33,13 +32,8 @@ def written(
     template: str, facts: Facts, channel: ChannelName = "email", locale: str = "en", zone: str = "UTC"
 ) -> Rendered:
     notice = TEMPLATES[template]
-    return render(
-        template,
-        channel,
-        {**sample(notice.facts), **facts},
-        Person(None, "Ann", locale=locale, time_zone=zone),
-        site_url="https://x.example",
-    )
+    said, reader = {**sample(notice.facts), **facts}, Person(None, "Ann", locale=locale, time_zone=zone)
+    return Rendered(*render(template, channel, said, reader, site_url="https://x.example"))
 
 
 def each() -> Iterator[tuple[Notice, ChannelName, str]]:

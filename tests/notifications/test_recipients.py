@@ -122,7 +122,7 @@ def test_nothing_is_kept_of_who_is_deleted_whatever_comes_late(settings: Setting
     assert set(post.column(kept)) == {"null"}
 
 
-def test_the_place_of_a_sign_in_is_a_hash_of_network_and_browser(settings: Settings) -> None:
+def test_the_place_of_a_sign_in_is_a_hash_of_its_network(settings: Settings) -> None:
     post = Post()
     for ip in ("192.0.2.1", "192.0.2.99", "192.0.3.1"):
         post.known(UserLoggedIn(user_id=ME, ip_address=ip, user_agent="Firefox", timestamp=START))

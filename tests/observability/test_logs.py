@@ -123,6 +123,7 @@ def settled(platform: Platform) -> bool:
     return int(letters) == 11 and bool(platform.value("SELECT count(*) FROM events.quarantine"))
 
 
+@pytest.mark.chaos  # for its length
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_whatever_fails_no_log_quotes_people(platform: Platform, form: str) -> None:

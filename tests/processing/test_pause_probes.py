@@ -64,6 +64,7 @@ def test_a_part_of_a_probe_is_enough(query: Query) -> None:
     assert pause() is None
 
 
+@pytest.mark.chaos  # for its length
 def test_a_fault_that_comes_back_is_a_new_burst_and_spends_no_attempt(query: Query) -> None:
     """A service that is up for a moment, again and again, must not use up the attempts of what waits."""
     sent = publish(*["fine"] * 60)

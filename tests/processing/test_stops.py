@@ -15,6 +15,7 @@ from tests.support.command import run
 from tests.support.make import initiated, search
 from tests.support.platform import Platform, Process, wait_until
 from tests.support.processors import TABLES
+from tests.support.rabbitmq import long_on_rabbitmq
 
 LIMIT = 2
 
@@ -53,6 +54,7 @@ def test_an_idle_worker_stops_at_once(ready: Platform) -> None:
     wait_until(lambda: not children(worker), what="the end of its children")
 
 
+@long_on_rabbitmq
 def test_a_worker_that_hangs_gives_its_batch_back_when_its_limit_is_over(ready: Platform) -> None:
     publish_events([search("hang")])
     ready.relay()

@@ -19,6 +19,7 @@ from tests.support.databases import settings_of
 from tests.support.make import search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
+from tests.support.rabbitmq import long_on_rabbitmq
 from tests.support.unreadable import TYPE, text_of
 
 TELL = """
@@ -76,6 +77,7 @@ def test_all_that_a_process_holds_is_done_before_rabbitmq_takes_it_back() -> Non
         pytest.param("hang in a lock", marks=pytest.mark.chaos),
     ],
 )
+@long_on_rabbitmq
 def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform, word: str) -> None:
     published = publish_events(search(word) for word in ("fine", word, "fine"))
     # As if four of its five attempts had been made: the limits alone take their time.
@@ -92,6 +94,7 @@ def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform, wor
 
 
 @pytest.mark.timeout(240)
+@long_on_rabbitmq
 def test_an_event_whose_code_hangs_while_it_is_read_is_dead_and_its_neighbours_are_applied(ready: Platform) -> None:
     ready.environment["FUNDLYHUB_PROCESSORS"] = "tests.support.unreadable_types"
     publish = "SELECT events.publish_event(%s, %s::jsonb, version => '2.0.0')"
@@ -109,6 +112,7 @@ def test_an_event_whose_code_hangs_while_it_is_read_is_dead_and_its_neighbours_a
 
 
 @pytest.mark.timeout(240)
+@long_on_rabbitmq
 def test_what_a_killed_worker_ran_in_the_database_ends_with_it(ready: Platform) -> None:
     """Its locks would hold up whoever comes after it, for as long as a statement may take."""
     running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep%'"

@@ -15,6 +15,7 @@ from fundlyhub import publish_events
 from tests.support.make import completed, initiated, search
 from tests.support.platform import Platform, Process, wait_until
 from tests.support.processors import TABLES
+from tests.support.rabbitmq import long_on_rabbitmq
 
 EFFECTS = "SELECT count(*) FROM analytics.test_effects WHERE processor = %s"
 DOUBLE = """
@@ -96,13 +97,15 @@ def test_an_event_that_kills_its_worker_is_dead_and_its_batch_is_applied(ready: 
     exactly_once(ready, "test_count", 99)
 
 
+@long_on_rabbitmq
 def test_a_retry_comes_back_after_its_wait(ready: Platform) -> None:
     publish_events([search("transient"), search("fine")])
     ready.relay()
-    ready.worker()
+    worker = ready.worker()
     ready.wait_applied("test_count", 1)
     wait_until(lambda: (ready.value("SELECT attempts FROM events.attempts") or 0) >= 2, what="a second attempt")
     exactly_once(ready, "test_count", 1)
+    assert "refused a message" not in worker.log.read_text(), "it is the worker's own message, not the sweep's"
 
 
 @pytest.mark.chaos
@@ -135,6 +138,7 @@ def test_a_broker_replaced_by_an_empty_one_is_healed_by_the_sweep(ready: Platfor
     exactly_once(ready, "test_slow", 1_500)
 
 
+@long_on_rabbitmq
 def test_sigterm_lets_the_batch_finish_and_the_next_worker_takes_the_rest(ready: Platform) -> None:
     publish_events(initiated() for _ in range(1_000))
     ready.relay()
@@ -147,6 +151,7 @@ def test_sigterm_lets_the_batch_finish_and_the_next_worker_takes_the_rest(ready:
     exactly_once(ready, "test_slow", 1_000)
 
 
+@long_on_rabbitmq
 def test_a_worker_with_other_settings_refuses_to_start(ready: Platform) -> None:
     folder = ready.folder / "api"
     folder.mkdir()

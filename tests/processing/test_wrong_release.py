@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
+import httpx
 import pytest
 
 from fundlyhub import publish_events
+from fundlyhub.embedded.ports import free_port
 from tests.support.deployed_processors import BREAK, ROLL_BACK, TABLE
-from tests.support.make import search
+from tests.support.make import initiated, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
+from tests.support.rabbitmq import long_on_rabbitmq
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -20,6 +24,7 @@ PAUSED = "SELECT count(*) FROM events.processor_pauses WHERE ended_at IS NULL"
 EFFECTS = f"SELECT count(*) FROM analytics.test_effects WHERE processor = '{NAME}'"  # our own constant
 
 
+@pytest.mark.chaos  # for its length
 def test_a_wrong_release_pauses_its_processor_and_its_rollback_is_found_at_once(platform: Platform) -> None:
     platform.execute(TABLES)
     platform.execute(TABLE)
@@ -56,6 +61,7 @@ def test_a_wrong_release_pauses_its_processor_and_its_rollback_is_found_at_once(
     wait_until(lambda: platform.value("SELECT count(*) FROM events.processor_pauses") == 0, what="no pause")
 
 
+@long_on_rabbitmq
 def test_a_person_pauses_and_resumes_it(platform: Platform) -> None:
     platform.execute(TABLES)
     platform.relay(FUNDLYHUB_SWEEP_INTERVAL="5", FUNDLYHUB_SWEEP_GRACE="200")
@@ -76,21 +82,55 @@ def test_a_person_pauses_and_resumes_it(platform: Platform) -> None:
     assert platform.run("processors", "resume", "test_count").stdout == "test_count is not paused.\n"
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (("pause", "no_such", "--reason", "x"), "no such processor: no_such; there are "),
-        (("resume", "no_such"), "no such processor: no_such"),
-        (("history", "no_such"), "no such processor: no_such"),
-        (("pause", "test_count"), "Missing option '--reason'"),
-        (("pause", "test_count", "--reason", " "), "the reason must be a text"),
-        (("pause", "test_count", "--reason", "x", "--until", "soon"), "write it as 90s, 15m, 2h or 7d, or as "),
-        (("pause", "test_count", "--reason", "x", "--until", "2020-01-01T00:00Z"), "that time is over"),
-        (("pause", "test_count", "--reason", "x", "--until", "2099-01-01T00:00"), "say the time zone"),
-    ],
-)
-def test_wrong_use_is_told_in_one_line(platform: Platform, args: tuple[str, ...], said: str) -> None:
-    done = platform.run("processors", *args)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def messages_to(processor: str, port: int) -> int:
+    """How many messages the relay has published for a processor, by its own metrics."""
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    found = re.search(rf'^fundlyhub_relayed_messages_total{{processor="{processor}"}} (\S+)$', text, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+@long_on_rabbitmq
+def test_no_message_goes_round_while_it_is_paused_and_the_backlog_comes_at_once(platform: Platform) -> None:
+    platform.execute(TABLES)
+    # Nothing but the end of the pause sends what it held back.
+    port = free_port()
+    never = {"FUNDLYHUB_SWEEP_INTERVAL": "5", "FUNDLYHUB_SWEEP_GRACE": "200"}
+    relay = platform.relay(FUNDLYHUB_METRICS_PORT=str(port), **never)
+    platform.worker()
+    assert platform.run("processors", "pause", "test_count", "--reason", "a look at it").returncode == 0
+    wait_until(lambda: relay.said("paused: test_count; new events stay in the log"), what="the relay to know of it")
+    publish_events([initiated() for _ in range(EVENTS)])
+    wait_until(lambda: platform.applied("test_slow") == EVENTS, what="its neighbour")
+    platform.worker()  # one that starts later obeys too
+    publish_events([initiated() for _ in range(EVENTS)])
+    wait_until(lambda: platform.applied("test_slow") == 2 * EVENTS, what="its neighbour")
+    assert messages_to("test_slow", port) > 0
+    assert messages_to("test_count", port) == 0
+    assert platform.applied("test_count") == 0
+    assert platform.value("SELECT count(*) FROM events.attempts") == 0
+
+    assert platform.run("processors", "resume", "test_count").returncode == 0
+    platform.wait_applied("test_count", 2 * EVENTS, timeout=20)
+    assert platform.value("SELECT count(*) FROM analytics.test_effects WHERE processor = 'test_count'") == 2 * EVENTS
+
+
+WRONG = [
+    (("pause", "no_such", "--reason", "x"), "no such processor: no_such; there are "),
+    (("resume", "no_such"), "no such processor: no_such"),
+    (("history", "no_such"), "no such processor: no_such"),
+    (("pause", "test_count"), "Missing option '--reason'"),
+    (("pause", "test_count", "--reason", " "), "the reason must be a text"),
+    (("pause", "test_count", "--reason", "x", "--until", "soon"), "write it as 90s, 15m, 2h or 7d, or as "),
+    (("pause", "test_count", "--reason", "x", "--until", "2020-01-01T00:00Z"), "that time is over"),
+    (("pause", "test_count", "--reason", "x", "--until", "2099-01-01T00:00"), "say the time zone"),
+]
+
+
+@pytest.mark.parametrize("platform", ["valkey"], indirect=True)  # a broker is nothing to it
+def test_wrong_use_is_told_in_one_line(platform: Platform) -> None:
+    for args, said in WRONG:
+        done = platform.run("processors", *args)
+        assert (done.returncode, done.stdout) == (2, ""), args
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert platform.run("processors", "resume", "test_count").stdout == "test_count is not paused.\n", args

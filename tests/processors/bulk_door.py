@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
+
+from tests.support.serving import serving
 
 
 @dataclass
@@ -76,9 +77,5 @@ def open_bulk_door() -> Iterator[BulkDoor]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     door.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(server):
         yield door
-    finally:
-        server.shutdown()
-        server.server_close()

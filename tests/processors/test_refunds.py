@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from fundlyhub.processors.projections.campaign_stats.tables import donation_refunds
 from fundlyhub.processors.shared.refunds import Refund, Refunds, join, total
 
 DONATION = UUID(int=1)
@@ -66,7 +65,7 @@ def test_refunds_join_in_any_order_and_any_number(a: Refund, b: Refund, c: Refun
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=st.lists(events_of_one_refund, min_size=1))
 def test_the_database_joins_as_the_code_does(analytics: Engine, told: list[Refund]) -> None:
-    refunds, expected = Refunds(donation_refunds), None
+    refunds, expected = Refunds("donation_refunds"), None
     with analytics.connect() as db:
         for refund in told:
             refunds.add(db, {DONATION: {"re_1": refund}})

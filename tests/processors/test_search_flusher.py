@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from elasticsearch import Elasticsearch
 from sqlalchemy import Engine
 
 from fundlyhub import Payload, UserRegistered, publish_events
@@ -58,7 +57,7 @@ def engine(peer: Peer) -> SearchEngine:
 def outside_documents(peer: Peer, engine: SearchEngine) -> dict[UUID, str]:
     """The titles that everybody may find outside, by id."""
     found: dict[UUID, str] = {}
-    with Elasticsearch(peer.url) as client:
+    with peer.client() as client:
         for kind in SHAPES:
             engine.refresh(kind)
             answer = client.search(index=engine.alias(kind), query={"term": {"findable": True}}, size=1_000)
@@ -71,7 +70,7 @@ def inside_documents(world: World) -> dict[UUID, str]:
     found: dict[UUID, str] = {}
     with world.engine.begin() as db:
         for shape in SHAPES.values():
-            rows = db.exec_driver_sql(f"SELECT {shape.key}, {shape.weights['A']} FROM {shape.table.name}")
+            rows = db.exec_driver_sql(f"SELECT {shape.key}, {shape.weights['A']} FROM {shape.table}")
             found |= {row[0]: row[1] for row in rows}
     return found
 
@@ -122,6 +121,7 @@ BOUNDARIES = [
 ]
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(("method", "when", "count"), BOUNDARIES)
 def test_a_kill_anywhere_ends_equal(
     world: World, peer: Peer, engine: SearchEngine, method: str, when: str, count: int
@@ -144,7 +144,7 @@ def test_a_kill_between_sending_and_noting_lets_no_older_version_win(
 @pytest.mark.parametrize("dies", [False, True])
 def test_an_index_that_got_lost_is_filled_again(world: World, peer: Peer, engine: SearchEngine, dies: bool) -> None:
     Flusher(engine).flush()
-    with Elasticsearch(peer.url) as client:
+    with peer.client() as client:
         client.indices.delete(index=engine.index("campaign"))
     if dies:
         die(engine, peer, "create", "after", 1)

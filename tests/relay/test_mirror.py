@@ -23,6 +23,7 @@ from tests.support.make import campaign, completed, initiated, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
 from tests.support.proxy import Proxy, RespWire
+from tests.support.rabbitmq import long_on_rabbitmq
 from tests.support.urls import port_of, through
 
 CHANNEL = "events:donation.completed"
@@ -124,6 +125,7 @@ def test_what_was_sent_and_not_noted_is_sent_again(
     assert subscriber.ids() == [str(given.id)] * 2, "twice, under one id"
 
 
+@long_on_rabbitmq
 def test_live_subscribers_see_it_while_the_relay_relays(
     platform: Platform, valkey: Valkey, subscriber: Subscriber
 ) -> None:
@@ -140,6 +142,7 @@ def test_live_subscribers_see_it_while_the_relay_relays(
     platform.wait_applied("campaign_stats", 21)
 
 
+@long_on_rabbitmq
 def test_a_stream_that_is_down_holds_the_relay_up_in_nothing(
     dsn: str, platform: Platform, valkey: Valkey, subscriber: Subscriber
 ) -> None:

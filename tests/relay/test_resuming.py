@@ -12,7 +12,9 @@ from fundlyhub.database import connect, get_engine
 from fundlyhub.processing import pauses
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.pauses.store import pause_after_burst
+from fundlyhub.processing.routing import Batch
 from fundlyhub.relay.due import PAGE
+from fundlyhub.relay.held_back import HeldBack
 from fundlyhub.relay.resuming import Resumer
 from fundlyhub.settings import Settings
 from tests.relay.test_sweep import PROCESSORS, Swept
@@ -28,7 +30,8 @@ class Paused(Swept):
 
     def __init__(self, app: Celery, settings: Settings, db: object) -> None:
         super().__init__(app, settings, db)  # type: ignore[arg-type]
-        self.resumer = Resumer(app, settings, PROCESSORS)
+        self.held = HeldBack()
+        self.resumer = Resumer(app, settings, PROCESSORS, self.held)
 
     def pause(self) -> None:
         with get_engine("events").begin() as db:
@@ -210,3 +213,14 @@ def test_a_pause_of_another_releases_processor_is_left_alone(paused: Paused) -> 
         pauses.end(db, "of_another_release", who="ann", details="x")
     assert paused.look() == []
     assert len(paused.rows()) == 1
+
+
+def test_the_relay_holds_back_what_it_would_send_from_the_first_look_to_the_last(paused: Paused) -> None:
+    (batch,) = [Batch(TestCountProcessor, (1,))]
+    assert paused.held.without([batch]) == [batch]
+    paused.pause_by_hand()
+    paused.look()
+    assert paused.held.without([batch]) == []
+    paused.end()
+    paused.look()
+    assert paused.held.without([batch]) == [batch]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -28,13 +29,15 @@ SILENT = """
 def memory_alarm(platform: Platform) -> Iterator[None]:
     """RabbitMQ reads nothing more from who publishes."""
     assert isinstance(platform.broker, RabbitNode)
-    platform.broker.ctl("set_vm_memory_high_watermark", "0.00001")
+    watermark = "vm_memory_monitor:set_vm_memory_high_watermark"
+    platform.broker.evaluate(f"{watermark}(0.00001)")
     try:
         yield
     finally:
-        platform.broker.ctl("set_vm_memory_high_watermark", "absolute", "256MB")
+        platform.broker.evaluate(f'{watermark}({{absolute, "256MB"}})')
 
 
+@pytest.mark.chaos  # for its length
 @pytest.mark.rabbitmq
 @pytest.mark.parametrize("platform", ["rabbitmq"], indirect=True)
 def test_a_relay_ends_while_rabbitmq_is_in_memory_alarm(platform: Platform) -> None:
@@ -43,10 +46,9 @@ def test_a_relay_ends_while_rabbitmq_is_in_memory_alarm(platform: Platform) -> N
     wait_until(lambda: platform.relayed() == 1, what="the first event")
     with memory_alarm(platform):
         publish_events(search(str(number)) for number in range(2_000))
-        states = ("list_connections", "state")
         assert isinstance(platform.broker, RabbitNode)
-        node = platform.broker
-        wait_until(lambda: "blocked" in node.ctl(*states), what="a blocked connection")
+        tell = partial(platform.broker.evaluate, "rabbit_networking:connection_info_all([state])")
+        wait_until(lambda: "blocked" in tell(), what="a blocked connection")
         began = time.monotonic()
         assert relay.terminate() == 0
         assert time.monotonic() - began < LIMIT
@@ -54,6 +56,7 @@ def test_a_relay_ends_while_rabbitmq_is_in_memory_alarm(platform: Platform) -> N
     wait_until(lambda: platform.relayed() == 2_001, what="the events after the alarm")
 
 
+@pytest.mark.chaos  # for its length
 @pytest.mark.rabbitmq
 def test_a_relay_ends_while_its_broker_hangs(platform: Platform) -> None:
     relay = platform.relay()
@@ -67,3 +70,17 @@ def test_a_relay_ends_while_its_broker_hangs(platform: Platform) -> None:
         assert time.monotonic() - began < LIMIT
     platform.relay()
     wait_until(lambda: platform.relayed() == 2_001, what="the events after it")
+
+
+@pytest.mark.chaos  # for its length
+@pytest.mark.rabbitmq
+def test_a_relay_ends_while_it_connects_to_a_broker_that_hangs(platform: Platform) -> None:
+    publish_events([search("before")])
+    with platform.broker_held():
+        relay = platform.relay()
+        wait_until(lambda: platform.value(SILENT), what="a relay that connects to the broker")
+        began = time.monotonic()
+        assert relay.terminate() == 0
+        assert time.monotonic() - began < LIMIT / 2
+    platform.relay()
+    wait_until(lambda: platform.relayed() == 1, what="the event after it")

@@ -30,6 +30,7 @@ from tests.retention.archives.old import Old
 from tests.support.make import completed, initiated, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES, TestCountProcessor
+from tests.support.rabbitmq import long_on_rabbitmq
 from tests.support.unreadable import FAULTS, PLACES, SECRET, TYPE, added, text_of, version_of
 
 __all__ = ["broker"]
@@ -157,6 +158,7 @@ def test_an_archive_holds_them_and_gives_them_back(
         assert old.whole() == before
 
 
+@long_on_rabbitmq
 def test_on_both_brokers_the_others_are_applied_and_each_of_them_is_a_dead_letter(platform: Platform) -> None:
     platform.environment["FUNDLYHUB_PROCESSORS"] = "tests.support.unreadable_types"
     platform.execute(TABLES)

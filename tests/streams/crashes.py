@@ -28,11 +28,11 @@ class Boundary:
 
 BOUNDARIES = (
     Boundary("group", "queue", "^XGROUP CREATE events:stream "),
-    Boundary("read", "queue", "^reply to XREADGROUP .* >$", side="server"),
+    Boundary("read", "queue", r"(?s)^reply to EVAL\s+-- Gives.* > \d+ \d+ \d+$", side="server"),
     Boundary("take-over", "queue", "^reply to XAUTOCLAIM events ", side="server"),
     Boundary("insert", "database", "^SELECT n, stored_position", nth=3),
     Boundary("quarantine", "database", "^WITH kept AS", nth=2),
-    Boundary("commit", "database", "^COMMIT of .*events.insert_events", nth=3),
+    Boundary("commit", "database", "^COMMIT of .*events.append_events", nth=3),
     Boundary("acknowledgement", "queue", "^XACK events", nth=3),
     Boundary("trim", "queue", r"^EVAL\s+-- Drops"),
 )

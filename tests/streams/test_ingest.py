@@ -252,10 +252,10 @@ def test_wrong_use_is_said_in_one_line(streams: Streams, variables: dict[str, st
 def test_a_log_that_is_gone_for_a_moment_pauses_it(streams: Streams) -> None:
     process = streams.ingest()
     with psycopg.connect(streams.dsn, autocommit=True) as db:
-        db.execute("ALTER TABLE events.events RENAME TO elsewhere")
+        db.execute("ALTER SCHEMA events RENAME TO elsewhere")
         streams.write(whole())
         wait_until(lambda: process.said("paused: this database has no event log"), what="the pause")
-        db.execute("ALTER TABLE events.elsewhere RENAME TO events")
+        db.execute("ALTER SCHEMA elsewhere RENAME TO events")
     streams.wait_taken(1)
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fundlyhub.streams.entry import Entry
-from fundlyhub.streams.raw import MAX_KEPT, from_json, to_json
+from fundlyhub.streams.entry import MAX_KEPT, Entry
+from fundlyhub.streams.raw import from_json, to_json
 from tests.streams.entries import Said, entry, whole
 
 SECRET = "s3cret"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from urllib.parse import urlsplit
 
 import psycopg
@@ -15,6 +16,8 @@ from fundlyhub.database.migrate import migrate
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.settings import Settings, get_settings
 from tests.support.platform import database_dsn
+
+_numbers = count(1)
 
 
 def log_in_quickly(server: Postgres) -> None:
@@ -36,6 +39,15 @@ def drop_database(server: Postgres, name: str) -> None:
     """Gone, whoever uses it."""
     with psycopg.connect(server.dsn, autocommit=True) as db:
         db.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def copy_of(server: Postgres, template: str) -> Iterator[str]:
+    """A copy of a database that nobody uses, dropped afterwards; its DSN."""
+    name = f"copy_{os.getpid()}_{next(_numbers)}"
+    create_database(server, name, template)
+    yield database_dsn(server.dsn, name)
+    drop_database(server, name)
 
 
 def migrated_template(server: Postgres, name: str = "fundlyhub_template") -> str:

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")
-ROOM = 2 << 30
-"""Bytes that must be free in memory: the servers of two processes of tests take less than half of it."""
+ROOM = 3 << 30
+"""Bytes that must be free in memory: the servers of four processes of tests take half of it, 0.4 GB each."""
 
 
 def quick_folder(memory: Path = MEMORY, room: int = ROOM) -> Path | None:

@@ -9,9 +9,13 @@ from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fundlyhub.embedded.ports import free_port
 from tests.support.platform import wait_until
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 
 def made_for_this_machine() -> bool:
@@ -46,6 +50,12 @@ class Peer:
                 return connection.getresponse().status == 200
         except (OSError, HTTPException):
             return False
+
+    def client(self) -> Elasticsearch:
+        """The vendor's client of it."""
+        from elasticsearch import Elasticsearch  # half a second, which collecting the tests does not need
+
+        return Elasticsearch(self.url)
 
     def stop(self) -> None:
         """End it."""

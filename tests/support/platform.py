@@ -115,9 +115,12 @@ class Process:
         if self.popen.poll() is None:
             self.popen.terminate()
         try:
-            return self.popen.wait(60)
+            status = self.popen.wait(60)
         finally:
             self._signal(signal.SIGKILL)
+        if status:  # a test that expects another one shows what it prints
+            sys.stdout.write(self.log.read_text(errors="replace")[-3_000:])
+        return status
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
@@ -125,9 +128,15 @@ class Process:
 
 
 class Platform:
-    """Starts and stops processes against one database and one broker, and looks at what they did."""
+    """Starts and stops processes against one database and one broker, and looks at what they did.
 
-    def __init__(self, environment: Mapping[str, str], dsn: str, broker: Broker | None, folder: Path) -> None:
+    They run on the tests' own Python, or on that of another environment, which may have another release.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], dsn: str, broker: Broker | None, folder: Path,
+        python: str = sys.executable,
+    ) -> None:  # fmt: skip
         fast = {
             "FUNDLYHUB_SWEEP_INTERVAL": "1",
             "FUNDLYHUB_SWEEP_GRACE": "3",
@@ -136,7 +145,7 @@ class Platform:
             "PYTHONWARNINGS": "default",
         }
         self.environment = {**os.environ, **fast, **environment}
-        self.dsn, self._broker, self.folder = dsn, broker, folder
+        self.dsn, self._broker, self.folder, self.python = dsn, broker, folder, python
         self.processes: list[Process] = []
         self.kept: Process | None = None
 
@@ -155,7 +164,7 @@ class Platform:
 
     def relay(self, **variables: str) -> Process:
         """A relay process; it may lead or stand by."""
-        return self.start("relay", [sys.executable, "-m", "fundlyhub", "relay"], variables)
+        return self.start("relay", [self.python, "-m", "fundlyhub", "relay"], variables)
 
     def worker(
         self,
@@ -179,7 +188,7 @@ class Platform:
 
     def launch_worker(self, queues: str, *, concurrency: int = 2, watched: bool = False, **variables: str) -> Process:
         """A worker process that is on its way."""
-        argv = [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", queues, "-c", str(concurrency)]
+        argv = [self.python, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", queues, "-c", str(concurrency)]
         argv += ["-n", f"{uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"]
         argv += ["-E"] if watched else []
         return self.start("worker", argv, {"REMAP_SIGTERM": "SIGQUIT", **variables})

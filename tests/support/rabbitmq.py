@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,15 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import pytest
+
+long_on_rabbitmq = pytest.mark.parametrize(
+    "platform",
+    ["valkey", pytest.param("rabbitmq", marks=[pytest.mark.rabbitmq, pytest.mark.chaos])],
+    indirect=True,
+)
+"""For a test whose seconds on RabbitMQ are for `make chaos`; on Valkey it runs with all others."""
 
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 """The scripts themselves; those in /usr/sbin switch to the user of the system's own service."""
@@ -173,8 +183,15 @@ class RabbitNode:
             raise RuntimeError(f"rabbitmqctl {' '.join(args)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def evaluate(self, expression: str) -> None:
-        """Have the node evaluate an Erlang expression. Raises RuntimeError when that fails.
+    def messages(self, vhost: str) -> dict[str, int]:
+        """How many messages are in each queue of a virtual host, those that a consumer holds among them."""
+        name = "binary_to_list(element(4, proplists:get_value(name, Queue)))"
+        queues = f'rabbit_amqqueue:info_all(<<"{vhost}">>, [name, messages])'
+        told = self.evaluate(f"[{{{name}, proplists:get_value(messages, Queue)}} || Queue <- {queues}]")
+        return {queue: int(number) for queue, number in re.findall(r'\{"([^"]*)", (\d+)\}', told)}
+
+    def evaluate(self, expression: str) -> str:
+        """What an Erlang expression comes to in the node. Raises RuntimeError when that fails.
 
         rabbitmqctl would do it too, but starts an Erlang machine for each call: half a second of work.
         """
@@ -185,6 +202,7 @@ class RabbitNode:
         )  # fmt: skip
         if done.returncode != 0 or not done.stdout.startswith("{ok,"):
             raise RuntimeError(f"{expression} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout.removeprefix("{ok,").strip().removesuffix("}")
 
     def _end_names(self) -> None:
         if self._names is not None:

@@ -24,6 +24,9 @@ STARTING_CALLS = {"fork", "forkpty", "posix_spawn", "posix_spawnp", "system"}
 AUDITED = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
 
 Code = Callable[..., Any] | type
+_verdicts: dict[Any, bool] = {}
+_harmless: set[Code] = set()
+"""Code that was followed to its ends."""
 _running: list[str] = []
 """The unit test that runs, if one does."""
 
@@ -40,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     What takes long then begins early, and no process of pytest-xdist is left alone with it at the end.
     """
     for item in items:
-        if isinstance(item, pytest.Function) and not any(map(starts_processes, used_by(item))):
+        if isinstance(item, pytest.Function) and not starts_any(item):
             item.add_marker(pytest.mark.unit)
     long = {item.path for item in items if item.get_closest_marker("unit") is None}
     items.sort(key=lambda item: item.path not in long)
@@ -64,8 +67,24 @@ def _refuse(event: str, _: object, audited: frozenset[str] = AUDITED, running: l
         pytest.fail(f"{running[0]} counts as a unit test and starts a process: see tests/support/units.py")
 
 
-def used_by(item: pytest.Function) -> set[Code]:
-    """A test's function and its fixtures, and all that these use."""
+def starts_any(item: pytest.Function) -> bool:
+    """Whether a test, its fixtures, or anything that these use starts processes."""
+    parameters = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    codes = frozenset(inspect.unwrap(one) for one in parameters if _is_code(one))
+    fixtures = item.session._fixturemanager
+    names = frozenset(one for one in parameters if isinstance(one, str) and fixtures.getfixturedefs(one, item))
+    what = (item.parent, item.function, codes, names)  # the same for most of the cases of a parametrized test
+    if what not in _verdicts:
+        _verdicts[what] = finds_a_start(item, codes, names)
+    return _verdicts[what]
+
+
+def finds_a_start(item: pytest.Function, codes: Iterable[Code], names: Iterable[str]) -> bool:
+    """Whether a test's function, its fixtures, or anything that these use starts processes.
+
+    Of its parameters, ``codes`` are functions and classes, and ``names`` those of fixtures. Code from which no start
+    was found, and none that asks for fixtures by name, is not followed again.
+    """
     manager, known = item.session._fixturemanager, set[str]()
 
     def made_by(names: Iterable[str]) -> Iterator[Code]:
@@ -73,23 +92,28 @@ def used_by(item: pytest.Function) -> set[Code]:
         for name in set(names) - known:
             known.add(name)
             for fixture in manager.getfixturedefs(name, item) or ():
-                yield fixture.func
+                yield inspect.unwrap(fixture.func)
                 yield from made_by(fixture.argnames)
 
     found: set[Code] = set()
-    parameters = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
-    names = [value for value in parameters if isinstance(value, str)]
-    waiting: list[Code] = [item.function, *made_by(item.fixturenames), *filter(_is_code, parameters)]
+    waiting: list[Code] = [inspect.unwrap(item.function), *made_by(item.fixturenames), *codes]
     if item.cls is not None:
         waiting += methods(item.cls)
+    plain = True
     while waiting:
-        code = inspect.unwrap(waiting.pop())
-        if code not in found:
-            found.add(code)
-            waiting += uses(code)
-            if asked := asks_for(code):
-                waiting += made_by([*asked, *names])
-    return found
+        code = waiting.pop()
+        if code in found or code in _harmless:
+            continue
+        if starts_processes(code):
+            return True
+        found.add(code)
+        waiting += uses(code)
+        if asked := asks_for(code):
+            plain = False
+            waiting += made_by([*asked, *names])
+    if plain:
+        _harmless.update(found)
+    return False
 
 
 @cache
@@ -120,8 +144,15 @@ def asks_for(code: Code) -> list[str]:
 
 def methods(cls: type) -> list[Code]:
     """The functions of a class, properties and static ones among them."""
-    bare = [getattr(member, "fget", None) or getattr(member, "__func__", member) for member in vars(cls).values()]
-    return [member for member in bare if isinstance(member, FunctionType)]
+    bare = [_bare(member) for member in vars(cls).values()]
+    return [inspect.unwrap(member) for member in bare if isinstance(member, FunctionType)]
+
+
+def _bare(member: Any) -> Any:
+    """The function in a property, or in a static or class method; another member as it is."""
+    if isinstance(member, property):
+        return member.fget
+    return member.__func__ if isinstance(member, staticmethod | classmethod) else member
 
 
 def _is_code(value: Any) -> TypeGuard[Code]:

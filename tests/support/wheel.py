@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support import ROOT
 
@@ -17,7 +20,21 @@ def built(folder: Path) -> Path:
         if name.startswith("fundlyhub/") or name in ("pyproject.toml", "README.md", "celeryconfig.py"):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
+    return wheel_of(source, folder)
+
+
+def wheel_of(source: Path, folder: Path) -> Path:
+    """Build the wheel of a source tree in a folder."""
     argv = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     subprocess.run([*argv, str(source)], check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def require_index(python: Path) -> None:
+    """Skip where no package index answers; on CI it has to."""
+    argv = [str(python), "-m", "pip", "index", "versions", "click", "--retries", "0", "--timeout", "20"]
+    asked = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if asked.returncode != 0:
+        said = f"no package index answers: {asked.stderr.strip().rpartition(chr(10))[2]}"
+        pytest.fail(said) if os.environ.get("CI") == "true" else pytest.skip(said)

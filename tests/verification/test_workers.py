@@ -69,6 +69,7 @@ def replayed(platform: Platform) -> int:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.chaos  # for its length
 def test_a_purge_is_named_and_repaired(ready: Platform) -> None:
     ready.relay()
     _, tally = published(600)

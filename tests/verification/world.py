@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,11 @@ import psycopg
 
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub import CampaignUpdated, Event, Payload, UserProfileUpdated, publish_events
+from fundlyhub.cli.demo import LATE
 from fundlyhub.database import connect
 from fundlyhub.demo.scenario import START
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.events.catalogue.admin import AdminUserDeleted
 from fundlyhub.events.catalogue.campaign import CampaignDeleted, CampaignGoalReached
 from fundlyhub.events.catalogue.payout import PayoutRequested
@@ -27,9 +31,13 @@ from fundlyhub.relay.registration import register
 from fundlyhub.settings import get_settings
 from fundlyhub.verification import Finding, Report, verify
 from tests.notifications.post import registered
+from tests.support.databases import create_database
 from tests.support.make import campaign, completed, refunded
+from tests.support.platform import database_dsn
+from tests.support.servers import environment_of
 from tests.support.traffic import published
 
+EVENTS = 600
 ANN, BEN, GONE, NAMELESS = (UUID(int=n) for n in (901, 902, 903, 904))
 WELLS, ROOFS = (UUID(int=n) for n in (911, 912))
 GIFT, TWICE, BACK = (UUID(int=n) for n in (921, 922, 923))
@@ -66,6 +74,15 @@ def more() -> list[Payload]:
             visibility="public",
         ),
     ]  # fmt: skip
+
+
+def filled(postgres: Postgres, valkey: Valkey, template: str, name: str, folder: Path) -> str:
+    """A new database that is full and at rest; its name."""
+    create_database(postgres, name, template)
+    impatient = {"FUNDLYHUB_NOTIFICATION_PATIENCE": "0", **LATE}
+    with environment_of(database_dsn(postgres.dsn, name), valkey, folder, **impatient):
+        fill(EVENTS)
+    return name
 
 
 def fill(events: int) -> None:

@@ -92,8 +92,11 @@ async function start() {
   document.querySelector(".give").append(...[5, 25, 100].map((amount) => {
     const button = document.createElement("button");
     button.textContent = `Give ${money(amount)}`;
-    button.onclick = tried(() => ask("/donations", { campaign_id: campaign.id, amount: String(amount) },
-      { "Idempotency-Key": crypto.randomUUID() }));
+    button.onclick = tried(async () => {
+      const { stats } = await ask("/donations", { campaign_id: campaign.id, amount: String(amount) },
+        { "Idempotency-Key": crypto.randomUUID(), Prefer: "wait=2" });
+      if (stats) showStats(stats);  // the total with this gift; else it comes by the stream
+    });
     return button;
   }));
   showStats(campaign.stats);

@@ -1,5 +1,6 @@
 """Circuit breakers around outside services: rules, states, and their storage in Redis."""
 
-from fundlyhub.channels.breaker.breaker import DEFAULTS, SERVICES, Breaker, breaker, shared_storage
+from fundlyhub.channels.breaker.breaker import DEFAULTS, SERVICES, Breaker, breaker
+from fundlyhub.channels.breaker.redis_storage import SharedStorage
 
-__all__ = ["DEFAULTS", "SERVICES", "Breaker", "breaker", "shared_storage"]
+__all__ = ["DEFAULTS", "SERVICES", "Breaker", "SharedStorage", "breaker"]

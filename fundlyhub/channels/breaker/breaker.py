@@ -136,11 +136,6 @@ class Breaker:
         return 0.0 if reading.state.name == CLOSED else max(1.0, self._gate.wait(reading, self._clock()))
 
 
-def shared_storage(name: str, redis_url: str) -> Storage:
-    """Storage that all workers share. While Redis does not answer, each process keeps its own state."""
-    return SharedStorage(name, redis_url)
-
-
 @cache
 def breaker(name: str) -> Breaker:
     """This process's breaker of a service, as the settings say."""
@@ -149,4 +144,4 @@ def breaker(name: str) -> Breaker:
     if get_settings().redis_url is None:
         log.warning("FUNDLYHUB_REDIS_URL is not set: the breaker of %s is this process's own", name)
         return Breaker(name, rules=rules)
-    return Breaker(name, shared_storage(name, get_settings().redis), rules)
+    return Breaker(name, SharedStorage(name, get_settings().redis), rules)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import uuid4
 
+from fundlyhub.account import account
 from fundlyhub.channels.breaker.rules import Rules, rate_too_high, rest_after
 
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
@@ -16,7 +17,7 @@ HISTORY = 50
 """Changes that the history keeps."""
 
 Change = dict[str, str]
-"""One line of the history: at, from, to, who and reason."""
+"""One line of the history: at, from, to, who, account and reason."""
 
 
 class Counts(NamedTuple):
@@ -97,4 +98,5 @@ def put_off(before: State, asked: float | None, now: float, rules: Rules, said: 
 def change(before: State, now: State) -> Change:
     """The history's line on a change."""
     at = datetime.fromtimestamp(now.since or 0.0, UTC).isoformat(timespec="milliseconds")
-    return {"at": at, "from": before.label, "to": now.label, "who": now.who, "reason": now.reason}
+    who = {"who": now.who, "account": account()}
+    return {"at": at, "from": before.label, "to": now.label, **who, "reason": now.reason}

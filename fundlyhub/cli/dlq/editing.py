@@ -10,9 +10,10 @@ from typing import Any, BinaryIO
 
 import click
 
+from fundlyhub.cli.audit import disclose
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import ID, by_option, optional_reason
-from fundlyhub.cli.output import Answer, Aside, answers
+from fundlyhub.cli.output import Answer, Aside, answers, say
 from fundlyhub.errors import FundlyHubError, InvalidEvent, WrongState, WrongUse
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import decode
@@ -87,6 +88,7 @@ def _edited(save: _Save) -> Corrected:
     is_person = sys.stdin.isatty()
     if not is_person and not any(os.environ.get(name) for name in ("VISUAL", "EDITOR")):
         raise WrongUse("set $EDITOR, or give --patch or --payload")
+    disclose(save.who, f"dead letter {save.draft.letter}, to an editor")
     text = before = dumps(_readable(save.draft), pretty=True).decode()
     while True:
         text = _in_editor(text)
@@ -97,7 +99,7 @@ def _edited(save: _Save) -> Corrected:
         except InvalidEvent as error:
             if not is_person:
                 raise
-            click.echo(f"refused: {error}", err=True)
+            say(f"refused: {error}", err=True)
             if not click.confirm("Edit it again?", default=True, err=True):
                 raise
 

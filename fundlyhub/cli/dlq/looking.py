@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import click
 import orjson
 
+from fundlyhub.cli.audit import disclose
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.dlq.selecting import STATES, filters, in_state, tell_when_unknown
-from fundlyhub.cli.options import ID, limit_option, state_option
-from fundlyhub.cli.output import Answer, Table, answers, iso_times
-from fundlyhub.cli.times import shown as _time
+from fundlyhub.cli.options import ID, by_option, limit_option, state_option
+from fundlyhub.cli.output import Answer, Table, answers, iso_times, timeline
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, Letter, Shown
 
@@ -37,7 +38,7 @@ def list_(wanted: Filter, state: str, group: bool, limit: int) -> Answer:
         tell_when_unknown(wanted)
     columns = ("id", "processor", "type", "error", "message", "attempts", "last failed", "state")
     rows = [
-        (str(one.id), one.processor, one.type, one.error, one.message, one.attempts, _time(one.last_failed_at),
+        (str(one.id), one.processor, one.type, one.error, one.message, one.attempts, one.last_failed_at,
          f"{one.state}, edited" if one.corrected else one.state)
         for one in found
     ]  # fmt: skip
@@ -54,25 +55,27 @@ def _groups(wanted: Filter, limit: int) -> Answer:
                "sample")  # fmt: skip
     rows = [
         (one.fingerprint, one.letters, one.processor, one.type, one.error, one.message,
-         _time(one.first_failed_at), _time(one.last_failed_at), str(one.sample))
+         one.first_failed_at, one.last_failed_at, str(one.sample))
         for one in found
     ]  # fmt: skip
     optional = ("message", "last failed", "type", "first failed", "sample")
     return Answer(
-        [asdict(one) for one in found],
-        Table("Dead letters by fingerprint", columns, rows, optional=optional),
+        [asdict(one) for one in found], Table("Dead letters by fingerprint", columns, rows, optional=optional)
     )
 
 
 @click.command("show", short_help="Show one letter: error, traceback, event and timeline.")
 @click.argument("letter", metavar="ID", type=ID)
 @click.option("--payload", is_flag=True, help="Show the payload too: it may hold personal data.")
+@by_option
 @answers
-def show(letter: int, payload: bool) -> Answer:
+def show(letter: int, payload: bool, who: str) -> Answer:
     """Show one dead letter: its error and traceback, its event, and what happened to it.
 
-    The payload may hold personal data, and is shown only with --payload.
+    The payload may hold personal data, and is shown only with --payload; `fundlyhub audit` tells to whom.
     """
+    if payload:
+        disclose(who, f"dead letter {letter}")
     with transaction("events") as db:
         found = dead_letters.show(db, letter, payload=payload)
     return Answer(orjson.dumps(_whole(found), option=orjson.OPT_INDENT_2), *_parts(found))
@@ -83,13 +86,12 @@ def _parts(found: Shown) -> Iterator[str | Table]:
     yield f"\nTraceback\n\n{found.traceback.rstrip()}\n"
     for title, text in _contents(found):
         yield f"{title}\n\n{text}\n"
-    timeline = [(_time(entry.at), entry.who, entry.action, entry.details) for entry in found.timeline]
-    yield Table("Timeline", ("at", "who", "what", "details"), timeline)
+    yield timeline(found.timeline)
     if found.event is not None and found.content is None:
         yield "What the event says is people's data; --payload shows it."
 
 
-def _facts(found: Shown) -> Iterator[tuple[str, str | None]]:
+def _facts(found: Shown) -> Iterator[tuple[str, str | datetime | None]]:
     letter, event = found.letter, found.event
     yield from (
         ("state", letter.state),
@@ -98,8 +100,8 @@ def _facts(found: Shown) -> Iterator[tuple[str, str | None]]:
         ("message", letter.message),
         ("fingerprint", letter.fingerprint),
         ("attempts", f"{letter.attempts:,}"),
-        ("first failed", _time(letter.first_failed_at)),
-        ("last failed", _time(letter.last_failed_at)),
+        ("first failed", letter.first_failed_at),
+        ("last failed", letter.last_failed_at),
         ("payload", "corrected by hand" if letter.corrected else "the event's own"),
         ("event", str(letter.event_id)),
         ("type", f"{letter.type} {event.version}" if event else letter.type),
@@ -110,8 +112,8 @@ def _facts(found: Shown) -> Iterator[tuple[str, str | None]]:
         yield "log", f"the event {found.absence}"
         return
     yield from (
-        ("happened", _time(event.timestamp)),
-        ("recorded", _time(event.recorded_at)),
+        ("happened", event.timestamp),
+        ("recorded", event.recorded_at),
         ("correlation", str(event.correlation_id) if event.correlation_id else None),
         ("causation", str(event.causation_id) if event.causation_id else None),
     )

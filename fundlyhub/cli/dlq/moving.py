@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from fundlyhub.cli.audit import disclose
 from fundlyhub.cli.databases import ready, transaction
 from fundlyhub.cli.dlq.selecting import STATES, filters, in_state
 from fundlyhub.cli.lines import read_lines
 from fundlyhub.cli.options import by_option, state_option
-from fundlyhub.cli.output import Answer, answers
+from fundlyhub.cli.output import Answer, answers, say
 from fundlyhub.errors import FundlyHubError
+from fundlyhub.printable import printable_json
+from fundlyhub.private_files import replacing
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, ImportReport
 
@@ -25,17 +28,20 @@ from fundlyhub.processing.dead_letters import Filter, ImportReport
 @filters
 @state_option(STATES, default="all")
 @click.option("--payload", is_flag=True, help="Write the payloads too: they may hold personal data.")
-def export(file: str, wanted: Filter, state: str, payload: bool) -> None:
+@by_option
+def export(file: str, wanted: Filter, state: str, payload: bool, who: str) -> None:
     """Write letters to FILE (or - for stdout), one JSON object a line.
 
-    Payloads are written only with --payload, and corrected ones with them. Only this account can read FILE.
+    Payloads are written only with --payload, and corrected ones with them; `fundlyhub audit` tells who did.
+    Only this account can read FILE, which takes the place of what is there once it is whole.
     """
+    disclose(who, f"{state} dead letters, {'with' if payload else 'without'} payloads, to {file}")
     wanted, written = in_state(wanted, state), 0
     with transaction("events") as db, _opened(file) as out:
         for line in dead_letters.export_lines(db, dead_letters.in_full(db, wanted), payload=payload):
-            out.write(line)
+            out.write(printable_json(line.decode()).encode())
             written += 1
-    click.echo(f"{written:,} {'letter' if written == 1 else 'letters'} written", err=True)
+    say(f"{written:,} {'letter' if written == 1 else 'letters'} written", err=True)
 
 
 @click.command("import", short_help="Import the letters of an export.")
@@ -59,8 +65,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with replacing(Path(file)) as out:
+            yield out
     except OSError as error:
         raise FundlyHubError(f"cannot write {file}: {error.strerror}") from None
-    with os.fdopen(descriptor, "wb") as out:
-        yield out

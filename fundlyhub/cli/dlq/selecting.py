@@ -11,7 +11,7 @@ import click
 from sqlalchemy import Connection
 
 from fundlyhub.cli.options import ID, gathered
-from fundlyhub.cli.output import Aside
+from fundlyhub.cli.output import Aside, say
 from fundlyhub.cli.times import age
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import WrongUse
@@ -78,7 +78,7 @@ def tell_when_unknown(wanted: Filter) -> None:
     """On stderr, that nothing can be found since no processor is called so."""
     known = known_processors()
     if wanted.processor is not None and wanted.processor not in known:
-        click.echo(f"no processor is called {wanted.processor}; there are {', '.join(known)}", err=True)
+        say(f"no processor is called {wanted.processor}; there are {', '.join(known)}", err=True)
 
 
 def tell_unchanged(unchanged: Mapping[int, str]) -> Iterator[Aside]:

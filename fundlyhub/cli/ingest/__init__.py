@@ -10,7 +10,7 @@ from fundlyhub.cli.ingest.quarantine import quarantine
 from fundlyhub.cli.ingest.status import status
 from fundlyhub.cli.options import verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
-from fundlyhub.database.migrate import require_current
+from fundlyhub.database.revisions import require_current
 from fundlyhub.monitoring.process_endpoint import endpoint
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings

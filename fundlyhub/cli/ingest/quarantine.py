@@ -9,10 +9,10 @@ from typing import Any, get_args
 import click
 from sqlalchemy import Connection
 
+from fundlyhub.cli.audit import disclose
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import ID, by_option, limit_option, reason_option, state_option
-from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
-from fundlyhub.cli.times import shown as _time
+from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times, timeline
 from fundlyhub.database.audited import UNKNOWN, Changes
 from fundlyhub.errors import WrongUse
 from fundlyhub.streams import quarantine as held
@@ -41,10 +41,7 @@ def list_(stream: str | None, state: str, limit: int) -> Answer:
         found = held.find(db, state=wanted, stream=stream, limit=limit)
         total = held.count(db, state=wanted, stream=stream)
     columns = ("id", "stream", "entry", "type", "reason", "received", "state")
-    rows = [
-        (str(one.id), one.stream, one.entry_id, one.type, one.reason, _time(one.received_at), one.state)
-        for one in found
-    ]
+    rows = [(str(one.id), one.stream, one.entry_id, one.type, one.reason, one.received_at, one.state) for one in found]
     title, optional = f"Quarantine: {len(found):,} of {total:,}", ("received", "type", "state")
     return Answer([iso_times(asdict(one)) for one in found], Table(title, columns, rows, optional=optional))
 
@@ -52,20 +49,22 @@ def list_(stream: str | None, state: str, limit: int) -> Answer:
 @quarantine.command("show", short_help="Show one entry: reason, fields and timeline.")
 @click.argument("entry", metavar="ID", type=ID)
 @click.option("--fields", is_flag=True, help="Show the fields too: they may hold personal data.")
+@by_option
 @answers
-def show(entry: int, fields: bool) -> Answer:
-    """Show one entry in quarantine, and what happened to it."""
+def show(entry: int, fields: bool, who: str) -> Answer:
+    """Show one entry in quarantine, and what happened to it. `fundlyhub audit` tells who saw its fields."""
+    if fields:
+        disclose(who, f"entry {entry} in quarantine")
     with transaction("events") as db:
         found = held.show(db, entry, fields=fields)
     facts = iso_times(asdict(found.held))
     said = None if found.fields is None else [[_readable(part) for part in pair] for pair in found.fields]
     rows = {name: None if value is None else str(value) for name, value in facts.items()}
-    timeline = [(_time(line.at), line.who, line.action, line.details) for line in found.timeline]
     return Answer(
         {**facts, "names": found.names, "fields": said, "timeline": [iso_times(asdict(one)) for one in found.timeline]},
         Table(f"Entry {entry}", ("", ""), {**rows, "names": ", ".join(found.names)}.items()),
         *(f"\n{name}\n\n{value}" for name, value in said or ()),
-        Table("Timeline", ("at", "who", "what", "details"), timeline),
+        timeline(found.timeline),
         *(["What the fields say may be people's data; --fields shows it."] if said is None else []),
     )
 

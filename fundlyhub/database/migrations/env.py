@@ -7,11 +7,8 @@ from alembic import context
 options = context.config.attributes
 context.configure(
     connection=options["connection"],
-    target_metadata=options.get("metadata"),
     version_table="alembic_version",
     version_table_schema=options["branch"],
-    include_schemas=options["branch"] == "events",
-    compare_server_default=True,
     transactional_ddl=True,
 )
 context.run_migrations()

@@ -8,6 +8,7 @@ from fundlyhub.events.catalogue.index import DOMAINS as DOMAINS
 from fundlyhub.events.catalogue.index import PAYLOADS as PAYLOADS
 from fundlyhub.events.catalogue.index import SECRET_KEYS as SECRET_KEYS
 from fundlyhub.events.catalogue.index import VERSIONS as VERSIONS
+from fundlyhub.events.catalogue.index import build as build
 from fundlyhub.events.catalogue.index import canonical_type as canonical_type
 from fundlyhub.events.catalogue.index import canonical_version as canonical_version
 from fundlyhub.events.catalogue.index import payload_class as payload_class

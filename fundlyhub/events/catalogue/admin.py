@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from fundlyhub.events.payload import (
-    UUID,
-    Changes,
-    Count,
-    Flag,
-    Kept,
-    Line,
-    ListOf,
-    MomentIso,
-    Payload,
-    Text,
-)
+from typing import Annotated
+
+from fundlyhub.events.payload import UUID, Changes, Count, Flag, Kept, Line, ListOf, MomentIso, Payload, Text
+from fundlyhub.events.personal import CODE, Personal
 
 
 class AdminUserSuspended(Payload, type="admin.user.suspended", aggregate=("user", "user_id")):
@@ -21,7 +13,7 @@ class AdminUserSuspended(Payload, type="admin.user.suspended", aggregate=("user"
 
     user_id: UUID
     suspended_by: UUID
-    reason: Text
+    reason: Annotated[Text, Personal("text", "user_id")]
     duration: Count
     suspended_until: MomentIso
 
@@ -38,7 +30,7 @@ class AdminUserDeleted(Payload, type="admin.user.deleted", aggregate=("user", "u
 
     user_id: UUID
     deleted_by: UUID
-    reason: Text | None = None
+    reason: Annotated[Text | None, Personal("text", "user_id")] = None
 
 
 class AdminUserRoleAssigned(Payload, type="admin.user.role_assigned", aggregate=("user", "user_id")):
@@ -46,9 +38,9 @@ class AdminUserRoleAssigned(Payload, type="admin.user.role_assigned", aggregate=
 
     user_id: UUID
     role_id: UUID
-    role_name: Line
+    role_name: Annotated[Line, CODE]
     assigned_by: UUID
-    context_type: Line | None = None
+    context_type: Annotated[Line | None, CODE] = None
     context_id: UUID | None = None
 
 
@@ -57,7 +49,7 @@ class AdminUserRoleRevoked(Payload, type="admin.user.role_revoked", aggregate=("
 
     user_id: UUID
     role_id: UUID
-    role_name: Line
+    role_name: Annotated[Line, CODE]
     revoked_by: UUID
 
 
@@ -73,7 +65,7 @@ class AdminCampaignRejected(Payload, type="admin.campaign.rejected", aggregate=(
 
     campaign_id: UUID
     rejected_by: UUID
-    reason: Text
+    reason: Annotated[Text, Personal("text", "campaign_id")]
 
 
 class AdminCampaignPaused(Payload, type="admin.campaign.paused", aggregate=("campaign", "campaign_id")):
@@ -81,7 +73,7 @@ class AdminCampaignPaused(Payload, type="admin.campaign.paused", aggregate=("cam
 
     campaign_id: UUID
     paused_by: UUID
-    reason: Text | None = None
+    reason: Annotated[Text | None, Personal("text", "campaign_id")] = None
 
 
 class AdminCampaignClosed(Payload, type="admin.campaign.closed", aggregate=("campaign", "campaign_id")):
@@ -89,16 +81,16 @@ class AdminCampaignClosed(Payload, type="admin.campaign.closed", aggregate=("cam
 
     campaign_id: UUID
     closed_by: UUID
-    reason: Text | None = None
+    reason: Annotated[Text | None, Personal("text", "campaign_id")] = None
 
 
 class AdminRoleCreated(Payload, type="admin.role.created", aggregate=("role", "role_id")):
     """A role has been created."""
 
     role_id: UUID
-    name: Line
-    display_name: Line
-    description: Text | None = None
+    name: Annotated[Line, CODE]
+    display_name: Annotated[Line, CODE]
+    description: Annotated[Text | None, CODE] = None
     hierarchy_level: Count
     is_system_role: Flag
     created_by: UUID
@@ -107,9 +99,9 @@ class AdminRoleCreated(Payload, type="admin.role.created", aggregate=("role", "r
 class RoleChanges(Changes):
     """Columns of a role that an edit may change."""
 
-    name: Kept[Line] = None
-    display_name: Kept[Line] = None
-    description: Text | None = None
+    name: Annotated[Kept[Line], CODE] = None
+    display_name: Annotated[Kept[Line], CODE] = None
+    description: Annotated[Text | None, CODE] = None
     hierarchy_level: Kept[Count] = None
 
 
@@ -117,9 +109,9 @@ class AdminRoleUpdated(Payload, type="admin.role.updated", aggregate=("role", "r
     """A role has been edited."""
 
     role_id: UUID
-    name: Line
-    display_name: Line | None = None
-    description: Text | None = None
+    name: Annotated[Line, CODE]
+    display_name: Annotated[Line | None, CODE] = None
+    description: Annotated[Text | None, CODE] = None
     hierarchy_level: Count | None = None
     updated_by: UUID
     changes: RoleChanges
@@ -129,18 +121,18 @@ class AdminRoleDeleted(Payload, type="admin.role.deleted", aggregate=("role", "r
     """A role has been deleted."""
 
     role_id: UUID
-    name: Line
+    name: Annotated[Line, CODE]
     deleted_by: UUID
-    reason: Text | None = None
+    reason: Annotated[Text | None, CODE] = None
 
 
 class AdminRolePermissionsUpdated(Payload, type="admin.role.permissions_updated", aggregate=("role", "role_id")):
     """A role has gained or lost permissions; they are usually named by their ids."""
 
     role_id: UUID
-    role_name: Line
-    added_permissions: ListOf[Line]
-    removed_permissions: ListOf[Line]
+    role_name: Annotated[Line, CODE]
+    added_permissions: Annotated[ListOf[Line], CODE]
+    removed_permissions: Annotated[ListOf[Line], CODE]
     updated_by: UUID
 
 
@@ -148,8 +140,8 @@ class AdminPermissionCreated(Payload, type="admin.permission.created", aggregate
     """A permission has been created."""
 
     permission_id: UUID
-    name: Line
-    display_name: Line
-    description: Text | None = None
-    category: Line
+    name: Annotated[Line, CODE]
+    display_name: Annotated[Line, CODE]
+    description: Annotated[Text | None, CODE] = None
+    category: Annotated[Line, CODE]
     created_by: UUID

@@ -24,9 +24,11 @@ from fundlyhub.events.payload import (
     MoneyPayload,
     Payload,
     SignedAmount,
+    Slug,
     Text,
     WireModel,
 )
+from fundlyhub.events.personal import CODE, CONTENT, REFERENCE, Personal
 
 Status = Literal["draft", "pending", "active", "paused", "ended", "closed", "completed", "cancelled"]
 Visibility = Literal["public", "private", "unlisted"]
@@ -35,8 +37,8 @@ Visibility = Literal["public", "private", "unlisted"]
 class Milestone(WireModel):
     """A step on the way to a project's goal."""
 
-    title: Line
-    description: Text | None = None
+    title: Annotated[Line, CONTENT]
+    description: Annotated[Text | None, CONTENT] = None
     target_amount: Amount
     due_date: DayOfText | None = None
 
@@ -48,25 +50,25 @@ class CampaignCreated(MoneyPayload, type="campaign.created", aggregate=("campaig
 
     campaign_id: UUID
     user_id: UUID
-    title: Line
-    slug: Line
-    summary: Text | None = None
-    story: Text
+    title: Annotated[Line, CONTENT]
+    slug: Annotated[Slug, CONTENT]
+    summary: Annotated[Text | None, CONTENT] = None
+    story: Annotated[Text, CONTENT]
     goal_amount: Amount
     currency: Currency = "USD"
     category_id: UUID | None = None
-    beneficiary_name: Line | None = None
-    location: Line | None = None
-    cover_image: Link | None = None
+    beneficiary_name: Annotated[Line | None, Personal("name", "user_id")] = None
+    location: Annotated[Line | None, CONTENT] = None
+    cover_image: Annotated[Link | None, CONTENT] = None
     cover_image_id: UUID | None = None
     end_date: DayOfText | None = None
     visibility: Visibility
-    type: Line = "personal"
+    type: Annotated[Line, CODE] = "personal"
     status: Status
     is_project: Flag = False
     is_discoverable: Flag = True
     milestones: ListOf[Milestone] | None = None
-    allowlist_emails: ListOf[Email] | None = None
+    allowlist_emails: Annotated[ListOf[Email] | None, Personal("address")] = None
 
     def _amounts(self) -> Iterator[tuple[str, Decimal | None]]:
         yield from super()._amounts()
@@ -77,32 +79,33 @@ class CampaignCreated(MoneyPayload, type="campaign.created", aggregate=("campaig
 class CampaignChanges(Changes):
     """Columns of a campaign that an edit may change: never its owner, its secrets or its deletion."""
 
-    title: Kept[Line] = None
-    slug: Kept[Line] = None
-    summary: Text | None = None
-    story_html: Text | None = None
+    title: Annotated[Kept[Line], CONTENT] = None
+    slug: Annotated[Kept[Slug], CONTENT] = None
+    summary: Annotated[Text | None, CONTENT] = None
+    story_html: Annotated[Text | None, CONTENT] = None
     goal_amount: Kept[Amount] = None
     currency: Kept[Currency] = None
     category_id: UUID | None = None
-    tags: ListOf[Line] | None = None
-    cover_image: Link | None = None
-    images: ListOf[Link] | None = None
-    video_url: Link | None = None
+    tags: Annotated[ListOf[Line] | None, CONTENT] = None
+    cover_image: Annotated[Link | None, CONTENT] = None
+    images: Annotated[ListOf[Link] | None, CONTENT] = None
+    video_url: Annotated[Link | None, CONTENT] = None
     status: Kept[Status] = None
     visibility: Kept[Visibility] = None
-    type: Kept[Line] = None
+    type: Annotated[Kept[Line], CODE] = None
     is_discoverable: Kept[Flag] = None
     is_project: Kept[Flag] = None
-    beneficiary_name: Line | None = None
-    beneficiary_contact: Line | None = None
-    location: Line | None = None
+    beneficiary_name: Annotated[Line | None, Personal("name", "campaign_id")] = None
+    beneficiary_contact: Annotated[Line | None, Personal("address", "campaign_id")] = None
+    location: Annotated[Line | None, CONTENT] = None
     end_date: DayOfText | None = None
 
 
 class PreviousCampaignValues(CampaignChanges):
     """The old values by column; for an operator's edit its reason and the campaign's owner instead."""
 
-    reason: Text | None = None
+    slug: Annotated[Kept[Line], CONTENT] = None  # of before there was a rule, perhaps
+    reason: Annotated[Text | None, Personal("text", "campaign_id")] = None
     ownerId: UUID | None = None  # camelCase, as the platform's operator page writes it
 
 
@@ -120,7 +123,7 @@ class CampaignDeleted(Payload, type="campaign.deleted", aggregate=("campaign", "
 
     campaign_id: UUID
     user_id: UUID
-    reason: Text | None = None
+    reason: Annotated[Text | None, Personal("text", "campaign_id")] = None
 
 
 class CampaignGoalReached(Payload, type="campaign.goal_reached", aggregate=("campaign", "campaign_id")):
@@ -138,7 +141,7 @@ class CampaignStatusChanged(Payload, type="campaign.status_changed", aggregate=(
     campaign_id: UUID
     previous_status: Status
     new_status: Status
-    reason: Text | None = None
+    reason: Annotated[Text | None, Personal("text", "campaign_id")] = None
 
 
 class _SnakeCasePayload(Payload):
@@ -163,5 +166,5 @@ class CampaignLinkRotated(_SnakeCasePayload, type="campaign.link.rotated", aggre
     """A campaign's private link has been replaced; only the end of the new token is included."""
 
     campaign_id: UUID
-    link_token_last4: Annotated[str, StringConstraints(strict=True, min_length=4, max_length=4)]
+    link_token_last4: Annotated[str, StringConstraints(strict=True, min_length=4, max_length=4), REFERENCE]
     user_id: UUID

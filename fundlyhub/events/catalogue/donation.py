@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from fundlyhub.events.payload import (
     UUID,
@@ -18,6 +18,7 @@ from fundlyhub.events.payload import (
     Text,
     UuidOrSystem,
 )
+from fundlyhub.events.personal import CODE, REFERENCE, Personal
 
 
 class DonationInitiated(MoneyPayload, type="donation.initiated", aggregate=("donation", "donation_id")):
@@ -28,9 +29,9 @@ class DonationInitiated(MoneyPayload, type="donation.initiated", aggregate=("don
     donor_id: UUID | None = None
     amount: Amount
     currency: Currency = "USD"
-    payment_method: Line
+    payment_method: Annotated[Line, CODE]
     is_anonymous: Flag = False
-    message: Text | None = None
+    message: Annotated[Text | None, Personal("text", "donor_id", "donation_id")] = None
 
 
 class _Completion(MoneyPayload):
@@ -43,12 +44,12 @@ class _Completion(MoneyPayload):
     currency: Currency
     processing_fee: SignedAmount | None = None
     net_amount: Amount
-    payment_provider: Line
-    transaction_id: Line
+    payment_provider: Annotated[Line, CODE]
+    transaction_id: Annotated[Line, REFERENCE]
     # The payment webhook adds these. An anonymous donor's are for that donor's receipt only.
     is_anonymous: Flag | None = None
-    donor_email: Email | None = None
-    donor_name: Line | None = None
+    donor_email: Annotated[Email | None, Personal("address", "donor_id", "donation_id")] = None
+    donor_name: Annotated[Line | None, Personal("name", "donor_id", "donation_id")] = None
 
 
 class DonationCompletedV1(
@@ -64,12 +65,12 @@ class DonationCompleted(_Completion, type="donation.completed", version="2.0.0",
 class DonationFailed(Payload, type="donation.failed", aggregate=("donation", "donation_id")):
     """A payment has failed; its id may be the payment provider's, and its amount includes the tip."""
 
-    donation_id: Reference
+    donation_id: Annotated[Reference, REFERENCE]
     campaign_id: UUID
     donor_id: UUID | None = None
     amount: Amount
-    reason: Text
-    error_code: Line | None = None
+    reason: Annotated[Text, Personal("text", "donor_id", "donation_id")]
+    error_code: Annotated[Line | None, CODE] = None
     retryable: Flag = False
 
 
@@ -79,8 +80,8 @@ class DonationRefunded(Payload, type="donation.refunded", aggregate=("donation",
     donation_id: UUID
     original_amount: Amount
     refund_amount: Amount
-    reason: Text
-    refund_transaction_id: Line
+    reason: Annotated[Text, Personal("text", "donation_id")]
+    refund_transaction_id: Annotated[Line, REFERENCE]
     initiated_by: UuidOrSystem
     campaign_id: UUID | None = None  # only the payment webhook adds it
 

@@ -9,18 +9,9 @@ from functools import lru_cache
 from types import MappingProxyType, ModuleType
 
 from fundlyhub.errors import InvalidEvent, UnknownEventType, UnknownVersion, WrongUse
-from fundlyhub.events.catalogue import (
-    admin,
-    campaign,
-    donation,
-    organization,
-    payout,
-    project,
-    search,
-    storage,
-    user,
-)
+from fundlyhub.events.catalogue import admin, campaign, donation, organization, payout, project, search, storage, user
 from fundlyhub.events.payload import Payload
+from fundlyhub.secret_keys import SECRET_KEYS as SECRET_KEYS
 
 _MODULES = (user, campaign, donation, organization, admin, search, project, storage, payout)
 DOMAINS: Mapping[str, ModuleType] = MappingProxyType({one.__name__.rpartition(".")[2]: one for one in _MODULES})
@@ -38,14 +29,6 @@ ALIASES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Former names of some types."""
-
-SECRET_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "user.logged_in": ("sessionId",),
-        "campaign.created": ("passcode", "linkToken"),
-    }
-)
-"""Payload keys with secrets: they are removed from every event and are fields of no class."""
 
 
 def version_triple(version: str) -> tuple[int, int, int]:
@@ -78,8 +61,23 @@ CURRENT: Mapping[str, type[Payload]] = MappingProxyType(_current)
 def add(payload: type[Payload]) -> None:
     """Register a payload class, before the first event of its type is read.
 
-    Raises WrongUse if its type and version have another class.
+    Raises WrongUse if its type and version have another class, and pydantic's error if it cannot be built.
     """
+    payload.model_rebuild()
+    _enter(payload)
+
+
+def build() -> None:
+    """Build the validators of all payload classes now, for a process that forks others: they share them.
+
+    Else each is built when it is first used, by pydantic, once for all threads: building all takes longer than
+    importing them, and most processes use few of them.
+    """
+    for payload in PAYLOADS.values():
+        payload.model_rebuild()
+
+
+def _enter(payload: type[Payload]) -> None:
     kind, version = payload.event_type, canonical_version(payload.event_version)
     if _payloads.setdefault((kind, version), payload) is not payload:
         raise WrongUse(f"{kind} {version} has the class {_payloads[kind, version].__name__} already")
@@ -141,4 +139,4 @@ def _no_such_type(name: str) -> str:
 
 
 for _found in _classes():
-    add(_found)
+    _enter(_found)

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fundlyhub.events.payload import (
-    UUID,
-    Changes,
-    Kept,
-    Line,
-    Link,
-    ListOf,
-    MomentMs,
-    Payload,
-    Text,
-    TextMap,
-)
+from fundlyhub.events.payload import UUID, Changes, Kept, Line, Link, ListOf, MomentMs, Payload, Text, TextMap
+from fundlyhub.events.personal import ORGANIZATION
 
 
 class OrganizationCreated(Payload, type="organization.created", aggregate=("organization", "organization_id")):
     """An organization has been created."""
 
     organization_id: UUID
-    legal_name: Line
+    legal_name: Annotated[Line, ORGANIZATION]
     created_by: UUID
     verification_status: Literal["pending", "verified", "rejected"]
 
@@ -40,19 +30,19 @@ class OrganizationRejected(Payload, type="organization.rejected", aggregate=("or
 
     organization_id: UUID
     rejected_by: UUID
-    reason: Text
+    reason: Annotated[Text, ORGANIZATION]
 
 
 class OrganizationChanges(Changes):
     """Columns of an organization that an edit may change: not its verification nor its payment accounts."""
 
-    legal_name: Kept[Line] = None
-    dba_name: Line | None = None
-    country: Line | None = None
-    ein: Line | None = None
-    address: Text | TextMap | None = None
-    website: Link | None = None
-    categories: ListOf[Line] | None = None
+    legal_name: Annotated[Kept[Line], ORGANIZATION] = None
+    dba_name: Annotated[Line | None, ORGANIZATION] = None
+    country: Annotated[Line | None, ORGANIZATION] = None
+    ein: Annotated[Line | None, ORGANIZATION] = None
+    address: Annotated[Text | TextMap | None, ORGANIZATION] = None
+    website: Annotated[Link | None, ORGANIZATION] = None
+    categories: Annotated[ListOf[Line] | None, ORGANIZATION] = None
 
 
 class OrganizationUpdated(Payload, type="organization.updated", aggregate=("organization", "organization_id")):
@@ -68,4 +58,4 @@ class OrganizationDeleted(Payload, type="organization.deleted", aggregate=("orga
 
     organization_id: UUID
     deleted_by: UUID
-    reason: Text | None = None
+    reason: Annotated[Text | None, ORGANIZATION] = None

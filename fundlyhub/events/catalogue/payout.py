@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Annotated
 
 from fundlyhub.events.payload import (
     UUID,
@@ -20,6 +21,7 @@ from fundlyhub.events.payload import (
     Percent,
     Text,
 )
+from fundlyhub.events.personal import CODE, REFERENCE, Personal
 
 
 class PayoutRequested(MoneyPayload, type="payout.requested", aggregate=("payout_request", "request_id")):
@@ -31,7 +33,7 @@ class PayoutRequested(MoneyPayload, type="payout.requested", aggregate=("payout_
     bank_account_id: UUID
     amount_str: AmountText
     currency: Currency
-    creator_notes: Text | None = None
+    creator_notes: Annotated[Text | None, Personal("text", "user_id", "request_id")] = None
     is_first_payout: Flag
     risk_score: Percent
 
@@ -49,7 +51,7 @@ class PayoutApproved(Payload, type="payout.approved", aggregate=("payout_request
 
     request_id: UUID
     approved_by: UUID
-    admin_notes: Text | None = None
+    admin_notes: Annotated[Text | None, Personal("text", "request_id")] = None
     approved_at: MomentIso
 
 
@@ -58,8 +60,8 @@ class PayoutDenied(Payload, type="payout.denied", aggregate=("payout_request", "
 
     request_id: UUID
     denied_by: UUID
-    denial_reason: Text
-    admin_notes: Text | None = None
+    denial_reason: Annotated[Text, Personal("text", "request_id")]
+    admin_notes: Annotated[Text | None, Personal("text", "request_id")] = None
     denied_at: MomentIso
 
 
@@ -67,7 +69,7 @@ class PayoutProcessing(Payload, type="payout.processing", aggregate=("payout_req
     """A payout is on its way to the bank."""
 
     request_id: UUID
-    stripe_transfer_id: Line | None = None
+    stripe_transfer_id: Annotated[Line | None, REFERENCE] = None
     estimated_arrival_date: Day | None = None
 
 
@@ -75,7 +77,7 @@ class PayoutCompleted(Payload, type="payout.completed", aggregate=("payout_reque
     """A payout has arrived."""
 
     request_id: UUID
-    stripe_transfer_id: Line
+    stripe_transfer_id: Annotated[Line, REFERENCE]
     actual_arrival_date: Day
     completed_at: MomentIso
 
@@ -84,8 +86,8 @@ class PayoutFailed(Payload, type="payout.failed", aggregate=("payout_request", "
     """A payout has failed."""
 
     request_id: UUID
-    failure_reason: Text
-    stripe_error: Text | None = None
+    failure_reason: Annotated[Text, Personal("text", "request_id")]
+    stripe_error: Annotated[Text | None, Personal("text", "request_id")] = None
     failed_at: MomentIso
     is_retryable: Flag
 
@@ -95,7 +97,7 @@ class PayoutCancelled(Payload, type="payout.cancelled", aggregate=("payout_reque
 
     request_id: UUID
     cancelled_by: UUID
-    cancellation_reason: Text
+    cancellation_reason: Annotated[Text, Personal("text", "request_id")]
     cancelled_at: MomentIso
 
 
@@ -103,8 +105,8 @@ class PayoutInfoRequired(Payload, type="payout.info_required", aggregate=("payou
     """An operator needs more information to decide on a payout."""
 
     request_id: UUID
-    message: Text
-    required_info: ListOf[Line]
+    message: Annotated[Text, Personal("text", "request_id")]
+    required_info: Annotated[ListOf[Line], Personal("text", "request_id")]
 
 
 class PayoutBankAccountVerified(
@@ -114,7 +116,7 @@ class PayoutBankAccountVerified(
 
     bank_account_id: UUID
     user_id: UUID
-    verification_method: Line
+    verification_method: Annotated[Line, CODE]
     verified_at: MomentIso
 
 
@@ -125,6 +127,6 @@ class PayoutBankAccountVerificationFailed(
 
     bank_account_id: UUID
     user_id: UUID
-    failure_reason: Text
+    failure_reason: Annotated[Text, Personal("text", "user_id")]
     attempt_count: Count
     can_retry: Flag

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fundlyhub.events.payload import UUID, Changes, Flag, Kept, Line, ListOf, Payload, Text, Url, WireModel
+from fundlyhub.events.personal import CONTENT
 
 UpdateVisibility = Literal["public", "donors_only"]
 
@@ -15,7 +16,7 @@ class Attachment(WireModel):
     """A file attached to an update."""
 
     type: Literal["image", "document"]
-    url: Url
+    url: Annotated[Url, CONTENT]
 
 
 class _ProjectUpdate(Payload):
@@ -27,8 +28,8 @@ class _ProjectUpdate(Payload):
 class ProjectUpdateCreated(_ProjectUpdate, type="project.update.created", aggregate=("project_update", "update_id")):
     """An update has been published."""
 
-    title: Line
-    body: Text
+    title: Annotated[Line, CONTENT]
+    body: Annotated[Text, CONTENT]
     milestone_id: UUID | None = None
     visibility: UpdateVisibility
     attachments: ListOf[Attachment] | None = None
@@ -38,8 +39,8 @@ class ProjectUpdateCreated(_ProjectUpdate, type="project.update.created", aggreg
 class ProjectUpdateChanges(Changes):
     """Columns of an update that an edit may change."""
 
-    title: Kept[Line] = None
-    body: Kept[Text] = None
+    title: Annotated[Kept[Line], CONTENT] = None
+    body: Annotated[Kept[Text], CONTENT] = None
     visibility: Kept[UpdateVisibility] = None
 
 

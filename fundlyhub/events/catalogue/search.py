@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fundlyhub.events.payload import (
-    UUID,
-    Count,
-    Flag,
-    Line,
-    Link,
-    ListOf,
-    Number,
-    Payload,
-    Reference,
-    Text,
-    WireModel,
-)
+from fundlyhub.events.payload import UUID, Count, Flag, Line, Link, ListOf, Number, Payload, Reference, Text, WireModel
+from fundlyhub.events.personal import CODE, NOBODYS, Personal
 
 
 class SearchFilters(WireModel):
@@ -31,13 +20,13 @@ class SearchOptions(WireModel):
 
     max_results: Count | None = None
     include_suggestions: Flag | None = None
-    cache_key: Line | None = None
+    cache_key: Annotated[Line | None, Personal("text", "user_id")] = None
 
 
 class SearchQuerySubmitted(Payload, type="search.query.submitted", aggregate=("search_session", "session_id")):
     """A search has been submitted."""
 
-    query: Reference
+    query: Annotated[Reference, Personal("text", "user_id")]
     user_id: UUID | None = None
     filters: SearchFilters | None = None
     session_id: UUID | None = None
@@ -49,19 +38,19 @@ class SearchResult(WireModel):
 
     id: UUID
     type: Literal["campaign", "user", "organization"]
-    title: Line
-    subtitle: Line | None = None
-    image: Link | None = None
-    snippet: Text | None = None
-    link: Link
+    title: Annotated[Line, Personal("name", "id")]
+    subtitle: Annotated[Line | None, Personal("text", "id")] = None
+    image: Annotated[Link | None, Personal("picture", "id")] = None
+    snippet: Annotated[Text | None, Personal("text", "id")] = None
+    link: Annotated[Link, Personal("link", "id")]
     relevance_score: Number | None = None
-    match_type: Line | None = None
+    match_type: Annotated[Line | None, CODE] = None
 
 
 class SearchResultsProjected(Payload, type="search.results.projected", aggregate=("search_query", None)):
     """The results of a search are ready."""
 
-    query: Line
+    query: Annotated[Line, NOBODYS]
     results: ListOf[SearchResult]
     result_count: Count
     execution_time_ms: Number | None = None
@@ -71,8 +60,8 @@ class SearchResultsProjected(Payload, type="search.results.projected", aggregate
 class SearchSuggestion(WireModel):
     """A suggested search."""
 
-    suggestion: Line
-    match_type: Literal["typo", "phonetic", "transposition", "abbreviation", "similar"]
+    suggestion: Annotated[Line, NOBODYS]
+    match_type: Annotated[Literal["typo", "phonetic", "transposition", "abbreviation", "similar"], CODE]
     relevance_score: Number
     result_count: Count | None = None
 
@@ -80,23 +69,23 @@ class SearchSuggestion(WireModel):
 class SearchSuggestionGenerated(Payload, type="search.suggestion.generated", aggregate=("search_query", None)):
     """Other searches have been suggested."""
 
-    original_query: Line
+    original_query: Annotated[Line, NOBODYS]
     suggestions: ListOf[SearchSuggestion]
-    strategy: Line | None = None
+    strategy: Annotated[Line | None, CODE] = None
 
 
 class SearchUserProjectionUpdated(Payload, type="search.user_projection.updated", aggregate=("user", "user_id")):
     """A user's row in the search has changed."""
 
     user_id: UUID
-    name: Line
-    email: Line | None = None  # the platform does not check it here
-    avatar: Link | None = None
-    bio: Text | None = None
-    location: Line | None = None
-    role: Line
-    profile_visibility: Line
-    account_status: Line
+    name: Annotated[Line, Personal("name", "user_id")]
+    email: Annotated[Line | None, Personal("address", "user_id")] = None  # the platform does not check it here
+    avatar: Annotated[Link | None, Personal("picture", "user_id")] = None
+    bio: Annotated[Text | None, Personal("text", "user_id")] = None
+    location: Annotated[Line | None, Personal("place", "user_id")] = None
+    role: Annotated[Line, CODE]
+    profile_visibility: Annotated[Line, CODE]
+    account_status: Annotated[Line, CODE]
     is_verified: Flag | None = None
     follower_count: Count | None = None
     campaign_count: Count | None = None
@@ -106,12 +95,12 @@ class SearchUserProjectionUpdated(Payload, type="search.user_projection.updated"
 class SearchAnalyticsRecorded(Payload, type="search.analytics.recorded", aggregate=("search_session", "session_id")):
     """What a user did with the results of a search."""
 
-    query: Line
+    query: Annotated[Line, Personal("text", "user_id")]
     result_count: Count
     clicked_result_id: UUID | None = None
-    clicked_result_type: Line | None = None
+    clicked_result_type: Annotated[Line | None, CODE] = None
     suggestion_clicked: Flag | None = None
-    suggestion_query: Line | None = None
+    suggestion_query: Annotated[Line | None, Personal("text", "user_id")] = None
     session_id: UUID | None = None
     user_id: UUID | None = None
     execution_time_ms: Number | None = None

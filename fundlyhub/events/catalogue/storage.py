@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fundlyhub.events.payload import UUID, Count, Line, Link, Number, Payload, Url
+from fundlyhub.events.personal import CODE, CONTENT, Personal
 
 
 class StorageImageUploaded(Payload, type="storage.image.uploaded", aggregate=("image", "image_id")):
@@ -13,11 +14,11 @@ class StorageImageUploaded(Payload, type="storage.image.uploaded", aggregate=("i
     image_id: UUID
     user_id: UUID
     fundraiser_id: UUID | None = None
-    storage_path: Link
-    public_url: Url
-    file_name: Line
+    storage_path: Annotated[Link, Personal("picture", "user_id")]
+    public_url: Annotated[Url, Personal("picture", "user_id")]
+    file_name: Annotated[Line, Personal("picture", "user_id")]
     file_size: Count
-    mime_type: Line
+    mime_type: Annotated[Line, CODE]
     image_type: Literal["cover", "gallery", "draft"]
     bucket: Literal["fundraiser-images", "fundraiser-gallery", "fundraiser-drafts"]
     width: Count | None = None
@@ -29,8 +30,8 @@ class StorageImageDeleted(Payload, type="storage.image.deleted", aggregate=("ima
 
     image_id: UUID
     user_id: UUID
-    storage_path: Link
-    bucket: Line
+    storage_path: Annotated[Link, Personal("picture", "user_id")]
+    bucket: Annotated[Line, CODE]
     reason: Literal["user_deleted", "fundraiser_deleted", "draft_expired", "admin_action"]
 
 
@@ -52,7 +53,7 @@ class StorageImageOptimized(Payload, type="storage.image.optimized", aggregate=(
     optimized_size: Count
     compression_ratio: Number
     format: Literal["webp", "jpeg", "png"]
-    optimized_url: Url
+    optimized_url: Annotated[Url, CONTENT]
 
 
 class StorageDraftCleanupRequested(Payload, type="storage.draft.cleanup_requested", aggregate=("storage_job", None)):

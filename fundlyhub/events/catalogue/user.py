@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fundlyhub.events.payload import (
-    UUID,
-    Changes,
-    Email,
-    Flag,
-    Kept,
-    Line,
-    Link,
-    MomentMs,
-    Payload,
-    Text,
-    TextMap,
-)
+from fundlyhub.events.payload import UUID, Changes, Email, Flag, Kept, Line, Link, MomentMs, Payload, Text, TextMap
+from fundlyhub.events.personal import ORGANIZATION, Personal
 
 Role = Literal["visitor", "donor", "organizer", "admin"]
 RegistrationMethod = Literal["email", "google", "facebook"]
@@ -24,8 +13,8 @@ RegistrationMethod = Literal["email", "google", "facebook"]
 
 class _Registration(Payload):
     user_id: UUID
-    email: Email
-    name: Line | None = None
+    email: Annotated[Email, Personal("address", "user_id")]
+    name: Annotated[Line | None, Personal("name", "user_id")] = None
     role: Role | None = None
 
 
@@ -45,21 +34,21 @@ class UserLoggedIn(Payload, type="user.logged_in", aggregate=("user", "user_id")
     """A user has logged in; the session id is a secret and is not stored."""
 
     user_id: UUID
-    ip_address: Line | None = None
-    user_agent: Text | None = None
+    ip_address: Annotated[Line | None, Personal("network", "user_id")] = None
+    user_agent: Annotated[Text | None, Personal("network", "user_id")] = None
     timestamp: MomentMs
 
 
 class ProfileChanges(Changes):
     """Columns of a profile that this event may change: not the role nor the account's status."""
 
-    name: Kept[Line] = None
-    email: Kept[Email] = None
-    avatar: Link | None = None
-    bio: Text | None = None
-    location: Line | None = None
-    website: Link | None = None
-    social_links: TextMap | None = None
+    name: Annotated[Kept[Line], Personal("name", "user_id")] = None
+    email: Annotated[Kept[Email], Personal("address", "user_id")] = None
+    avatar: Annotated[Link | None, Personal("picture", "user_id")] = None
+    bio: Annotated[Text | None, Personal("text", "user_id")] = None
+    location: Annotated[Line | None, Personal("place", "user_id")] = None
+    website: Annotated[Link | None, Personal("link", "user_id")] = None
+    social_links: Annotated[TextMap | None, Personal("link", "user_id")] = None
     profile_visibility: Kept[Literal["public", "private"]] = None
     is_verified: Kept[Flag] = None
 
@@ -91,8 +80,8 @@ class UserFollowedUser(Payload, type="user.followed_user", aggregate=("user", "f
 
     follower_id: UUID
     followed_user_id: UUID
-    follower_email: Email | None = None
-    followed_user_email: Email | None = None
+    follower_email: Annotated[Email | None, Personal("address", "follower_id")] = None
+    followed_user_email: Annotated[Email | None, Personal("address", "followed_user_id")] = None
 
 
 class UserUnfollowedUser(Payload, type="user.unfollowed_user", aggregate=("user", "follower_id")):
@@ -107,7 +96,7 @@ class UserFollowedOrganization(Payload, type="user.followed_organization", aggre
 
     follower_id: UUID
     organization_id: UUID
-    organization_name: Line | None = None
+    organization_name: Annotated[Line | None, ORGANIZATION] = None
 
 
 class UserUnfollowedOrganization(Payload, type="user.unfollowed_organization", aggregate=("user", "follower_id")):

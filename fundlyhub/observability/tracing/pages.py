@@ -14,9 +14,9 @@ from fundlyhub.observability.tracing.spans import MOST, Spans, Subject, origin
 
 # Only sampled events: the last digit of their traceparent is odd.
 _TRACED = """
-    SELECT position, id, type, metadata ->> 'traceparent', metadata ->> 'tracestate'
+    SELECT position, id, left(type, 201), left(metadata ->> 'traceparent', 60), left(metadata ->> 'tracestate', 600)
     FROM events.events
-    WHERE position = ANY (%(positions)s::bigint[]) AND metadata ->> 'traceparent' ~ '-[0-9a-f][13579bdf]$'
+    WHERE position = ANY (%(positions)s::bigint[]) AND left(metadata ->> 'traceparent', 60) ~ '-[0-9a-f][13579bdf]$'
     ORDER BY position LIMIT %(most)s
 """
 

@@ -13,7 +13,16 @@ from fundlyhub.processing.dead_letters.faults import describe, error_class, fing
 from fundlyhub.processing.dead_letters.finding import Filter, count, find, groups, ids, in_full
 from fundlyhub.processing.dead_letters.model import AUDIT, WORKER, Action, Letter, State
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
-from fundlyhub.processing.dead_letters.recording import DeadLetter, Known, forget_waits, known, record, resolve
+from fundlyhub.processing.dead_letters.recording import (
+    Correction,
+    DeadLetter,
+    Known,
+    corrections,
+    forget_waits,
+    known,
+    record,
+    resolve,
+)
 from fundlyhub.processing.dead_letters.replaying import Replayed, choose, replay
 from fundlyhub.processing.dead_letters.showing import Shown, show
 
@@ -24,6 +33,7 @@ __all__ = [
     "Action",
     "Changes",
     "Corrected",
+    "Correction",
     "DeadLetter",
     "Draft",
     "End",
@@ -37,6 +47,7 @@ __all__ = [
     "Terms",
     "choose",
     "correct",
+    "corrections",
     "count",
     "describe",
     "discard",

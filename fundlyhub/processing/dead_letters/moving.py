@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, BinaryIO
@@ -22,6 +22,7 @@ from fundlyhub.events.rules import check_json, parse_json, reasons
 from fundlyhub.processing.dead_letters.correcting import checked, save
 from fundlyhub.processing.dead_letters.finding import COLUMNS, Filter
 from fundlyhub.processing.dead_letters.model import Letter, State
+from fundlyhub.processing.dead_letters.recording import corrections
 
 PAGE = 500
 """Letters that are read at a time."""
@@ -32,14 +33,6 @@ _EXPORT = f"""
     SELECT d.traceback, {COLUMNS} FROM events.dead_letters d WHERE CONDITIONS AND d.id > %(after)s
     ORDER BY d.id LIMIT %(page)s
 """  # noqa: S608  # our own constants
-_CONTENT = """
-    SELECT d.id, e.payload::text, c.version, c.payload::text
-    FROM events.dead_letters d
-    JOIN events.events e ON e.position = d.position AND e.id = d.event_id
-    LEFT JOIN events.corrections c
-           ON c.processor = d.processor AND c.position = d.position AND c.event_id = d.event_id
-    WHERE d.id = ANY (%(ids)s::bigint[])
-"""
 # What is there already and was changed later, or is the same, stays as it is. A letter of another event stems from a
 # log that was restored.
 _IMPORT = """
@@ -109,12 +102,11 @@ def export_lines(db: Connection, wanted: Filter, *, payload: bool = False) -> It
     """The letters that a filter selects, a line each; the contents of their events only with ``payload``."""
     after = 0
     while rows := db.exec_driver_sql(wanted.query(_EXPORT), wanted.values(after=after, page=PAGE)).all():
-        letters = {row[0]: (Letter(*row), traceback) for traceback, *row in rows}
-        contents = _contents(db, list(letters)) if payload else {}
-        for id, (letter, traceback) in letters.items():
-            line = {**asdict(letter), "traceback": traceback, **contents.get(id, {})}
+        for traceback, *row in rows:
+            letter = Letter(*row)
+            line = {**asdict(letter), "traceback": traceback, **(_content(db, letter) if payload else {})}
             yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-        after = max(letters)
+            after = letter.id
 
 
 def import_lines(file: BinaryIO, *, who: str) -> Iterator[ImportReport]:
@@ -186,11 +178,14 @@ def _write(db: Connection, letter: _Imported, who: str) -> bool:
     return db.exec_driver_sql(_IMPORT, {**values, "who": who, "details": details}).first() is not None
 
 
-def _contents(db: Connection, ids: list[int]) -> Mapping[int, dict[str, Any]]:
-    """Payloads go out as they stand in the database: each number to its last digit."""
-    found: dict[int, dict[str, Any]] = {}
-    for id, payload, version, corrected in db.exec_driver_sql(_CONTENT, {"ids": ids}):
-        found[id] = {"payload": orjson.Fragment(payload)}
-        if corrected is not None:
-            found[id]["corrected_payload"] = {"version": version, "payload": orjson.Fragment(corrected)}
+def _content(db: Connection, letter: Letter) -> dict[str, Any]:
+    """Payloads go out as they stand in the database: each number to its last digit. One far too large is null."""
+    stored = next((row for row in read(db, [letter.position]) if row.id == letter.event_id), None)
+    if stored is None:
+        return {}
+    found: dict[str, Any] = {"payload": stored.payload and orjson.Fragment(stored.payload)}
+    corrected = corrections(db, letter.processor, [letter.position]).get(letter.position) if letter.corrected else None
+    if corrected is not None:
+        text = corrected.payload and orjson.Fragment(corrected.payload)
+        found["corrected_payload"] = {"version": corrected.version, "payload": text}
     return found

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
+from fundlyhub.events.log import MAX_TEXT
 from fundlyhub.observability.redaction import traceback_of
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint
 from fundlyhub.processing.dead_letters.model import WORKER, Action, State
@@ -59,12 +61,16 @@ _RESOLVE = """
     INSERT INTO events.dead_letter_audit (letter_id, who, action) SELECT id, %(worker)s, action FROM resolved
 """
 _OF = """
-    SELECT d.position, d.event_id, d.state, d.last_failed_at, c.version, c.payload::text
+    SELECT d.position, d.event_id, d.state, d.last_failed_at, octet_length(c.payload::text)
     FROM events.dead_letters d
     LEFT JOIN events.corrections c
            ON c.processor = d.processor AND c.position = d.position AND c.event_id = d.event_id
     WHERE d.processor = %(processor)s AND d.position = ANY (%(positions)s::bigint[])
 """
+_CORRECTIONS = f"""
+    SELECT position, event_id, version, CASE WHEN octet_length(payload::text) <= {MAX_TEXT} THEN payload::text END
+    FROM events.corrections WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+"""  # noqa: S608  # our own constant
 # The letters are locked first, as operators do: what one of them replays just now keeps its row of attempts.
 _FORGET_WAITS = """
     DELETE FROM events.attempts a
@@ -90,18 +96,25 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a run needs of a letter: ``version`` and ``payload`` are those of a correction, if there is one."""
+    """What a run needs of a letter; ``corrected`` are the bytes of a corrected payload, if there is one."""
 
     event_id: UUID
     state: State
     last_failed_at: datetime
-    version: str | None
-    payload: str | None
+    corrected: int | None
 
     @property
     def rests(self) -> bool:
         """Whether its event is not to be run, whatever is sent again."""
         return self.state in ("open", "discarded")
+
+
+class Correction(NamedTuple):
+    """A payload that counts instead of an event's own, as JSON text; None if it is far too large to be read."""
+
+    event_id: UUID
+    version: str
+    payload: str | None
 
 
 def record(db: Connection, processor: str, letters: Sequence[DeadLetter], *, now: datetime) -> None:
@@ -139,6 +152,12 @@ def known(db: Connection, processor: str, positions: Sequence[int]) -> dict[int,
     """The letters, if any, at these positions."""
     rows = db.exec_driver_sql(_OF, {"processor": processor, "positions": array(positions)})
     return {position: Known(*rest) for position, *rest in rows}
+
+
+def corrections(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, Correction]:
+    """The corrected payloads, if any, at these positions."""
+    rows = db.exec_driver_sql(_CORRECTIONS, {"processor": processor, "positions": array(positions)})
+    return {position: Correction(*rest) for position, *rest in rows}
 
 
 def forget_waits(db: Connection, processor: str, positions: Sequence[int]) -> None:

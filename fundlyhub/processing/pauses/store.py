@@ -40,6 +40,7 @@ _PAUSE = """
     INSERT INTO events.processor_pause_audit (processor, kind, who, action, details)
     SELECT processor, kind, who, 'paused', reason FROM paused RETURNING id
 """
+_ABSENT = dict.fromkeys(("until", "fingerprint", "failed", "probe"))
 # What failed before the pause, or was held when it began, is due at once, and its next failure is a new one. A wait
 # that was none of its own does not count towards the greatest age of a snooze.
 _END = """
@@ -114,32 +115,17 @@ def in_force(db: Connection, processor: str) -> Pause | None:
 
 def pause_by_hand(db: Connection, processor: str, *, who: str, reason: str, until: datetime | None = None) -> None:
     """Pause a processor until a person resumes it, or ``until`` a time. Raises WrongUse without a name or a reason."""
-    who, reason = named(who), reasoned(reason)
-    _pause(db, processor, "by hand", who, reason, until=until, anew=True)
+    given = {"kind": "by hand", "who": named(who), "reason": reasoned(reason), "until": until, "anew": True}
+    db.exec_driver_sql(_PAUSE, {**_ABSENT, **given, "processor": processor})
 
 
 def pause_after_burst(db: Connection, processor: str, *, reason: str, fingerprint: str, failed: int) -> bool:
     """Pause a processor whose events fail; False when another worker was faster."""
-    return _pause(db, processor, "burst", "worker", reason, fingerprint=fingerprint, failed=failed)
-
-
-def _pause(
-    db: Connection,
-    processor: str,
-    kind: Kind,
-    who: str,
-    reason: str,
-    *,
-    until: datetime | None = None,
-    fingerprint: str | None = None,
-    failed: int | None = None,
-    anew: bool = False,
-) -> bool:
     given = {
-        "processor": processor, "kind": kind, "who": who, "reason": reason, "until": until, "anew": anew,
-        "fingerprint": fingerprint, "failed": failed, "probe": probe_wait(0) if kind == "burst" else None,
+        "kind": "burst", "who": "worker", "reason": reason, "fingerprint": fingerprint, "failed": failed,
+        "probe": probe_wait(0), "anew": False,
     }  # fmt: skip
-    return db.exec_driver_sql(_PAUSE, given).first() is not None
+    return db.exec_driver_sql(_PAUSE, {**_ABSENT, **given, "processor": processor}).first() is not None
 
 
 def end(

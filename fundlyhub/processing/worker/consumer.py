@@ -18,6 +18,7 @@ from kombu import Message, Producer
 from fundlyhub.processing.messages import Unreadable, park, read
 from fundlyhub.processing.queues import PARKED_QUEUE, QUEUES
 from fundlyhub.processing.registry import processors
+from fundlyhub.processing.task_names import task_names
 from fundlyhub.processing.worker.stopping import bound_the_rest
 from fundlyhub.settings import get_settings
 
@@ -31,15 +32,19 @@ class RefusingConsumer(Consumer):
     """Celery's consumer, with our own treatment of messages that are no valid task."""
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
-        """Celery's own, behind a look at the message."""
+        """Celery's own, behind a look at the message: no task but a processor's exists, and none of Celery's."""
         take_up = super().create_task_handler(*args, **options)
-        ours = {processor.task_name() for processor in processors().values()}
+        ours = {name for processor in processors().values() for name in task_names(processor)}
 
         def handle(message: Message) -> None:
             try:
-                if (message.headers or {}).get("task") in ours:
-                    read(message)
-                take_up(message)
+                task = read(message).task
+                # A task has limits of its own. Celery writes them into each message, of a release with others too.
+                message.headers["timelimit"] = None
+                if task in ours:
+                    take_up(message)
+                else:
+                    self._refuse(message, "its task is not known", keep=task.partition(".")[0] not in QUEUES)
             except Unreadable as error:
                 self._refuse(message, str(error))
             except (ValueError, TypeError, LookupError) as error:
@@ -53,17 +58,8 @@ class RefusingConsumer(Consumer):
         super().cancel_active_requests()
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """It is not JSON, or damaged. Celery would acknowledge it, and print it."""
+        """It is compressed, not JSON, or damaged. Celery would acknowledge it, and print it."""
         self._refuse(message, "it cannot be decoded")
-
-    def on_unknown_message(self, body: Any, message: Message) -> None:
-        """It names no task."""
-        self._refuse(message, "it names no task")
-
-    def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
-        """This release does not have its processor, or it is not of ours."""
-        name = str((message.headers or {}).get("task"))
-        self._refuse(message, "its task is not known", keep=name.partition(".")[0] not in QUEUES)
 
     def _refuse(self, message: Message, reason: str, *, keep: bool = True) -> None:
         log.error("refused a message of %d bytes: %s", len(message.body or b""), reason)

@@ -72,11 +72,18 @@ class Notice:
     limited: bool = True
     short_lived: bool = False
     summed: tuple[str, ...] = ()
+    per_day: int | None = None
+    """Most of them to one person or address in a day: a stranger can cause it, at an address that is not theirs."""
 
     @property
     def is_limited(self) -> bool:
         """Whether the hourly limit applies. Transactional messages are not limited."""
         return self.limited and not self.transactional
+
+    @property
+    def greets(self) -> bool:
+        """Whether it greets its reader by name: not where the name may be a stranger's words."""
+        return self.per_day is None
 
     @property
     def for_many(self) -> bool:
@@ -104,9 +111,9 @@ _ALL: tuple[ChannelName, ...] = ("email", "push", "sms")
 # One message a line, as a table.
 # fmt: off
 NOTICES: tuple[Notice, ...] = (
-    Notice("welcome", UserRegistered, ("user_id",), "user", _EMAIL, "account", "medium", True),
+    Notice("welcome", UserRegistered, ("user_id",), "user", _EMAIL, "account", "medium", True, per_day=3),
     Notice("donation_receipt", DonationCompleted, _DONATION, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
-    Notice("donation_failed", DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable")),
+    Notice("donation_failed", DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable"), per_day=20),
     Notice("refund", DonationRefunded, _REFUND, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
     Notice("new_donation", DonationCompleted, _DONATION, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor"), summed=("amount", *_BY_CAMPAIGN)),
     Notice("goal_reached", CampaignGoalReached, ("campaign_id", "goal_amount"), "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors"), limited=False),
@@ -122,7 +129,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("payout_failed", PayoutFailed, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "reason", "retryable")),
     Notice("bank_account_failed", PayoutBankAccountVerificationFailed, ("bank_account_id", "attempt_count"), "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
     Notice("account_suspended", AdminUserSuspended, ("user_id", "suspended_until", "reason"), "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
-    Notice("new_sign_in", UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE, short_lived=True),
+    Notice("new_sign_in", UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE, short_lived=True, per_day=5),
     Notice("project_update", ProjectUpdateCreated, ("update_id",), "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt"), summed=_BY_CAMPAIGN),
 )
 # fmt: on

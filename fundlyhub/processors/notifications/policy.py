@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import NamedTuple
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.catalogue import Notice
@@ -17,36 +16,35 @@ QUIET = (time(22), time(8))
 """The quiet hours of people who have not set their own."""
 
 
-class Decision(NamedTuple):
-    """Why a message is not sent, or when it may be sent; with neither, it is sent now."""
-
-    skip: str | None = None
-    not_before: datetime | None = None
+def no_address(channel: ChannelName) -> str:
+    """Why nothing is sent to a person without an address of this channel."""
+    return "no device" if channel == "push" else "no address"
 
 
-def judge(
-    notice: Notice, channel: ChannelName, person: Person, address: str | None, suppression: str | None, recent: int,
-    now: datetime,
-) -> Decision:  # fmt: skip
-    """Decide on a message; ``recent`` is how many limited ones its recipient got within the last hour."""
+def skip_reason(
+    notice: Notice, channel: ChannelName, person: Person, address: str | None, suppression: str | None, recent: int
+) -> str | None:
+    """Why a message is not sent, if so; ``recent`` is how many limited ones its recipient got in the last hour."""
     if person.deleted:
-        return Decision("account deleted")
+        return "account deleted"
     if address is None:
-        return Decision("no device" if channel == "push" else "no address")
+        return no_address(channel)
     if suppression == "bounced":
-        return Decision("address bounced")
-    if not notice.transactional:
-        if suppression == "complained":
-            return Decision("recipient complained")
-        if person.suspended:
-            return Decision("account suspended")
-        if not person.wants(notice.category, channel):
-            return Decision("opted out")
-        if notice.is_limited and recent >= PER_HOUR[channel]:
-            return Decision(GATHERED)
-    if channel == "email" or notice.priority == "urgent":
-        return Decision()
-    return Decision(not_before=quiet_until(person, now))
+        return "address bounced"
+    if notice.transactional:
+        return None
+    if suppression == "complained":
+        return "recipient complained"
+    if person.suspended:
+        return "account suspended"
+    if not person.wants(notice.category, channel):
+        return "opted out"
+    return GATHERED if notice.is_limited and recent >= PER_HOUR[channel] else None
+
+
+def send_after(notice: Notice, channel: ChannelName, person: Person, now: datetime) -> datetime | None:
+    """When a message may be sent; None is now. Only push and text messages make a sound."""
+    return None if channel == "email" or notice.priority == "urgent" else quiet_until(person, now)
 
 
 def quiet_until(person: Person, now: datetime) -> datetime | None:

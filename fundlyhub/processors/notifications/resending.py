@@ -17,7 +17,7 @@ from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, TEMPLATES
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.search import Found
 from fundlyhub.processors.notifications.message import NOBODY
-from fundlyhub.processors.notifications.policy import judge
+from fundlyhub.processors.notifications.policy import skip_reason
 from fundlyhub.processors.shared.address_hashes import address_hashes
 
 PAUSE = timedelta(hours=1)
@@ -70,10 +70,10 @@ def obstacle(
         return "it was sent again with this token"
     if latest is not None and now - latest < PAUSE and not insist:
         return f"it was sent again at {latest.astimezone(UTC):%Y-%m-%d %H:%M} UTC: say --again if that is what you want"
-    return _verdict(db, found, secret, now)
+    return _skip_reason(db, found, secret)
 
 
-def _verdict(db: Connection, found: Found, secret: bytes, now: datetime) -> str | None:
+def _skip_reason(db: Connection, found: Found, secret: bytes) -> str | None:
     """Why a new message to this recipient would be skipped now, if so."""
     notice, person, address = BY_TEMPLATE[found.template], Person(found.user_id), found.recipient
     hashes: Sequence[str] = [found.recipient]
@@ -84,7 +84,7 @@ def _verdict(db: Connection, found: Found, secret: bytes, now: datetime) -> str 
             known = {one: hashes for one, hashes in known.items() if found.recipient in hashes}
         address, hashes = next(iter(known.items()), ("", ()))
     suppression = db.exec_driver_sql(_SUPPRESSION, {"channel": found.channel, "hashes": list(hashes)}).scalar()
-    skip = judge(notice, found.channel, person, address or None, suppression, 0, now).skip
+    skip = skip_reason(notice, found.channel, person, address or None, suppression, 0)
     if skip and suppression:
         return f"{skip}: see `fundlyhub suppressions list`, and lift it first"
     return skip

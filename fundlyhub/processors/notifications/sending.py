@@ -7,13 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-import psycopg
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from fundlyhub.channels.gateway import Door
 from fundlyhub.channels.messages import Mail, Push, Sms
@@ -25,17 +23,15 @@ from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.broadcasts.rate import Rate
 from fundlyhub.processors.notifications.ledger import leases
-from fundlyhub.processors.notifications.ledger.leases import Lease
 from fundlyhub.processors.notifications.ledger.state import next_step
 from fundlyhub.processors.notifications.message import Message
-from fundlyhub.processors.notifications.rendering.compose import compose
 from fundlyhub.settings import Settings
 
 UNKNOWN = "outcome unknown"
 
 
-_Calls = dict[Future[str | None], tuple[Message, Lease]]
-"""The calls that are under way, each with its message and the lease on it."""
+_Calls = dict[Future[str | None], Message]
+"""The calls that are under way, each with its message."""
 
 
 class Busy(Snooze):
@@ -94,21 +90,21 @@ class Sending:
 
     def _begin(self, messages: Sequence[Message], calls: _Calls) -> Iterator[tuple[Message, Exception | None]]:
         """Take messages and begin their calls; yields all others with their errors."""
-        ready: list[tuple[Message, Mail | Push | Sms, Lease]] = []
+        ready: list[tuple[Message, Mail | Push | Sms]] = []
         left: list[tuple[Message, Exception | None]] = []
         refused = self._refused()
-        for message in messages:
+        for message in (replace(one, token=uuid4()) for one in messages):
             found = self._prepare(message, refused)
-            if isinstance(found, tuple):
-                ready.append((message, *found))
-            else:
+            if found is None or isinstance(found, Exception):
                 left.append((message, found))
+            else:
+                ready.append((message, found))
         seconds = self._settings.notification_lease
-        taken = self._take([lease for *_, lease in ready], seconds) if ready else set()
+        taken = self._take([message for message, _ in ready], seconds) if ready else set()
         # Nothing may come between taking and calling: a message that is taken and never called would be in doubt.
-        for message, composed, lease in ready:
-            if lease.id in taken:
-                calls[self._pool.submit(message.context().run, self._call, message, composed)] = message, lease
+        for message, composed in ready:
+            if message.id in taken:
+                calls[self._pool.submit(message.context().run, self._call, message, composed)] = message
             else:
                 left.append((message, Busy(f"{message.notice.template}: another worker has it", seconds=seconds)))
         yield from left
@@ -138,16 +134,11 @@ class Sending:
             return error
         return None
 
-    def _prepare(
-        self, message: Message, refused: Exception | None
-    ) -> tuple[Mail | Push | Sms, Lease] | Exception | None:
-        """What the provider gets, and the lease to ask for; or the error, None when the message is settled."""
-        row = message.row
+    def _prepare(self, message: Message, refused: Exception | None) -> Mail | Push | Sms | Exception | None:
+        """What the provider gets; or the error, None when the message is settled."""
+        row, template = message.row, message.notice.template
         assert row is not None
-        template = message.notice.template
-        replayed_after = message.delivery.replayed_after if message.delivery else None
-        lease = Lease(row.id, uuid4(), message.resend_if_unknown, replayed_after)
-        match next_step(row, again=lease.again, replayed_after=replayed_after):
+        match next_step(row, again=message.resend_if_unknown, replayed_after=message.replayed_after):
             case "settled":
                 return None
             case "wait":
@@ -155,19 +146,21 @@ class Sending:
             case "failed":
                 return Permanent(f"{template}: refused by its provider")
             case "unknown":
-                self._write(lambda db: leases.end(db, lease, "unknown", "its worker was lost", _now()))
+                self._write(lambda db: leases.end(db, message, "unknown", "its worker was lost", _now()))
                 return OutcomeUnknown(f"{template}: {UNKNOWN}")
         if refused is not None:
             return refused
+        from fundlyhub.processors.notifications.rendering.compose import compose  # see ``warm_up``
+
         try:
-            return compose(message, self._settings), lease
+            return compose(message, self._settings)
         except Exception as error:
             if self._for_many:  # the others are sent; this one waits for a person
                 reason = describe(error)
                 self._write(lambda db: open_messages.refuse(db, row.id, reason))
             return error
 
-    def _take(self, wanted: Sequence[Lease], seconds: float) -> set[UUID]:
+    def _take(self, wanted: Sequence[Message], seconds: float) -> set[UUID]:
         with self._engine.connect() as db:
             return leases.take(db, wanted, self.door.provider, seconds)
 
@@ -178,41 +171,41 @@ class Sending:
 
     def _settle(self, calls: _Calls) -> list[tuple[Message, Exception | None]]:
         """Settle accepted messages together and first; then each of the others, of which there are few."""
-        accepted = {
-            lease: call.result()
-            for call, (_, lease) in calls.items()
+        accepted = [
+            (message, call.result())
+            for call, message in calls.items()
             if not call.cancelled() and call.exception() is None
-        }
+        ]
         if accepted:
             self._write(lambda db: leases.sent(db, accepted))
-        return [(message, self._settle_one(message, lease, call)) for call, (message, lease) in calls.items()]
+        return [(message, self._settle_one(message, call)) for call, message in calls.items()]
 
-    def _settle_one(self, message: Message, lease: Lease, call: Future[str | None]) -> Exception | None:
+    def _settle_one(self, message: Message, call: Future[str | None]) -> Exception | None:
         if call.cancelled():  # a stop came first
-            self._write(lambda db: leases.release(db, lease, "stopped before it was sent", 0.0))
+            self._write(lambda db: leases.release(db, message, "stopped before it was sent", 0.0))
             return None
         match call.exception():
             case None:
                 return None
             case AddressGone() as gone:
                 self._forget(message, gone)
-                self._write(lambda db: leases.end(db, lease, "skipped", "address gone", _now()))
+                self._write(lambda db: leases.end(db, message, "skipped", "address gone", _now()))
                 return None
             case Permanent() as error:
                 reason = describe(error)
-                self._write(lambda db: leases.end(db, lease, "failed", reason, _now()))
+                self._write(lambda db: leases.end(db, message, "failed", reason, _now()))
                 return error
             case Snooze() as error:
                 seconds, reason = error.seconds, describe(error)
                 if self._rate and isinstance(error, Limited):
                     self._rate.refused(seconds)
-                self._write(lambda db: leases.release(db, lease, reason, seconds))
+                self._write(lambda db: leases.release(db, message, reason, seconds))
                 return error
             case Transient() as error:
-                self._try_again(lease, describe(error))
+                self._try_again(message, describe(error))
                 return error
             case Exception() as error:  # a bug of ours or the SDK's: the outcome is unknown
-                return self._unknown(message, lease, error)
+                return self._unknown(message, error)
             case error:
                 raise error
 
@@ -225,26 +218,28 @@ class Sending:
             )
         )  # fmt: skip
 
-    def _unknown(self, message: Message, lease: Lease, error: Exception) -> Exception:
+    def _unknown(self, message: Message, error: Exception) -> Exception:
         """Settle a message that may have gone out, by the catalogue's rule."""
         reason = describe(error)
         if message.resend_if_unknown:
-            self._try_again(lease, reason)
+            self._try_again(message, reason)
             return Transient(f"{message.notice.template}: {UNKNOWN}, to be sent again")
-        self._write(lambda db: leases.end(db, lease, "unknown", reason, _now()))
+        self._write(lambda db: leases.end(db, message, "unknown", reason, _now()))
         return OutcomeUnknown(f"{message.notice.template}: {UNKNOWN} ({reason})")
 
-    def _try_again(self, lease: Lease, reason: str) -> None:
+    def _try_again(self, message: Message, reason: str) -> None:
         """Retry a message with its event, which counts the attempts, or on its own."""
         if self._for_many:
-            self._write(lambda db: open_messages.put_off(db, lease, reason))
+            self._write(lambda db: open_messages.put_off(db, message, reason))
         else:
-            self._write(lambda db: leases.release(db, lease, reason, 0.0))
+            self._write(lambda db: leases.release(db, message, reason, 0.0))
 
     def _write(self, change: Callable[[Connection], None]) -> None:
         """Write to the ledger, with retries: a message that the provider has accepted must not become unknown."""
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential  # see ``warm_up``
+
         for attempt in Retrying(
-            retry=retry_if_exception(lambda e: isinstance(e, (DBAPIError, psycopg.Error)) and is_outage(e)),
+            retry=retry_if_exception(is_outage),
             wait=wait_exponential(0.1, max=2),
             stop=stop_after_delay(self._settings.notification_lease / 3),
             reraise=True,

@@ -31,6 +31,21 @@ def normalized(channel: ChannelName, address: str) -> str:
             return address
 
 
+def mailbox(channel: ChannelName, address: str) -> str:
+    """What all spellings of one mailbox or number have in common, for counting alone.
+
+    Many providers deliver ``jane+anything@`` to ``jane@``, and some ignore dots.
+    """
+    known = normalized(channel, address)
+    if channel != "email":
+        return known
+    local, _, domain = known.rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in ("gmail.com", "googlemail.com"):
+        local, domain = local.replace(".", "") or local, "gmail.com"
+    return f"{local}@{domain}"
+
+
 def address_hashes(channel: ChannelName, address: str, secret: bytes) -> tuple[str, ...]:
     """The hash of an address, and the one that the previous release used, where that differs.
 

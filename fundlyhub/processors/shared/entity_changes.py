@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from pydantic.alias_generators import to_snake
+
 from fundlyhub.events import Event, Payload
 from fundlyhub.events.catalogue.admin import (
     AdminCampaignApproved,
@@ -35,6 +37,7 @@ from fundlyhub.events.catalogue.payout import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted, ProjectUpdateEdited
 from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
+from fundlyhub.events.personal import erased
 from fundlyhub.processors.shared.last_writer_fields import Clock, Entity, Write
 
 Fields = Mapping[str, Any]
@@ -134,6 +137,23 @@ def told(events: Iterable[Event], wanted: Mapping[str, frozenset[str]]) -> Itera
             continue
         kind, id_field, say = telling
         entity, clock = Entity(kind, getattr(event.payload, id_field)), Clock.of(event)
-        for field, value in say(event.payload, event).items():
+        gone = _erased(event)
+        for field, value in {**say(event.payload, event), **dict.fromkeys(gone)}.items():
             if field in wanted[kind]:
                 yield entity, field, Write(clock, value)
+
+
+def erasures(events: Iterable[Event], wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[Entity, str, Write]]:
+    """Of the changes by these events those whose values have been erased."""
+    for event in events:
+        if gone := _erased(event):
+            yield from (one for one in told((event,), wanted) if one[1] in gone)
+
+
+def _erased(event: Event) -> frozenset[str]:
+    """The fields that an event once told, and that were erased: it is as if it had emptied them."""
+    paths = erased(event.metadata)
+    if not paths:
+        return paths
+    changed = (path.removeprefix("changes.") for path in paths if path.startswith("changes."))
+    return frozenset((*(to_snake(path) for path in paths if "." not in path), *(COLUMNS.get(n, n) for n in changed)))

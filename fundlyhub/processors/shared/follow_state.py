@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from logging import getLogger
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import Array, array
+from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event, Payload
 from fundlyhub.events.catalogue.user import (
     UserFollowedCampaign,
@@ -84,57 +83,33 @@ def last_words(events: Iterable[Event]) -> dict[Pair, Word]:
     return words
 
 
-def follows_table(name: str, metadata: MetaData) -> Table:
-    """A table of follow states; a row with ``follows`` false is a tombstone."""
-    return Table(
-        name,
-        metadata,
-        Column("follower_id", Uuid, primary_key=True),
-        Column("kind", Text, primary_key=True),
-        Column("followed_id", Uuid, primary_key=True),
-        Column("occurred_at", TIMESTAMP(timezone=True), nullable=False),
-        Column("position", BigInteger, nullable=False),
-        Column("follows", Boolean, nullable=False),
-    )
-
-
-_GIVEN = """
-    unnest(%(followers)s::uuid[], %(kinds)s::text[], %(followed)s::uuid[],
-           %(times)s::timestamptz[], %(positions)s::bigint[], %(follows)s::boolean[])
-    AS given(follower_id, kind, followed_id, occurred_at, position, follows)
-"""
-
+_COLUMNS = Columns(
+    "follower_id", "kind", "followed_id", follower_id="uuid", kind="code", followed_id="uuid",
+    occurred_at="timestamptz", position="bigint", follows="boolean",
+)  # fmt: skip
 # Waits for another transaction that inserts the same pair; after this, all of them are there. Sorted, so that two
 # batches cannot deadlock.
-_INSERT = """
-    INSERT INTO {table} (follower_id, kind, followed_id, occurred_at, position, follows)
-    SELECT * FROM {given}
-    ORDER BY follower_id, kind, followed_id
-    ON CONFLICT (follower_id, kind, followed_id) DO NOTHING
-    RETURNING follower_id, kind, followed_id
-"""
-
-_LOCK = """
+_INSERT = f"""
+    INSERT INTO {{table}} ({_COLUMNS}) SELECT * FROM {_COLUMNS.given} ORDER BY follower_id, kind, followed_id
+    ON CONFLICT (follower_id, kind, followed_id) DO NOTHING RETURNING follower_id, kind, followed_id
+"""  # noqa: S608 - put together from constants
+_LOCK = f"""
     SELECT follower_id, kind, followed_id, known.occurred_at, known.position, known.follows
-    FROM {table} AS known JOIN {given} USING (follower_id, kind, followed_id)
+    FROM {{table}} AS known JOIN {_COLUMNS.given} USING (follower_id, kind, followed_id)
     ORDER BY follower_id, kind, followed_id
     FOR UPDATE OF known
-"""
-
-_UPDATE = """
-    UPDATE {table} AS known
-    SET occurred_at = given.occurred_at, position = given.position, follows = given.follows
-    FROM {given}
+"""  # noqa: S608
+_UPDATE = f"""
+    UPDATE {{table}} AS known SET {_COLUMNS.assigned} FROM {_COLUMNS.given}
     WHERE known.follower_id = given.follower_id AND known.kind = given.kind AND known.followed_id = given.followed_id
-"""
+"""  # noqa: S608
 
 
 class LastWords:
-    """The follow states in one table."""
+    """The follow states in one table; a row with ``follows`` false is a tombstone."""
 
-    def __init__(self, table: Table) -> None:
-        names = {"table": table.name, "given": _GIVEN}
-        self._insert, self._lock, self._update = (sql.format(**names) for sql in (_INSERT, _LOCK, _UPDATE))
+    def __init__(self, table: str) -> None:
+        self._insert, self._lock, self._update = (sql.format(table=table) for sql in (_INSERT, _LOCK, _UPDATE))
 
     def apply(self, db: Connection, words: Mapping[Pair, Word]) -> list[Change]:
         """Write the changes that are newer than the known state, and return them.
@@ -143,27 +118,20 @@ class LastWords:
         """
         if not words:
             return []
-        inserted = {Pair(*row) for row in db.exec_driver_sql(self._insert, _arrays(words)).all()}
+        inserted = {Pair(*row) for row in db.exec_driver_sql(self._insert, _bound(words)).all()}
         changes = [Change(pair, None, words[pair]) for pair in inserted]
         known = {pair: word for pair, word in words.items() if pair not in inserted}
         if not known:
             return changes
-        for row in db.exec_driver_sql(self._lock, _arrays(known)).all():
+        for row in db.exec_driver_sql(self._lock, _bound(known)).all():
             pair, before = Pair(*row[:3]), Word(*row[3:])
             if before < known[pair]:
                 changes.append(Change(pair, before, known[pair]))
         newer = {change.pair: change.after for change in changes if change.before}
         if newer:
-            db.exec_driver_sql(self._update, _arrays(newer))
+            db.exec_driver_sql(self._update, _bound(newer))
         return changes
 
 
-def _arrays(words: Mapping[Pair, Word]) -> dict[str, Array]:
-    return {
-        "followers": array(pair.follower_id for pair in words),
-        "kinds": array(pair.kind for pair in words),
-        "followed": array(pair.followed_id for pair in words),
-        "times": array(word.occurred_at for word in words.values()),
-        "positions": array(word.position for word in words.values()),
-        "follows": array(word.follows for word in words.values()),
-    }
+def _bound(words: Mapping[Pair, Word]) -> dict[str, Any]:
+    return _COLUMNS.bound((*pair, *word) for pair, word in words.items())

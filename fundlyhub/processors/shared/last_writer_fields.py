@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import Array, array
+from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event
 
 
@@ -50,48 +49,34 @@ Writes = Mapping[tuple[Entity, str], Write]
 """The writes of a batch, by entity and field: the latest of each."""
 
 
-def entity_fields(metadata: MetaData) -> Table:
-    """The table of the registers, in one of our databases."""
-    return Table(
-        "entity_fields",
-        metadata,
-        Column("kind", Text, primary_key=True),
-        Column("id", Uuid, primary_key=True),
-        Column("field", Text, primary_key=True),
-        Column("value", JSONB, nullable=False),
-        Column("occurred_at", TIMESTAMP(timezone=True), nullable=False),
-        Column("position", BigInteger, nullable=False),
-    )
-
-
 # The callers hold the lock on the entity's row in another table while its fields change.
-_WRITE = """
-    INSERT INTO entity_fields AS known (kind, id, field, value, occurred_at, position)
-    SELECT kind, id, field, value::jsonb, occurred_at, position
-    FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(fields)s::text[], %(values)s::text[],
-                %(times)s::timestamptz[], %(positions)s::bigint[])
-        AS given(kind, id, field, value, occurred_at, position)
+_COLUMNS = Columns(kind="code", id="uuid", field="code", value="text", occurred_at="timestamptz", position="bigint")
+_WRITE = f"""
+    INSERT INTO entity_fields AS known ({_COLUMNS})
+    SELECT kind, id, field, value::jsonb, occurred_at, position FROM {_COLUMNS.given}
     ORDER BY kind, id, field
     ON CONFLICT (kind, id, field) DO UPDATE
     SET value = excluded.value, occurred_at = excluded.occurred_at, position = excluded.position
     WHERE (known.occurred_at, known.position) < (excluded.occurred_at, excluded.position)
-"""
+"""  # noqa: S608 - put together from constants
 
-_READ = """
-    SELECT kind, id, jsonb_object_agg(field, value)
-    FROM entity_fields JOIN unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id) USING (kind, id)
+KEYS = Columns(kind="code", id="uuid")
+"""Entities as rows of a statement."""
+_READ = f"""
+    SELECT kind, id, jsonb_object_agg(field, value) FROM entity_fields JOIN {KEYS.given} USING (kind, id)
     GROUP BY kind, id
-"""
+"""  # noqa: S608
 
 
+_EMPTY = f"""
+    UPDATE entity_fields AS known SET value = 'null' FROM {_COLUMNS.given}
+    WHERE known.kind = given.kind AND known.id = given.id AND known.field = given.field
+      AND known.position = given.position
+    RETURNING known.kind, known.id
+"""  # noqa: S608
 _READ_WRITES = """
     SELECT field, value, occurred_at, position FROM entity_fields WHERE kind = %(kind)s AND id = %(id)s
 """
-
-
-def keys(entities: Collection[Entity]) -> dict[str, Array]:
-    """Entities as the arrays ``kinds`` and ``ids``, for unnest."""
-    return {"kinds": array(entity.kind for entity in entities), "ids": array(entity.id for entity in entities)}
 
 
 def latest(said: Iterable[tuple[Entity, str, Write]]) -> Writes:
@@ -106,24 +91,23 @@ def latest(said: Iterable[tuple[Entity, str, Write]]) -> Writes:
 
 def write(db: Connection, writes: Writes) -> None:
     """Write the values that are newer than the stored ones; the caller holds the lock on each entity."""
-    if not writes:
-        return
-    given = {
-        **keys([entity for entity, _ in writes]),
-        "fields": array(field for _, field in writes),
-        # Values may hold any text: psycopg quotes them.
-        "values": [orjson.dumps(said.value).decode() for said in writes.values()],
-        "times": array(said.clock.occurred_at for said in writes.values()),
-        "positions": array(said.clock.position for said in writes.values()),
-    }
-    db.exec_driver_sql(_WRITE, given)
+    if writes:
+        rows = ((*entity, field, orjson.dumps(value).decode(), *clock)
+                for (entity, field), (clock, value) in writes.items())  # fmt: skip
+        db.exec_driver_sql(_WRITE, _COLUMNS.bound(rows))
+
+
+def empty(db: Connection, writes: Iterable[tuple[Entity, str, Write]]) -> set[Entity]:
+    """Empty the values that these writes have set, and no others; the entities that had one."""
+    rows = [(*entity, field, "null", *clock) for entity, field, (clock, _) in writes]
+    return {Entity(*row) for row in db.exec_driver_sql(_EMPTY, _COLUMNS.bound(rows))} if rows else set()
 
 
 def read(db: Connection, entities: Collection[Entity]) -> dict[Entity, dict[str, Any]]:
     """All known fields of these entities; one of which nothing is known has none."""
     found: dict[Entity, dict[str, Any]] = {entity: {} for entity in entities}
     if found:
-        for kind, id_, fields in db.exec_driver_sql(_READ, keys(found)).all():
+        for kind, id_, fields in db.exec_driver_sql(_READ, KEYS.bound(found)).all():
             found[Entity(kind, id_)] = fields
     return found
 

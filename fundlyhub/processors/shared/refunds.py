@@ -16,9 +16,9 @@ from decimal import Context, Decimal, Inexact, localcontext
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, Numeric, Table, Text, Uuid
+from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array, arrays
+from fundlyhub.database.arrays import Columns, array
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationRefunded
 
@@ -81,27 +81,14 @@ def _refund(event: Event, payload: DonationRefunded) -> Refund:
     return Refund(event.position, amount, cumulative, amount if cumulative else None)
 
 
-def refunds_table(name: str, metadata: MetaData) -> Table:
-    """A table of refunds, in one of our databases: one row per refund id, see `Refund`."""
-    return Table(
-        name,
-        metadata,
-        Column("donation_id", Uuid, primary_key=True),
-        Column("refund_transaction_id", Text, primary_key=True),
-        Column("position", BigInteger, nullable=False),
-        Column("amount", Numeric, nullable=False),
-        Column("cumulative", Boolean, nullable=False),
-        Column("highest", Numeric),
-    )
-
-
+_COLUMNS = Columns(
+    donation_id="uuid", refund_transaction_id="text", position="bigint", amount="numeric", cumulative="boolean",
+    highest="numeric",
+)  # fmt: skip
 # The join, in one statement, which needs no lock before it. At an equal position it is the same event: how it
 # is read now counts, since earlier releases took some cumulative amounts for single ones.
-_ADD = """
-    INSERT INTO {table} AS known (donation_id, refund_transaction_id, position, amount, cumulative, highest)
-    SELECT * FROM unnest(%(ids)s::uuid[], %(refunds)s::text[], %(positions)s::bigint[],
-                         %(amounts)s::numeric[], %(cumulative)s::boolean[], %(highest)s::numeric[])
-        AS given(donation_id, refund_transaction_id)
+_ADD = f"""
+    INSERT INTO {{table}} AS known ({_COLUMNS}) SELECT * FROM {_COLUMNS.given}
     ORDER BY donation_id, refund_transaction_id COLLATE "C"
     ON CONFLICT (donation_id, refund_transaction_id) DO UPDATE
     SET (position, amount, cumulative, highest) = (
@@ -114,26 +101,21 @@ _ADD = """
     WHERE known.position = excluded.position AND known.cumulative <> excluded.cumulative
        OR (known.cumulative, known.position) > (excluded.cumulative, excluded.position)
        OR known.highest IS DISTINCT FROM greatest(known.highest, excluded.highest)
-"""
-_READ = """
-    SELECT donation_id, refund_transaction_id, position, amount, cumulative, highest
-    FROM {table} WHERE donation_id = ANY (%(ids)s::uuid[])
-"""
+"""  # noqa: S608 - put together from constants
+_READ = f"SELECT {_COLUMNS} FROM {{table}} WHERE donation_id = ANY (%(ids)s::uuid[])"  # noqa: S608
 
 
 class Refunds:
-    """The SQL on one table of refunds."""
+    """The SQL on one table of refunds: one row per refund id, see `Refund`."""
 
-    def __init__(self, table: Table) -> None:
-        self._add, self._read = _ADD.format(table=table.name), _READ.format(table=table.name)
+    def __init__(self, table: str) -> None:
+        self._add, self._read = _ADD.format(table=table), _READ.format(table=table)
 
     def add(self, db: Connection, news: Mapping[UUID, ById]) -> None:
         """Join new refunds to the stored ones."""
-        rows = [(donation_id, *refund) for donation_id, by_id in news.items() for refund in by_id.values()]
+        rows = [(donation_id, name, *one) for donation_id, by_id in news.items() for name, one in by_id.items()]
         if rows:
-            columns = arrays(("ids", "positions", "amounts", "cumulative", "highest"), rows)
-            # A refund id may be any text: psycopg quotes it.
-            db.exec_driver_sql(self._add, {**columns, "refunds": [name for by_id in news.values() for name in by_id]})
+            db.exec_driver_sql(self._add, _COLUMNS.bound(rows))
 
     def read(self, db: Connection, ids: Collection[UUID]) -> dict[UUID, dict[str, Refund]]:
         """All refunds of these donations; one of which nothing is known has none."""

@@ -18,15 +18,17 @@ from sqlalchemy.exc import DBAPIError
 from fundlyhub.database import get_engine
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import StoredEvent
-from fundlyhub.events import read as read_log
+from fundlyhub.events.reading import identities
+from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.claims import claimed
 from fundlyhub.processing.load import Work, look
-from fundlyhub.processing.messages import Errand, Unreadable, read
+from fundlyhub.processing.messages import Errand, Unreadable, expand_nothing, read
 from fundlyhub.processing.outcome import DeliveryLimit, NoWorker
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Run
 from fundlyhub.processing.routing import Batch
 from fundlyhub.processing.settle import write_down
+from fundlyhub.processing.task_names import rebuild_task
 from fundlyhub.relay.background_thread import PublishingCompanion
 from fundlyhub.relay.collecting.dead_queue import DELIVERY_LIMIT, DeadQueue, reason_of
 from fundlyhub.settings import Settings
@@ -40,9 +42,11 @@ class Collector(PublishingCompanion):
     name = "collector"
 
     def __init__(self, app: Celery, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
+        expand_nothing()
         super().__init__(settings.sweep_interval, app)
         self._settings = settings
         self._by_task = {processor.task_name(): processor for processor in processors.values()}
+        self._rebuilding = {rebuild_task(processor) for processor in processors.values()}
         self._queue = DeadQueue(settings)
 
     def work(self) -> None:
@@ -67,11 +71,13 @@ class Collector(PublishingCompanion):
     def _settle(self, message: Message) -> None:
         try:
             errand = read(message)
+            if errand.task in self._rebuilding:
+                return  # it carries nothing: a rebuild goes on from its own claims
             processor = self._by_task.get(errand.task)
             if processor is None:
                 raise Unreadable(f"no processor of this release has the task {errand.task[:100]}")
         except Unreadable as error:
-            log.error("a message was parked: %s", error)
+            log.error("a message was parked: %s", str(error))
             self._queue.park(message, str(error))
             return
         try:
@@ -79,8 +85,9 @@ class Collector(PublishingCompanion):
         except (DBAPIError, psycopg.Error, FundlyHubError):
             raise  # a database is away, or lacks what we need: the message waits for it
         except Exception as error:  # one message holds up none of those behind it; the sweep finds its events
-            log.error("a message of %s was parked: the collector failed on it (%s)", errand.task, type(error).__name__)
-            self._queue.park(message, f"the collector failed on it ({type(error).__name__})")
+            why = f"the collector failed on it ({describe(error)})"
+            log.error("a message of %s was parked: %s", errand.task, why)
+            self._queue.park(message, why)
             return
         if again:
             self._publisher.send([Batch(processor, (position,)) for position in again], careful=True)
@@ -88,7 +95,7 @@ class Collector(PublishingCompanion):
     def _written_down(self, processor: type[Processor], errand: Errand, reason: str) -> list[int]:
         """What became of the events, in the tables; returns those that are to be sent again, each for itself."""
         with get_engine("events").begin() as db:
-            work = look(db, processor, read_log(db, errand.positions))
+            work = look(db, processor, identities(db, errand.positions)[0])
             rows = _open(processor, work)
             if reason == DELIVERY_LIMIT:  # an event with a row of attempts is counted there
                 rows = [row for row in rows if row.position not in work.attempts]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from kombu import Connection, Message, Producer, Queue
+from kombu import Connection, Message, Producer
 
 from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.processing import messages
@@ -28,7 +29,7 @@ class DeadQueue:
     def get(self) -> Message | None:
         """The next message, to be acknowledged when it is settled; None when there is none."""
         channel = self._channel or self._connect()
-        return Queue(DEAD_QUEUE, no_declare=True)(channel).get()
+        return messages.take(channel, DEAD_QUEUE)
 
     def park(self, message: Message, reason: str) -> None:
         """Copy a message to the parking queue, and return when the broker has it."""
@@ -55,10 +56,15 @@ class DeadQueue:
 
 def reason_of(message: Message) -> str:
     """Why RabbitMQ moved the message here, the last time."""
-    deaths = (message.headers or {}).get("x-death") or [{}]
-    return str(deaths[0].get("reason") or "unknown")
+    return str(_death(message).get("reason") or "unknown")
 
 
 def _died_in(message: Message) -> str:
-    deaths = (message.headers or {}).get("x-death") or [{}]
-    return str(deaths[0].get("queue") or "")
+    return str(_death(message).get("queue") or "")
+
+
+def _death(message: Message) -> Mapping[str, Any]:
+    """What RabbitMQ wrote down of it; a publisher may have written the header, with anything in it."""
+    deaths = (message.headers or {}).get("x-death")
+    first = deaths[0] if isinstance(deaths, list) and deaths else None
+    return first if isinstance(first, dict) else {}

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kombu import Connection, Message, Producer, Queue
+from kombu import Connection, Message, Producer
 
 from fundlyhub.processing.broker_connections import line
-from fundlyhub.processing.messages import PARKED_AT, QUEUE, REASON
+from fundlyhub.processing.messages import PARKED_AT, QUEUE, REASON, expand_nothing, take
 from fundlyhub.processing.queues import DEAD_QUEUE, EXCHANGE, PARKED_QUEUE, QUEUES, declare, depths, routing_key
 from fundlyhub.settings import Settings
 
@@ -38,6 +38,7 @@ class ParkingQueue:
     """Its messages, through one connection."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
+        expand_nothing()
         self._connection, self._amqp, self._settings = connection, settings.broker_is_amqp, settings
         self._channel: Any = connection.channel()
 
@@ -83,9 +84,8 @@ class ParkingQueue:
             message.ack()
 
     def _take(self, limit: int) -> Iterator[Message]:
-        queue = Queue(PARKED_QUEUE, no_declare=True)(self._channel)
         for _ in range(limit):
-            if (message := queue.get()) is None:
+            if (message := take(self._channel, PARKED_QUEUE)) is None:
                 return
             yield message
 

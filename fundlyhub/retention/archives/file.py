@@ -18,9 +18,10 @@ from typing import IO, Any
 import psycopg
 
 from fundlyhub.errors import Unavailable, WrongState
+from fundlyhub.private_files import anew
 
 PAGE = 500
-"""Events that are read at a time: a row may be large."""
+"""Events that are read with one statement."""
 
 _PAGE = """
     SELECT position, type, jsonb_build_object(
@@ -61,7 +62,7 @@ def write(db: psycopg.Connection[Any], low: int, high: int, folder: Path, going:
     partial = folder / f".events-{low:012}.partial"
     final = folder / f"events-{low:012}-{high:012}.jsonl.gz"
     try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with anew(partial) as file:
             types = _lines(db, low, high, file, going)
             file.flush()
             os.fsync(file.fileno())
@@ -69,7 +70,7 @@ def write(db: psycopg.Connection[Any], low: int, high: int, folder: Path, going:
         if final.exists() and digest_of(final) != digest:  # else that of a run which was killed at this point
             raise WrongState(f"{final} is there already, and holds something else: choose another folder")
         partial.replace(final)
-        _sync_folder(folder)
+        sync_folder(folder)
         if digest_of(final) != digest:
             raise Unavailable(f"{final} does not hold what was written: nothing was deleted")
         return Written(final, low, high, types, digest)
@@ -84,11 +85,16 @@ def _lines(db: psycopg.Connection[Any], low: int, high: int, file: IO[bytes], go
     types: Counter[str] = Counter()
     after = low - 1
     with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
-        while rows := db.execute(_PAGE, {"after": after, "high": high, "limit": PAGE}).fetchall():
-            packed.write("".join(f"{line}\n" for _, _, line in rows).encode())
-            types.update(kind for _, kind, _ in rows)
-            after = rows[-1][0]
-            going(len(rows))
+        done = PAGE
+        while done:
+            done = 0
+            # Row by row: events of an earlier time may be of any size.
+            for position, kind, line in db.cursor().stream(_PAGE, {"after": after, "high": high, "limit": PAGE}):
+                packed.write(f"{line}\n".encode())
+                types[kind] += 1
+                after, done = position, done + 1
+            if done:
+                going(done)
     return types
 
 
@@ -98,8 +104,8 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
-    """The new name survives a crash of the machine, too."""
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a crash of the machine, too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -17,12 +17,13 @@ POLL = 0.1
 
 _NOW = "SELECT pg_current_xact_id()::text"
 # A snapshot that is older than this moment has an xmin at or below its transaction id. Processes that clean up or
-# copy the log publish nothing. Each transaction is known by its virtual id, which every role may see.
+# copy the log publish nothing. Each transaction is known by its virtual id, which every role may see; what kind of
+# process another role's is, only a superuser sees, and the others wait for all of them.
 _OLDER = """
     SELECT l.virtualxid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'virtualxid'
         AND l.virtualtransaction = l.virtualxid AND l.granted
     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
-      AND a.backend_type NOT IN ('autovacuum worker', 'walsender')
+      AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'walsender')
       AND greatest(age(a.backend_xmin), age(a.backend_xid)) >= age(%(now)s::xid8::xid)
 """
 _LEFT = """

@@ -12,13 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from fundlyhub.database.audited import named
-from fundlyhub.processing.claims import REFUSES_DROPPED
 from fundlyhub.processing.processor import Processor
 from fundlyhub.retention import log_marks
-from fundlyhub.retention.claims.partitions import Partition, Range, alone, dropped_ranges, existing
+from fundlyhub.retention.claims.partitions import Partition, Range, alone, existing
 from fundlyhub.settings import Branch
 
 # What waits, rests, or is under way again. ``others`` have their claims in another database.
@@ -31,20 +29,7 @@ _HELD = """
     WHERE processor <> ALL (%(others)s) GROUP BY what, processor ORDER BY what, processor
 """
 
-# Claims that come meanwhile are few, if any, and wait: what is counted is what is dropped.
-_COUNT = """
-    LOCK TABLE {name} IN SHARE MODE;
-    SELECT processor, count(*) FROM {name} GROUP BY processor ORDER BY processor
-"""
-_DROP = """
-    LOCK TABLE ONLY processed_events IN ACCESS EXCLUSIVE MODE;
-    LOCK TABLE processed_events_default IN ACCESS EXCLUSIVE MODE;
-    ALTER TABLE processed_events DETACH PARTITION {name};
-    DROP TABLE {name};
-    ALTER TABLE processed_events_default DROP CONSTRAINT IF EXISTS {constraint},
-        ADD CONSTRAINT {constraint} CHECK ({condition})
-"""
-_NOTE = "INSERT INTO dropped_claims (low, high, claims, who) VALUES (%s, %s, %s, %s)"
+_DROP = "SELECT drop_claims_partition(%s, %s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +96,6 @@ def drop(db: psycopg.Connection[Any], partition: Partition, who: str) -> Mapping
     with db.transaction():
         if not alone(db) or partition not in existing(db):
             return None
-        cursor = db.execute(_COUNT.format(name=name))
-        cursor.nextset()
-        claims = dict(cursor.fetchall())
-        ranges = _joined([*dropped_ranges(db), partition.range])
-        condition = " AND ".join(f"position NOT BETWEEN {one.low} AND {one.high}" for one in ranges)
-        db.execute(_DROP.format(name=name, constraint=REFUSES_DROPPED, condition=condition))
-        db.execute(_NOTE, (low, high, Jsonb(claims), named(who)))
-    return claims
-
-
-def _joined(ranges: Sequence[Range]) -> list[Range]:
-    """Neighbours as one range, so that the constraint stays short."""
-    joined: list[Range] = []
-    for one in sorted(ranges):
-        if joined and joined[-1].high + 1 >= one.low:
-            joined[-1] = Range(joined[-1].low, max(joined[-1].high, one.high))
-        else:
-            joined.append(one)
-    return joined
+        row = db.execute(_DROP, (name, low, high, named(who))).fetchone()
+    assert row is not None
+    return dict(row[0])

@@ -32,16 +32,7 @@ _STRAYS = """
 """
 _BOUNDS = re.compile(r"FOR VALUES FROM \((?:MINVALUE|'(?P<low>\d+)')\) TO \('(?P<end>\d+)'\)")
 
-# The default partition is locked before anything is written: what it holds of the range is moved with it, and nothing
-# can be added to it meanwhile. Other partitions go on.
-_MAKE = """
-    LOCK TABLE ONLY processed_events IN SHARE UPDATE EXCLUSIVE MODE;
-    LOCK TABLE processed_events_default IN ACCESS EXCLUSIVE MODE;
-    CREATE TABLE {name} (LIKE processed_events INCLUDING ALL);
-    WITH moved AS (DELETE FROM processed_events_default WHERE position BETWEEN {low} AND {high} RETURNING *)
-    INSERT INTO {name} SELECT * FROM moved;
-    ALTER TABLE processed_events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high} + 1)
-"""
+_MAKE = "SELECT make_claims_partition(%s, %s)"
 
 
 class Range(NamedTuple):
@@ -105,8 +96,7 @@ def make_ahead(db: psycopg.Connection[Any], head: int, size: int) -> list[Range]
         with db.transaction():
             if not alone(db) or wanted(_taken(db), [one.low // size], size).count(one) == 0:
                 continue  # another process makes it, or has made it
-            name = f"processed_events_{one.low}"
-            db.execute(_MAKE.format(name=name, low=one.low, high=one.high))
+            db.execute(_MAKE, one)
         made.append(one)
     return made
 

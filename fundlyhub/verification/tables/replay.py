@@ -6,29 +6,47 @@ pass finds exactly what is new. Handlers converge: what comes late in the log's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.database import is_outage
-from fundlyhub.errors import InvalidEvent, Unavailable
-from fundlyhub.events import Event, StoredEvent
-from fundlyhub.events import read as read_log
+from fundlyhub.database import is_concurrency_fault, is_outage, sqlstate
+from fundlyhub.errors import InvalidEvent, Permanent, Unavailable
+from fundlyhub.events import Event, StoredEvent, read_in_portions
+from fundlyhub.events.refusal import interruption
 from fundlyhub.processing.dead_letters import describe
 from fundlyhub.processing.load import corrected
 from fundlyhub.processing.processor import Processor
 from fundlyhub.verification.findings import Finding, Findings
-from fundlyhub.verification.tables.shadow import Shadow
+from fundlyhub.verification.tables.shadow import Beside
 
 _CLAIMS = """
     SELECT claim.position, claim.event_id FROM {live}.processed_events AS claim
     LEFT JOIN processed_events AS done USING (processor, position)
-    WHERE processor = %(processor)s AND position > %(after)s AND done.position IS NULL {only}
+    WHERE processor = %(processor)s AND position > %(after)s AND position <= %(until)s AND done.position IS NULL {only}
     ORDER BY position LIMIT %(limit)s
 """
+_NO_LOCK = "55P03"
 _ONLY = "AND position = ANY (%(only)s::bigint[])"
+# The planner cannot know how few claims lie in the ranges, and would compare all claims of both sides: OFFSET 0 keeps
+# each look-up a look-up.
+_CLAIMS_WITHIN = """
+    SELECT claim.position, claim.event_id
+    FROM unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS open(low, high) CROSS JOIN LATERAL (
+        SELECT position, event_id FROM {live}.processed_events
+        WHERE processor = %(processor)s AND position >= greatest(open.low, %(after)s::bigint + 1)
+          AND position <= least(open.high, %(until)s::bigint) OFFSET 0
+    ) AS claim
+    WHERE (
+        SELECT true FROM processed_events AS done
+        WHERE done.processor = %(processor)s AND done.position = claim.position OFFSET 0
+    ) IS NULL
+    ORDER BY claim.position LIMIT %(limit)s
+"""
+LAST = 2**63 - 1
+"""A position that no event has."""
 _NOTE = """
     INSERT INTO processed_events (processor, position, event_id)
     SELECT %(processor)s, * FROM unnest(%(positions)s::bigint[], %(ids)s::uuid[])
@@ -53,31 +71,39 @@ Note = Callable[[Connection, Sequence[StoredEvent]], None]
 
 
 class Replay:
-    """Replays one processor's claims; ``only`` are the positions of a sample."""
+    """Replays one processor's claims; ``only`` are the positions of a sample, ``within`` ranges, apart from each other.
+
+    With ``whole`` a claimed event that the log lacks is a finding too.
+    """
 
     def __init__(
-        self, shadow: Shadow, log: Connection, processor: type[Processor], findings: Findings,
-        only: Sequence[int] | None = None, note: Note | None = None,
+        self, shadow: Beside, log: Connection, processor: type[Processor], findings: Findings,
+        only: Sequence[int] | None = None, note: Note | None = None, *,
+        within: Sequence[tuple[int, int]] | None = None, whole: bool = False,
     ) -> None:  # fmt: skip
-        self._db, self._log, self._processor, self._findings = shadow.db, log, processor, findings
-        self._note = note
+        self._shadow, self._log, self._processor, self._findings = shadow, log, processor, findings
+        self._note, self._whole = note, whole
+        self._ranges = {"lows": [low for low, _ in within or ()], "highs": [high for _, high in within or ()]}
         self._only = list(only) if only is not None else None
-        self._claims = _CLAIMS.format(live=shadow.branch, only=_ONLY if only is not None else "")
+        claims = _CLAIMS if within is None else _CLAIMS_WITHIN
+        self._claims = claims.format(live=shadow.branch, only=_ONLY if only is not None else "")
 
-    def page(self, after: int) -> list[Claim]:
+    def page(self, after: int, until: int = LAST) -> list[Claim]:
         """The next claims that were not replayed, replayed in the caller's transaction; none when all are."""
         given: dict[str, Any] = {
-            "processor": self._processor.name, "after": after, "limit": self._processor.batch_size, "only": self._only,
+            "processor": self._processor.name, "after": after, "until": until, "limit": self._processor.batch_size,
+            "only": self._only, **self._ranges,
         }  # fmt: skip
-        claims = [Claim(*row) for row in self._db.exec_driver_sql(self._claims, given)]
+        claims = [Claim(*row) for row in self._shadow.db.exec_driver_sql(self._claims, given)]
         if claims:
-            for event, error in self._apply(self._events(claims)):
-                what = f"claimed, and its handler refuses it now: {describe(error)}"
-                finding = Finding("different", self._processor.name, what, event.position, event.id)
-                self._findings.add(finding)
+            for events in self._events(claims):
+                for event, error in self._apply(events):
+                    what = f"claimed, and its handler refuses it now: {describe(error)}"
+                    finding = Finding("different", self._processor.name, what, event.position, event.id)
+                    self._findings.add(finding)
             given["positions"] = [claim.position for claim in claims]
             given["ids"] = [claim.event_id for claim in claims]
-            self._db.exec_driver_sql(_NOTE, given)
+            self._shadow.db.exec_driver_sql(_NOTE, given)
         return claims
 
     def rest(self) -> int:
@@ -87,12 +113,25 @@ class Replay:
             count, after = count + len(claims), claims[-1].position
         return count
 
-    def _events(self, claims: Sequence[Claim]) -> list[Event]:
-        """The events that were claimed, with a person's corrections. What the log lacks is told by the traces."""
+    def _events(self, claims: Sequence[Claim]) -> Iterator[list[Event]]:
+        """The events that were claimed, with a person's corrections, in portions that are limited in bytes.
+
+        In a verification, what the log lacks is told by the traces.
+        """
         ids = {claim.position: claim.event_id for claim in claims}
-        stored = [row for row in read_log(self._log, list(ids)) if row.id == ids[row.position]]
+        absent = set(ids)
+        for portion in read_in_portions(self._log, list(ids)):
+            stored = [row for row in portion if row.id == ids[row.position]]
+            absent.difference_update(row.position for row in stored)
+            for rows in corrected(self._log, self._processor, stored):
+                yield self._readable(rows)
+        for position in sorted(absent) if self._whole else ():
+            what = "claimed, and its event is not in the log"
+            self._findings.add(Finding("missing", self._processor.name, what, position, ids[position]))
+
+    def _readable(self, stored: Sequence[StoredEvent]) -> list[Event]:
         events, rows = [], []
-        for row in corrected(self._log, self._processor, stored):
+        for row in stored:
             try:
                 events.append(Event.stored(row))
                 rows.append(row)
@@ -100,7 +139,7 @@ class Replay:
                 what = f"claimed, and this code cannot read it: {type(error).__name__}"
                 self._findings.add(Finding("different", self._processor.name, what, row.position, row.id))
         if self._note:
-            self._note(self._db, rows)
+            self._note(self._shadow.db, rows)
         return events
 
     def _apply(self, events: Sequence[Event]) -> list[tuple[Event, Exception]]:
@@ -108,18 +147,20 @@ class Replay:
         if not events:
             return []
         try:
-            with self._db.begin_nested():
-                self._processor().handle_batch(events, self._db)
+            with self._shadow.db.begin_nested():
+                self._processor().handle_batch(events, self._shadow.db)
+                if written := self._shadow.written_elsewhere():
+                    raise Permanent(f"it writes to {written}: tables must be named without a schema")
             return []
         except Exception as error:
-            if is_outage(error):
+            if is_outage(error) or is_concurrency_fault(error) or interruption(error) or sqlstate(error) == _NO_LOCK:
                 raise
             if len(events) == 1:
                 return [(events[0], error)]
         return [fault for event in events for fault in self._apply([event])]
 
 
-def refuse_lost_claims(shadow: Shadow) -> None:
+def refuse_lost_claims(shadow: Beside) -> None:
     """Raise Unavailable when claims went away while they were replayed."""
     if gone := shadow.db.exec_driver_sql(_GONE.format(live=shadow.branch)).scalar_one():
-        raise Unavailable(f"{gone} claims were taken away or changed meanwhile; run `fundlyhub verify` again")
+        raise Unavailable(f"{gone} claims were taken away or changed meanwhile; begin again")

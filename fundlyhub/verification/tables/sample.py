@@ -16,17 +16,17 @@ from fundlyhub.verification.scope import Db
 
 # A campaign without a donation in the log may be in the projection all the same: drawn from both.
 _FROM_LOG = """
-    SELECT lower(payload ->> 'campaignId') FROM events.events
-    WHERE type = ANY (%(completed)s) AND position > %(since)s AND payload ->> 'campaignId' ~* %(uuid)s
+    SELECT lower(left(payload ->> 'campaignId', 40)) FROM events.events
+    WHERE type = ANY (%(completed)s) AND position > %(since)s AND left(payload ->> 'campaignId', 40) ~* %(uuid)s
     GROUP BY 1 ORDER BY random() LIMIT %(size)s
 """
 _FROM_PROJECTION = """
     SELECT campaign_id::text FROM campaign_stats_projection GROUP BY 1 ORDER BY random() LIMIT %(size)s
 """
 _DONATIONS = """
-    SELECT DISTINCT lower(payload ->> 'donationId') FROM events.events
+    SELECT DISTINCT lower(left(payload ->> 'donationId', 40)) FROM events.events
     WHERE type = ANY (%(completed)s) AND lower(payload ->> 'campaignId') = ANY (%(campaigns)s)
-      AND payload ->> 'donationId' ~* %(uuid)s
+      AND left(payload ->> 'donationId', 40) ~* %(uuid)s
 """
 _POSITIONS = """
     SELECT position FROM events.events
@@ -65,8 +65,14 @@ def draw(events: Db, analytics: Db, size: int, since: int) -> Sample:
     known = {campaign for (campaign,) in events.execute(_FROM_LOG, given)}
     if not since:
         known |= {campaign for (campaign,) in analytics.execute(_FROM_PROJECTION, given)}
-    campaigns = random.sample(sorted(known), min(size, len(known)))
-    donations = [donation for (donation,) in events.execute(_DONATIONS, {**given, "campaigns": campaigns})]
+    return sample_of(events, random.sample(sorted(known), min(size, len(known))))
+
+
+def sample_of(events: Db, campaigns: Sequence[str]) -> Sample:
+    """These campaigns, with all events of their donations: two passes over the log."""
+    events.execute("SET statement_timeout = '6h'")
+    given: dict[str, Any] = {"completed": COMPLETED, "campaigns": list(campaigns), "uuid": _UUID}
+    donations = [donation for (donation,) in events.execute(_DONATIONS, given)]
     kinds = {"kinds": [*COMPLETED, *REFUNDED], "donations": donations}
     positions = [position for (position,) in events.execute(_POSITIONS, kinds)]
     return Sample(campaigns, donations, positions)

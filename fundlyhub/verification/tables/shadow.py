@@ -1,8 +1,8 @@
 """The shadow schema, in which processors' tables are made anew beside the live ones; dropped at the end.
 
-Its connection has nothing but this schema in its search_path: what a handler does not find there is an error, and
-no row of the live tables can be touched. A killed verification leaves its schema behind; its lock is
-free then, and the next verification drops it.
+Its connection finds tables, views and sequences of this schema before those of the live one, of which it has copies
+(schema_copy.py). A killed verification leaves its schema behind; its lock is free then, and the next verification
+drops it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.dialects.postgresql import dialect
-from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import Connection
 
-from fundlyhub.database import METADATA, connect, sqlstate
+from fundlyhub.database import connect
 from fundlyhub.database.engines import make_engine
 from fundlyhub.errors import Unavailable
 from fundlyhub.settings import Branch, Settings
-from fundlyhub.verification.tables.truth import KEPT
+from fundlyhub.verification.tables.schema_copy import copy_schema
 
 LONGEST = "6h"
 """The longest statement: comparing all rows of a large table takes its time."""
@@ -33,12 +31,35 @@ _LEFT_OVER = f"""
       AND pg_try_advisory_lock({_LOCK_CLASS}, hashtext(nspname))
 """  # noqa: S608 - put together from constants
 _LOCK = f"SELECT pg_advisory_lock({_LOCK_CLASS}, hashtext(%s))"
-_CONFIGURATIONS = "SELECT cfgname FROM pg_ts_config WHERE cfgnamespace = %s::regnamespace"
-_POSTGRES = dialect()  # type: ignore[no-untyped-call]  # theirs
+# A transaction that writes a row, or locks it, holds a lock on its table until it ends or is rolled back.
+_WRITTEN_ELSEWHERE = """
+    SELECT string_agg(DISTINCT format('%%I.%%I', nspname, relname), ', ')
+    FROM pg_locks JOIN pg_class ON pg_class.oid = relation JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pid = pg_backend_pid() AND mode <> 'AccessShareLock' AND relkind NOT IN ('i', 'I')
+      AND nspname <> %(shadow)s AND nspname NOT LIKE 'pg\\_%%'
+      AND NOT (mode = 'AccessExclusiveLock' AND %(locked)s)
+      AND NOT (nspname = %(live)s AND relname IN ('rebuilds', 'rebuild_ranges', 'rebuild_findings'))
+"""
 
 
-class Shadow:
-    """The schema of one verification in one database. ``db`` sees it alone; ``name`` is what it is called."""
+class Beside:
+    """A schema beside the live one. ``db`` sees it first; ``name`` is what it is called."""
+
+    branch: Branch
+    name: str
+    db: Connection
+    locked = False
+    """Whether this transaction itself has locked tables of other schemas against everybody."""
+
+    def written_elsewhere(self) -> str | None:
+        """The tables of other schemas that the open transaction has written, or locked rows of."""
+        given = {"shadow": self.name, "live": self.branch, "locked": self.locked}
+        written: str | None = self.db.exec_driver_sql(_WRITTEN_ELSEWHERE, given).scalar_one()
+        return written
+
+
+class Shadow(Beside):
+    """The schema of one verification in one database. ``db`` sees it first; ``name`` is what it is called."""
 
     def __init__(self, branch: Branch, settings: Settings) -> None:
         self.branch, self.name = branch, f"verify_{uuid4().hex[:12]}"
@@ -50,10 +71,13 @@ class Shadow:
             for (schema,) in self._keeper.execute(_LEFT_OVER).fetchall():
                 self._keeper.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
             self._keeper.execute(_LOCK, (self.name,))
+            self._build()
             self.db = make_engine(self.branch, self._settings, pooled=False).connect()
             self._pid = self.db.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            self.db.exec_driver_sql(f"SET search_path = {self.name}, {self.branch}")
+            self.db.exec_driver_sql(f"SET statement_timeout = '{LONGEST}'")
+            self.db.exec_driver_sql(f"SET idle_in_transaction_session_timeout = '{LONGEST}'")
             self.db.commit()
-            self._build()
         except BaseException:
             self._drop()
             raise
@@ -74,39 +98,18 @@ class Shadow:
             self._keeper.close()
 
     def _build(self) -> None:
-        self.db.exec_driver_sql(f"SET search_path = {self.name}; SET statement_timeout = '{LONGEST}'")
-        self.db.exec_driver_sql(f"SET idle_in_transaction_session_timeout = '{LONGEST}'")
-        self.db.commit()
-        with self.db.begin():
+        with self._keeper.transaction():
             try:
-                self.db.exec_driver_sql(f"CREATE SCHEMA {self.name}")
-            except ProgrammingError as error:
-                if sqlstate(error) != "42501":
-                    raise
+                self._keeper.execute(f"CREATE SCHEMA {self.name}")
+            except InsufficientPrivilege:
                 raise Unavailable(
                     f"the {self.branch} database lets our role make no schema, which a comparison of tables needs: "
                     "GRANT CREATE ON DATABASE, or leave tables out with --no-tables"
                 ) from None
-            self.db.exec_driver_sql(f"COMMENT ON SCHEMA {self.name} IS '{_MARK}'")
-            for name in self.db.exec_driver_sql(_CONFIGURATIONS, (self.branch,)).scalars().all():
-                self.db.exec_driver_sql(f"CREATE TEXT SEARCH CONFIGURATION {name} (COPY = {self.branch}.{name})")
-            for table in METADATA[self.branch].tables.values():
-                _create(self.db, table)
-            for kept in KEPT[self.branch]:
-                for ddl in filter(None, (kept.view, kept.told_by and kept.told_by.ddl)):
-                    self.db.exec_driver_sql(ddl)
+            self._keeper.execute(f"COMMENT ON SCHEMA {self.name} IS '{_MARK}'")
+            self._tables = copy_schema(self._keeper, self.branch, self.name)
 
     def analyze(self) -> None:
         """Tell the planner how large the tables have become."""
         with self.db.begin():
-            for table in METADATA[self.branch].tables:
-                self.db.exec_driver_sql(f"ANALYZE {table}")
-
-
-def _create(db: Connection, table: Table) -> None:
-    """A table in one piece, without a log of its writes, and without the indexes that only searches need."""
-    made = str(CreateTable(table).compile(dialect=_POSTGRES)).partition("PARTITION BY")[0]
-    db.exec_driver_sql(made.replace("CREATE TABLE", "CREATE UNLOGGED TABLE", 1))
-    for index in table.indexes:
-        if index.dialect_options["postgresql"]["using"] != "gin":
-            db.exec_driver_sql(str(CreateIndex(index).compile(dialect=_POSTGRES)))
+            self.db.exec_driver_sql(f"ANALYZE {', '.join(self._tables)}")

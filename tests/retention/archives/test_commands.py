@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fundlyhub.account import account
 from fundlyhub.database import connect
 from fundlyhub.settings import Settings
 from tests.retention.archives.old import Old
@@ -56,6 +57,7 @@ def test_try_archive_list_and_restore(old: Old, variables: dict[str, str]) -> No
 
     (listed,) = document(fundlyhub("events", "archives", "--json", settings=variables))
     del listed["archived_at"]
+    assert (listed.pop("account"), listed.pop("role")) == (account(), "fundlyhub")
     assert listed == {"low": 1, "high": 2, "events": 2, "file": file, "who": "ann", "state": "away"}
     assert "away" in fundlyhub("events", "archives", settings=variables).stdout
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, NamedTuple, Self
 
+from tests.support.serving import serving
+
 How = Literal["answer", "answer and leave", "reset before reading", "reset after reading", "hang", "close", "garbage"]
 
 
@@ -78,13 +80,11 @@ class Fake:
         fake.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield fake
-        finally:
-            fake.ended.set()
-            server.shutdown()
-            server.server_close()
+        with serving(server):
+            try:
+                yield fake
+            finally:
+                fake.ended.set()
 
     def behave(self, *behaviours: Behaviour) -> None:
         """What becomes of the next requests."""

@@ -18,7 +18,7 @@ from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.outgoing import decide
-from fundlyhub.processors.notifications.planning.content import Content
+from fundlyhub.processors.notifications.planning.content import Followers
 
 CHUNK = 250
 """Followers that are looked at in one transaction."""
@@ -43,17 +43,19 @@ class Audience:
 
 
 def after(
-    db: Connection, after: UUID, message: Message, content: Content, secret: bytes, now: datetime
+    db: Connection, after: UUID, message: Message, followers: Followers, secret: bytes, now: datetime
 ) -> Audience:  # fmt: skip
     """The next part of a broadcast's audience. The contacts of those who get the message are locked."""
-    given = {"campaign": content.followers_of, "donors_only": content.donors_only, "after": after, "limit": CHUNK}
+    given = {
+        "campaign": followers.campaign_id, "donors_only": followers.donors_only, "after": after, "limit": CHUNK,
+    }  # fmt: skip
     users = list(db.exec_driver_sql(_FOLLOWERS, given).scalars())
     seen = contacts.look(db, users)
     messages = [one for user in users for one in message.to(seen.get(user, Person(user)), secret)]
     skipped: Counter[str] = Counter()
     told: list[UUID] = []
     for user, own in groupby(decide(db, messages, secret, now), key=lambda one: one.person.user_id):
-        reasons = [one.decision.skip for one in own]
+        reasons = [one.skip for one in own]
         if user and None in reasons:
             told.append(user)
         else:

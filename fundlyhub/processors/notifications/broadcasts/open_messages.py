@@ -13,10 +13,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.processors.notifications.ledger.leases import Lease
+from fundlyhub.database.arrays import Columns
 from fundlyhub.processors.notifications.ledger.matters import Key
 from fundlyhub.processors.notifications.ledger.state import Row
 from fundlyhub.processors.notifications.ledger.store import ROW
+from fundlyhub.processors.notifications.message import Message
 
 TRIES = 8
 """Calls after which a message of a broadcast has failed: more than three hours."""
@@ -52,9 +53,10 @@ _REFUSE = """
     UPDATE notifications SET state = 'failed', reason = %(reason)s, changed_at = clock_timestamp()
     WHERE id = %(id)s AND (state = 'queued' OR state = 'sending' AND lease_until < clock_timestamp())
 """
-_SKIP = """
+_REASONS = Columns(id="uuid", reason="text")
+_SKIP = f"""
     WITH ours AS (
-        SELECT message.id, given.reason FROM unnest(%(ids)s::uuid[], %(reasons)s::text[]) AS given(id, reason)
+        SELECT message.id, given.reason FROM {_REASONS.given}
         JOIN notifications AS message USING (id)
         WHERE message.state IN ('queued', 'failed', 'unknown')
            OR message.state = 'sending' AND message.lease_until < clock_timestamp()
@@ -62,7 +64,7 @@ _SKIP = """
     )
     UPDATE notifications AS message SET state = 'skipped', reason = ours.reason, changed_at = clock_timestamp()
     FROM ours WHERE message.id = ours.id
-"""
+"""  # noqa: S608
 
 
 class Standing(NamedTuple):
@@ -89,9 +91,9 @@ def standing(db: Connection, key: Key, event_id: UUID) -> Standing:
     return Standing(*db.exec_driver_sql(_STANDING, {**key._asdict(), "event_id": event_id}).one())
 
 
-def put_off(db: Connection, lease: Lease, reason: str) -> None:
+def put_off(db: Connection, message: Message, reason: str) -> None:
     """Put off a message that was surely not accepted: it waits longer each time, and fails in the end."""
-    db.exec_driver_sql(_PUT_OFF, {"id": lease.id, "token": lease.token, "reason": reason})
+    db.exec_driver_sql(_PUT_OFF, {"id": message.id, "token": message.token, "reason": reason})
 
 
 def refuse(db: Connection, id: UUID, reason: str) -> None:
@@ -102,4 +104,4 @@ def refuse(db: Connection, id: UUID, reason: str) -> None:
 def skip(db: Connection, reasons: Mapping[UUID, str]) -> None:
     """Skip messages, each with its reason."""
     if reasons:
-        db.exec_driver_sql(_SKIP, {"ids": list(reasons), "reasons": list(reasons.values())})
+        db.exec_driver_sql(_SKIP, _REASONS.bound(reasons.items()))

@@ -24,10 +24,9 @@ from fundlyhub.processors.notifications.ledger.store import NamelessRows
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.outgoing import decide, write_down
 from fundlyhub.processors.notifications.planning import pending_events
-from fundlyhub.processors.notifications.planning.content import Content, content_of
+from fundlyhub.processors.notifications.planning.content import Followers, content_of
 from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted
 from fundlyhub.processors.notifications.planning.too_old import is_too_old
-from fundlyhub.processors.notifications.policy import Decision
 from fundlyhub.processors.notifications.sending import UNKNOWN, Busy, Sending
 from fundlyhub.settings import Settings
 
@@ -78,40 +77,45 @@ class Broadcast:
         known = progress.locked(db, self._message.key, self._delivery)
         if known.event_id != self._delivery.event.id:  # the other event sends this broadcast
             return None
-        content = self._content(db, known)
+        message, followers = self._filled(db, known)
         if self._resumed is not None and (due := self._due(db)):
-            return self._once_more(db, due, content, now)
-        if known.finished or isinstance(content, str):
+            return self._once_more(db, due, message, now)
+        if known.finished or followers is None:
             return None
-        return self._next(db, known.after, content, now)
+        return self._next(db, known.after, message, followers, now)
 
-    def _content(self, db: Connection, known: Progress) -> Content | str:
-        """The content; or the reason why nobody is told, or nobody else. Raises Snooze."""
+    def _filled(self, db: Connection, known: Progress) -> tuple[Message, Followers | None]:
+        """The message with its facts, and its recipients; or with the reason why it is sent to nobody else.
+
+        Raises Snooze.
+        """
         lookup = Lookup(db, self._settings.site_url)
         try:
             if is_too_old(self._message.notice, self._age, self._settings):
                 raise Unwanted("too old")
-            content = content_of(self._message.notice.template, self._delivery.event, lookup)
+            facts, followers = content_of(self._message.notice.template, self._delivery.event, lookup)
             if known.after == NOBODY_YET and pending_events.is_awaited(self._delivery, lookup.unknown, self._settings):
                 raise Missing("what it names is not taken up yet")
-            return content
+            assert isinstance(followers, Followers)  # it is a broadcast
+            return replace(self._message, facts=facts), followers
         except (Missing, Unwanted) as reason:
             waited = self._delivery.waited.total_seconds()
             if isinstance(reason, Missing) and waited < self._settings.notification_patience:
                 seconds = min(60.0, max(2.0, waited))
                 raise Snooze(f"{self._message.notice.template}: {reason}", seconds=seconds) from None
             if not known.finished:
-                write_down(db, [self._message.skipped(str(reason))], None, self._settings.secret, datetime.now(UTC))
+                write_down(db, [self._message.skipped(str(reason))], None, self._settings, datetime.now(UTC))
                 progress.move(db, self._message.key, after=known.after, finished=True, told=1)
-            return str(reason)
+            return replace(self._message, skip=str(reason)), None
 
-    def _next(self, db: Connection, after: UUID, content: Content, now: datetime) -> list[Message]:
+    def _next(
+        self, db: Connection, after: UUID, message: Message, followers: Followers, now: datetime
+    ) -> list[Message]:
         """Messages to the next followers, written down together with the progress."""
         secret = self._settings.secret
-        found = audience.after(db, after, self._message, content, secret, now)
-        message = replace(self._message, facts=content.facts)
+        found = audience.after(db, after, message, followers, secret, now)
         messages = [one for person in found.persons for one in message.to(person, secret)]
-        written = write_down(db, messages, None, secret, now)
+        written = write_down(db, messages, None, self._settings, now)
         told = sum(one.address is not None for one in messages)
         key, finished = self._message.key, not found.more
         progress.move(db, key, after=found.last, finished=finished, told=told, skipped=found.skipped)
@@ -125,13 +129,9 @@ class Broadcast:
         self._resumed = due[-1][1].id if len(due) == PAGE else None
         return due
 
-    def _once_more(self, db: Connection, due: _Due, content: Content | str, now: datetime) -> list[Message]:
+    def _once_more(self, db: Connection, due: _Due, message: Message, now: datetime) -> list[Message]:
         """The due messages that are still wanted, decided anew; the others are skipped with the reason."""
-        message, secret = self._message, self._settings.secret
-        if isinstance(content, str):
-            message = replace(message, decision=Decision(content))
-        else:
-            message = replace(message, facts=content.facts)
+        secret = self._settings.secret
         persons = contacts.look(db, {user for *_, user in due})
         found = {(user, one.key): one for user, person in persons.items() for one in message.to(person, secret)}
         messages = []
@@ -141,7 +141,7 @@ class Broadcast:
             messages.append(replace(found.get((user, key), gone), row=row))
         decided = decide(db, messages, secret, now)
         in_doubt = {} if message.resend_if_unknown else {row.id for _, row, _ in due if row.state == "sending"}
-        skipped = {one.id: why for one in decided if (why := one.decision.skip) and one.id not in in_doubt}
+        skipped = {one.id: why for one in decided if (why := one.skip) and one.id not in in_doubt}
         open_messages.skip(db, skipped)
         return [one for one in decided if one.id not in skipped]
 

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-import psycopg
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import is_outage
+from fundlyhub.observability.redaction import original
 from fundlyhub.processors.notifications.delivery_reports.effects import Word, apply
 
 log = getLogger(__name__)
@@ -102,7 +101,7 @@ def apply_report(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, i
         with db.begin_nested():
             found = apply(db, [_word(one) for one in said])
     except Exception as error:
-        if isinstance(error, (DBAPIError, psycopg.Error)) and is_outage(error):
+        if is_outage(error):
             raise
         return _one_by_one(db, id, said)
     db.exec_driver_sql(_DELETE, {"id": id})
@@ -119,10 +118,10 @@ def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, in
             with db.begin_nested():
                 counts.update(apply(db, [_word(one)]))
         except Exception as error:
-            if isinstance(error, (DBAPIError, psycopg.Error)) and is_outage(error):
+            if is_outage(error):
                 raise
             failed.append(one)
-            why = type(getattr(error, "orig", None) or error).__name__
+            why = type(original(error)).__name__
     if failed:
         log.error("%d words of a provider cannot be applied (%s): `fundlyhub notifications reports list`",
                   len(failed), why)  # fmt: skip

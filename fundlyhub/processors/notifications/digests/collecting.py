@@ -7,11 +7,12 @@ There is one open digest per user, channel and template of its members; it takes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array, arrays
+from fundlyhub.database.arrays import Columns
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.policy import GATHERED
 from fundlyhub.processors.notifications.rendering.template_values import Money
@@ -19,32 +20,30 @@ from fundlyhub.processors.notifications.rendering.template_values import Money
 GATHER_TIME = 3600.0
 """Seconds from a digest's first member until it is sent."""
 
+_DIGESTS = Columns(id="uuid", user_id="uuid", channel="code", template="code", position="bigint")
+_MEMBERS = Columns(
+    user_id="uuid", channel="code", template="code", matter="text", digest_id="uuid", campaign_id="uuid",
+    amount="numeric", currency="code",
+)  # fmt: skip
 # An open digest is locked until its members are committed, so that it is not closed in between. A closed digest does
 # not conflict, and another one is opened. In one order, so that two workers cannot deadlock.
-_OPEN = """
-    INSERT INTO digests AS known (id, user_id, channel, template, position, due_at)
-    SELECT id, user_id, channel, template, position, clock_timestamp() + make_interval(secs => %(after)s)
-    FROM unnest(%(ids)s::uuid[], %(users)s::uuid[], %(channels)s::text[], %(templates)s::text[],
-                %(positions)s::bigint[])
-        AS given(id, user_id, channel, template, position)
+_OPEN = f"""
+    INSERT INTO digests AS known ({_DIGESTS}, due_at)
+    SELECT {_DIGESTS}, clock_timestamp() + make_interval(secs => %(after)s) FROM {_DIGESTS.given}
     ORDER BY user_id, channel, template
     ON CONFLICT (user_id, channel, template) WHERE closed_at IS NULL DO UPDATE SET channel = known.channel
     RETURNING id, user_id, channel, template
-"""
+"""  # noqa: S608 - put together from constants
 # A message that another worker has queued meanwhile, or skipped for another reason, is not a member.
-_JOIN = """
-    INSERT INTO digest_members (user_id, channel, template, matter, digest_id, campaign_id, amount, currency)
-    SELECT user_id, channel, template, matter, digest_id, campaign_id, amount, currency
-    FROM unnest(%(users)s::uuid[], %(channels)s::text[], %(templates)s::text[], %(matters)s::text[],
-                %(digests)s::uuid[], %(campaigns)s::uuid[], %(amounts)s::numeric[], %(currencies)s::text[])
-        AS given(user_id, channel, template, matter, digest_id, campaign_id, amount, currency)
+_JOIN = f"""
+    INSERT INTO digest_members ({_MEMBERS}) SELECT * FROM {_MEMBERS.given}
     WHERE EXISTS (SELECT FROM notifications AS message
                   WHERE message.matter = given.matter AND message.channel = given.channel
                     AND message.template = given.template AND message.user_id = given.user_id
                     AND message.state = 'skipped' AND message.reason = %(reason)s)
     ORDER BY user_id, channel, template, matter
     ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608
 
 
 def gather(db: Connection, held: Sequence[Message]) -> None:
@@ -52,24 +51,13 @@ def gather(db: Connection, held: Sequence[Message]) -> None:
     if not held:
         return
     firsts = list({_digest_of(one): one for one in reversed(held)}.values())
-    given = {
-        **_digests_of(firsts),
-        "ids": [uuid4() for _ in firsts],
-        "positions": array(one.position for one in firsts),
-        "after": GATHER_TIME,
-    }
-    open_ones = {tuple(row[1:]): row[0] for row in db.exec_driver_sql(_OPEN, given)}
-    amounts = [_amount(one) for one in held]
-    joining = {
-        **_digests_of(held),
-        "matters": [one.key.matter for one in held],
-        "digests": array(open_ones[_digest_of(one)] for one in held),
-        "campaigns": array(_campaign(one) for one in held),
-        "amounts": array(one.amount if one else None for one in amounts),
-        "currencies": array(one.currency if one else None for one in amounts),
-        "reason": GATHERED,
-    }
-    db.exec_driver_sql(_JOIN, joining)
+    digests = _DIGESTS.bound((uuid4(), *_digest_of(one), one.position) for one in firsts)
+    rows = db.exec_driver_sql(_OPEN, {**digests, "after": GATHER_TIME})
+    open_ones = {tuple(row[1:]): row[0] for row in rows}
+    members = _MEMBERS.bound(
+        (*_digest_of(one), one.key.matter, open_ones[_digest_of(one)], _campaign(one), *_amount(one)) for one in held
+    )
+    db.exec_driver_sql(_JOIN, {**members, "reason": GATHERED})
 
 
 def _digest_of(message: Message) -> tuple[UUID | None, str, str]:
@@ -77,15 +65,11 @@ def _digest_of(message: Message) -> tuple[UUID | None, str, str]:
     return message.person.user_id, message.channel, message.notice.template
 
 
-def _digests_of(messages: Sequence[Message]) -> dict[str, object]:
-    return {**arrays(("users", "channels", "templates"), map(_digest_of, messages))}
-
-
 def _campaign(message: Message) -> UUID | None:
     payload = message.events[0].payload
     return getattr(payload, "campaign_id", None) or getattr(payload, "fundraiser_id", None)
 
 
-def _amount(message: Message) -> Money | None:
+def _amount(message: Message) -> tuple[Decimal | None, str | None]:
     amount = message.facts.get("amount")
-    return amount if isinstance(amount, Money) else None
+    return (amount.amount, amount.currency) if isinstance(amount, Money) else (None, None)

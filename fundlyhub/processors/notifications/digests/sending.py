@@ -25,7 +25,7 @@ from fundlyhub.processors.notifications.ledger import store
 from fundlyhub.processors.notifications.ledger.matters import Key
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.outgoing import decide
-from fundlyhub.processors.notifications.policy import Decision
+from fundlyhub.processors.notifications.policy import no_address
 from fundlyhub.processors.notifications.sending import Sending
 from fundlyhub.settings import Settings
 
@@ -105,7 +105,7 @@ class Digesting:
     def _planned(self, db: Connection, digest: Any, now: datetime) -> list[Message] | None:
         """Decide anew, whatever was decided on its members. In quiet hours the digest stays open, and gathers on."""
         messages = self._decided(db, digest, now)
-        if waits := [at for one in messages if not one.decision.skip and (at := one.decision.not_before)]:
+        if waits := [one.not_before for one in messages if one.not_before]:
             db.exec_driver_sql(_WAIT, {"id": digest.id, "at": min(waits)})
             return None
         db.exec_driver_sql(_CLOSE, {"id": digest.id, "lease": self._settings.notification_lease})
@@ -114,10 +114,9 @@ class Digesting:
             return []  # its members were sent on their own
         # Its messages are written down when it is closed, and stay the same ones.
         rows = store.read_all(db, [messages[0].key.for_all]) if digest.closed else store.plan(db, messages)
-        gone = Decision("no device" if self._channel == "push" else "no address")
-        skips = {one.key: one.decision.skip for one in messages}
+        skips = {one.key: one.skip for one in messages}
         left = {key: row for key, row in rows.items() if row.state in ("queued", "sending")}
-        skipped = {row.id: why for key, row in left.items() if (why := skips.get(key, gone.skip))}
+        skipped = {row.id: why for key, row in left.items() if (why := skips.get(key, no_address(self._channel)))}
         open_messages.skip(db, skipped)
         return [
             replace(one, facts=facts, row=row)

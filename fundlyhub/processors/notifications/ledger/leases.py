@@ -7,21 +7,22 @@ Times are the server's, so that no worker's clock decides on a lease.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Columns
+from fundlyhub.processors.notifications.message import Message
+
+_WANTED = Columns(id="uuid", token="uuid", again="boolean", replayed_after="timestamptz")  # noqa: S106 - a type
+_ACCEPTED = Columns(id="uuid", token="uuid", message_id="text")  # noqa: S106
 
 # Only one worker can take a message: a second one finds another state, a lease that still runs, or a locked row.
-_TAKE = """
+_TAKE = f"""
     WITH ours AS (
-        SELECT message.id, given.token
-        FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(again)s::boolean[], %(replayed_after)s::timestamptz[])
-             AS given(id, token, again, replayed_after)
+        SELECT message.id, given.token FROM {_WANTED.given}
         JOIN notifications AS message USING (id)
         WHERE message.state = 'queued'
            OR (message.state = 'sending' AND message.lease_until < clock_timestamp() AND given.again)
@@ -33,12 +34,11 @@ _TAKE = """
         tries = tries + 1, provider = %(provider)s, reason = NULL, changed_at = clock_timestamp()
     FROM ours WHERE message.id = ours.id
     RETURNING message.id
-"""
+"""  # noqa: S608 - put together from constants
 # A provider's webhook may have been quicker, and then knows more.
-_SENT = """
+_SENT = f"""
     WITH ours AS (
-        SELECT message.id, given.message_id
-        FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(message_ids)s::text[]) AS given(id, token, message_id)
+        SELECT message.id, given.message_id FROM {_ACCEPTED.given}
         JOIN notifications AS message USING (id, token)
         ORDER BY message.id FOR UPDATE OF message
     )
@@ -48,7 +48,7 @@ _SENT = """
         provider_message_id = coalesce(ours.message_id, provider_message_id), sent_at = clock_timestamp(),
         changed_at = clock_timestamp()
     FROM ours WHERE message.id = ours.id
-"""
+"""  # noqa: S608
 _RELEASE = """
     UPDATE notifications
     SET state = 'queued', reason = %(reason)s, token = NULL, lease_until = NULL,
@@ -61,48 +61,26 @@ _END = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to send a message for some time; the token proves it.
+def take(db: Connection, wanted: Sequence[Message], provider: str, seconds: float) -> set[UUID]:
+    """Take messages for some seconds; returns the ids of those that no other worker has taken first.
 
-    ``again`` allows to take a message that a worker was sending when it died, ``replayed_after`` one that had failed
-    by then.
+    A message that a worker was sending when it died is taken if it is sent again in doubt; one that had failed, if its
+    event was replayed since.
     """
-
-    id: UUID
-    token: UUID
-    again: bool = False
-    replayed_after: datetime | None = None
+    leases = _WANTED.bound((one.id, one.token, one.resend_if_unknown, one.replayed_after) for one in wanted)
+    return {id for (id,) in db.exec_driver_sql(_TAKE, {**leases, "lease": seconds, "provider": provider})}
 
 
-def take(db: Connection, wanted: Sequence[Lease], provider: str, seconds: float) -> set[UUID]:
-    """Take messages for some seconds; returns the ids of those that no other worker has taken first."""
-    given = {
-        "ids": [one.id for one in wanted],
-        "tokens": [one.token for one in wanted],
-        "again": [one.again for one in wanted],
-        "replayed_after": array(one.replayed_after for one in wanted),
-        "lease": seconds,
-        "provider": provider,
-    }
-    return {id for (id,) in db.exec_driver_sql(_TAKE, given)}
+def sent(db: Connection, accepted: Sequence[tuple[Message, str | None]]) -> None:
+    """Note that the provider has accepted these messages, each with the id that it has given it."""
+    db.exec_driver_sql(_SENT, _ACCEPTED.bound((message.id, message.token, said) for message, said in accepted))
 
 
-def sent(db: Connection, accepted: Mapping[Lease, str | None]) -> None:
-    """Note that the provider has accepted these messages, and the ids that it has given them."""
-    given = {
-        "ids": [lease.id for lease in accepted],
-        "tokens": [lease.token for lease in accepted],
-        "message_ids": list(accepted.values()),
-    }
-    db.exec_driver_sql(_SENT, given)
-
-
-def release(db: Connection, lease: Lease, reason: str, seconds: float) -> None:
+def release(db: Connection, message: Message, reason: str, seconds: float) -> None:
     """Give back a message that was surely not accepted: it may be taken again after some seconds."""
-    db.exec_driver_sql(_RELEASE, {"id": lease.id, "token": lease.token, "reason": reason, "seconds": seconds})
+    db.exec_driver_sql(_RELEASE, {"id": message.id, "token": message.token, "reason": reason, "seconds": seconds})
 
 
-def end(db: Connection, lease: Lease, state: str, reason: str, now: datetime) -> None:
+def end(db: Connection, message: Message, state: str, reason: str, now: datetime) -> None:
     """Settle a message as skipped, failed or unknown: it is sent again only if a person says so."""
-    db.exec_driver_sql(_END, {"id": lease.id, "token": lease.token, "state": state, "reason": reason, "now": now})
+    db.exec_driver_sql(_END, {"id": message.id, "token": message.token, "state": state, "reason": reason, "now": now})

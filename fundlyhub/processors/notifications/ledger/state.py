@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-STATES = ("queued", "sending", "sent", "delivered", "skipped", "failed", "unknown")
+STATES = ("queued", "sending", "sent", "delivered", "skipped", "held", "failed", "unknown")
 Step = Literal["send", "wait", "settled", "failed", "unknown"]
 """Send the message, let it wait, or leave it settled, failed or unknown."""
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Columns, array
 from fundlyhub.processors.notifications.ledger.matters import Key, ledger_id
 from fundlyhub.processors.notifications.ledger.state import Row
 from fundlyhub.processors.notifications.message import Message
@@ -26,18 +26,15 @@ ROW = """
         CASE message.state WHEN 'queued' THEN message.not_before WHEN 'sending' THEN message.lease_until END
         - clock_timestamp()), 0))::float8
 """
+_PLANNED = Columns(
+    id="uuid", matter="text", event_id="uuid", position="bigint", channel="code", recipient="text", template="code",
+    user_id="uuid", transactional="boolean", reason="text", not_before="timestamptz", ceiling_key="code", state="code",
+)  # fmt: skip
 # In the order of the unique index, so that two workers with the same messages cannot deadlock. A conflict may be with
 # any index: a worker of the previous release identifies a message by its event.
 _PLAN = f"""
-    INSERT INTO notifications AS message (id, matter, event_id, position, channel, recipient, template, user_id,
-                                          transactional, state, reason, not_before)
-    SELECT id, matter, event_id, position, channel, recipient, template, user_id, transactional,
-           CASE WHEN reason IS NULL THEN 'queued' ELSE 'skipped' END, reason, not_before
-    FROM unnest(%(ids)s::uuid[], %(matters)s::text[], %(event_ids)s::uuid[], %(positions)s::bigint[],
-                %(channels)s::text[], %(recipients)s::text[], %(templates)s::text[], %(users)s::uuid[],
-                %(transactional)s::boolean[], %(reasons)s::text[], %(not_before)s::timestamptz[])
-        AS given(id, matter, event_id, position, channel, recipient, template, user_id, transactional, reason,
-                 not_before)
+    INSERT INTO notifications AS message ({_PLANNED})
+    SELECT {_PLANNED} FROM {_PLANNED.given}
     WHERE NOT EXISTS (SELECT FROM notifications AS older
                       WHERE older.channel = given.channel AND older.recipient = given.recipient
                         AND older.template = given.template AND older.matter IS NULL)
@@ -45,29 +42,27 @@ _PLAN = f"""
     ON CONFLICT DO NOTHING
     RETURNING {ROW}
 """  # noqa: S608  # our own text
+_KEYS = Columns(matter="text", channel="code", template="code", recipient="text")
 # Rows of the previous release have no matter yet and may be about the same as the new ones, so nothing is written
 # before their matter is known.
 _NAMELESS = f"""
     SELECT {ROW} FROM notifications AS message
-    JOIN unnest(%(channels)s::text[], %(recipients)s::text[], %(templates)s::text[])
-        AS given(channel, recipient, template) USING (channel, recipient, template)
+    JOIN {_KEYS.given} USING (channel, recipient, template)
     WHERE message.matter IS NULL
 """  # noqa: S608
 _READ = f"""
     SELECT {ROW} FROM notifications AS message
-    JOIN unnest(%(matters)s::text[], %(channels)s::text[], %(recipients)s::text[], %(templates)s::text[])
-        AS given(matter, channel, recipient, template) USING (matter, channel, recipient, template)
+    JOIN {_KEYS.given} USING (matter, channel, recipient, template)
     UNION ALL {_NAMELESS}
 """  # noqa: S608
 _READ_ALL = f"""
     SELECT {ROW} FROM notifications AS message
-    JOIN unnest(%(matters)s::text[], %(channels)s::text[], %(templates)s::text[])
-        AS given(matter, channel, template) USING (matter, channel, template)
+    JOIN {_KEYS.given} USING (matter, channel, template)
 """  # noqa: S608
 _RECENT = """
     SELECT user_id, count(*)::int AS count FROM notifications
     WHERE user_id = ANY (%(users)s::uuid[]) AND channel = %(channel)s AND created_at > %(since)s
-      AND template = ANY (%(limited)s::text[]) AND state <> 'skipped'
+      AND template = ANY (%(limited)s::text[]) AND state NOT IN ('skipped', 'held')
     GROUP BY user_id
 """
 
@@ -85,37 +80,26 @@ def plan(db: Connection, messages: Sequence[Message]) -> dict[Key, Row]:
     if not messages:
         return {}
     keys = [one.key for one in messages]
-    given = {
-        **_columns(keys),
-        "ids": array(ledger_id(one.matter, one.channel, one.recipient, one.template) for one in keys),
-        "event_ids": array(one.event_id for one in messages),
-        "positions": array(one.position for one in messages),
-        "transactional": [one.notice.transactional for one in messages],
-        "users": array(one.person.user_id for one in messages),
-        "reasons": [one.decision.skip for one in messages],
-        "not_before": array(one.decision.not_before for one in messages),
-    }
-    rows = _rows(db, _PLAN, given)
+    planned = (
+        (
+            ledger_id(key.matter, key.channel, key.recipient, key.template), key.matter, one.event_id, one.position,
+            key.channel, key.recipient, key.template, one.person.user_id, one.notice.transactional,
+            one.skip, one.not_before, one.ceiling_key, "held" if one.held else "skipped" if one.skip else "queued",
+        )
+        for key, one in zip(keys, messages, strict=True)
+    )  # fmt: skip
+    rows = _rows(db, _PLAN, _PLANNED.bound(planned))
     return rows | read(db, [key for key in keys if key not in rows])
 
 
 def read(db: Connection, keys: Collection[Key]) -> dict[Key, Row]:
     """The rows of these messages, as far as they are written down. Raises NamelessRows."""
-    return _rows(db, _READ, _columns(keys)) if keys else {}
+    return _rows(db, _READ, _KEYS.bound(keys)) if keys else {}
 
 
 def read_all(db: Connection, keys: Collection[Key]) -> dict[Key, Row]:
     """The rows of all messages of these matters, for all recipients."""
-    return _rows(db, _READ_ALL, _columns(keys)) if keys else {}
-
-
-def _columns(keys: Collection[Key]) -> dict[str, object]:
-    return {
-        "matters": [key.matter for key in keys],
-        "channels": array(key.channel for key in keys),
-        "templates": array(key.template for key in keys),
-        "recipients": [key.recipient for key in keys],
-    }
+    return _rows(db, _READ_ALL, _KEYS.bound(keys)) if keys else {}
 
 
 def _rows(db: Connection, statement: str, given: Mapping[str, object]) -> dict[Key, Row]:

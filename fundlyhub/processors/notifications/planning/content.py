@@ -30,18 +30,21 @@ from fundlyhub.events.catalogue.payout import (
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
 from fundlyhub.processors.notifications.contacts import Person
+from fundlyhub.processors.notifications.planning.browsers import browser_of, network_address
 from fundlyhub.processors.notifications.planning.lookup import Campaign, Lookup, Unwanted
 from fundlyhub.processors.notifications.rendering.excerpts import excerpt
 from fundlyhub.processors.notifications.rendering.template_values import Facts, Money
 
 
-class Content(NamedTuple):
-    """The facts of a message and its recipient: a user, a guest, or all followers of a campaign."""
+class Followers(NamedTuple):
+    """The recipients of a broadcast: all followers of a campaign, or those who have donated to it."""
 
-    facts: Facts
-    to: Person | None = None
-    followers_of: UUID | None = None
-    donors_only: bool = False
+    campaign_id: UUID
+    donors_only: bool
+
+
+Content = tuple[Facts, Person | Followers]
+"""The facts of a message, and its recipient as the event says it: a user, a guest, or followers."""
 
 
 def content_of(template: str, event: Event, lookup: Lookup) -> Content:
@@ -59,7 +62,7 @@ def _campaign(campaign: Campaign | None) -> dict[str, Any]:
 
 
 def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Content:
-    return Content({}, Person(payload.user_id, payload.name, payload.email))
+    return {}, Person(payload.user_id, payload.name, payload.email)
 
 
 def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Content:
@@ -70,12 +73,12 @@ def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Conten
         "donated_at": event.timestamp,
         "anonymous": bool(payload.is_anonymous),
     }
-    return Content(facts, Person(payload.donor_id, payload.donor_name, payload.donor_email))
+    return facts, Person(payload.donor_id, payload.donor_name, payload.donor_email)
 
 
 def _donation_failed(payload: DonationFailed, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {**_campaign(lookup.campaign(payload.campaign_id)), "retryable": payload.retryable}
-    return Content(facts, Person(payload.donor_id))
+    return facts, Person(payload.donor_id)
 
 
 def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Content:
@@ -89,7 +92,7 @@ def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Content:
         "reference": str(payload.donation_id),
         "refunded_at": event.timestamp,
     }
-    return Content(facts, Person(gift.donor_id, gift.name, gift.email))
+    return facts, Person(gift.donor_id, gift.name, gift.email)
 
 
 def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> Content:
@@ -103,7 +106,7 @@ def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> C
         "amount": Money(payload.amount, payload.currency),
         "donor": lookup.public_name(payload.donor_id) if named and payload.donor_id else None,
     }
-    return Content(facts, Person(campaign.owner_id))
+    return facts, Person(campaign.owner_id)
 
 
 def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) -> Content:
@@ -115,29 +118,29 @@ def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) ->
         "raised": Money(payload.total_raised, known) if known else None,
         "donors": payload.donor_count,
     }
-    return Content(facts, Person(campaign.owner_id))
+    return facts, Person(campaign.owner_id)
 
 
 def _campaign_approved(payload: AdminCampaignApproved, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.owned(payload.campaign_id)
-    return Content(_campaign(campaign), Person(campaign.owner_id))
+    return _campaign(campaign), Person(campaign.owner_id)
 
 
 def _campaign_decision(
     payload: AdminCampaignRejected | AdminCampaignPaused | AdminCampaignClosed, event: Event, lookup: Lookup
 ) -> Content:
     campaign = lookup.owned(payload.campaign_id)
-    return Content({**_campaign(campaign), "reason": payload.reason}, Person(campaign.owner_id))
+    return {**_campaign(campaign), "reason": payload.reason}, Person(campaign.owner_id)
 
 
 def _new_follower(payload: UserFollowedUser, event: Event, lookup: Lookup) -> Content:
     if payload.follower_id == payload.followed_user_id:
         raise Unwanted("own follow")
-    return Content({"follower": lookup.public_name(payload.follower_id)}, Person(payload.followed_user_id))
+    return {"follower": lookup.public_name(payload.follower_id)}, Person(payload.followed_user_id)
 
 
 def _payout_requested(payload: PayoutRequested, event: Event, lookup: Lookup) -> Content:
-    return Content({"amount": Money(payload.amount, payload.currency)}, Person(payload.user_id))
+    return {"amount": Money(payload.amount, payload.currency)}, Person(payload.user_id)
 
 
 def _payout(payload: Any, event: Event, lookup: Lookup) -> Content:
@@ -150,24 +153,28 @@ def _payout(payload: Any, event: Event, lookup: Lookup) -> Content:
             facts["arrived_on"] = payload.actual_arrival_date
         case PayoutFailed():
             facts |= {"reason": payload.failure_reason, "retryable": payload.is_retryable}
-    return Content(facts, Person(request.user_id))
+    return facts, Person(request.user_id)
 
 
 def _bank_account_failed(payload: PayoutBankAccountVerificationFailed, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {"reason": payload.failure_reason, "retryable": payload.can_retry}
-    return Content(facts, Person(payload.user_id))
+    return facts, Person(payload.user_id)
 
 
 def _suspended(payload: AdminUserSuspended, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {"reason": payload.reason, "until": payload.suspended_until}
-    return Content(facts, Person(payload.user_id))
+    return facts, Person(payload.user_id)
 
 
 def _new_sign_in(payload: UserLoggedIn, event: Event, lookup: Lookup) -> Content:
     if not lookup.is_new_place(event, payload):
         raise Unwanted("known place")
-    facts: Facts = {"at": event.timestamp, "device": payload.user_agent, "address": payload.ip_address}
-    return Content(facts, Person(payload.user_id))
+    facts: Facts = {
+        "at": event.timestamp,
+        "device": browser_of(payload.user_agent),
+        "address": network_address(payload.ip_address),
+    }
+    return facts, Person(payload.user_id)
 
 
 def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup) -> Content:
@@ -175,7 +182,7 @@ def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup)
     if lookup.is_withdrawn(payload.update_id) or (campaign and campaign.deleted):
         raise Unwanted("withdrawn")
     facts: Facts = {**_campaign(campaign), "title": payload.title, "excerpt": excerpt(payload.body)}
-    return Content(facts, followers_of=payload.fundraiser_id, donors_only=payload.visibility == "donors_only")
+    return facts, Followers(payload.fundraiser_id, payload.visibility == "donors_only")
 
 
 _CONTENTS: Mapping[str, Callable[[Any, Event, Lookup], Content]] = {

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from fundlyhub.processors.notifications.planning import overtaken, refunds
 from fundlyhub.processors.notifications.planning.refunds import Telling
 from fundlyhub.processors.shared import last_writer_fields
 from fundlyhub.processors.shared.last_writer_fields import Entity
-from fundlyhub.processors.writes.recipients.places import place_of
+from fundlyhub.processors.writes.recipients.places import former_place_of, place_of
 
 _GIFT = "SELECT campaign_id, donor_id, name, email, amount, currency FROM gift_donors WHERE donation_id = %(id)s"
 _PAYOUT = "SELECT user_id, amount, currency FROM payout_requests WHERE request_id = %(id)s"
@@ -30,7 +31,7 @@ _NAMES = """
 """
 # A place is new if the user has not signed in there before, but has elsewhere.
 _SIGN_INS = """
-    SELECT place = %(place)s AS here, (occurred_at, position) < (%(at)s, %(position)s) AS earlier
+    SELECT place = ANY (%(places)s::text[]) AS here, (occurred_at, position) < (%(at)s, %(position)s) AS earlier
     FROM sign_ins WHERE user_id = %(user_id)s
 """
 
@@ -121,14 +122,17 @@ class Lookup:
         if not fields.get("owner_id"):
             self.unknown.add(entity)
             return None
-        slug = fields.get("slug")
         return Campaign(
             title=fields.get("title"),
-            url=f"{self._site}/campaigns/{slug}" if slug else None,
+            url=self._link(fields.get("slug") or ""),
             owner_id=UUID(fields["owner_id"]),
             currency=fields.get("currency"),
             deleted=bool(fields.get("deleted")),
         )
+
+    def _link(self, slug: str) -> str | None:
+        """Quoted: a slug that an earlier release took may hold anything, a line of text or another address too."""
+        return f"{self._site}/campaigns/{quote(slug, safe='')}" if slug.strip(".") else None
 
     def owned(self, campaign_id: UUID) -> Campaign:
         """A campaign whose owner gets a message. Raises Missing."""
@@ -188,7 +192,8 @@ class Lookup:
         Raises Missing until this sign-in is written down, since earlier ones may be missing too.
         """
         given = {
-            "user_id": payload.user_id, "place": place_of(payload), "at": event.timestamp, "position": event.position,
+            "user_id": payload.user_id, "places": [place_of(payload), former_place_of(payload)], "at": event.timestamp,
+            "position": event.position,
         }  # fmt: skip
         rows = self._db.exec_driver_sql(_SIGN_INS, given).all()
         if not any(row.here for row in rows):

@@ -28,7 +28,7 @@ from fundlyhub.processors.notifications.ledger.store import NamelessRows
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.outgoing import write_down
 from fundlyhub.processors.notifications.planning import pending_events
-from fundlyhub.processors.notifications.planning.content import Content, content_of
+from fundlyhub.processors.notifications.planning.content import content_of
 from fundlyhub.processors.notifications.planning.lookup import Lookup, Missing, Unwanted, known_recipient
 from fundlyhub.processors.notifications.planning.too_old import FRESH, is_too_old
 from fundlyhub.processors.notifications.sending import UNKNOWN
@@ -113,15 +113,15 @@ class _Transaction:
         for key, row in known.items():
             if row.state != "skipped":
                 self._begun[key.for_all, row.event_id].append(row)
-        due = [(one, content) for one in _due(messages, known) if (content := self._content(one)) is not None]
+        due = [filled for one in _due(messages, known) if (filled := self._fill(one)) is not None]
         complete = list(self._complete(due))
-        users = {content.to.user_id for _, content in complete if content.to and content.to.user_id}
-        found = contacts.read(self._db, users)
-        for message, content in complete:
-            self._address(message, content, found)
-        return write_down(self._db, self._planned, known, self._settings.secret, now), self._failed
+        found = contacts.read(self._db, {one.person.user_id for one in complete if one.person.user_id})
+        for message in complete:
+            self._address(message, found)
+        return write_down(self._db, self._planned, known, self._settings, now), self._failed
 
-    def _content(self, message: Message) -> Content | None:
+    def _fill(self, message: Message) -> Message | None:
+        """The message with its facts and its recipient as the event says it; None if it is not sent now."""
         self._lookup.unknown.clear()
         delivery, template = _delivery(message), message.notice.template
         try:
@@ -129,28 +129,29 @@ class _Transaction:
             age = self._ages.get(message.event_id, FRESH)
             if not begun and is_too_old(message.notice, age, self._settings):
                 raise Unwanted("too old")
-            content = content_of(template, delivery.event, self._lookup)
+            facts, recipient = content_of(template, delivery.event, self._lookup)
             if self._lookup.unknown and not begun:
                 self._unknown[message.key] = set(self._lookup.unknown)
-            return content
+            assert isinstance(recipient, Person)  # all others are broadcasts
+            return replace(message, facts=facts, person=recipient)
         except (Missing, Unwanted) as reason:
             self._tell_nobody(message, reason)
         except Held as held:
             self._failed.append((message.event_id, Held(f"{template}: {held}")))
         return None
 
-    def _complete(self, due: Sequence[tuple[Message, Content]]) -> Iterator[tuple[Message, Content]]:
+    def _complete(self, due: Sequence[Message]) -> Iterator[Message]:
         """The messages without those that could say more once an earlier event of the log is processed."""
         asked = set[Entity]().union(*self._unknown.values())
-        last = max((one.position for one, _ in due if one.key in self._unknown), default=0)
+        last = max((one.position for one in due if one.key in self._unknown), default=0)
         to_come = pending_events.before(get_engine("events"), asked, last)
-        for message, content in due:
+        for message in due:
             at = message.position
             late = [one for one in self._unknown.get(message.key, ()) if to_come.get(one, at) < at]
             if late and self._may_wait(message):
                 self._wait(message, f"a {late[0].kind} that was told of before is not taken up yet")
             else:
-                yield message, content
+                yield message
 
     def _may_wait(self, message: Message) -> bool:
         return _delivery(message).waited.total_seconds() < self._settings.notification_patience
@@ -159,14 +160,14 @@ class _Transaction:
         seconds = min(60.0, max(2.0, _delivery(message).waited.total_seconds()))
         self._failed.append((message.event_id, Snooze(f"{message.notice.template}: {reason}", seconds=seconds)))
 
-    def _address(self, message: Message, content: Content, found: Mapping[UUID, Person]) -> None:
-        assert content.to is not None  # all others are broadcasts
+    def _address(self, message: Message, found: Mapping[UUID, Person]) -> None:
+        said = message.person
         try:
-            person = known_recipient(content.to, found.get(content.to.user_id) if content.to.user_id else None)
+            person = known_recipient(said, found.get(said.user_id) if said.user_id else None)
         except Missing as missing:
             self._tell_nobody(message, missing)
         else:
-            self._planned += replace(message, facts=content.facts).to(person, self._settings.secret)
+            self._planned += message.to(person, self._settings.secret)
 
     def _tell_nobody(self, message: Message, reason: Missing | Unwanted) -> None:
         """Skip a message with the reason. Missing data is waited for; after that a transactional message is dead."""

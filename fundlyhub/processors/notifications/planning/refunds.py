@@ -19,9 +19,8 @@ from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationRefunded
 from fundlyhub.processors.shared import refunds
 from fundlyhub.processors.shared.refunds import EXACT, NOTHING, Refund, Refunds
-from fundlyhub.processors.writes.recipients.tables import gift_refunds
 
-_refunds = Refunds(gift_refunds)
+_refunds = Refunds("gift_refunds")
 
 # Two messages about one donation are planned one after the other. Sorted, and before contacts are locked, so that two
 # workers cannot deadlock.

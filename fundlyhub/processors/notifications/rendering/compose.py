@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fundlyhub.addresses import ascii_url
 from fundlyhub.channels.messages import Mail, Push, Sms
 from fundlyhub.processors.notifications.message import Message
@@ -13,22 +15,24 @@ from fundlyhub.settings import Settings
 def compose(message: Message, settings: Settings) -> Mail | Push | Sms:
     """The mail, push message or SMS, in the recipient's language and time zone."""
     person, notice, address, reference = message.person, message.notice, message.address or "", str(message.id)
+    if person.user_id is None or not notice.greets:  # the name may be the words of a stranger
+        person = replace(person, name=None)
     unsubscribe = None
     if message.channel == "email" and not notice.transactional and person.user_id:
         unsubscribe = unsubscribe_url(settings.public_url, person.user_id, notice.category, settings.secret)
-    rendered = render(
+    subject, text, html = render(
         notice.template, message.channel, message.facts, person, site_url=settings.site_url,
         unsubscribe_url=unsubscribe, preferences_url=f"{settings.site_url.rstrip('/')}/settings/notifications",
     )  # fmt: skip
     match message.channel:
         case "email":
             headers = _unsubscribe_headers(unsubscribe) if unsubscribe else {}
-            return Mail(address, rendered.subject, rendered.text, rendered.html or "", reference, headers)
+            return Mail(address, subject, text, html, reference, headers)
         case "push":
             data = {"template": notice.template, "notification": reference}
-            return Push(address, rendered.subject, rendered.text, reference, data)
+            return Push(address, subject, text, reference, data)
         case _:
-            return Sms(address, rendered.text, reference)
+            return Sms(address, text, reference)
 
 
 def _unsubscribe_headers(url: str) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
@@ -21,9 +21,9 @@ from fundlyhub.channels.clean_text import one_line
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.forks import process_cache
 from fundlyhub.processors.notifications.contacts import Person
+from fundlyhub.processors.notifications.rendering.local_money import local_money
 from fundlyhub.processors.notifications.rendering.sanitize import Foreign, clean, cut, isolated, unlinked
 from fundlyhub.processors.notifications.rendering.template_values import Fact, Facts, Money
-from fundlyhub.processors.shared.money import local_money
 
 LOCALES = ("en", "de")
 """The languages of the texts; the first one is the default."""
@@ -33,6 +33,9 @@ SUBJECT, PUSH_TITLE, PUSH_BODY, SMS = 150, 65, 240, 320
 """The longest texts, in characters."""
 NO_END = 2200
 """Times from this year on mean no end: no message says that a suspension ends in 9999."""
+NO_CURRENCY = "XXX"
+"""What ISO 4217 calls no currency, in the place of what is no code."""
+_CURRENCY = re.compile("[A-Z]{3}")
 _IN_TITLES, _IN_TEXTS = (60, 40, 30, 20, 10), (200, 100, 50, 25)
 # The longest foreign texts in a subject, and in a push or text message: the first length that leaves room for all of
 # our own text.
@@ -40,20 +43,14 @@ _IN_TITLES, _IN_TEXTS = (60, 40, 30, 20, 10), (200, 100, 50, 25)
 _PACKAGE = "fundlyhub.processors.notifications.rendering"
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A message's texts. A push message's title is its subject; only mails have HTML."""
-
-    subject: str
-    text: str
-    html: str | None = None
-
-
 def render(
     template: str, channel: ChannelName, facts: Facts, reader: Person, *, site_url: str,
     unsubscribe_url: str | None = None, preferences_url: str | None = None,
-) -> Rendered:  # fmt: skip
-    """The texts of a message; an unknown locale is read as English."""
+) -> tuple[str, str, str]:  # fmt: skip
+    """Subject, text and HTML of a message; a part that the channel does not have is empty.
+
+    A push message's title is its subject. An unknown locale is read as English.
+    """
     locale = _locale(reader.locale)
     words = texts(locale.language)
     values = {**words["common"], **{name: _said(name, fact, locale, reader) for name, fact in facts.items()}}
@@ -61,9 +58,9 @@ def render(
     match channel:
         case "push":
             title = plain.line(message["subject"], PUSH_TITLE, _IN_TITLES, link=True)
-            return Rendered(_begun(title), _begun(plain.line(message["push"], PUSH_BODY, _IN_TEXTS)))
+            return _begun(title), _begun(plain.line(message["push"], PUSH_BODY, _IN_TEXTS)), ""
         case "sms":
-            return Rendered("", plain.line(message["sms"], SMS, _IN_TEXTS))
+            return "", plain.line(message["sms"], SMS, _IN_TEXTS), ""
     subject = _begun(plain.line(message["subject"], SUBJECT, _IN_TITLES, link=True))
     frame = {
         "locale": locale.language,
@@ -74,11 +71,8 @@ def render(
         "subject": subject,
     }
     name = clean(reader.name or "", 100) or None
-    return Rendered(
-        subject,
-        _mail("mail.txt.j2", frame, message, plain, name),
-        _mail("mail.html.j2", frame, message, _Words(values, html=True), name),
-    )
+    html = _mail("mail.html.j2", frame, message, _Words(values, html=True), name)
+    return subject, _mail("mail.txt.j2", frame, message, plain, name), html
 
 
 class _Words:
@@ -162,7 +156,8 @@ def _said(name: str, fact: Fact, locale: Locale, reader: Person) -> Any:
         case str():
             return clean(fact, ROOM.get(name, 200))
         case Money():
-            return local_money(fact.amount, fact.currency, locale)
+            known = _CURRENCY.fullmatch(fact.currency)
+            return local_money(fact.amount, fact.currency if known else NO_CURRENCY, locale)
         case datetime() if name == "until" and fact.year >= NO_END:
             return None
         case datetime():

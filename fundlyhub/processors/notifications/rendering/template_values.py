@@ -41,7 +41,7 @@ _SAMPLE: Facts = {
     "arrived_on": date(2026, 3, 21),
     "until": datetime(2026, 4, 1, tzinfo=UTC),
     "at": datetime(2026, 3, 22, 22, 15, tzinfo=UTC),
-    "device": "Firefox 139 on Linux",
+    "device": "Firefox, Linux",
     "address": "192.0.2.17",
     "title": "The first well gives water",
     "excerpt": "On Monday the drill reached water at 48 metres. The pump comes next week.",

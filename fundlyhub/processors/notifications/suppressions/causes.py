@@ -13,27 +13,29 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.channels.messages import ChannelName
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Columns
 
 Why = Literal["bounced", "complained"]
 """A bounced address gets no messages; after a complaint an address gets transactional messages only."""
 
+_CAUSES = Columns(
+    channel="code", address_hash="text", reason="code", told_by="text", said="text", user_id="uuid",
+    notification_id="uuid",
+)  # fmt: skip
 # One statement, so that each address has a cause to undo it by. The stronger reason holds, which is the first in the
 # alphabet: an address with a complaint may bounce later, not the reverse.
-_SUPPRESS = """
+_SUPPRESS = f"""
     WITH given AS (
-        SELECT * FROM unnest(%(channels)s::text[], %(hashes)s::text[], %(reasons)s::text[], %(told_by)s::text[],
-                             %(said)s::text[], %(users)s::uuid[], %(messages)s::uuid[])
-            AS given(channel, hash, reason, told_by, said, user_id, notification_id)
+        SELECT * FROM {_CAUSES.given}
     ), written AS (
         INSERT INTO suppressions AS known (channel, address_hash, reason)
-        SELECT channel, hash, min(reason) FROM given GROUP BY channel, hash ORDER BY channel, hash
+        SELECT channel, address_hash, min(reason) FROM given GROUP BY channel, address_hash
+        ORDER BY channel, address_hash
         ON CONFLICT (channel, address_hash) DO UPDATE SET reason = excluded.reason
         WHERE excluded.reason = 'bounced' AND known.reason <> 'bounced'
     )
-    INSERT INTO suppression_causes (channel, address_hash, reason, told_by, said, user_id, notification_id)
-    SELECT channel, hash, reason, told_by, said, user_id, notification_id FROM given
-"""
+    INSERT INTO suppression_causes ({_CAUSES}) SELECT * FROM given
+"""  # noqa: S608 - put together from constants
 
 _DEVICE_IS_GONE = """
     WITH gone AS (
@@ -59,11 +61,8 @@ class Cause(NamedTuple):
 
 def suppress(db: Connection, causes: Sequence[Cause]) -> None:
     """Add addresses by channel and hash."""
-    if not causes:
-        return
-    channels, hashes, reasons, told_by, said, users, messages = (list(column) for column in zip(*causes, strict=True))
-    given = {"channels": channels, "hashes": hashes, "reasons": reasons, "told_by": told_by, "said": said}
-    db.exec_driver_sql(_SUPPRESS, {**given, "users": array(users), "messages": array(messages)})
+    if causes:
+        db.exec_driver_sql(_SUPPRESS, _CAUSES.bound(causes))
 
 
 def device_is_gone(

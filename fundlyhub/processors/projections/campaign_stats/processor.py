@@ -12,15 +12,17 @@ from sqlalchemy import Connection
 from fundlyhub.database import get_engine
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefunded
-from fundlyhub.processing import ProjectionProcessor
+from fundlyhub.processing import DerivedTable, ProjectionProcessor
 from fundlyhub.processors.projections.campaign_stats import facts, stats, waiting
 from fundlyhub.processors.projections.campaign_stats.deltas import Deltas, differences
 from fundlyhub.processors.projections.campaign_stats.fold import Fact, News, fold
-from fundlyhub.processors.projections.campaign_stats.tables import donation_refunds
 from fundlyhub.processors.shared.refunds import EXACT, Refunds
 
 _UNKNOWN = Fact(None)
-_refunds = Refunds(donation_refunds)
+_refunds = Refunds("donation_refunds")
+
+_OF_DONATIONS = "donation_id = ANY (%(donations)s::uuid[])"
+_OF_CAMPAIGNS = "campaign_id = ANY (%(campaigns)s::uuid[])"
 
 
 class Change(NamedTuple):
@@ -40,6 +42,24 @@ class CampaignStatsProcessor(ProjectionProcessor):
     """
 
     handles = (DonationCompleted, DonationRefunded)
+    tables = (
+        DerivedTable("donation_facts", sample=f"({_OF_DONATIONS} OR {_OF_CAMPAIGNS})"),
+        DerivedTable("donation_refunds", sample=_OF_DONATIONS),
+        DerivedTable("donation_anomalies", sample=_OF_DONATIONS),
+        DerivedTable(
+            "campaign_donors",
+            ignored={"donation_count": "is of use to workers of an earlier release alone"},
+            rewritten=("donation_count",),
+            sample=_OF_CAMPAIGNS,
+        ),
+        DerivedTable(
+            "campaign_stats_projection",
+            read_from="campaign_stats_now",
+            shown=("total_raised", "average_donation", "largest_donation", "total_refunded"),
+            sample=_OF_CAMPAIGNS,
+        ),
+    )
+    working_tables = ("campaign_stats_waiting", "campaign_stats_added")
     batch_size = 2_000
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:

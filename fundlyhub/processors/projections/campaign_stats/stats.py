@@ -8,31 +8,29 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import Array, array, arrays
+from fundlyhub.database.arrays import Columns
 from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Deltas, Key
+
+_DONORS = Columns(campaign_id="uuid", currency="code", donor_id="uuid")
+_PAIRS = Columns(campaign_id="uuid", currency="code")
 
 # Returns how many donors each campaign has more than before. Nothing is written to a donor who is there, since each
 # former version of a row is kept for as long as any transaction is held open. But the row is locked, as by any
 # upsert that updates nothing: no other batch removes the donor until this transaction's donations are seen.
-_MEET_DONORS = """
+_MEET_DONORS = f"""
     WITH met AS (
-        INSERT INTO campaign_donors AS known (campaign_id, currency, donor_id)
-        SELECT * FROM unnest(%(campaigns)s::uuid[], %(currencies)s::text[], %(donors)s::uuid[])
-            AS given(campaign_id, currency, donor_id)
-        ORDER BY campaign_id, currency, donor_id
+        INSERT INTO campaign_donors AS known ({_DONORS}) SELECT * FROM {_DONORS.given} ORDER BY {_DONORS}
         ON CONFLICT (campaign_id, currency, donor_id) DO UPDATE SET donor_id = excluded.donor_id WHERE false
         RETURNING campaign_id, currency
     )
     SELECT campaign_id, currency, count(*) FROM met GROUP BY campaign_id, currency
-"""
+"""  # noqa: S608 - put together from constants
 
 # For donors whose donation has left, and whose rows are locked: what another batch has committed is seen here,
 # and what it has not committed it counts later.
-_FORGET_DONORS = """
+_FORGET_DONORS = f"""
     WITH forgotten AS (
-        DELETE FROM campaign_donors AS known
-        USING unnest(%(campaigns)s::uuid[], %(currencies)s::text[], %(donors)s::uuid[])
-            AS given(campaign_id, currency, donor_id)
+        DELETE FROM campaign_donors AS known USING {_DONORS.given}
         WHERE known.campaign_id = given.campaign_id AND known.currency = given.currency
           AND known.donor_id = given.donor_id
           AND NOT EXISTS (
@@ -43,20 +41,13 @@ _FORGET_DONORS = """
         RETURNING known.campaign_id, known.currency
     )
     SELECT campaign_id, currency, count(*) FROM forgotten GROUP BY campaign_id, currency
-"""
+"""  # noqa: S608
 
-NUMBERS = """
-    largest_donation, first_donation_at, last_donation_at, total_raised, donation_count, unique_donors, refund_count,
-    total_refunded
-"""
-"""The columns of differences, in the order in which they are given."""
-GIVEN = """
-    unnest(
-        %(campaigns)s::uuid[], %(currencies)s::text[], %(largest)s::numeric[], %(first)s::timestamptz[],
-        %(last)s::timestamptz[], %(raised)s::numeric[], %(donations)s::bigint[], %(donors)s::bigint[],
-        %(refunds)s::bigint[], %(refunded)s::numeric[]
-    ) AS given(campaign_id, currency)
-"""
+DIFFERENCES = Columns(
+    campaign_id="uuid", currency="code", largest_donation="numeric", first_donation_at="timestamptz",
+    last_donation_at="timestamptz", total_raised="numeric", donation_count="bigint", unique_donors="bigint",
+    refund_count="bigint", total_refunded="numeric",
+)  # fmt: skip
 MERGE = """
     ON CONFLICT (campaign_id, currency) DO UPDATE
     SET total_raised      = stats.total_raised + excluded.total_raised,
@@ -71,36 +62,30 @@ MERGE = """
 """Adds differences to a row of the statistics."""
 
 _ADD = f"""
-    INSERT INTO campaign_stats_projection AS stats (campaign_id, currency, {NUMBERS})
-    SELECT * FROM {GIVEN} ORDER BY campaign_id, currency
+    INSERT INTO campaign_stats_projection AS stats ({DIFFERENCES})
+    SELECT * FROM {DIFFERENCES.given} ORDER BY campaign_id, currency
     {MERGE}
-"""  # noqa: S608 - put together from constants
+"""  # noqa: S608
 
 # For rows that a donation has left: an extreme cannot be taken back by a difference. The rows are locked, by
 # _ADD: what another batch has committed is seen here, and what it has not committed it adds later.
-_MEASURE = """
+_MEASURE = f"""
     UPDATE campaign_stats_projection AS stats
     SET largest_donation = measured.largest,
         first_donation_at = measured.first, last_donation_at = measured.last
     FROM (
         SELECT campaign_id, currency, max(amount), min(donated_at), max(donated_at)
         FROM donation_facts
-        JOIN unnest(%(campaigns)s::uuid[], %(currencies)s::text[]) AS given(campaign_id, currency)
-            USING (campaign_id, currency)
+        JOIN {_PAIRS.given} USING (campaign_id, currency)
         GROUP BY campaign_id, currency
     ) AS measured(campaign_id, currency, largest, first, last)
     WHERE stats.campaign_id = measured.campaign_id AND stats.currency = measured.currency
-"""
+"""  # noqa: S608
 
-_FORGET = """
-    DELETE FROM campaign_stats_projection AS stats
-    USING unnest(%(campaigns)s::uuid[], %(currencies)s::text[]) AS given(campaign_id, currency)
-    WHERE stats.campaign_id = given.campaign_id AND stats.currency = given.currency
-      AND stats.donation_count = 0
-"""
-
-
-_FIELDS = ("largest", "first", "last", "raised", "donations", "donors", "refunds", "refunded")
+_FORGET = f"""
+    DELETE FROM campaign_stats_projection AS stats USING {_PAIRS.given}
+    WHERE stats.campaign_id = given.campaign_id AND stats.currency = given.currency AND stats.donation_count = 0
+"""  # noqa: S608
 
 
 def count_donors(db: Connection, deltas: Deltas) -> None:
@@ -122,22 +107,24 @@ def _of_donors(db: Connection, sql: str, donors: Collection[tuple[UUID, str, UUI
     """Run a statement on donors; returns rows of campaign, currency and number."""
     if not donors:
         return ()
-    return db.exec_driver_sql(sql, arrays(("campaigns", "currencies", "donors"), donors)).all()
+    return db.exec_driver_sql(sql, _DONORS.bound(donors)).all()
 
 
 def add(db: Connection, differences: Mapping[Key, Delta]) -> None:
     """Add differences to the statistics."""
-    db.exec_driver_sql(_ADD, given(differences))
+    db.exec_driver_sql(_ADD, bound(differences))
 
 
 def measure(db: Connection, left: Collection[Key]) -> None:
     """Measure again the rows that a donation has left, and forget those that have none any more."""
-    columns = arrays(("campaigns", "currencies"), left)
+    columns = _PAIRS.bound(left)
     db.exec_driver_sql(_MEASURE, columns)
     db.exec_driver_sql(_FORGET, columns)
 
 
-def given(differences: Mapping[Key, Delta]) -> dict[str, Array]:
-    """Differences as the parameters of ``GIVEN``."""
-    numbers = {name: array([getattr(delta, name) for delta in differences.values()]) for name in _FIELDS}
-    return {**arrays(("campaigns", "currencies"), differences), **numbers}
+def bound(differences: Mapping[Key, Delta]) -> dict[str, Any]:
+    """Differences as the parameters of ``DIFFERENCES.given``."""
+    return DIFFERENCES.bound(
+        (*key, one.largest, one.first, one.last, one.raised, one.donations, one.donors, one.refunds, one.refunded)
+        for key, one in differences.items()
+    )

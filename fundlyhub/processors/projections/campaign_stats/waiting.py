@@ -34,7 +34,7 @@ _CROWDED = """
 """
 
 _PUT = f"""
-    INSERT INTO campaign_stats_waiting (campaign_id, currency, {stats.NUMBERS}) SELECT * FROM {stats.GIVEN}
+    INSERT INTO campaign_stats_waiting ({stats.DIFFERENCES}) SELECT * FROM {stats.DIFFERENCES.given}
 """  # noqa: S608 - put together from constants
 
 # What the last snapshot did not see: the transactions after it, and those that were open. A database that was brought
@@ -59,14 +59,14 @@ _HAS_SOME = f"""
 # first row that the other deletes, and has nothing left to add.
 _ADD = f"""
     WITH {_BOUND}, new AS (
-        DELETE FROM campaign_stats_waiting WHERE {_NEW} RETURNING campaign_id, currency, {stats.NUMBERS}
+        DELETE FROM campaign_stats_waiting WHERE {_NEW} RETURNING {stats.DIFFERENCES}
     ), late AS (
-        DELETE FROM campaign_stats_waiting WHERE {_OPEN_THEN} RETURNING campaign_id, currency, {stats.NUMBERS}
+        DELETE FROM campaign_stats_waiting WHERE {_OPEN_THEN} RETURNING {stats.DIFFERENCES}
     ), moved AS (
         INSERT INTO campaign_stats_added (seen) VALUES (pg_current_snapshot())
         ON CONFLICT (one) DO UPDATE SET seen = excluded.seen
     )
-    INSERT INTO campaign_stats_projection AS stats (campaign_id, currency, {stats.NUMBERS})
+    INSERT INTO campaign_stats_projection AS stats ({stats.DIFFERENCES})
     SELECT campaign_id, currency, max(largest_donation), min(first_donation_at), max(last_donation_at),
            sum(total_raised), sum(donation_count), sum(unique_donors), sum(refund_count), sum(total_refunded)
     FROM (TABLE new UNION ALL TABLE late) AS told
@@ -103,7 +103,7 @@ def must_wait(db: Connection) -> bool:
 
 def put(db: Connection, differences: Mapping[Key, Delta]) -> None:
     """Let these differences wait, in the caller's transaction."""
-    db.exec_driver_sql(_PUT, stats.given(differences))
+    db.exec_driver_sql(_PUT, stats.bound(differences))
 
 
 def add(db: Connection) -> None:

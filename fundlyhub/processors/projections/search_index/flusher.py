@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.elasticsearch import SearchEngine, TooLarge, Versioned, Written
 from fundlyhub.database import get_engine
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Columns
 from fundlyhub.errors import ProcessingError
 from fundlyhub.processors.projections.search_index.shapes import SHAPES, Shape
 
@@ -47,12 +47,12 @@ _DIRTY = """
 """
 
 # Another worker may have noted a newer version.
-_SENT = """
+_DOCUMENTS = Columns(id="uuid", version="bigint", refused="text")
+_SENT = f"""
     UPDATE search_documents AS document
     SET sent_version = greatest(sent_version, given.version), refused = given.refused
-    FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[], %(refused)s::text[]) AS given(id, version, refused)
-    WHERE document.kind = %(kind)s AND document.id = given.id
-"""
+    FROM {_DOCUMENTS.given} WHERE document.kind = %(kind)s AND document.id = given.id
+"""  # noqa: S608 - put together from constants
 
 _KNOWN = "SELECT name, live FROM search_indices WHERE kind = %(kind)s"
 _FORGET = "DELETE FROM search_indices WHERE kind = %(kind)s"
@@ -141,7 +141,7 @@ class Flusher:
 
     def _dirty(self, shape: Shape, after: UUID) -> list[Versioned]:
         weights = {weight: shape.weights.get(weight, "''") for weight in "ABCD"}
-        names = {"table": shape.table.name, "key": shape.key, "categories": shape.categories, "status": shape.status}
+        names = {"table": shape.table, "key": shape.key, "categories": shape.categories, "status": shape.status}
         with self._database.begin() as db:
             given = {"kind": shape.kind, "page": PAGE, "after": after}
             rows = db.exec_driver_sql(_DIRTY.format(**weights, **names), given).all()
@@ -153,17 +153,11 @@ class Flusher:
         What is left is not noted, and so stays dirty.
         """
         dealt_with = {*written.settled, *written.refused}
-        documents = [one for one in documents if one.id in dealt_with]
         if written.refused:
             log.error("Elasticsearch refused %d documents; see search_documents.refused", len(written.refused))
-        given = {
-            "kind": kind,
-            "ids": array(one.id for one in documents),
-            "versions": array(one.version for one in documents),
-            "refused": [written.refused.get(one.id) for one in documents],
-        }
+        rows = ((one.id, one.version, written.refused.get(one.id)) for one in documents if one.id in dealt_with)
         with self._database.begin() as db:
-            db.exec_driver_sql(_SENT, given)
+            db.exec_driver_sql(_SENT, {"kind": kind, **_DOCUMENTS.bound(rows)})
 
     def _note_index(self, kind: str, *, live: bool) -> None:
         with self._database.begin() as db:

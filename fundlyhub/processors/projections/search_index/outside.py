@@ -40,7 +40,7 @@ def search(engine: SearchEngine, db: Connection, asked: Search) -> Results:
     request = Request(words, filters.categories, filters.statuses, asked.offset, asked.size, (START, STOP))
     found = engine.search(asked.kind, request)
     sql = _ROWS.format(
-        key=shape.key, title=shape.weights["A"], snippet=shape.snippet, status=shape.status, table=shape.table.name
+        key=shape.key, title=shape.weights["A"], snippet=shape.snippet, status=shape.status, table=shape.table
     )
     rows = {row[0]: row for row in db.exec_driver_sql(sql, {"ids": array(hit.id for hit in found.hits)})}
     hits = [_hit(hit, rows[hit.id]) for hit in found.hits if hit.id in rows]

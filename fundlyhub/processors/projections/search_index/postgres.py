@@ -128,7 +128,7 @@ def _by_words(query: str) -> tuple[str, ...]:
 def _statements(shape: Shape, trigrams: str, matches: Sequence[str]) -> Statements:
     names = {
         "key": shape.key,
-        "table": shape.table.name,
+        "table": shape.table,
         "title": shape.weights["A"],
         "snippet": shape.snippet,
         "categories": shape.categories,

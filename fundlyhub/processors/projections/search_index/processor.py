@@ -9,18 +9,17 @@ from sqlalchemy import Connection
 
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted
-from fundlyhub.processing import ProjectionProcessor
+from fundlyhub.processing import DerivedTable, ProjectionProcessor
 from fundlyhub.processors.projections.search_index import flusher, store
 from fundlyhub.processors.projections.search_index.documents import WANTED, Document, document, level
 from fundlyhub.processors.projections.search_index.flusher import Flusher
 from fundlyhub.processors.projections.search_index.outside import outside_engine
-from fundlyhub.processors.projections.search_index.tables import search_follows
 from fundlyhub.processors.shared import last_writer_fields
-from fundlyhub.processors.shared.entity_changes import payloads_of, told
+from fundlyhub.processors.shared.entity_changes import erasures, payloads_of, told
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.shared.last_writer_fields import Entity
 
-_last_words = LastWords(search_follows)
+_last_words = LastWords("search_follows")
 
 
 class SearchIndexProcessor(ProjectionProcessor):
@@ -32,6 +31,23 @@ class SearchIndexProcessor(ProjectionProcessor):
 
     batch_size = 200  # documents may hold stories
     handles = (*payloads_of(*WANTED), *FOLLOW_PAYLOADS, DonationCompleted)
+    tables = (
+        "entity_fields",
+        "search_follows",
+        "search_gifts",
+        DerivedTable(
+            "search_documents",
+            ignored={
+                "version": "counts the changes, whose number depends on the order",
+                "sent_version": "what the outside search engine has",
+                "refused": "what the outside search engine would not have",
+            },
+            rewritten=("version", "sent_version", "refused"),
+        ),
+        "campaign_search_projection",
+        "user_search_projection",
+        "organization_search_projection",
+    )
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Write what is new of the fields and of popularity, and the documents that this changes."""
@@ -44,11 +60,26 @@ class SearchIndexProcessor(ProjectionProcessor):
         last_writer_fields.write(db, writes)
         store.write(db, _changed(db, states, added, {entity for entity, _ in writes}))
 
+    @classmethod
+    def erase(cls, events: Sequence[Event], db: Connection) -> None:
+        """Empty what was erased of these events, and make the documents anew that hold it."""
+        gone = list(erasures(events, WANTED))
+        known = {one for one, said in last_writer_fields.read(db, {entity for entity, _, _ in gone}).items() if said}
+        if known:
+            states = store.lock(db, dict.fromkeys(sorted(known), 0))
+            last_writer_fields.empty(db, gone)
+            store.write(db, _changed(db, states, Counter(), known))
+
     def afterwards(self) -> None:
         """Send what has changed to the outside search engine, where one is set."""
         engine = outside_engine()
         if engine is not None:
             Flusher(engine).flush()
+
+    @classmethod
+    def not_rebuilt_because(cls) -> str | None:
+        """An outside engine knows each document by a version, and takes none with a lower one."""
+        return None if outside_engine() is None else "an outside search engine holds later versions of its documents"
 
     @classmethod
     def has_more(cls) -> bool:

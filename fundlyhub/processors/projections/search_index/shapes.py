@@ -8,30 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Table
-
-from fundlyhub.processors.projections.search_index import tables
-
 COMMON = ("created_at", "popularity", "hot", "title_key", "title_vector", "search_vector")
 """Columns that every kind has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One kind of document. ``weights`` gives the text of each of PostgreSQL's four weights, A the heaviest."""
+    """One kind of document. ``columns`` are its own ones with their types, the key first.
+
+    ``weights`` gives the text of each of PostgreSQL's four weights, A the heaviest.
+    """
 
     kind: str
-    table: Table
+    table: str
     key: str
+    columns: Mapping[str, str]
     weights: Mapping[str, str]
     snippet: str
     categories: str
     status: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Its own columns, the key first."""
-        return tuple(column.name for column in self.table.columns if column.name not in COMMON)
 
 
 SHAPES: Mapping[str, Shape] = {
@@ -39,8 +34,12 @@ SHAPES: Mapping[str, Shape] = {
     for shape in (
         Shape(
             "campaign",
-            tables.campaign_search_projection,
+            "campaign_search_projection",
             "campaign_id",
+            {
+                "campaign_id": "uuid", "title": "text", "summary": "text", "beneficiary_name": "text",
+                "story_text": "text", "location": "text", "slug": "text", "category_id": "uuid", "status": "text",
+            },
             {"A": "title", "B": "concat_ws(' ', summary, beneficiary_name)", "C": "story_text", "D": "location"},
             snippet="concat_ws(' ', summary, story_text)",
             categories="CASE WHEN category_id IS NULL THEN '{}' ELSE ARRAY[category_id::text] END",
@@ -48,8 +47,9 @@ SHAPES: Mapping[str, Shape] = {
         ),
         Shape(
             "user",
-            tables.user_search_projection,
+            "user_search_projection",
             "user_id",
+            {"user_id": "uuid", "name": "text", "bio": "text", "location": "text", "is_verified": "boolean"},
             {"A": "name", "B": "bio", "C": "location"},
             snippet="bio",
             categories="'{}'::text[]",
@@ -57,13 +57,17 @@ SHAPES: Mapping[str, Shape] = {
         ),
         Shape(
             "organization",
-            tables.organization_search_projection,
+            "organization_search_projection",
             "organization_id",
+            {
+                "organization_id": "uuid", "legal_name": "text", "dba_name": "text", "categories": "text[]",
+                "country": "text", "verification_status": "text",
+            },
             {"A": "concat_ws(' ', dba_name, legal_name)", "B": "array_to_string(categories, ' ')", "C": "country"},
             snippet="concat_ws(', ', array_to_string(categories, ', '), country)",
             categories="categories",
             status="verification_status",
         ),
     )
-}
+}  # fmt: skip
 """The kinds by name."""

@@ -8,12 +8,10 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import Connection
-from sqlalchemy.dialects.postgresql import dialect
 
-from fundlyhub.database.arrays import array, arrays
+from fundlyhub.database.arrays import Columns, array
 from fundlyhub.processors.projections.search_index.documents import Document
 from fundlyhub.processors.projections.search_index.shapes import COMMON, SHAPES, Shape
-from fundlyhub.processors.shared import last_writer_fields
 from fundlyhub.processors.shared.last_writer_fields import Entity
 
 Gift = tuple[UUID, UUID]
@@ -27,28 +25,25 @@ class State(NamedTuple):
     digest: str | None
 
 
-_GIVE = """
-    INSERT INTO search_gifts (campaign_id, donation_id)
-    SELECT * FROM unnest(%(campaigns)s::uuid[], %(donations)s::uuid[]) AS given(campaign_id, donation_id)
-    ORDER BY campaign_id, donation_id
-    ON CONFLICT DO NOTHING
-    RETURNING campaign_id
-"""
+_GIFTS = Columns(campaign_id="uuid", donation_id="uuid")
+_GIVE = f"""
+    INSERT INTO search_gifts ({_GIFTS}) SELECT * FROM {_GIFTS.given} ORDER BY {_GIFTS}
+    ON CONFLICT DO NOTHING RETURNING campaign_id
+"""  # noqa: S608 - put together from constants
 
 # Sorted, so that two batches cannot deadlock.
-_LOCK = """
-    INSERT INTO search_documents AS known (kind, id, popularity)
-    SELECT * FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(popularity)s::bigint[]) AS given(kind, id, popularity)
-    ORDER BY kind, id
+_POPULARITY = Columns(kind="code", id="uuid", popularity="bigint")
+_LOCK = f"""
+    INSERT INTO search_documents AS known ({_POPULARITY}) SELECT * FROM {_POPULARITY.given} ORDER BY kind, id
     ON CONFLICT (kind, id) DO UPDATE SET popularity = known.popularity + excluded.popularity
     RETURNING kind, id, popularity, digest
-"""
+"""  # noqa: S608
 
-_STAMP = """
-    UPDATE search_documents AS known SET digest = given.digest, version = version + 1
-    FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(digests)s::text[]) AS given(kind, id, digest)
+_DIGESTS = Columns(kind="code", id="uuid", digest="code")
+_STAMP = f"""
+    UPDATE search_documents AS known SET digest = given.digest, version = version + 1 FROM {_DIGESTS.given}
     WHERE known.kind = given.kind AND known.id = given.id
-"""
+"""  # noqa: S608
 
 _DELETE = "DELETE FROM {table} WHERE {key} = ANY (%(ids)s::uuid[])"
 
@@ -63,20 +58,18 @@ _PUT = """
     ON CONFLICT ({key}) DO UPDATE SET {assignments}
 """
 
-_POSTGRES = dialect()  # type: ignore[no-untyped-call]  # theirs
-
 
 def give(db: Connection, gifts: Iterable[Gift]) -> list[UUID]:
     """Note who gave to what; the campaigns of the gifts that are new, each as often as it has new ones."""
     rows = list(gifts)
     if not rows:
         return []
-    return list(db.exec_driver_sql(_GIVE, arrays(("campaigns", "donations"), rows)).scalars())
+    return list(db.exec_driver_sql(_GIVE, _GIFTS.bound(rows)).scalars())
 
 
 def lock(db: Connection, added: Mapping[Entity, int]) -> dict[Entity, State]:
     """Lock documents until the transaction ends, made where they are missing; add to their popularity."""
-    rows = db.exec_driver_sql(_LOCK, {**last_writer_fields.keys(added), "popularity": array(added.values())}).all()
+    rows = db.exec_driver_sql(_LOCK, _POPULARITY.bound((*one, more) for one, more in added.items())).all()
     return {Entity(kind, id_): State(popularity, digest) for kind, id_, popularity, digest in rows}
 
 
@@ -87,22 +80,22 @@ def write(db: Connection, changed: Mapping[Entity, Document | None]) -> None:
     for kind, shape in SHAPES.items():
         gone = [entity.id for entity, found in changed.items() if found is None and entity.kind == kind]
         if gone:
-            db.exec_driver_sql(_DELETE.format(table=shape.table.name, key=shape.key), {"ids": array(gone)})
+            db.exec_driver_sql(_DELETE.format(table=shape.table, key=shape.key), {"ids": array(gone)})
         found = [found for found in changed.values() if found is not None and found.entity.kind == kind]
         if found:
             db.exec_driver_sql(_put(shape), {"rows": _rows(shape, found)})
-    digests = {"digests": array(found.digest if found else None for found in changed.values())}
-    db.exec_driver_sql(_STAMP, {**last_writer_fields.keys(changed), **digests})
+    digests = ((*one, found.digest if found else None) for one, found in changed.items())
+    db.exec_driver_sql(_STAMP, _DIGESTS.bound(digests))
 
 
 def _put(shape: Shape) -> str:
     columns = shape.columns
     plain = {weight: text for weight, text in shape.weights.items() if weight != "C" or shape.kind != "campaign"}
     return _PUT.format(
-        table=shape.table.name,
+        table=shape.table,
         key=shape.key,
         columns=", ".join(columns),
-        types=", ".join(f"{column} {shape.table.columns[column].type.compile(_POSTGRES)}" for column in columns),
+        types=", ".join(f"{column} {type_}" for column, type_ in shape.columns.items()),
         title_vector=_vector({"A": shape.weights["A"]}, plain={"A": shape.weights["A"]}),
         vector=_vector(
             {weight: text for weight, text in shape.weights.items() if weight != "A"},

@@ -16,16 +16,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array, arrays
+from fundlyhub.database.arrays import Columns, array
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationInitiated, DonationRefunded
 from fundlyhub.processors.shared import refunds
 from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.shared.refunds import NOTHING, ById, Refunds
 from fundlyhub.processors.writes.activity_feed.activities import Activity
-from fundlyhub.processors.writes.activity_feed.tables import feed_refunds
 
-_refunds = Refunds(feed_refunds)
+_refunds = Refunds("feed_refunds")
 
 
 class Completion(NamedTuple):
@@ -118,47 +117,23 @@ def _completion(event: Event, paid: DonationCompleted) -> Completion:
     return Completion(event.position, event.timestamp, paid.campaign_id, paid.donor_id, paid.amount, paid.currency)
 
 
-_NAMES = (
-    "ids", "positions", "times", "campaigns", "donors", "amounts", "currencies", "named", "anonymous", "returned",
-    "refunded",
+_GIFTS = Columns(
+    "donation_id", donation_id="uuid", position="bigint", occurred_at="timestamptz", campaign_id="uuid",
+    donor_id="uuid", amount="numeric", currency="code", named="boolean", anonymous="boolean", returned="boolean",
+    refunded="numeric",
 )  # fmt: skip
-
-_GIVEN = """
-    unnest(%(ids)s::uuid[], %(positions)s::bigint[], %(times)s::timestamptz[], %(campaigns)s::uuid[],
-           %(donors)s::uuid[], %(amounts)s::numeric[], %(currencies)s::text[],
-           %(named)s::boolean[], %(anonymous)s::boolean[], %(returned)s::boolean[], %(refunded)s::numeric[])
-    AS given(donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned,
-             refunded)
-"""
 
 # Waits for another transaction that inserts the same donation; after this, all of them are there.
 _INSERT = f"""
-    INSERT INTO feed_gifts
-        (donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned,
-         refunded)
-    SELECT * FROM {_GIVEN}
-    ORDER BY donation_id
-    ON CONFLICT (donation_id) DO NOTHING
-    RETURNING donation_id
+    INSERT INTO feed_gifts ({_GIFTS}) SELECT * FROM {_GIFTS.given} ORDER BY donation_id
+    ON CONFLICT (donation_id) DO NOTHING RETURNING donation_id
 """  # noqa: S608 - put together from constants
-
-_LOCK = """
-    SELECT donation_id, position, occurred_at, campaign_id, donor_id, amount, currency, named, anonymous, returned,
-           refunded
-    FROM feed_gifts
-    WHERE donation_id = ANY (%(ids)s::uuid[])
-    ORDER BY donation_id
-    FOR UPDATE
-"""
-
+_LOCK = f"""
+    SELECT {_GIFTS} FROM feed_gifts WHERE donation_id = ANY (%(ids)s::uuid[]) ORDER BY donation_id FOR UPDATE
+"""  # noqa: S608
 _UPDATE = f"""
-    UPDATE feed_gifts AS gift
-    SET position = given.position, occurred_at = given.occurred_at, campaign_id = given.campaign_id,
-        donor_id = given.donor_id, amount = given.amount, currency = given.currency,
-        named = given.named, anonymous = given.anonymous, returned = given.returned, refunded = given.refunded
-    FROM {_GIVEN}
-    WHERE gift.donation_id = given.donation_id
-"""  # noqa: S608 - put together from constants
+    UPDATE feed_gifts AS gift SET {_GIFTS.assigned} FROM {_GIFTS.given} WHERE gift.donation_id = given.donation_id
+"""  # noqa: S608
 
 
 def apply(db: Connection, news: Mapping[UUID, News]) -> list[tuple[Gift, Gift]]:
@@ -169,13 +144,13 @@ def apply(db: Connection, news: Mapping[UUID, News]) -> list[tuple[Gift, Gift]]:
     if not news:
         return []
     new = {donation_id: said.applied(_NOTHING_KNOWN, said.refunds) for donation_id, said in news.items()}
-    inserted = set(db.exec_driver_sql(_INSERT, _arrays(new)).scalars())
+    inserted = set(db.exec_driver_sql(_INSERT, _bound(new)).scalars())
     known = _lock(db, [donation_id for donation_id in news if donation_id not in inserted])
     _refunds.add(db, {donation_id: said.refunds for donation_id, said in news.items() if said.refunds})
     stored = _refunds.read(db, [donation_id for donation_id in known if news[donation_id].refunds])
     after = {one: news[one].applied(before, stored.get(one, {})) for one, before in known.items()}
     if changed := {one: gift for one, gift in after.items() if gift != known[one]}:
-        db.exec_driver_sql(_UPDATE, _arrays(changed))
+        db.exec_driver_sql(_UPDATE, _bound(changed))
     return [(_NOTHING_KNOWN, new[one]) for one in inserted] + [(known[one], gift) for one, gift in changed.items()]
 
 
@@ -186,6 +161,6 @@ def _lock(db: Connection, ids: Sequence[UUID]) -> dict[UUID, Gift]:
     return {row[0]: Gift(Completion(*row[1:7]) if row[1] is not None else None, *row[7:]) for row in rows}
 
 
-def _arrays(said: Mapping[UUID, Gift]) -> dict[str, Any]:
+def _bound(said: Mapping[UUID, Gift]) -> dict[str, Any]:
     nothing = (None,) * len(Completion._fields)
-    return arrays(_NAMES, [(key, *(gift.completion or nothing), *gift[1:]) for key, gift in said.items()])
+    return _GIFTS.bound((key, *(gift.completion or nothing), *gift[1:]) for key, gift in said.items())

@@ -15,9 +15,8 @@ from fundlyhub.processing import WriteProcessor
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.writes.activity_feed import gifts, store
 from fundlyhub.processors.writes.activity_feed.activities import Activity, followed, plain_activities
-from fundlyhub.processors.writes.activity_feed.tables import feed_follows
 
-_last_words = LastWords(feed_follows)
+_last_words = LastWords("feed_follows")
 
 
 class ActivityFeedProcessor(WriteProcessor):
@@ -38,6 +37,7 @@ class ActivityFeedProcessor(WriteProcessor):
         ProjectUpdateCreated,
         OrganizationVerified,
     )
+    tables = ("feed_follows", "feed_gifts", "feed_refunds", "activities", "timeline_entries")
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Update the facts under their locks, then the activities that follow from them."""

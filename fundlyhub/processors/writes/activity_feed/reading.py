@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.shared.last_writer_fields import Entity
-from fundlyhub.processors.writes.activity_feed.tables import NAMES, SHOWN
 from fundlyhub.processors.writes.activity_feed.wording import sentence
 
 MAX_PAGE = 100
@@ -42,6 +41,19 @@ _HOME = f"""
     LIMIT %(window)s
 """  # noqa: S608 - put together from constants
 
+# What an activity's parts are called, and whether it may be shown: no part of it may be hidden, and a campaign or an
+# update must be known to be public. The view `user_activities` has the same conditions.
+_NAMES = """
+    LEFT JOIN entities AS actor ON actor.kind = activity.actor_kind AND actor.id = activity.actor_id
+    LEFT JOIN entities AS target ON target.kind = activity.target_kind AND target.id = activity.target_id
+    LEFT JOIN entities AS detail ON detail.kind = activity.detail_kind AND detail.id = activity.detail_id
+"""
+_SHOWN = """(
+    actor.shown IS NOT FALSE
+    AND CASE activity.target_kind WHEN 'campaign' THEN target.shown IS TRUE ELSE target.shown IS NOT FALSE END
+    AND (activity.detail_id IS NULL OR detail.shown IS TRUE)
+)"""
+
 # Users do not see their own actions in their home feed.
 _PAGE = """
     WITH page AS MATERIALIZED ({entries})
@@ -54,8 +66,8 @@ _PAGE = """
     {names}
     ORDER BY page.occurred_at DESC, page.position DESC
 """
-HOME = _PAGE.format(entries=_HOME, names=NAMES, shown=SHOWN)
-PROFILE = _PAGE.format(entries=_PROFILE, names=NAMES, shown=SHOWN)
+HOME = _PAGE.format(entries=_HOME, names=_NAMES, shown=_SHOWN)
+PROFILE = _PAGE.format(entries=_PROFILE, names=_NAMES, shown=_SHOWN)
 
 
 class Mark(NamedTuple):

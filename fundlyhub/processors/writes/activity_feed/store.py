@@ -7,46 +7,28 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import Array, array, arrays
+from fundlyhub.database.arrays import Columns, array
 from fundlyhub.processors.writes.activity_feed.activities import Activity
 
-_ENTRIES = """
-    unnest(%(kinds)s::text[], %(ids)s::uuid[], %(times)s::timestamptz[], %(positions)s::bigint[])
-    AS given(kind, id, occurred_at, position)
-"""
+_ACTIVITIES = Columns(
+    position="bigint", occurred_at="timestamptz", type="code", actor_kind="code", actor_id="uuid", target_kind="code",
+    target_id="uuid", detail_kind="code", detail_id="uuid", amount="numeric", currency="code",
+)  # fmt: skip
+_ENTRIES = Columns(kind="code", id="uuid", occurred_at="timestamptz", position="bigint")
 
+_DELETE = "DELETE FROM activities WHERE position = ANY (%(positions)s::bigint[])"
 _DELETE_ENTRIES = f"""
-    DELETE FROM timeline_entries AS entry USING {_ENTRIES}
+    DELETE FROM timeline_entries AS entry USING {_ENTRIES.given}
     WHERE entry.kind = given.kind AND entry.id = given.id
       AND entry.occurred_at = given.occurred_at AND entry.position = given.position
 """  # noqa: S608 - put together from constants
-
-_DELETE = "DELETE FROM activities WHERE position = ANY (%(positions)s::bigint[])"
-
-_INSERT = """
-    INSERT INTO activities
-        (position, occurred_at, type, actor_kind, actor_id, target_kind, target_id, detail_kind, detail_id,
-         amount, currency)
-    SELECT * FROM unnest(
-        %(positions)s::bigint[], %(times)s::timestamptz[], %(types)s::text[], %(actor_kinds)s::text[],
-        %(actors)s::uuid[], %(target_kinds)s::text[], %(targets)s::uuid[], %(detail_kinds)s::text[],
-        %(details)s::uuid[], %(amounts)s::numeric[], %(currencies)s::text[]
-    ) AS given(position)
-    ORDER BY position
-    ON CONFLICT DO NOTHING
-"""
-
+_INSERT = f"""
+    INSERT INTO activities ({_ACTIVITIES}) SELECT * FROM {_ACTIVITIES.given} ORDER BY position ON CONFLICT DO NOTHING
+"""  # noqa: S608
 _INSERT_ENTRIES = f"""
-    INSERT INTO timeline_entries (kind, id, occurred_at, position)
-    SELECT * FROM {_ENTRIES}
-    ORDER BY kind, id, occurred_at, position
-    ON CONFLICT DO NOTHING
-"""  # noqa: S608 - put together from constants
-
-_COLUMNS = (
-    "positions", "times", "types", "actor_kinds", "actors", "target_kinds", "targets", "detail_kinds", "details",
-    "amounts", "currencies",
-)  # fmt: skip
+    INSERT INTO timeline_entries ({_ENTRIES}) SELECT * FROM {_ENTRIES.given}
+    ORDER BY kind, id, occurred_at, position ON CONFLICT DO NOTHING
+"""  # noqa: S608
 
 
 def remove(db: Connection, gone: Sequence[Activity]) -> None:
@@ -59,7 +41,7 @@ def remove(db: Connection, gone: Sequence[Activity]) -> None:
 def add(db: Connection, new: Sequence[Activity]) -> None:
     """Put activities into the timelines; those that are there stay."""
     if new:
-        db.exec_driver_sql(_INSERT, arrays(_COLUMNS, map(_row, new)))
+        db.exec_driver_sql(_INSERT, _ACTIVITIES.bound(map(_row, new)))
         db.exec_driver_sql(_INSERT_ENTRIES, _entries(new))
 
 
@@ -71,6 +53,5 @@ def _row(activity: Activity) -> Iterable[Any]:
     )  # fmt: skip
 
 
-def _entries(found: Iterable[Activity]) -> dict[str, Array]:
-    rows = [(*line, activity.occurred_at, activity.position) for activity in found for line in activity.timelines]
-    return arrays(("kinds", "ids", "times", "positions"), rows)
+def _entries(found: Iterable[Activity]) -> dict[str, Any]:
+    return _ENTRIES.bound((*line, one.occurred_at, one.position) for one in found for line in one.timelines)

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event
-from fundlyhub.processing import WriteProcessor
+from fundlyhub.processing import DerivedTable, WriteProcessor
 from fundlyhub.processors.shared import last_writer_fields
-from fundlyhub.processors.shared.entity_changes import payloads_of, told
-from fundlyhub.processors.shared.last_writer_fields import Entity
+from fundlyhub.processors.shared.entity_changes import erasures, payloads_of, told
+from fundlyhub.processors.shared.last_writer_fields import KEYS, Entity
 from fundlyhub.processors.shared.visibility import DECIDING, shown
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -39,32 +39,27 @@ class Reference(NamedTuple):
 
 
 # Concurrent batches lock these rows: inserted where they are missing, then locked, always in one order.
-_MAKE = """
-    INSERT INTO entities (kind, id, shown)
-    SELECT kind, id, false FROM unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id)
-    ORDER BY kind, id
+_MAKE = f"""
+    INSERT INTO entities (kind, id, shown) SELECT kind, id, false FROM {KEYS.given} ORDER BY kind, id
     ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608 - put together from constants
+_LOCK = f"""
+    SELECT 1 FROM entities JOIN {KEYS.given} USING (kind, id) ORDER BY kind, id FOR UPDATE OF entities
+"""  # noqa: S608
 
-_LOCK = """
-    SELECT 1 FROM entities JOIN unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id) USING (kind, id)
-    ORDER BY kind, id
-    FOR UPDATE OF entities
-"""
-
-_UPDATE = """
-    UPDATE entities AS entity SET name = given.name, owner_id = given.owner_id, shown = given.shown
-    FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(names)s::text[], %(owners)s::uuid[], %(shown)s::boolean[])
-        AS given(kind, id, name, owner_id, shown)
+_COLUMNS = Columns("kind", "id", kind="code", id="uuid", name="text", owner_id="uuid", shown="boolean")
+_UPDATE = f"""
+    UPDATE entities AS entity SET {_COLUMNS.assigned} FROM {_COLUMNS.given}
     WHERE entity.kind = given.kind AND entity.id = given.id
       AND (entity.name, entity.owner_id, entity.shown) IS DISTINCT FROM (given.name, given.owner_id, given.shown)
-"""
+"""  # noqa: S608
 
 
 class ReferenceWriteProcessor(WriteProcessor):
     """Names and visibility of users, campaigns, organizations and project updates, for feeds and messages."""
 
     handles = payloads_of(*NAMES)
+    tables = ("entities", DerivedTable("entity_fields", where="kind NOT IN ('contact', 'payout', 'bank_account')"))
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Write the fields, and make the rows of the things they belong to anew."""
@@ -72,10 +67,25 @@ class ReferenceWriteProcessor(WriteProcessor):
         touched = sorted({entity for entity, _ in writes})
         if not touched:
             return
-        db.exec_driver_sql(_MAKE, last_writer_fields.keys(touched))
-        db.exec_driver_sql(_LOCK, last_writer_fields.keys(touched))
+        db.exec_driver_sql(_MAKE, KEYS.bound(touched))
+        db.exec_driver_sql(_LOCK, KEYS.bound(touched))
         last_writer_fields.write(db, writes)
-        _update(db, {key: reference(key.kind, fields) for key, fields in last_writer_fields.read(db, touched).items()})
+        _refresh(db, touched)
+
+    @classmethod
+    def erase(cls, events: Sequence[Event], db: Connection) -> None:
+        """Empty what was erased, and make the rows of the things that it belonged to anew."""
+        gone = list(erasures(events, WANTED))
+        touched = sorted({entity for entity, _, _ in gone})
+        if touched:
+            db.exec_driver_sql(_LOCK, KEYS.bound(touched))
+            last_writer_fields.empty(db, gone)
+            _refresh(db, touched)
+
+
+def _refresh(db: Connection, touched: Sequence[Entity]) -> None:
+    rows = [(*one, *reference(one.kind, said)) for one, said in last_writer_fields.read(db, touched).items()]
+    db.exec_driver_sql(_UPDATE, _COLUMNS.bound(rows))
 
 
 def reference(kind: str, fields: Mapping[str, Any]) -> Reference:
@@ -84,13 +94,3 @@ def reference(kind: str, fields: Mapping[str, Any]) -> Reference:
     name = next((fields[field] for field in NAMES[kind] if fields.get(field)), None)
     owner = fields.get("owner_id")
     return Reference(name if visible else None, UUID(owner) if owner else None, visible)
-
-
-def _update(db: Connection, rows: Mapping[Entity, Reference]) -> None:
-    given: dict[str, Any] = {
-        **last_writer_fields.keys(rows),
-        "names": [row.name for row in rows.values()],
-        "owners": array(row.owner_id for row in rows.values()),
-        "shown": array(row.shown for row in rows.values()),
-    }
-    db.exec_driver_sql(_UPDATE, given)

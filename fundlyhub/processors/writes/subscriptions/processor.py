@@ -8,31 +8,27 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import array
+from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event
 from fundlyhub.processing import WriteProcessor
-from fundlyhub.processors.shared import last_writer_fields
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, Change, LastWords, last_words
-from fundlyhub.processors.shared.last_writer_fields import Entity
-from fundlyhub.processors.writes.subscriptions.tables import follows
+from fundlyhub.processors.shared.last_writer_fields import KEYS, Entity
 
-_last_words = LastWords(follows)
+_last_words = LastWords("follows")
 
 # Each difference is added once, by the transaction that changed the pair under its lock.
-_ADD = """
-    INSERT INTO follow_counts AS known (kind, id, follower_count, following_count)
-    SELECT * FROM unnest(%(kinds)s::text[], %(ids)s::uuid[], %(followers)s::bigint[], %(following)s::bigint[])
-        AS given(kind, id)
-    ORDER BY kind, id
+_COUNTS = Columns(kind="code", id="uuid", follower_count="bigint", following_count="bigint")
+_ADD = f"""
+    INSERT INTO follow_counts AS known ({_COUNTS}) SELECT * FROM {_COUNTS.given} ORDER BY kind, id
     ON CONFLICT (kind, id) DO UPDATE
     SET follower_count = known.follower_count + excluded.follower_count,
         following_count = known.following_count + excluded.following_count
-"""
+"""  # noqa: S608 - put together from constants
 
-_FORGET = """
-    DELETE FROM follow_counts AS known USING unnest(%(kinds)s::text[], %(ids)s::uuid[]) AS given(kind, id)
+_FORGET = f"""
+    DELETE FROM follow_counts AS known USING {KEYS.given}
     WHERE known.kind = given.kind AND known.id = given.id AND follower_count = 0 AND following_count = 0
-"""
+"""  # noqa: S608
 
 
 class SubscriptionWriteProcessor(WriteProcessor):
@@ -42,6 +38,7 @@ class SubscriptionWriteProcessor(WriteProcessor):
     """
 
     handles = FOLLOW_PAYLOADS
+    tables = ("follows", "follow_counts")
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Apply the last change of each pair, and update the counts."""
@@ -49,14 +46,9 @@ class SubscriptionWriteProcessor(WriteProcessor):
         changed = {entity: count for entity, count in counts.items() if count != (0, 0)}
         if not changed:
             return
-        keys = last_writer_fields.keys(changed)
-        added = {
-            "followers": array(count.followers for count in changed.values()),
-            "following": array(count.following for count in changed.values()),
-        }
-        db.exec_driver_sql(_ADD, {**keys, **added})
+        db.exec_driver_sql(_ADD, _COUNTS.bound((*entity, *count) for entity, count in changed.items()))
         if any(min(count) < 0 for count in changed.values()):
-            db.exec_driver_sql(_FORGET, keys)
+            db.exec_driver_sql(_FORGET, KEYS.bound(changed))
 
 
 class Count(NamedTuple):

@@ -1,0 +1,90 @@
+"""`fundlyhub explain`: the events that moved a row, each with what it changed, and whether the live row is the same."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+import click
+
+from fundlyhub.cli.options import limit_option
+from fundlyhub.cli.output import Answer, Table, answers, iso_times
+from fundlyhub.cli.wiring import known_processors
+from fundlyhub.database.revisions import require_current
+from fundlyhub.errors import WrongUse
+from fundlyhub.settings import get_settings
+from fundlyhub.verification.explaining import MOST, Explanation, Key, Rows, Step, explain, explainable
+
+
+@click.command("explain")
+@click.argument("name", metavar="PROCESSOR")
+@click.argument("campaign", metavar="CAMPAIGN", type=click.UUID)
+@limit_option(1_000, most=MOST)
+@answers
+def command(name: str, campaign: UUID, limit: int) -> Answer:
+    """Explain the rows of CAMPAIGN that PROCESSOR keeps, such as campaign_stats: which event changed what.
+
+    The events are replayed one by one in a separate schema by the processor's own code, the last ones up to --limit;
+    earlier ones together. The exit status is 1 if the live row differs from what follows from the events.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the schema goes, as at Ctrl-C
+    processors = known_processors()
+    able = explainable(processors)
+    if name not in able:
+        raise WrongUse(f"the rows of {name} cannot be explained; those of {', '.join(able)} can")
+    require_current("events", "app", "analytics")
+    told = explain(get_settings(), processors[name], campaign, limit=limit)
+    return Answer(_document(told), *_parts(told), good=not told.differs)
+
+
+def _parts(told: Explanation) -> Iterator[str | Table]:
+    if told.earlier:
+        yield f"{told.earlier:,} earlier events are applied together; --limit explains more."
+    rows = [(one.position, one.occurred_at, one.type, _changes(told, one)) for one in told.steps]
+    yield Table(f"Events that moved {told.table}", ("position", "happened", "type", "changed"), rows)
+    yield _rows("What follows from them", told, told.rows)
+    if told.differs:
+        yield _rows("The live table", told, told.live)
+        yield from (f"The live table differs: {what}" for what in told.differs)
+    else:
+        yield "The live table holds the same."
+
+
+def _rows(title: str, told: Explanation, rows: Rows) -> Table:
+    return Table(title, ("row", "values"), [(_key(told, key), _values(row)) for key, row in rows.items()])
+
+
+def _changes(told: Explanation, step: Step) -> str:
+    if not step.applied:
+        return "not applied: it waits, or is a dead letter (`fundlyhub events story`)"
+    return "; ".join(f"{_key(told, key)}: {_moves(columns)}" for key, columns in step.changed.items()) or "nothing"
+
+
+def _moves(columns: Mapping[str, tuple[str | None, str | None]]) -> str:
+    return ", ".join(f"{name} {was or '-'} → {now or '-'}" for name, (was, now) in columns.items())
+
+
+def _key(told: Explanation, key: Key) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(told.key, key, strict=True))
+
+
+def _values(row: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.items() if value is not None)
+
+
+def _document(told: Explanation) -> dict[str, Any]:
+    def rows(found: Mapping[Key, Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [{**dict(zip(told.key, key, strict=True)), **values} for key, values in found.items()]
+
+    steps = [
+        {"position": one.position, "event_id": one.event_id, "type": one.type, "occurred_at": one.occurred_at,
+         "applied": one.applied, "changed": rows(one.changed)}
+        for one in told.steps
+    ]  # fmt: skip
+    return {
+        "processor": told.processor, "table": told.table, "earlier": told.earlier,
+        "steps": [iso_times(step) for step in steps], "rows": rows(told.rows), "live": rows(told.live),
+        "differs": list(told.differs),
+    }  # fmt: skip

@@ -1,0 +1,23 @@
+"""The journal of erasures, as far as this database has been erased: keyed hashes only."""
+
+from alembic import op
+
+revision = "analytics_0011"
+down_revision = "analytics_0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+        CREATE TABLE analytics.erasures (
+            id          uuid        PRIMARY KEY,
+            hashes      text[]      NOT NULL,
+            up_to       bigint      NOT NULL,
+            finished_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )
+    """)
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE analytics.erasures")

@@ -1,0 +1,18 @@
+"""Rebuilds of processors' tables: where each is, and what its replay could not apply."""
+
+from alembic import op
+
+from fundlyhub.database.rebuilt import made, unmade
+
+revision = "analytics_0012"
+down_revision = "analytics_0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(made("analytics"))
+
+
+def downgrade() -> None:
+    op.execute(unmade("analytics"))

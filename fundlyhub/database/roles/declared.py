@@ -1,0 +1,248 @@
+"""The roles and their rights, in one place: `fundlyhub migrate --roles` grants them, docs/roles.md shows them.
+
+A right is a line of SQL's GRANT: ``SELECT, INSERT, UPDATE (state, reason)``. Each object of our migrations has its line
+in ``CLASSIFIED`` or in a role's rights, so that a new table is looked at by somebody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal, get_args
+
+Role = Literal["publisher", "contacts", "ingest", "relay", "worker", "webhooks", "monitor", "console", "reader"]
+"""The roles that are granted rights. The role ``owner`` owns the schemas and all that is in them."""
+ROLES: tuple[Role, ...] = get_args(Role)
+PREFIX = "fundlyhub_"
+OWNER = f"{PREFIX}owner"
+
+PURPOSE: Mapping[str, str] = {
+    "publisher": "API services that publish: `publish_event` in Python and in SQL",
+    "contacts": "the API service that keeps addresses, devices and preferences of users",
+    "ingest": "`fundlyhub ingest`: publishes what streams bring, and keeps what is no event in quarantine",
+    "relay": "`fundlyhub relay`, with the sweep, the mirror, and the keeper of the claims' partitions",
+    "worker": "all Celery workers",
+    "webhooks": "`fundlyhub webhooks`: the App DB alone",
+    "monitor": "`fundlyhub metrics`, `status`, `health` and `waiting`: numbers and names, no payloads and no people",
+    "console": "operators: `dlq`, `ingest quarantine`, `processors`, `payments`, `suppressions`, `notifications`",
+    "reader": "reports and analysts: read models and the log without payloads",
+    "owner": "`migrate`, `verify`, `explain`, `rebuild`, `events archive`, `restore`, `people`, `publishers`, "
+             "`claims prune`, `relay rebase`",
+}  # fmt: skip
+
+ALL = "SELECT, INSERT, UPDATE, DELETE"
+READ = "SELECT"
+ADD = "SELECT, INSERT"
+_ENVELOPE = ("position, xid, id, type, version, aggregate_type, aggregate_id, correlation_id, causation_id, "
+             "occurred_at, recorded_at")  # fmt: skip
+ENVELOPE = f"SELECT ({_ENVELOPE})"
+"""Of the log everything but payload and metadata."""
+DO = "EXECUTE"
+
+Rights = Mapping[str, str]
+
+_KEEPING: Rights = {
+    f"{schema}.{name}": right
+    for schema in ("events", "app", "analytics")
+    for name, right in {
+        "alembic_version": READ, "processed_events": READ, "processed_events_default": READ, "dropped_claims": READ,
+        "make_claims_partition": DO, "drop_claims_partition": DO,
+    }.items()
+}  # fmt: skip
+_PUBLICATION = (
+    "id, type, version, aggregate_type, aggregate_id, payload, metadata, correlation_id, causation_id, occurred_at"
+)
+_PUBLISHING: Rights = {  # a view and functions of the owner's: a publisher reads no event, and passes by no check
+    "events.alembic_version": READ,
+    "events.publications": f"INSERT ({_PUBLICATION}), SELECT (position, id)",
+    "events.append_events": DO,
+    "events.publish_event": DO,
+    # The view's conditions are evaluated with the publisher's rights, of which these tell nothing.
+    "events.closer_look": READ,
+    "events.is_plain": DO,
+    "events.relay_sleep": READ,
+}
+_NUMBERS: Rights = {
+    f"{schema}.{name}": READ
+    for schema in ("events", "app", "analytics")
+    for name in ("alembic_version", "processed_events", "processed_events_default", "dropped_claims")
+}
+_WORKER_APP = """
+    activities broadcasts contacts delivery_reports devices digest_members digests entities entity_fields feed_follows
+    feed_gifts feed_refunds follow_counts follows gift_donors gift_refunds notifications payout_requests preferences
+    refund_tellings resends sign_ins suppression_causes suppressions timeline_entries
+"""
+_WORKER_ANALYTICS = """
+    campaign_donors campaign_search_projection campaign_stats_added campaign_stats_projection campaign_stats_waiting
+    donation_anomalies donation_facts donation_refunds entity_fields organization_search_projection search_documents
+    search_follows search_gifts search_indices user_search_projection
+"""
+_FEED = """
+    activities entities feed_follows follow_counts follows subscriptions timeline_entries user_activities
+"""
+_READ_MODELS: Rights = {
+    "analytics.search_query": DO,
+    **{f"app.{name}": READ for name in _FEED.split()},
+    **{
+        f"analytics.{name}": READ
+        for name in ("campaign_stats_now", "campaign_stats_projection", "campaign_search_projection",
+                     "user_search_projection", "organization_search_projection")
+    },
+}  # fmt: skip
+_DEAD_LETTERS: Rights = {
+    "events.dead_letters": "SELECT, INSERT, UPDATE",
+    "events.dead_letter_audit": ADD,
+    "events.attempts": ALL,
+    "events.processor_pauses": ALL,
+    "events.processor_pause_audit": ADD,
+    "events.failure_bursts": ALL,
+    "events.payment_decisions": READ,
+    "events.corrections": READ,
+    "events.archives": READ,
+    "events.event_ids": READ,
+}
+
+RIGHTS: Mapping[Role, Rights] = {
+    "publisher": _PUBLISHING,
+    "contacts": {
+        "app.contacts": ALL,
+        "app.devices": ALL,
+        "app.preferences": ALL,
+    },
+    "ingest": {
+        **_PUBLISHING,
+        "events.quarantine": "INSERT, SELECT (id, stream, entry_id, digest)",
+        "events.quarantine_audit": "INSERT",
+    },
+    "relay": {
+        **_KEEPING,
+        **_DEAD_LETTERS,
+        "events.events": READ,  # with payloads, for the mirror alone: it copies them to streams
+        "events.processors": "SELECT, INSERT, UPDATE",
+        "events.relay_cursors": "SELECT, INSERT, UPDATE",
+        "events.relay_sleep": "SELECT, UPDATE",
+        "events.unrouted": "SELECT, INSERT, UPDATE",
+        "events.log_marks": ALL,
+        # Whether a processor has more to do than its events: digests, reports, differences, documents.
+        "app.digests": READ,
+        "app.delivery_reports": "SELECT (id, received_at, failed_at, discarded_at)",
+        "analytics.campaign_stats_added": READ,
+        "analytics.campaign_stats_waiting": READ,
+        "analytics.search_documents": READ,
+        "analytics.search_indices": READ,
+        "app.rebuilds": READ,
+        "app.rebuild_ranges": READ,
+        "analytics.rebuilds": READ,
+        "analytics.rebuild_ranges": READ,
+    },
+    "worker": {
+        **_NUMBERS,
+        **{f"{schema}.{name}": "SELECT, INSERT, UPDATE" for schema in ("app", "analytics")
+           for name in ("rebuild_ranges", "rebuild_findings")},
+        "app.rebuilds": "SELECT, UPDATE (next_at, followed, swept_at, filled_at)",
+        "analytics.rebuilds": "SELECT, UPDATE (next_at, followed, swept_at, filled_at)",
+        **_DEAD_LETTERS,
+        "events.events": READ,
+        "events.processors": READ,
+        "events.relay_cursors": READ,
+        **{f"{schema}.processed_events": ADD + ", UPDATE" for schema in ("events", "app", "analytics")},
+        **{f"app.{name}": ALL for name in _WORKER_APP.split()},
+        **{f"analytics.{name}": ALL for name in _WORKER_ANALYTICS.split()},
+        "analytics.campaign_stats_now": READ,
+        "analytics.search_query": DO,
+        "app.subscriptions": READ,
+        "app.user_activities": READ,
+    },
+    "webhooks": {
+        "app.alembic_version": READ,
+        "app.delivery_reports": ALL,
+        "app.notifications": (
+            "SELECT (id, state, reason, user_id, provider, sent_at, provider_message_id), "
+            "UPDATE (state, reason, lease_until, changed_at, sent_at, provider_message_id)"
+        ),
+        "app.suppressions": "SELECT (channel, address_hash, reason), INSERT, UPDATE (reason)",
+        "app.suppression_causes": "INSERT",
+        "app.preferences": "SELECT (user_id, category, channel), INSERT, UPDATE (wanted)",
+    },
+    "monitor": {
+        **_NUMBERS,
+        "events.events": ENVELOPE,
+        "events.archives": READ,
+        "events.attempts": READ,
+        "events.dead_letters": READ,
+        "events.processor_pauses": READ,
+        "events.processors": READ,
+        "events.relay_cursors": READ,
+        "events.relay_sleep": READ,
+        "events.unrouted": READ,
+        "events.log_marks": READ,
+        "events.quarantine": "SELECT (id, stream, state, received_at)",
+        "app.broadcasts": READ,
+        "app.delivery_reports": "SELECT (id, provider, bytes, received_at, failed_at, error, discarded_at)",
+        "app.digests": READ,
+        "app.notifications": READ,
+        "analytics.search_documents": READ,
+    },
+    "console": {
+        **_NUMBERS,
+        **_DEAD_LETTERS,
+        **_PUBLISHING,
+        **_READ_MODELS,
+        "events.events": READ,
+        "events.publisher_types": READ,
+        "events.payment_decisions": "SELECT, INSERT, UPDATE",
+        "events.corrections": ALL,
+        "events.disclosures": ADD,
+        "events.quarantine": "SELECT, UPDATE (state, reason, event_id, changed_at)",
+        "events.quarantine_audit": ADD,
+        "events.processors": READ,
+        "events.relay_cursors": READ,
+        "events.unrouted": READ,
+        "events.log_marks": READ,
+        "app.broadcasts": READ,
+        "app.delivery_reports": ALL,
+        "app.devices": "SELECT (id, user_id, token, gone_at), UPDATE (gone_at)",
+        "app.digests": READ,
+        "app.notifications": "SELECT, UPDATE",
+        "app.resends": "SELECT, INSERT, UPDATE",
+        "app.suppression_causes": "SELECT, INSERT, UPDATE",
+        "app.suppressions": ALL,
+        "analytics.search_documents": READ,
+        "analytics.search_query": DO,
+    },
+    "reader": {
+        **_READ_MODELS,
+        "events.publisher_types": READ,
+        "events.events": ENVELOPE,
+        "events.processors": READ,
+        "events.archives": READ,
+        "events.relay_cursors": READ,
+        "events.attempts": "SELECT (processor, position, attempts, first_seen, next_at, error_class, crashes)",
+        "events.dead_letter_audit": "SELECT (id, letter_id, at, who, action)",
+        "events.dead_letters": "SELECT (id, processor, position, event_id, type, error_class, fingerprint, attempts, "
+                               "first_failed_at, last_failed_at, state, aggregate_type, aggregate_id, changed_at)",
+        "app.notifications": READ,
+        **{f"{schema}.{name}": READ for schema in ("events", "app", "analytics")
+           for name in ("alembic_version", "processed_events", "dropped_claims")},
+    },
+}  # fmt: skip
+
+_INNER = "secret_names without_keys checked_payload check_types"
+OWNERS_ALONE: Mapping[str, str] = {
+    "analytics.count_campaign_donor": "a trigger calls it",
+    "events.look_closer": "triggers call it",
+    "events.insert_events": "publishers of the release before, by what they were granted",
+    "events.secret_keys": "the same",
+    **dict.fromkeys((f"events.{name}" for name in _INNER.split()), "publishing calls it as the owner"),
+    **{f"{schema}.stamp_account": "triggers call it" for schema in ("events", "app", "analytics")},
+    **{f"{schema}.erasures": "`fundlyhub people` works as the owner" for schema in ("events", "app", "analytics")},
+}
+"""What no role is granted, and why."""
+OTHERS: Mapping[Role, str] = {"worker": ALL, "relay": READ}
+"""The rights on tables of the App DB and the Analytics DB that another package has made."""
+
+
+@cache
+def declared() -> frozenset[str]:
+    """All objects that are classified."""
+    return frozenset(name for rights in (*RIGHTS.values(), OWNERS_ALONE) for name in rights)

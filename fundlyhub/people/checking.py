@@ -1,0 +1,190 @@
+"""Searches everything that we hold for words of a person, and says what remains by law or by choice."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from fundlyhub.events import StoredEvent
+from fundlyhub.events.log import head
+from fundlyhub.events.personal import CONTENT as CONTENT_MARK
+from fundlyhub.events.personal import ORGANIZATION, classified
+from fundlyhub.people import archives, belongings, journal, log, outside
+from fundlyhub.people.erasing import Databases, Tell, databases
+from fundlyhub.people.log import parsed, text
+from fundlyhub.people.person import Person
+from fundlyhub.people.redaction import class_of, places_of
+from fundlyhub.processors.projections.search_index.outside import outside_engine
+from fundlyhub.settings import Settings
+
+_FIELDS = """
+    CASE WHEN kind IN ('campaign', 'organization', 'project_update') AND field NOT LIKE 'beneficiary%%' THEN ''
+         ELSE t::text END
+"""
+CONTENT = {
+    "app.entities": "CASE WHEN kind = 'user' THEN t::text ELSE '' END",
+    "app.entity_fields": _FIELDS,
+    "analytics.entity_fields": _FIELDS,
+    "analytics.campaign_search_projection": "beneficiary_name",
+    "analytics.organization_search_projection": "''",
+}
+"""What is searched of tables that hold published content too, which stays."""
+REMAINS = (
+    "published content of campaigns and organizations, until these are deleted",
+    "keyed hashes of suppressed addresses, and of the erased, in the journal of erasures",
+    "backups, standby servers and write-ahead logs, until they expire",
+    "free space in the servers' files, until it is written again (VACUUM FULL writes a table anew)",
+    "what providers of mail, push and text messages hold: ask them",
+)
+"""What an erasure leaves, by law or by choice."""
+
+_TABLES = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND n.nspname = ANY (%s) ORDER BY 1, 2
+"""
+_FULL = {
+    "app.contacts": "(name, email, phone) IS DISTINCT FROM (NULL, NULL, NULL) AND user_id = ANY (%(ids)s)",
+    "app.devices": "user_id = ANY (%(ids)s)",
+    "app.preferences": "user_id = ANY (%(ids)s)",
+    "app.notifications": "recipient = ANY (%(hashes)s) OR user_id = ANY (%(ids)s) AND ceiling_key IS NOT NULL",
+    "app.suppression_causes": "said <> '' AND (address_hash = ANY (%(hashes)s) OR user_id = ANY (%(ids)s))",
+    "app.entities": "kind = 'user' AND name IS NOT NULL AND id = ANY (%(ids)s)",
+    "analytics.user_search_projection": "user_id = ANY (%(ids)s)",
+}
+"""Rows that an erasure leaves nothing of, beside those that the person's events tell of."""
+
+
+class Left(NamedTuple):
+    """Something of the person that is still there: where, and how much of it."""
+
+    where: str
+    number: int
+
+
+def check(
+    settings: Settings, person: Person, values: Iterable[str], tell: Tell = lambda what, done, total: None
+) -> list[Left]:
+    """What is left of a person. ``values`` are words of theirs to look for everywhere, such as a name or an address.
+
+    It reads everything: the log, the archives, each table of ours and of other packages, streams, messages and files.
+    """
+    wanted = sorted({value.lower() for value in (*values, *person.addresses) if len(value) >= 3})
+    with databases(settings) as dbs:
+        for erasure, _ in journal.everything(dbs, settings.data_dir):
+            if erasure.hashes & person.hashes:
+                person.hashes.update(erasure.hashes)
+        found = [*_in_log(dbs, person, wanted, tell), *_in_archives(dbs, person, tell), *_in_rows(dbs, person)]
+        found += _in_tables(dbs, wanted, tell)
+        found += _beside(settings, dbs, person, wanted, tell)
+    most: dict[str, int] = {}
+    for one in found:  # a table is looked at by whose it is, and by the words
+        most[one.where] = max(one.number, most.get(one.where, 0))
+    return [Left(where, number) for where, number in most.items() if number]
+
+
+def _in_log(dbs: Databases, person: Person, wanted: list[str], tell: Tell) -> Iterator[Left]:
+    db, words = dbs["events"], 0
+    until = head(db)
+    for page in log.pages(db, 0, until):
+        theirs = {one.row.position for one in log.about(page, person) if one.redacted.changed}
+        theirs |= {row.position for row in page if any(value in _without_content(row) for value in wanted)}
+        words += len(theirs)
+        tell("looking at the log", page[-1].position, until)
+    yield Left("events.events", words)
+    yield Left("events.quarantine", sum(1 for _ in belongings.entries(db, person)))
+
+
+def _without_content(row: StoredEvent) -> str:
+    """What an event says, in small letters, without published content."""
+    payload, (cls, _) = parsed(row.payload), class_of(row.type, row.version)
+    if payload is None:
+        return (row.payload or "").lower()
+    for field in classified(cls) if cls is not None else ():
+        if field.mark in (CONTENT_MARK, ORGANIZATION):
+            for place in places_of(field, payload):
+                del place.holder[place.key]
+    return f"{text(payload)} {row.metadata}".lower()
+
+
+def _in_archives(dbs: Databases, person: Person, tell: Tell) -> Iterator[Left]:
+    for path, found in archives.look(dbs["events"], person):
+        tell(f"looking at {path.name}", 0, 0)
+        yield Left(f"archive {path}", sum(one.redacted.changed for one in found))
+    for path in archives.away(dbs["events"]):
+        yield Left(f"archive {path}, which is not there as it was written", 1)
+
+
+def _in_rows(dbs: Databases, person: Person) -> Iterator[Left]:
+    given = {"ids": sorted(person.ids), "hashes": sorted(person.hashes)}
+    for table, condition in _FULL.items():
+        db = dbs[table.partition(".")[0]]
+        row = db.execute(f"SELECT count(*) FROM {table} WHERE {condition}", given).fetchone()  # noqa: S608  # ours
+        yield Left(table, int(row[0]) if row else 0)
+
+
+def _in_tables(dbs: Databases, wanted: list[str], tell: Tell) -> Iterator[Left]:
+    """Each table, with partitions and those of other packages, as one text a row."""
+    if not wanted:
+        return
+    for schema, db in dbs.items():
+        for _, table in db.execute(_TABLES, ([schema],)).fetchall():
+            tell(f"looking at {schema}.{table}", 0, 0)
+            if (schema, table) != ("events", "events"):  # the log was read
+                yield Left(f"{schema}.{table}", _rows(db, schema, table, wanted))
+
+
+def _rows(db: psycopg.Connection[Any], schema: str, table: str, wanted: list[str]) -> int:
+    searched = sql.SQL(CONTENT.get(f"{schema}.{table}", "t::text"))
+    query = sql.SQL(
+        "SELECT count(*) FROM {} t WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS given(value)"
+        " WHERE strpos(lower({}), given.value) > 0)"
+    ).format(sql.Identifier(schema, table), searched)
+    db.execute("SET statement_timeout = 0")
+    row = db.execute(query, (wanted,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _beside(settings: Settings, dbs: Databases, person: Person, wanted: list[str], tell: Tell) -> Iterator[Left]:
+    tell("looking at streams and files", 0, 0)
+    if outside.mirrors(settings):
+        with outside.streams(settings) as client:
+            for stream, ids in outside.mirrored(client, person):
+                yield Left(f"Redis, stream {stream.decode('utf-8', 'replace')}", len(ids))
+    yield Left("outbox folder", sum(1 for _ in outside.messages(settings.data_dir, person)))
+    if wanted:
+        for path in _files(settings.data_dir):
+            yield Left(f"file {path}", int(_stands_in(path, wanted)))
+    behind = "SELECT count(*) FROM analytics.search_documents WHERE version <> sent_version AND id = ANY (%s)"
+    if outside_engine() is not None and (row := dbs["analytics"].execute(behind, (sorted(person.ids),)).fetchone()):
+        yield Left("Elasticsearch, which has not got the last version", int(row[0]))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files of the data folder, without those of the database server: see what remains."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        if path.is_file() and not path.is_symlink() and "postgres" not in inside[:2]:
+            yield path
+
+
+def _stands_in(path: Path, wanted: Iterable[str]) -> bool:
+    """Whether one of these words stands in a file, in any case of its letters; it is read in pieces."""
+    words = [word.encode() for word in wanted]
+    if not words:
+        return False
+    longest, before = max(map(len, words)), b""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                text = (before + piece).lower()
+                if any(word in text for word in words):
+                    return True
+                before = piece[-longest:]
+    except (OSError, EOFError):
+        return False
+    return False

@@ -1,0 +1,100 @@
+"""Compares rebuilt tables with the live ones: what an exchange would add, take away and change."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fundlyhub.database.rebuilt import LOCK_CLASS
+from fundlyhub.errors import WrongState
+from fundlyhub.processing.processor import Processor
+from fundlyhub.rebuilds.filling import replay
+from fundlyhub.rebuilds.model import Rebuild, newest
+from fundlyhub.rebuilds.schema import OpenSchema, connected
+from fundlyhub.rebuilds.starting import Processors, found
+from fundlyhub.settings import Settings
+from fundlyhub.verification.findings import Finding
+from fundlyhub.verification.tables.check import derived_tables
+from fundlyhub.verification.tables.columns import comparison
+from fundlyhub.verification.tables.comparing import counts, differences
+
+EXAMPLES = 20
+"""Rows of one table that are shown at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What an exchange would change in one table: numbers of rows, and some of them.
+
+    The ``expected`` of an example is the rebuilt row, and its ``found`` the live one.
+    """
+
+    table: str
+    added: int
+    gone: int
+    changed: int
+    examples: tuple[Finding, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As one JSON document."""
+        words = {"missing": "added", "double": "gone", "different": "changed"}
+        rows = [
+            {"kind": words[one.kind], "key": dict(one.key or {}), "columns": list(one.columns),
+             "rebuilt": one.expected, "live": one.found}
+            for one in self.examples
+        ]  # fmt: skip
+        return {**{name: value for name, value in asdict(self).items() if name != "examples"}, "examples": rows}
+
+
+def diff(
+    settings: Settings, processors: Processors, name: str, *, examples: int = EXAMPLES, values: bool = False
+) -> list[Difference]:
+    """Compare each table of a rebuild that is running with the live one, as of one moment.
+
+    Examples show ids and whole numbers; with ``values`` all that differs, which may be data about people. Raises
+    WrongState where there is no such rebuild, or where it is far behind.
+    """
+    cls = found(processors, name)
+    with connected(settings, cls.database) as (db, events):
+        with OpenSchema.bare(db) as driver:
+            one = newest(driver, cls.database, name)
+        if one is None:
+            raise WrongState(f"{name} is not being rebuilt: `fundlyhub rebuild start {name}`")
+        beside = OpenSchema(one, db)
+        _replay(beside, events, one, cls)
+        with OpenSchema.bare(db) as driver:  # before the snapshot, and until the connection is closed
+            driver.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, one.id))
+        with beside.transaction() as driver:
+            driver.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            driver.execute("SET LOCAL statement_timeout = 0")
+            after = 0
+            while claims := replay(driver, beside, events, cls, one, after):
+                after = claims[-1].position
+            return [_difference(beside, cls, table.name, examples, values) for table in derived_tables(cls)]
+
+
+def _replay(beside: OpenSchema, events: Connection, one: Rebuild, cls: type[Processor]) -> None:
+    """All that was claimed until now, page by page, so that little is left to the transaction that compares."""
+    after = 0
+    while True:
+        with beside.transaction() as driver:
+            driver.execute("SET LOCAL statement_timeout = 0")
+            driver.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, one.id))
+            claims = replay(driver, beside, events, cls, one, after)
+        if not claims:
+            return
+        after = claims[-1].position
+
+
+def _difference(beside: OpenSchema, cls: type[Processor], name: str, examples: int, values: bool) -> Difference:
+    (table,) = [one for one in derived_tables(cls) if one.name == name]
+    kept = comparison(beside.db, beside.name, cls.name, table)
+    if kept is None:
+        raise WrongState(f"the table {name} has no key: name one in `tables` (DerivedTable)")
+    if values:
+        kept = kept._replace(shown=frozenset(kept.columns))
+    added, gone, changed = counts(beside.db, kept, shadow=beside.name, live=beside.branch)
+    some = differences(beside.db, kept, shadow=beside.name, live=beside.branch, limit=examples) if examples else ()
+    return Difference(name, added, gone, changed, tuple(finding for _, finding in some))

@@ -1,0 +1,28 @@
+"""The full platform of the tests of verify, of which each test gets a copy to erase people from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.settings import Settings
+from tests.support.databases import copy_of
+from tests.support.servers import environment_of
+from tests.verification.world import filled
+
+
+@pytest.fixture(scope="session")
+def peopled(postgres: Postgres, valkey: Valkey, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of the full database."""
+    return filled(postgres, valkey, template, "fundlyhub_people", tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture
+def at_rest(postgres: Postgres, valkey: Valkey, peopled: str, tmp_path: Path) -> Iterator[Settings]:
+    """This process's settings: a copy of the full database."""
+    with copy_of(postgres, peopled) as dsn, environment_of(dsn, valkey, tmp_path) as settings:
+        yield settings
