@@ -87,7 +87,7 @@ def command(
             found = report(result, seed, stack.settings.broker.partition(":")[0], through_api)
         Answer(found, *_parts(found, result)).print(as_json)
         if keep:
-            stack.start_worker()  # after an outage it still sends to the provider that is gone
+            stack.restart_workers()  # after an outage it still sends to the provider that is gone
             _keep(stack, stop, url)
     sys.exit(0 if found["verified"] else 1)
 

@@ -57,7 +57,7 @@ class Outage:
         if self._breaker.state != CLOSED:
             raise Unavailable(f"the breaker of {SERVICE} is {self._breaker.state}: close it, or wait until it closes")
         self._since = datetime.now(UTC).isoformat()
-        self._stack.start_worker(
+        self._stack.restart_workers(
             FUNDLYHUB_EMAIL_BACKEND="sendgrid", FUNDLYHUB_SENDGRID_API_KEY="SG.demo",
             FUNDLYHUB_SENDGRID_BASE_URL=self._provider.url, FUNDLYHUB_BREAKER_REST=str(REST),
         )  # fmt: skip

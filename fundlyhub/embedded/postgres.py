@@ -43,7 +43,6 @@ class Postgres(Server):
     """A server on 127.0.0.1. Its data, port and password are kept in ``root``."""
 
     name = "postgres"
-    start_limit = 60.0
 
     def __init__(self, root: Path, *, port: int | None = None, options: Mapping[str, str] | None = None) -> None:
         self._account = _account()

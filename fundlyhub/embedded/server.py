@@ -13,7 +13,7 @@ class Server(ABC):
     """A child process that answers once it is ready."""
 
     name: ClassVar[str]
-    start_limit: ClassVar[float]
+    start_limit: ClassVar[float] = 180.0
     """Seconds."""
     _child: Child | None = None
 

@@ -38,6 +38,9 @@ WORKERS: Mapping[str, tuple[Queue, ...]] = {
 }
 """Workers and their queues: nothing waits for broadcasts and rebuilds, which have workers of their own."""
 
+COMMANDS: Mapping[str, str] = {"relay": "connected to the log", "ingest": "connected: reading"}
+"""The services that are commands of ours, and what each logs when it is ready."""
+
 NO_VARIABLES: Mapping[str, str] = {}
 
 
@@ -141,24 +144,18 @@ class Stack:
 
     def start_services(self) -> None:
         """Start relay, ingest, Flower, and the workers for all queues, and wait until they are ready."""
-        for name, ready in (("relay", "connected to the log"), ("ingest", "connected: reading")):
-            if name in self._only:
-                argv, env = [sys.executable, "-m", "fundlyhub", name], self.environment(PREFIX + name)
-                self.supervisor.start(Service(name, argv, env, ready=ready))
-        if "flower" in self._only:  # before the worker: Flower shows only tasks that it has seen
+        services = [self._command(name, ready) for name, ready in COMMANDS.items() if name in self._only]
+        if "flower" in self._only:
             self.flower = Flower(self.folder / "flower")
-            self.supervisor.start(self.flower.service(self.environment(None)))
+            services.append(self.flower.service(self.environment(None)))
         if "worker" in self._only:
-            self.start_worker()
+            services += self._workers()
+        self.supervisor.start(*services)
 
-    def start_worker(self, **variables: str) -> None:
-        """Start the workers, or restart them with further environment variables."""
-        env = {**self.environment(f"{PREFIX}worker"), **variables}
-        limit = self.settings.stop_limit + 20  # its batches and its own end
-        for name in WORKERS:
-            self.supervisor.end(name)
-        for name in WORKERS:
-            self.supervisor.start(Service(name, self._worker(name), env, ready=" ready.", stop_limit=limit))
+    def restart_workers(self, **variables: str) -> None:
+        """Restart the workers with further environment variables."""
+        self.supervisor.end(*WORKERS)
+        self.supervisor.start(*self._workers(**variables))
 
     def stop(self) -> list[str]:
         """Stop all in reverse order within about 10 s; returns the names of those that were killed. Safe to repeat."""
@@ -195,6 +192,15 @@ class Stack:
         if self.settings.secret_key is not None:
             values["secret_key"] = self.settings.secret_key.get_secret_value()
         return {f"FUNDLYHUB_{name.upper()}": value for name, value in {**values, "data_dir": str(self.folder)}.items()}
+
+    def _command(self, name: str, ready: str) -> Service:
+        argv = [sys.executable, "-m", "fundlyhub", name]
+        return Service(name, argv, self.environment(PREFIX + name), ready=ready)
+
+    def _workers(self, **variables: str) -> list[Service]:
+        env = {**self.environment(f"{PREFIX}worker"), **variables}
+        limit = self.settings.stop_limit + 20  # its batches and its own end
+        return [Service(name, self._worker(name), env, ready=" ready.", stop_limit=limit) for name in WORKERS]
 
     def _worker(self, name: str) -> list[str]:
         processes = 1 if name == "broadcasts" else self._concurrency

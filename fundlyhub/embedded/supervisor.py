@@ -21,6 +21,8 @@ SERVICES_LIMIT = 6.0
 """Seconds that all services together have to end; their unfinished work continues at the next start."""
 SERVER_LIMIT = 1.0
 """Seconds that each server then has: one without clients ends at once."""
+START_LIMIT = 180.0
+"""Seconds that services have until they are ready: a dozen Python processes begin at once, perhaps on one core."""
 HEALTHY_AFTER = 60.0
 """Seconds of running after which earlier deaths no longer count for the pause."""
 
@@ -69,11 +71,14 @@ class Supervisor:
     clock: Callable[[], float] = time.monotonic
     _running: list[_Running] = field(default_factory=list)
 
-    def start(self, service: Service, *, limit: float = 60.0) -> None:
-        """Start a service and wait until it is ready. Raises Unavailable with its log's last lines."""
-        running = _RunningService(service, self.folder)
-        self.keep(running)
-        running.child.wait_until(lambda: service.ready in running.child.said(), limit)
+    def start(self, *services: Service, limit: float = START_LIMIT) -> None:
+        """Start services side by side and wait until all are ready. Raises Unavailable with a log's last lines."""
+        starting = [_RunningService(service, self.folder) for service in services]
+        for running in starting:
+            self.keep(running)
+        end = self.clock() + limit
+        for running in starting:
+            running.child.wait_until(running.is_ready, end - self.clock())
 
     def keep(self, what: Kept) -> None:
         """Supervise something that has been started: restart it when it dies, stop it at the end."""
@@ -94,10 +99,12 @@ class Supervisor:
             elif not running.what.child.alive:
                 self._note_death(running, now)
 
-    def end(self, name: str) -> None:
-        """Stop one service or server for good."""
-        ending = [running for running in self._running if running.what.name == name]
-        self._running = [running for running in self._running if running.what.name != name]
+    def end(self, *names: str) -> None:
+        """Stop services or servers for good."""
+        ending = [running for running in self._running if running.what.name in names]
+        self._running = [running for running in self._running if running.what.name not in names]
+        for running in ending:
+            running.what.child.ask()
         for running in ending:
             running.what.stop()
 
@@ -139,6 +146,9 @@ class _RunningService:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder.chmod(0o700)  # it may exist already, with wider rights
         self.child = self._spawn()
+
+    def is_ready(self) -> bool:
+        return self._service.ready in self.child.said()
 
     def restart(self) -> None:
         self.stop()  # end its remaining children

@@ -20,7 +20,6 @@ class Valkey(Server):
     """A server on 127.0.0.1. Its data, port and password are kept in ``root``."""
 
     name = "valkey"
-    start_limit = 30.0
 
     def __init__(self, root: Path, *, port: int | None = None) -> None:
         self.root, self._port = root, port

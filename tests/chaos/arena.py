@@ -22,7 +22,7 @@ from tests.chaos.load import Load, mixed
 from tests.chaos.processors import TABLES
 from tests.support.command import dsns
 from tests.support.nodes import LocalBroker
-from tests.support.platform import Platform, Process, wait_until
+from tests.support.platform import Platform, Process, wait_count, wait_until
 from tests.support.providers import SendGrid
 from tests.support.proxy import AmqpWire, HttpWire, PostgresWire, Proxy, RespWire
 from tests.support.reliability import Record
@@ -114,7 +114,7 @@ class Arena:
 
     def under_way(self, effects: int) -> None:
         """Wait for so many effects: the load is being worked at."""
-        wait_until(lambda: self.effects() >= effects, what=f"{effects} effects")
+        wait_count(self.effects, effects, what="effects")
 
     def stands_still(self) -> None:
         """Wait until nothing moves: a fault has reached everybody."""

@@ -54,6 +54,16 @@ def test_what_dies_is_started_again_after_its_pause(tmp_path: Path) -> None:
     keeper.stop()
 
 
+def test_services_start_side_by_side(tmp_path: Path) -> None:
+    waits = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'sign')!r}): time.sleep(0.01)\n{TALKER}"
+    signs = f"open({str(tmp_path / 'sign')!r}, 'w')\n{TALKER}"
+    keeper = Supervisor(tmp_path)
+    keeper.start(service("waits for the other", waits), service("other", signs), limit=60)
+    assert list(keeper.processes()) == ["waits for the other", "other"]
+    keeper.end("waits for the other", "other")
+    assert keeper.processes() == {}
+
+
 def test_all_end_in_reverse_order_with_their_children(tmp_path: Path) -> None:
     parent = (
         "import subprocess, time; p = subprocess.Popen(['sleep', '600']); print('ready', p.pid, flush=True); p.wait()"

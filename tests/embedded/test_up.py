@@ -49,7 +49,7 @@ class Up:
             assert self.popen.poll() is None, self.text("err")
             return self.text("out").rstrip().endswith("}")
 
-        wait_until(look, timeout=180, what="up")  # it starts a dozen processes, one after the other
+        wait_until(look, timeout=180, what="up")  # it starts a dozen processes
         found: dict[str, str] = json.loads(self.text("out"))
         return found
 

@@ -12,7 +12,7 @@ from fundlyhub.demo.clock import claims
 from fundlyhub.demo.publisher import Tally
 from fundlyhub.demo.run import PROCESSORS
 from fundlyhub.settings import get_settings
-from tests.support.platform import Platform, wait_until
+from tests.support.platform import Platform, wait_count
 from tests.support.traffic import published
 
 QUEUES = "writes,projections"
@@ -26,7 +26,7 @@ def made(tally: Tally) -> int:
 
 def wait_made(tally: Tally, effects: int) -> None:
     """Wait for so many effects."""
-    wait_until(lambda: made(tally) >= effects, timeout=120, what=f"{effects} effects")
+    wait_count(lambda: made(tally), effects, timeout=120, what="effects")
 
 
 @pytest.mark.chaos

@@ -101,7 +101,7 @@ class RabbitNode:
         running = self._server is not None and self._server.poll() is None
         return self._server.pid if self._server and running else None
 
-    def start(self, timeout: float = 60) -> None:
+    def start(self, timeout: float = 180) -> None:
         """Start the node on its data and wait, at most ``timeout`` seconds, until it speaks AMQP.
 
         Raises RuntimeError with the end of the node's output when it dies or is late.
@@ -128,9 +128,11 @@ class RabbitNode:
         self._server = self._spawn(str(SCRIPTS / "rabbitmq-server"))
         deadline = time.monotonic() + timeout
         while not self._speaks_amqp():
-            if self._server.poll() is not None or time.monotonic() > deadline:
+            status = self._server.poll()
+            if status is not None or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"RabbitMQ did not start:\n{self._output()}")
+                late = f"it does not answer after {timeout:.0f} s" if status is None else f"it ended with {status}"
+                raise RuntimeError(f"RabbitMQ did not start, {late}:\n{self._output()}")
             time.sleep(0.05)
 
     def kill(self) -> None:
