@@ -48,8 +48,9 @@ def open_connection(
         shared.autocommit, shared.variables = autocommit, _setting(variables, local=True)
         return shared
     own = psycopg.connect(dsn, autocommit=True, **parameters)
-    own.execute(_setting(variables, local=False))
-    own.autocommit = autocommit
+    with _closed_on_error(own):
+        own.execute(_setting(variables, local=False))
+        own.autocommit = autocommit
     return own
 
 
@@ -127,10 +128,21 @@ def _directly(dsn: str, parameters: Mapping[str, Any], variables: Mapping[str, s
         if _REFUSED in str(error):
             return None
         raise
-    if _took(connection, variables):
-        return connection
+    with _closed_on_error(connection):
+        if _took(connection, variables):
+            return connection
     connection.close()
     return None
+
+
+@contextmanager
+def _closed_on_error(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """A server that goes away at the first statement leaves no open connection behind."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _mode(dsn: str, parameters: Mapping[str, Any]) -> Mode:
