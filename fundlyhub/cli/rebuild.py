@@ -13,9 +13,12 @@ from fundlyhub.cli.databases import ready, transaction
 from fundlyhub.cli.options import by_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
 from fundlyhub.cli.progress import Tell, progress_bar
+from fundlyhub.cli.queues import work_queues
 from fundlyhub.cli.times import shown
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database import disclosed
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.processing.task_names import REBUILDS
 from fundlyhub.rebuilds import Difference, Exchanged, Rebuild, Status
 from fundlyhub.settings import get_settings
 
@@ -69,7 +72,8 @@ def status(name: str, wait: float) -> Answer:
     with progress_bar("") as tell:
         found = _waited(name, wait, tell)
     good = not wait or found.phase != "filling"
-    return Answer(found.document(), *_told(found), good=good)
+    workers = _workers() if found.rebuild.state == "running" else None
+    return Answer({**found.document(), "workers": workers}, *_told(found, workers), good=good)
 
 
 @command.command("list")
@@ -163,16 +167,26 @@ def _waited(name: str, wait: float, tell: Tell) -> Status:
         time.sleep(min(POLL, max(0.0, end - time.monotonic())))
 
 
+def _workers() -> int | None:
+    """How many workers consume the queue of rebuilds; None while the broker does not say."""
+    try:
+        return work_queues()[REBUILDS].consumers
+    except (Unavailable, WrongUse):
+        return None
+
+
 def _document(one: Rebuild) -> dict[str, Any]:
     return iso_times({name: getattr(one, name) for name in one.__dataclass_fields__})
 
 
-def _told(found: Status) -> Iterator[str | Table]:
+def _told(found: Status, workers: int | None) -> Iterator[str | Table]:
     one = found.rebuild
     yield f"{one.processor} is {found.phase}, since {shown(one.started_at)}, by {one.who}: {', '.join(one.tables)}."
     if one.state == "running":
         left = f", {found.seconds_left:,.0f} s left" if found.seconds_left is not None else ""
         yield f"{found.positions:,} of {found.of:,} positions, {found.per_second:,.0f} events/s{left}."
+    if workers == 0:
+        yield f"No worker consumes the queue {REBUILDS}: start one (`celery -A fundlyhub worker -Q {REBUILDS}`)."
     if one.state != "dropped":
         yield f"{found.claims:,} claims are replayed, {found.behind:,} are not."
     if found.listed:

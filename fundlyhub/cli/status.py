@@ -9,7 +9,7 @@ import click
 
 from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.output import Answer, Table, answers
-from fundlyhub.cli.queues import work_queues
+from fundlyhub.cli.queues import without_worker, work_queues
 from fundlyhub.cli.times import span
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database import get_engine
@@ -56,7 +56,7 @@ def _parts(found: dict[str, Any], away: str) -> Iterator[str | Table]:
     for name, one in found["processors"].items():
         if pause := one["paused"]:
             yield f"{name} is paused ({pause['kind']}, by {pause['who']}): {pause['reason']}"
-    if idle := [name for name, one in (found["queues"] or {}).items() if not one["consumers"]]:
+    if idle := without_worker(found["queues"] or {}):
         yield f"No worker consumes {', '.join(idle)}."
     if wrong := found["log"]["future_xids"] + found["log"]["future_positions"]:
         yield (

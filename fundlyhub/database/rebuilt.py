@@ -6,6 +6,7 @@ them. Each rebuild has a schema of its own, made and dropped in the transaction 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -77,12 +78,20 @@ END $$;
 """
 LOCK_CLASS = 0x726264
 """Advisory locks of rebuilds, by their id: shared by what fills one, for itself alone by what exchanges or drops it."""
+ENDING: tuple[str, ...] = ("running", "swapped", "undone")
+"""The states in which a rebuild has a schema."""
 
+_RUNNING = "SELECT processor FROM {schema}.rebuilds WHERE state = 'running' ORDER BY processor"
 _KEPT = "SELECT id, schema_name FROM {schema}.rebuilds WHERE state <> 'dropped' ORDER BY id"
 _DROPPED = """
     UPDATE {schema}.rebuilds SET state = 'dropped', ended_at = clock_timestamp(), ended_by = %s
-    WHERE id = %s AND state <> 'dropped' RETURNING schema_name
+    WHERE id = %s AND state = ANY (%s) RETURNING schema_name
 """
+
+
+def running(db: psycopg.Connection[Any], branch: Branch) -> list[str]:
+    """The processors whose tables in this database are being rebuilt now."""
+    return [name for (name,) in db.execute(_RUNNING.format(schema=branch))]
 
 
 def made(schema: str) -> str:
@@ -95,14 +104,17 @@ def unmade(schema: str) -> str:
     return _REFUSE.format(schema=schema) + _END.format(schema=schema)
 
 
-def drop(db: psycopg.Connection[Any], branch: Branch, rebuild: int, *, who: str) -> bool:
-    """End a rebuild and drop its schema, whichever tables are in it; whether it was there. One transaction.
+def drop(
+    db: psycopg.Connection[Any], branch: Branch, rebuild: int, *, who: str, states: Iterable[str] = ENDING
+) -> bool:
+    """End a rebuild that is in one of these states, and drop its schema; whether there was one. One transaction.
 
-    What fills it ends its page first. Raises psycopg.errors.LockNotAvailable when that takes too long.
+    Whatever fills, exchanges or compares it ends first, and may leave it in another state, with other tables in its
+    schema. Raises psycopg.errors.LockNotAvailable when that takes too long.
     """
     with db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, rebuild))
-        row = db.execute(_DROPPED.format(schema=branch), (who, rebuild)).fetchone()
+        row = db.execute(_DROPPED.format(schema=branch), (who, rebuild, list(states))).fetchone()
         if row is not None:
             db.execute(f'DROP SCHEMA IF EXISTS "{row[0]}" CASCADE')
     return row is not None

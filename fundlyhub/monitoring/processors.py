@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from fundlyhub.database import connect
+from fundlyhub.database.rebuilt import running
 from fundlyhub.errors import Unavailable
 from fundlyhub.monitoring.servers import broker
 from fundlyhub.monitoring.waiting import Log
 from fundlyhub.processing import registry
 from fundlyhub.processing.pauses import IN_FORCE
+from fundlyhub.processing.processor import Queue
 from fundlyhub.processing.queues import QUEUES, seen
-from fundlyhub.settings import Settings
+from fundlyhub.processing.task_names import REBUILDS
+from fundlyhub.settings import Branch, Settings
+
+EFFECTS: tuple[Branch, ...] = ("app", "analytics")
+"""The databases whose tables are rebuilt."""
 
 
 def workers_run(settings: Settings) -> str:
-    """Check that a worker consumes each queue. Raises Unavailable that names the queues without one."""
-    wanted = {processor.queue for processor in registry.processors().values()} or set(QUEUES)
+    """Check that a worker consumes each queue. Raises Unavailable that names the queues without one.
+
+    That of rebuilds needs one only while tables are rebuilt.
+    """
+    wanted: set[Queue] = {processor.queue for processor in registry.processors().values()} or {*QUEUES} - {REBUILDS}
+    if _rebuilt(settings):
+        wanted.add(REBUILDS)
     with broker(settings) as connection:
         found = seen(connection, settings.broker_is_amqp, [queue for queue in QUEUES if queue in wanted])
     idle = [queue for queue, one in found.items() if not one.consumers]
@@ -58,6 +69,15 @@ def processors_run(settings: Settings) -> str:
         raise Unavailable(f"paused itself: {'; '.join(itself)}; see `fundlyhub processors list`")
     by_hand = sorted({name for name, _, _ in rows})
     return f"paused by hand: {', '.join(by_hand)}" if by_hand else "none is paused"
+
+
+def _rebuilt(settings: Settings) -> bool:
+    """Whether tables are being rebuilt."""
+    for branch in EFFECTS:
+        with connect(branch, settings=settings, autocommit=True) as db:
+            if running(db, branch):
+                return True
+    return False
 
 
 def _pauses(settings: Settings) -> list[tuple[str, str, str]]:

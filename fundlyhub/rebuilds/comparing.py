@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.rebuilt import LOCK_CLASS
 from fundlyhub.errors import WrongState
 from fundlyhub.processing.processor import Processor
 from fundlyhub.rebuilds.filling import replay
-from fundlyhub.rebuilds.model import Rebuild, newest
+from fundlyhub.rebuilds.model import Rebuild, hold, newest
 from fundlyhub.rebuilds.schema import OpenSchema, connected
 from fundlyhub.rebuilds.starting import Processors, found
 from fundlyhub.settings import Settings
@@ -65,7 +64,7 @@ def diff(
         beside = OpenSchema(one, db)
         _replay(beside, events, one, cls)
         with OpenSchema.bare(db) as driver:  # before the snapshot, and until the connection is closed
-            driver.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, one.id))
+            hold(driver, one, session=True)
         with beside.transaction() as driver:
             driver.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             driver.execute("SET LOCAL statement_timeout = 0")
@@ -81,7 +80,7 @@ def _replay(beside: OpenSchema, events: Connection, one: Rebuild, cls: type[Proc
     while True:
         with beside.transaction() as driver:
             driver.execute("SET LOCAL statement_timeout = 0")
-            driver.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, one.id))
+            hold(driver, one)
             claims = replay(driver, beside, events, cls, one, after)
         if not claims:
             return

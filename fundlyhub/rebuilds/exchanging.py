@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from fundlyhub.errors import Unavailable, WrongState
 from fundlyhub.processing.processor import Processor
 from fundlyhub.rebuilds import refusals, tables
 from fundlyhub.rebuilds.filling import LOCKED, replay
-from fundlyhub.rebuilds.model import Rebuild, State, kept, newest
+from fundlyhub.rebuilds.model import Rebuild, State, hold, kept, newest
 from fundlyhub.rebuilds.open_positions import open_ranges
 from fundlyhub.rebuilds.schema import OpenSchema, connected
 from fundlyhub.rebuilds.starting import Processors, dropped, found
@@ -37,7 +38,9 @@ LOCK_WAIT = 0.8
 REST = "1s"
 """How long it waits for anything else that is locked."""
 
-_ALONE = "SELECT pg_advisory_xact_lock(%s, %s)"
+# A newer rebuild may be swapped while an older one is undone: the one that comes second finds out.
+_ONE_BY_ONE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+EXCHANGE_CLASS = LOCK_CLASS + 2
 _FINDINGS = "SELECT count(*) FROM {live}.rebuild_findings WHERE rebuild_id = %s"
 _IS_OPEN = "SELECT EXISTS (SELECT FROM {live}.rebuild_ranges WHERE rebuild_id = %s AND NOT done)"
 _SWAPPED = """
@@ -110,6 +113,7 @@ class _Exchange:
             self._tell("building indexes", 0, 0)
             with beside.transaction() as driver:
                 driver.execute("SET LOCAL statement_timeout = 0")
+                hold(driver, one)
                 indexes = tables.build_indexes(driver, one)
             for attempt in range(1, TRIES + 1):
                 with beside.transaction() as driver:
@@ -153,7 +157,7 @@ class _Exchange:
         while True:
             with beside.transaction() as driver:
                 driver.execute("SET LOCAL statement_timeout = 0")
-                driver.execute(_ALONE, (LOCK_CLASS, one.id))
+                hold(driver, one)
                 claims = replay(driver, beside, events, self._cls, one, after)
             if not claims:
                 break
@@ -181,10 +185,8 @@ class _Exchange:
         """The transaction; the seconds for which it held the locks."""
         with beside.transaction() as driver:
             driver.execute(f"SET LOCAL lock_timeout = '{REST}'")
-            driver.execute(_ALONE, (LOCK_CLASS, one.id))
-            now = newest(driver, one.branch, one.processor, (state,), lock=True)
-            if now is None or now.id != one.id:
-                raise WrongState(f"the rebuild of {one.processor} was ended meanwhile")
+            driver.execute(_ONE_BY_ONE, (EXCHANGE_CLASS, one.processor))
+            hold(driver, one)
             if changed := tables.changed_shapes(driver, one):
                 raise WrongState(f"{', '.join(changed)} changed since the rebuild began: cancel it, and begin anew")
             driver.execute("SET LOCAL jit = off")  # compiling would take longer than looking
@@ -206,11 +208,11 @@ class _Exchange:
         return time.monotonic() - began
 
     def _drop_older(self, one: Rebuild) -> None:
-        """Former tables are kept for one generation."""
-        with connect(one.branch, settings=self._settings, autocommit=True) as db:
+        """Former tables are kept for one generation; those that are in use, until the next swap or `prune`."""
+        with suppress(Unavailable), connect(one.branch, settings=self._settings, autocommit=True) as db:
             for other in kept(db, one.branch):
-                if other.processor == one.processor and other.id != one.id and other.state != "running":
-                    dropped(db, other, self._who)
+                if other.processor == one.processor and other.id != one.id:
+                    dropped(db, other, self._who, ("swapped", "undone"))
 
 
 def _value(db: psycopg.Connection[Any], sql: str, *given: Any) -> Any:

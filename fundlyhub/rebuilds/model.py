@@ -12,6 +12,8 @@ from uuid import UUID
 import psycopg
 
 from fundlyhub.database import connect
+from fundlyhub.database.rebuilt import LOCK_CLASS
+from fundlyhub.errors import WrongState
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Branch, Settings
 
@@ -38,6 +40,8 @@ _FINDINGS = """
     SELECT position, event_id, what, count(*) OVER () FROM {live}.rebuild_findings
     WHERE rebuild_id = %(id)s ORDER BY position LIMIT %(limit)s
 """
+_HOLD = "SELECT pg_advisory_xact_lock(%s, %s)"
+_HOLD_SESSION = "SELECT pg_advisory_lock(%s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +110,23 @@ class Status:
 
 
 def newest(
-    db: psycopg.Connection[Any],
-    branch: Branch,
-    processor: str,
-    states: Iterable[State] = ("running",),
-    *,
-    lock: bool = False,
+    db: psycopg.Connection[Any], branch: Branch, processor: str, states: Iterable[State] = ("running",)
 ) -> Rebuild | None:
-    """The newest rebuild of a processor in one of these states; ``lock`` keeps its row until the transaction ends."""
+    """The newest rebuild of a processor in one of these states."""
     sql = _ONE.format(live=branch, columns=_COLUMNS, more="AND state = ANY (%(states)s)")
-    row = db.execute(sql + (" FOR UPDATE" if lock else ""), {"processor": processor, "states": list(states)}).fetchone()
+    row = db.execute(sql, {"processor": processor, "states": list(states)}).fetchone()
     return _rebuild(branch, row) if row else None
+
+
+def hold(db: psycopg.Connection[Any], one: Rebuild, *, session: bool = False) -> None:
+    """Keep a rebuild to ourselves until the transaction (or the session) ends: from what fills, exchanges or drops it.
+
+    Raises WrongState where another command was quicker, and it is not in its state any more.
+    """
+    db.execute(_HOLD_SESSION if session else _HOLD, (LOCK_CLASS, one.id))
+    now = newest(db, one.branch, one.processor, (one.state,))
+    if now is None or now.id != one.id:
+        raise WrongState(f"the rebuild of {one.processor} was exchanged or ended meanwhile: `fundlyhub rebuild list`")
 
 
 def kept(db: psycopg.Connection[Any], branch: Branch, *, limit: int = 1_000, dropped: bool = False) -> list[Rebuild]:

@@ -97,7 +97,9 @@ def listed(settings: Settings, processors: Processors, *, dropped: bool = False)
 
 def cancel(settings: Settings, processors: Processors, name: str, *, who: str) -> Rebuild:
     """End a rebuild that was not put in place, and drop its schema. Raises WrongState where there is none."""
-    return _drop(settings, found(processors, name), ("running",), who, f"{name} is not being rebuilt")
+    return _drop(
+        settings, found(processors, name), ("running",), who, f"{name} is not being rebuilt: `fundlyhub rebuild list`"
+    )
 
 
 def prune(settings: Settings, processors: Processors, name: str, *, who: str) -> Rebuild:
@@ -108,15 +110,15 @@ def prune(settings: Settings, processors: Processors, name: str, *, who: str) ->
 def _drop(settings: Settings, cls: type[Processor], states: tuple[State, ...], who: str, otherwise: str) -> Rebuild:
     with connect(cls.database, settings=settings, autocommit=True) as db:
         one = newest(db, cls.database, cls.name, states)
-        if one is None or not dropped(db, one, who):
+        if one is None or not dropped(db, one, who, states):
             raise WrongState(otherwise)
     return one
 
 
-def dropped(db: psycopg.Connection[object], one: Rebuild, who: str) -> bool:
-    """End a rebuild and drop its schema; whether it was there."""
+def dropped(db: psycopg.Connection[object], one: Rebuild, who: str, states: tuple[State, ...]) -> bool:
+    """End a rebuild that is still in one of these states, and drop its schema; whether it was."""
     try:
-        return drop(db, one.branch, one.id, who=named(who))
+        return drop(db, one.branch, one.id, who=named(who), states=states)
     except LockNotAvailable:
         raise Unavailable("its tables are in use, by a long query or an exchange: try again") from None
 

@@ -13,6 +13,7 @@ from fundlyhub import publish_events
 from tests.support.make import completed
 from tests.support.platform import Platform, wait_until
 
+STATS = "campaign_stats"
 DEAD_END = "127.0.0.1:1"
 SECRET = "s3cret-of-the-test"
 
@@ -51,6 +52,14 @@ def test_good_while_everything_is_there(running: Platform) -> None:
     roles = [("--role", role) for role in ("relay", "worker", "ingest", "api")]
     found = {options: health(running, *options)[:2] for options in [(), *roles]}
     assert found == dict.fromkeys(found, (0, {}))
+    # The queue of rebuilds needs a worker only while there is one.
+    assert running.run("rebuild", "start", STATS).returncode == 0
+    assert health(running)[1]["workers"].startswith("no worker consumes rebuilds: start one ")
+    assert health(running, "--role", "worker")[:2] == (0, {})
+    assert "No worker consumes the queue rebuilds: start one " in running.run("rebuild", "status", STATS).stdout
+    wait_until(lambda: "No worker consumes rebuilds." in running.run("status").stdout, what="its tasks to wait")
+    assert running.run("rebuild", "cancel", STATS).returncode == 0
+    assert health(running)[:2] == (0, {})
 
 
 def test_a_dead_relay_is_seen_by_what_it_does_not_do(platform: Platform) -> None:

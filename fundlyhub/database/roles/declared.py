@@ -182,6 +182,8 @@ RIGHTS: Mapping[Role, Rights] = {
         "app.digests": READ,
         "app.notifications": READ,
         "analytics.search_documents": READ,
+        "app.rebuilds": "SELECT (processor, state)",
+        "analytics.rebuilds": "SELECT (processor, state)",
     },
     "console": {
         **_NUMBERS,
