@@ -25,10 +25,11 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from tests.containers.composed import composed, made_secrets, ours, seconds, secrets_of
 from tests.containers.test_dockerfile import instructions
+from tests.support.brokers import broker_place
 from tests.support.command import dsns
 from tests.support.databases import create_database, drop_database, settings_of
 from tests.support.make import completed
-from tests.support.platform import Process, broker_place, database_dsn, wait_until
+from tests.support.platform import Process, database_dsn, wait_until
 from tests.support.rabbitmq import RabbitNode
 
 READY = {

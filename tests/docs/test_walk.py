@@ -16,8 +16,9 @@ from fundlyhub.embedded.valkey import Valkey
 from tests.docs.blocks import Block, blocks_of
 from tests.docs.commands import commands
 from tests.support import ROOT
+from tests.support.brokers import broker_place
 from tests.support.command import dsns
-from tests.support.platform import Platform, broker_place, wait_until
+from tests.support.platform import Platform, wait_until
 from tests.support.servers import SECRET
 
 PAGE = ROOT / "docs" / "processors.md"

@@ -20,7 +20,8 @@ from fundlyhub.processing.routing import Batch
 from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.settings import get_settings
 from tests.processing.look import ATTEMPTS, CLAIMS, LETTERS, publish
-from tests.support.platform import broker_place, wait_until
+from tests.support.brokers import broker_place
+from tests.support.platform import wait_until
 from tests.support.processors import TABLES, TestCountProcessor
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import environment_of

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from pytest_celery import CeleryTestContainer
 
-from tests.support.platform import Broker, Process, wait_until
+from tests.support.brokers import Broker
+from tests.support.platform import Process, wait_until
 from tests.support.rabbitmq import RabbitNode
 
 

@@ -22,45 +22,15 @@ from kombu import Connection
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing.queues import declarations
 from tests.support import ROOT
+from tests.support.brokers import Broker, give_vhost
 from tests.support.command import run
 from tests.support.nursery import Child, Start, can_bear
 from tests.support.rabbitmq import RabbitNode
-
-Broker = Valkey | RabbitNode
 
 
 def database_dsn(server_dsn: str, database: str) -> str:
     """The server's DSN with another database."""
     return f"{server_dsn.rpartition('/')[0]}/{database}"
-
-
-def fresh_broker_url(broker: Broker) -> str:
-    """A place of the broker where nothing waits."""
-    if isinstance(broker, RabbitNode):
-        broker.start()  # a test that failed may have left it down: those after it are not to fail for that
-        vhost = uuid4().hex
-        give_vhost(broker, vhost)
-        return f"{broker.url.rstrip('/')}/{vhost}"
-    redis.Redis.from_url(broker.url).flushall()
-    return broker.url
-
-
-@contextmanager
-def broker_place(broker: Broker) -> Iterator[str]:
-    """The same for as long as it is wanted: a test leaves 33 quorum queues in RabbitMQ, and forty tests fill it."""
-    url = fresh_broker_url(broker)
-    try:
-        yield url
-    finally:
-        if isinstance(broker, RabbitNode) and broker.pid is not None:
-            broker.evaluate(f'ok = rabbit_vhost:delete(<<"{url.rpartition("/")[2]}">>, <<"guest">>)')
-
-
-def give_vhost(broker: RabbitNode, vhost: str) -> None:
-    """A virtual host of its own for one test."""
-    name, all_of_it = f'<<"{vhost}">>', '<<".*">>'
-    allow = f'rabbit_auth_backend_internal:set_permissions(<<"guest">>, {name}, {all_of_it}, {all_of_it}, {all_of_it}'
-    broker.evaluate(f'ok = rabbit_vhost:add({name}, <<"guest">>), {allow}, <<"guest">>)')
 
 
 def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str = "the condition") -> Any:

@@ -16,11 +16,12 @@ from fundlyhub.database import get_engine
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings, get_settings
+from tests.support.brokers import broker_place
 from tests.support.command import dsns
 from tests.support.databases import copy_of, log_in_quickly, migrated_template, settings_of
 from tests.support.disks import quick_folder
 from tests.support.elasticsearch import Peer, made_for_this_machine
-from tests.support.platform import Platform, broker_place
+from tests.support.platform import Platform
 from tests.support.rabbitmq import RabbitNode, available
 
 SECRET = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}

@@ -14,7 +14,8 @@ import pytest
 import redis
 
 from fundlyhub.embedded.valkey import Valkey
-from tests.support.platform import fresh_broker_url, wait_until
+from tests.support.brokers import fresh_broker_url
+from tests.support.platform import wait_until
 from tests.support.providers import SendGrid
 from tests.support.proxy import AmqpWire, HttpWire, PostgresWire, Proxy, RespWire
 from tests.support.proxy.trap import When, owner_of
