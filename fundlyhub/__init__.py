@@ -99,4 +99,4 @@ else:
 
     def _payloads():
         found = import_module("fundlyhub.events.catalogue").PAYLOADS.values()
-        return {payload.__name__: payload for payload in found}
+        return {payload.__name__: payload for payload in found if payload.__module__.startswith(f"{__name__}.")}

@@ -99,7 +99,7 @@ def _check_before_work(**_: object) -> None:
     """A worker that could lose or double events does not start."""
     try:
         refuse_other_settings(app)
-        require_current("events", "app", "analytics")
+        require_current("events", "app", "analytics", with_packages=True)
         get_settings().secret  # noqa: B018  # without the key no address can be told from another
     except FundlyHubError as error:
         _leave(error)

@@ -6,7 +6,8 @@
     ├── WrongUse                   a setting, an option or an argument is wrong        (exit status 2)
     ├── Unavailable                a server cannot be reached or is not ready          (exit status 1)
     │   ├── NotMigrated            a database is older than the code
-    │   └── NewerDatabase          a database is newer than the code
+    │   ├── NewerDatabase          a database is newer than the code
+    │   └── BrokenMigration        the migration of another package failed: nothing of it is applied
     ├── WrongState                 what is asked of a thing does not fit the state that it is in
     │   └── EventsArchived         events that are needed were taken out of the log: restore them first
     ├── InvalidEvent               an event was refused at the door
@@ -84,6 +85,10 @@ class NotMigrated(Unavailable):
 
 class NewerDatabase(Unavailable):
     """A database was migrated by a newer version of the code."""
+
+
+class BrokenMigration(Unavailable):
+    """The migration of another package failed: nothing of it is applied, and the product's own tables are current."""
 
 
 class WrongState(FundlyHubError):

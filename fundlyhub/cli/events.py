@@ -11,6 +11,7 @@ from fundlyhub.cli.databases import ready
 from fundlyhub.cli.lines import read_lines
 from fundlyhub.cli.output import Answer, answers, print_json, say
 from fundlyhub.errors import WrongUse
+from fundlyhub.events import packages
 from fundlyhub.events.lines import LineReport, publish_lines
 from fundlyhub.events.reference import catalogue_markdown
 from fundlyhub.events.schema import all_schemas, json_schema
@@ -56,6 +57,7 @@ def publish(file: BinaryIO, imported: bool) -> Answer:
     Bad lines are reported with their number and the reason, and make the exit status 1; all others are published.
     Publishing a file twice is harmless: an event id is one event.
     """
+    packages.load()
     ready("events")
     return read_lines("Publishing", publish_lines(file, imported=imported), LineReport(), "published", "duplicates")
 
@@ -67,6 +69,7 @@ def schema(type_: str | None, version_: str | None) -> None:
     """Print the JSON Schema of TYPE's payload, or of all types."""
     if type_ is None and version_ is not None:
         raise WrongUse("--version wants a TYPE")
+    packages.load()
     print_json(all_schemas() if type_ is None else json_schema(type_, version_))
 
 

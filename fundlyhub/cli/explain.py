@@ -34,7 +34,7 @@ def command(name: str, campaign: UUID, limit: int) -> Answer:
     able = explainable(processors)
     if name not in able:
         raise WrongUse(f"the rows of {name} cannot be explained; those of {', '.join(able)} can")
-    require_current("events", "app", "analytics")
+    require_current("events", "app", "analytics", with_packages=True)
     told = explain(get_settings(), processors[name], campaign, limit=limit)
     return Answer(_document(told), *_parts(told), good=not told.differs)
 

@@ -24,7 +24,8 @@ from fundlyhub.errors import WrongUse
 )  # fmt: skip
 @answers
 def command(only_check: bool, roles: bool, passwords: Path | None) -> Answer:
-    """Migrate the three databases to this version's tables. It is safe to repeat, and to run twice at once.
+    """Migrate the three databases to this version's tables, and to those of installed packages. It is safe to
+    repeat, and to run twice at once.
 
     With --roles also make a database role for each kind of process, or bring their rights up to date after a
     migration. Run that as a superuser, or as a role that may make roles and owns the tables.
@@ -34,13 +35,13 @@ def command(only_check: bool, roles: bool, passwords: Path | None) -> Answer:
     given = NO_PASSWORDS if passwords is None else _read(passwords)
     states = check() if only_check else migrate()
     made = make_roles(passwords=given) if roles else []
-    rows = [(s.branch, s.revision, s.head, s.state if only_check else _done(s)) for s in states]
-    migrations = [dict(zip(("database", "revision", "head", "state"), row, strict=True)) for row in rows]
+    rows = [(s.branch, s.package, s.revision, s.head, s.state if only_check else _done(s)) for s in states]
+    migrations = [dict(zip(("database", "package", "revision", "head", "state"), row, strict=True)) for row in rows]
     return Answer(
         {"migrations": migrations, "roles": [asdict(one) for one in made]} if roles else migrations,
-        Table("Migrations", ("database", "found at", "newest", "state"), rows),
+        Table("Migrations", ("database", "package", "found at", "newest", "state"), rows),
         *_told(made),
-        good=not only_check or all(s.state == "current" for s in states),
+        good=not only_check or all(s.state in ("current", "not installed") for s in states),
     )
 
 

@@ -14,6 +14,8 @@ from fundlyhub.cli import reports, resending
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import limit_option
 from fundlyhub.cli.output import Answer, Table, answers, say
+from fundlyhub.cli.templates import template_option
+from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.catalogue import TEMPLATES, Notice
 from fundlyhub.processors.notifications.contacts import Person
@@ -52,6 +54,7 @@ def preview(
     output: Path | None,
 ) -> Answer | None:  # fmt: skip
     """Show the message TEMPLATE with sample values."""
+    known_processors()  # those of other packages bring messages
     reader = Person(None, "Amara Castillo", locale=locale, time_zone=time_zone)
     if everything:
         if output is None:
@@ -78,7 +81,7 @@ def preview(
 @click.option("--donation", type=click.UUID, help="Messages about this donation.")
 @click.option("--user", type=click.UUID, help="Messages to this user.")
 @click.option("--address", help="Messages to this address or number; - reads it from stdin.")
-@click.option("--template", type=click.Choice([*TEMPLATES]), metavar="NAME", help="Messages of this template.")
+@template_option(digests=True, help="Messages of this template.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Messages through this channel.")
 @limit_option(50, most=10_000)
 @answers

@@ -15,11 +15,11 @@ from fundlyhub.channels.messages import CHANNELS, ChannelName
 from fundlyhub.cli.databases import ready
 from fundlyhub.cli.options import by_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers
+from fundlyhub.cli.templates import template_option
 from fundlyhub.database import get_engine
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import reruns
-from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE
 from fundlyhub.processors.notifications.ledger.search import Found, Wanted, find, in_full
 from fundlyhub.processors.notifications.resending import Changed, obstacle, processor_of, reopen
 from fundlyhub.settings import get_settings
@@ -33,7 +33,7 @@ MOST = 100
 @click.option("--event", type=click.UUID, help="Messages of this event.")
 @click.option("--donation", type=click.UUID, help="Messages about this donation, such as its receipt.")
 @click.option("--user", type=click.UUID, help="Messages to this user.")
-@click.option("--template", type=click.Choice([*BY_TEMPLATE]), metavar="NAME", help="Only this message.")
+@template_option(digests=False, help="Only this message.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel.")
 @click.option("--held", is_flag=True, help="Only messages that were held back, over a ceiling.")
 @click.option("--reason", required=True, help="The reason; it is stored.")

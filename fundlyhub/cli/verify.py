@@ -48,7 +48,7 @@ def command(
     processors = dict(known_processors())
     if unknown := [name for name in names if name not in processors]:
         raise WrongUse(f"no such processor: {', '.join(unknown)}; there are {', '.join(processors)}")
-    require_current("events", "app", "analytics")
+    require_current("events", "app", "analytics", with_packages=True)
     with progress_bar("Verifying") as tell:
         report = verify(
             get_settings(), {name: cls for name, cls in processors.items() if not names or name in names},

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fundlyhub.errors import WrongUse
+from fundlyhub.events import packages
+from fundlyhub.installed import imported
+from fundlyhub.installed import load as load_group
 
 if TYPE_CHECKING:
     from fundlyhub.processing.processor import Processor
 
 ENTRY_POINTS = "fundlyhub.processors"
-"""The group of entry points by which an installed package has its processors and event types loaded."""
+"""The group of entry points by which an installed package has its processors loaded."""
+MESSAGES = "fundlyhub.messages"
+"""The same for its messages to people."""
 
 _registry: dict[str, type[Processor]] = {}
 
@@ -36,22 +39,17 @@ def processors() -> Mapping[str, type[Processor]]:
 
 
 def load(modules: str) -> None:
-    """Import the modules of installed packages and those named in ``modules``, so that their processors register.
+    """Import the modules of installed packages and those named in ``modules``, so that what is in them registers.
 
-    A package names its module in the entry-point group ``fundlyhub.processors``; ``modules`` is one text, separated by
-    commas. Raises WrongUse, which names the package or the setting, when one cannot be imported.
+    A package names its modules in the entry-point groups ``fundlyhub.events``, ``fundlyhub.processors`` and
+    ``fundlyhub.messages``; ``modules`` is one text, separated by commas. The payload classes of each of these modules
+    are entered too. Raises WrongUse, which names the package or the setting, when one cannot be imported.
     """
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.value, point.name)):
-        package = point.dist.name if point.dist else "a package"
-        _import(point.module, f"the entry point {point.name} of {package}")
+    packages.load()
+    for group in (ENTRY_POINTS, MESSAGES):
+        for module, whose in load_group(group):
+            packages.register(module, whose)
     if modules and str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.append(str(Path.cwd()))  # where `celery` looks too; last, so that nothing there shadows a library
     for name in filter(None, map(str.strip, modules.split(","))):
-        _import(name, "FUNDLYHUB_PROCESSORS")
-
-
-def _import(module: str, whose: str) -> None:
-    try:
-        import_module(module)
-    except ImportError as error:
-        raise WrongUse(f"{whose}: cannot import {module}: {error}") from None
+        packages.register(imported(name, "FUNDLYHUB_PROCESSORS"), "FUNDLYHUB_PROCESSORS")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 BASE = {
     "settings", "unknown_variables", "errors", "account", "secret_files", "addresses", "forks", "server_urls",
-    "redis_servers", "printable", "private_files", "secret_keys",
+    "redis_servers", "printable", "private_files", "secret_keys", "installed",
 }  # fmt: skip
 """Modules that any part may import."""
 
@@ -21,6 +21,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "secret_files": {"errors"},
     "private_files": set(),
     "secret_keys": set(),
+    "installed": {"errors"},
     "settings": {"errors", "addresses", "server_urls", "secret_files"},
     "unknown_variables": {"settings", "secret_files"},
     "database": BASE,
@@ -29,6 +30,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "channels": {*BASE, "database", "events", "observability"},
     "processing": {*BASE, "database", "events", "observability"},
     "processors": {*BASE, "__init__", "database", "events", "channels", "processing", "observability"},
+    "messages": {*BASE, "channels", "processors"},
     "retention": {*BASE, "database", "events", "processing"},
     "relay": {*BASE, "database", "events", "processing", "retention", "observability"},
     "history": {*BASE, "database", "events", "processing", "relay"},

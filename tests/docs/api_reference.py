@@ -91,9 +91,10 @@ SECTIONS = (
     ),
     Section(
         "Messages",
-        "A message is a line of `NOTICES` in this module: [messages.md](messages.md#add-a-message).",
-        "fundlyhub.processors.notifications.catalogue",
-        ("Notice",),
+        "Ours are lines of `NOTICES` ([messages.md](messages.md#add-a-message)); another package adds its own\n"
+        "([outside.md](outside.md#messages)).",
+        "fundlyhub.messages",
+        ("Notice", "add_message"),
     ),
 )  # fmt: skip
 

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
-from jinja2 import Environment, meta
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES, TEMPLATES, Category, Notice
@@ -27,6 +26,7 @@ from fundlyhub.processors.notifications.rendering.render import (
     PUSH_TITLE,
     SMS,
     SUBJECT,
+    placeholders,
     render,
     texts,
 )  # fmt: skip
@@ -57,14 +57,6 @@ def written(
     reader = Person(None, name, locale=locale, time_zone=zone)
     said = {**sample(notice.facts), **(facts or {})}
     return Rendered(*render(notice.template, channel, said, reader, site_url=SITE, unsubscribe_url=LEAVE))
-
-
-def placeholders(message: Any) -> set[str]:
-    """Every name that a message's texts use."""
-    if isinstance(message, str):
-        return meta.find_undeclared_variables(Environment().parse(message))  # noqa: S701 - only read
-    parts = message.values() if isinstance(message, dict) else message
-    return {name for part in parts if not isinstance(part, bool) for name in placeholders(part)}
 
 
 def shape(message: Any) -> Any:

@@ -11,6 +11,7 @@ from fundlyhub.cli.ingest.status import status
 from fundlyhub.cli.options import verbose_option
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.database.revisions import require_current
+from fundlyhub.events import packages
 from fundlyhub.monitoring.process_endpoint import endpoint
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
@@ -35,6 +36,7 @@ def run(verbose: bool) -> None:
     settings = get_settings()
     settings.streams  # noqa: B018  # a missing URL is better said at once
     require_current("events")
+    packages.load()
     from fundlyhub.streams.ingest import Ingest
 
     ingest = Ingest(settings, stop)

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from fundlyhub.database.roles.declared import OTHERS, PREFIX, RIGHTS, Role, declared
+from fundlyhub.database.packages import version_table
+from fundlyhub.database.roles.declared import (
+    OTHERS,
+    PREFIX,
+    RIGHTS,
+    Role,
+    declared,
+    of_packages,
+    of_version_table,
+)
 from fundlyhub.settings import Branch
 
 # Sequences of identity columns belong to their tables. What an extension has made is for everybody, as it came.
@@ -94,12 +103,14 @@ def actual(db: psycopg.Connection[Any], branch: Branch, roles: Sequence[str]) ->
 
 def wanted(db: psycopg.Connection[Any], branch: Branch) -> Iterator[Grant]:
     """What the declaration grants in a schema. A table that another package has made is the workers'."""
+    theirs = of_packages()
     for one in map(_plain, objects(db, branch)):
         for role, rights in RIGHTS.items():
             if one.kind == "SCHEMA":
-                right = "USAGE" if any(name.startswith(f"{branch}.") for name in rights) else ""
+                named = (*rights, *theirs[role])
+                right = "USAGE" if any(name.startswith(f"{branch}.") for name in named) else ""
             else:
-                right = rights.get(one.name, _of_others(one, role, branch))
+                right = rights.get(one.name) or theirs[role].get(one.name) or _of_others(one, role, branch)
             for privilege, column in parsed(right):
                 yield Grant(PREFIX + role, one, privilege, column)
 
@@ -127,6 +138,8 @@ def parsed(right: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _of_others(one: Object, role: Role, branch: Branch) -> str:
+    if one.name.startswith(f"{branch}.{version_table('')}"):
+        return of_version_table(one.name, role)
     known = one.name in declared() or _PARTITION.search(one.name)
     return "" if known or one.kind != "TABLE" or branch == "events" else OTHERS.get(role, "")
 

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal, get_args
 
+from fundlyhub.database.packages import VERSION_TABLE, packages
+from fundlyhub.errors import WrongUse
+
 Role = Literal["publisher", "contacts", "ingest", "relay", "worker", "webhooks", "monitor", "console", "reader"]
 """The roles that are granted rights. The role ``owner`` owns the schemas and all that is in them."""
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -248,3 +251,25 @@ OTHERS: Mapping[Role, str] = {"worker": ALL, "relay": READ}
 def declared() -> frozenset[str]:
     """All objects that are classified."""
     return frozenset(name for rights in (*RIGHTS.values(), OWNERS_ALONE) for name in rights)
+
+
+def of_packages() -> Mapping[str, Mapping[str, str]]:
+    """The rights that installed packages declare on their own tables, by role.
+
+    Raises WrongUse when one names a role that is not there, or bears the beginning of a name of ours.
+    """
+    found: dict[str, dict[str, str]] = {role: {} for role in ROLES}
+    for package in packages().values():
+        where = f"the migrations {package.name!r} of {package.distribution}"
+        if ours := next((one for one in declared() if package.owns(one.partition(".")[2])), None):
+            raise WrongUse(f"{where}: {ours} is ours and begins with their name: choose another name")
+        if unknown := sorted(set(package.rights) - set(ROLES)):
+            raise WrongUse(f"{where}: RIGHTS: no such role {', '.join(unknown)}; there are {', '.join(ROLES)}")
+        for role, rights in package.rights.items():
+            found[role].update(rights)
+    return found
+
+
+def of_version_table(name: str, role: Role) -> str:
+    """The right of a role on the table of a package's revision: as on ours in the same schema."""
+    return RIGHTS[role].get(f"{name.partition('.')[0]}.{VERSION_TABLE}", "")

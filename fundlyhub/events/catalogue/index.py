@@ -117,7 +117,7 @@ def payload_class(type: str, version: str) -> type[Payload]:
 
     Raises UnknownEventType with the nearest known name, or UnknownVersion with the known ones.
     """
-    found = PAYLOADS.get((type, version))
+    found = PAYLOADS.get((type, version)) or _found_in_packages(type, version)
     if found is not None:
         return found
     if type not in VERSIONS:
@@ -127,6 +127,13 @@ def payload_class(type: str, version: str) -> type[Payload]:
         f"version: {version} of {type} is not known; known: {', '.join(known)}",
         newer=version_triple(canonical_version(version)) > version_triple(known[-1]),
     )
+
+
+def _found_in_packages(kind: str, version: str) -> type[Payload] | None:
+    """The class, if an installed package brings it whose types are not loaded yet."""
+    from fundlyhub.events.packages import load  # it enters them here
+
+    return PAYLOADS.get((kind, version)) if load() else None
 
 
 def _no_such_type(name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from fundlyhub.channels.messages import ChannelName
+from fundlyhub.errors import WrongUse
 from fundlyhub.events import Payload
 from fundlyhub.events.catalogue.admin import (
     AdminCampaignApproved,
@@ -33,7 +35,8 @@ Recipient = Literal["user", "donor", "owner", "followed", "creator", "followers"
 """The recipient: the user that the event is about, the donor, the campaign's owner, the followed user, the creator who
 requested a payout, or all followers of the campaign."""
 Category = Literal["account", "receipts", "donations", "campaigns", "payouts", "security", "social", "updates"]
-"""What a user may opt out of, where it is not transactional."""
+"""What a user may opt out of, where it is not transactional. Messages of other packages may have categories of
+their own."""
 Priority = Literal["low", "medium", "high", "urgent"]
 """Urgent ones are not held back in quiet hours."""
 IfUnknown = Literal["dead letter", "send again"]
@@ -51,7 +54,7 @@ class Notice:
     ::
 
         from fundlyhub import PayoutCancelled
-        from fundlyhub.processors.notifications.catalogue import Notice
+        from fundlyhub.messages import Notice
 
         Notice(
             "payout_cancelled", PayoutCancelled, matter=("request_id",), recipient="creator", channels=("email", "push"),
@@ -64,7 +67,7 @@ class Notice:
     matter: tuple[str, ...]
     recipient: Recipient
     channels: tuple[ChannelName, ...]
-    category: Category
+    category: Category | str
     priority: Priority
     transactional: bool
     facts: tuple[str, ...] = ()
@@ -110,7 +113,7 @@ _ALL: tuple[ChannelName, ...] = ("email", "push", "sms")
 
 # One message a line, as a table.
 # fmt: off
-NOTICES: tuple[Notice, ...] = (
+_OURS: tuple[Notice, ...] = (
     Notice("welcome", UserRegistered, ("user_id",), "user", _EMAIL, "account", "medium", True, per_day=3),
     Notice("donation_receipt", DonationCompleted, _DONATION, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
     Notice("donation_failed", DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable"), per_day=20),
@@ -134,20 +137,54 @@ NOTICES: tuple[Notice, ...] = (
 )
 # fmt: on
 
-BY_TEMPLATE: Mapping[str, Notice] = {notice.template: notice for notice in NOTICES}
-LIMITED: tuple[str, ...] = tuple(notice.template for notice in NOTICES if notice.is_limited)
+_notices: list[Notice] = []
+_limited: list[str] = []
+_by_template: dict[str, Notice] = {}
+_digests: dict[str, Notice] = {}
+_templates: dict[str, Notice] = {}
+
+NOTICES: Sequence[Notice] = _notices
+"""All messages: ours, then those that other packages have added."""
+BY_TEMPLATE: Mapping[str, Notice] = MappingProxyType(_by_template)
+"""The same by template."""
+LIMITED: Sequence[str] = _limited
 """The messages that count to the hourly limit."""
-# No event waits for a digest, so it cannot become a dead letter: one that may have gone out is sent again.
-DIGESTS: Mapping[str, Notice] = {
-    template: replace(
-        BY_TEMPLATE[template], template=f"{template}_digest", matter=(), recipient="user", limited=False,
-        facts=("count", *BY_TEMPLATE[template].summed), again=_EVERYWHERE,
-    )
-    for template in LIMITED
-}  # fmt: skip
+DIGESTS: Mapping[str, Notice] = MappingProxyType(_digests)
 """The digests of messages beyond the limit, by the template of these."""
-TEMPLATES: Mapping[str, Notice] = {**BY_TEMPLATE, **{notice.template: notice for notice in DIGESTS.values()}}
+TEMPLATES: Mapping[str, Notice] = MappingProxyType(_templates)
 """All messages, digests included, by template."""
+
+
+def add(notice: Notice) -> None:
+    """Enter a message, with its digest where it is limited. Raises WrongUse when a template is taken."""
+    if taken := {notice.template, f"{notice.template}_digest"} & _templates.keys():
+        raise WrongUse(f"there is a message {taken.pop()} already")
+    _notices.append(notice)
+    _by_template[notice.template] = _templates[notice.template] = notice
+    if notice.is_limited:
+        _limited.append(notice.template)
+        digest = _digests[notice.template] = digest_of(notice)
+        _templates[digest.template] = digest
+
+
+def remove(notice: Notice) -> None:
+    """Take an added message out again, for tests."""
+    _notices.remove(notice)
+    del _by_template[notice.template], _templates[notice.template]
+    if notice.is_limited:
+        _limited.remove(notice.template)
+        del _templates[_digests.pop(notice.template).template]
+
+
+def digest_of(notice: Notice) -> Notice:
+    """The digest of a limited message.
+
+    No event waits for a digest, so it cannot become a dead letter: one that may have gone out is sent again.
+    """
+    return replace(
+        notice, template=f"{notice.template}_digest", matter=(), recipient="user", limited=False,
+        facts=("count", *notice.summed), again=_EVERYWHERE,
+    )  # fmt: skip
 
 
 def notices_of(payload: type[Payload], channel: ChannelName) -> tuple[Notice, ...]:
@@ -159,3 +196,7 @@ def payloads_through(channel: ChannelName, *, for_many: bool) -> tuple[type[Payl
     """The payload classes with messages, or with broadcasts, through a channel; for a processor's ``handles``."""
     found = (notice for notice in NOTICES if channel in notice.channels and notice.for_many == for_many)
     return tuple(dict.fromkeys(notice.payload for notice in found))
+
+
+for _one in _OURS:
+    add(_one)

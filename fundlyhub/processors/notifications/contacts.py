@@ -35,7 +35,7 @@ _SUPPRESSED = """
     WHERE channel = %(channel)s AND address_hash = ANY (%(hashes)s::text[])
 """
 
-UNASKED: Mapping[tuple[Category, ChannelName], bool] = {("social", "email"): False}
+UNASKED: Mapping[tuple[Category | str, ChannelName], bool] = {("social", "email"): False}
 """Defaults for people without a preference; everything that is not here is on."""
 
 
@@ -61,7 +61,7 @@ class Person:
         """Their time zone; UTC where it is unknown."""
         return _zone(self.time_zone)
 
-    def wants(self, category: Category, channel: ChannelName) -> bool:
+    def wants(self, category: Category | str, channel: ChannelName) -> bool:
         """Their preference for this category, else for the whole channel, else the default."""
         for key in (f"{category}/{channel}", f"*/{channel}"):
             if key in self.wishes:

@@ -34,6 +34,12 @@ class _Telling(NotificationProcessor, register=False):
     slice_time: ClassVar[float] = SLICE_TIME
     """Seconds after which a run begins no further message of a broadcast."""
 
+    @classmethod
+    def patterns(cls) -> tuple[str, ...]:
+        """The types of its messages, those of other packages too, which are added after this class."""
+        wanted = payloads_through(cls.channel, for_many=issubclass(cls, BroadcastProcessor))
+        return tuple(dict.fromkeys(payload.event_type for payload in wanted))
+
     def deliver(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Exception]:
         """Plan messages to single recipients together and send them side by side; then send a slice of each broadcast.
 

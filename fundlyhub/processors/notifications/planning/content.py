@@ -6,7 +6,7 @@ donor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -185,7 +185,10 @@ def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup)
     return facts, Followers(payload.fundraiser_id, payload.visibility == "donors_only")
 
 
-_CONTENTS: Mapping[str, Callable[[Any, Event, Lookup], Content]] = {
+Says = Callable[[Any, Event, Lookup], Content]
+"""What a message's content is made by, of the payload, its event and lookups."""
+
+_CONTENTS: dict[str, Says] = {
     "welcome": _welcome,
     "donation_receipt": _receipt,
     "donation_failed": _donation_failed,
@@ -207,3 +210,8 @@ _CONTENTS: Mapping[str, Callable[[Any, Event, Lookup], Content]] = {
     "new_sign_in": _new_sign_in,
     "project_update": _project_update,
 }
+
+
+def add(template: str, says: Says) -> None:
+    """Enter what makes the content of another package's message."""
+    _CONTENTS[template] = says

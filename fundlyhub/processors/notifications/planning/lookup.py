@@ -110,10 +110,9 @@ class Lookup:
         self._decided |= {one.event.id for one in deliveries if one.replayed_after is not None}
         payloads = [one.event.payload for one in deliveries]
         refunds.lock(self._db, {one.donation_id for one in payloads if isinstance(one, DonationRefunded)})
-        campaigns = {id_ for one in payloads if (id_ := getattr(one, "campaign_id", None))}
+        campaigns = _ids(payloads, "campaign_id")
         self._fields |= last_writer_fields.read(self._db, [Entity("campaign", id_) for id_ in campaigns])
-        users = {id_ for one in payloads for name in ("donor_id", "follower_id") if (id_ := getattr(one, name, None))}
-        self._read_names(users)
+        self._read_names(_ids(payloads, "donor_id", "follower_id"))
 
     def campaign(self, campaign_id: UUID) -> Campaign | None:
         """A campaign; None as long as its owner is unknown."""
@@ -209,3 +208,9 @@ class Lookup:
     def _read_names(self, users: Collection[UUID]) -> None:
         if users:
             self._names |= {row.id: row.name for row in self._db.exec_driver_sql(_NAMES, {"ids": array(users)})}
+
+
+def _ids(payloads: Collection[Any], *names: str) -> set[UUID]:
+    """The ids in these fields. In a payload of another package they may be anything."""
+    found = (getattr(one, name, None) for one in payloads for name in names)
+    return {id_ for id_ in found if isinstance(id_, UUID)}

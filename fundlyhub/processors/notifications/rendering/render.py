@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_timezone_gmt
 from babel.numbers import format_decimal
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, meta
 from markupsafe import Markup
 
 from fundlyhub.channels.clean_text import one_line
@@ -52,6 +52,8 @@ def render(
     A push message's title is its subject. An unknown locale is read as English.
     """
     locale = _locale(reader.locale)
+    if template not in texts(locale.language):  # another package's, which does not have this language
+        locale = _locale(LOCALES[0])
     words = texts(locale.language)
     values = {**words["common"], **{name: _said(name, fact, locale, reader) for name, fact in facts.items()}}
     message, plain = words[template], _Words(values, html=False)
@@ -123,9 +125,17 @@ def _begun(text: str) -> str:
 
 
 @cache
-def texts(language: str) -> Mapping[str, Any]:
-    """A locale's texts."""
+def texts(language: str) -> dict[str, Any]:
+    """A locale's texts, with those that other packages have added."""
     return tomllib.loads((files(_PACKAGE) / "locales" / f"{language}.toml").read_text("utf-8"))
+
+
+def placeholders(message: Any) -> set[str]:
+    """Every name that the texts of a message use."""
+    if isinstance(message, str):
+        return meta.find_undeclared_variables(_environment(False, False).parse(message))
+    parts = message.values() if isinstance(message, dict) else message if isinstance(message, list) else ()
+    return {name for part in parts for name in placeholders(part)}
 
 
 @process_cache

@@ -21,7 +21,7 @@ Fact = str | int | bool | Money | datetime | date | None | tuple[Mapping[str, "F
 Facts = Mapping[str, Fact]
 
 _WELLS = "Clean water for Kisumu"
-_SAMPLE: Facts = {
+_SAMPLE: dict[str, Fact] = {
     "campaign": _WELLS,
     "campaign_url": "https://fundlyhub.example/campaigns/clean-water",
     "amount": Money(Decimal("1250.50"), "EUR"),
@@ -57,3 +57,14 @@ _SAMPLE: Facts = {
 def sample(names: tuple[str, ...]) -> Facts:
     """Plausible values of these facts."""
     return {name: _SAMPLE[name] for name in names}
+
+
+def add_samples(more: Facts) -> None:
+    """Add samples for facts of other packages' messages. A fact that has one keeps it."""
+    for name, value in more.items():
+        _SAMPLE.setdefault(name, value)
+
+
+def has_sample(name: str) -> bool:
+    """Whether a fact has a sample."""
+    return name in _SAMPLE
