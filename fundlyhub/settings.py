@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     email_ceiling: str = _ceiling("40/hour 600/day", "user or address by mail")
     push_ceiling: str = _ceiling("60/hour 900/day", "user or device by push")
     sms_ceiling: str = _ceiling("5/hour 10/day", "user or number by text message")
-    processors: str = Field("", description="Modules with further processors, separated by commas")
+    processors: str = Field("fundlyhub.processors.event_lookup", description="Modules with further processors")
     relay_poll: float = Field(0.2, gt=0, le=60, description="Safety poll of a sleeping relay")
     relay_page: int = Field(5_000, ge=1, le=100_000, description="Positions that the relay reads at a time")
     sweep_interval: float = Field(30.0, gt=0, description="Pause between two sweeps")

@@ -68,7 +68,8 @@ filters = gathered(
 def list_(wanted: Wanted, limit: int, payload: bool, who: str, as_json: bool) -> None:
     """List events of the log, the newest first; with --json one JSON object a line.
 
-    Up to 200,000 events are looked through for one page; the last line says with which --before the list goes on.
+    Aggregate, correlation and causation are looked up in the table of event_lookup. Otherwise up to 200,000 events are
+    looked through for one page; the last line says with which --before the list goes on.
     """
     if payload:
         disclose(who, f"up to {limit} events of a list")
@@ -78,6 +79,8 @@ def list_(wanted: Wanted, limit: int, payload: bool, who: str, as_json: bool) ->
     if page.next is not None:
         why = " (so far was looked through)" if page.looked_through else ""
         say(f"more with --before {page.next}{why}", err=True)
+    if page.not_known is not None:
+        say(f"looked through the log: {page.not_known}", err=True)
 
 
 @click.command("show")

@@ -15,7 +15,7 @@ from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.catalogue import CURRENT, PAYLOADS, canonical_type, canonical_version, payload_class
 from fundlyhub.events.encoding import checked_json, dumps
 from fundlyhub.events.log import StoredEvent, decode
-from fundlyhub.events.opaque import Opaque
+from fundlyhub.events.opaque import Opaque, Unread
 from fundlyhub.events.payload import CamelCase, MomentMs, Payload
 from fundlyhub.events.refusal import of_one_event
 from fundlyhub.events.rules import MAX_BYTES, check_json, reasons
@@ -138,6 +138,21 @@ class Event(CamelCase):
             "correlation_id": row.correlation_id,
             "causation_id": row.causation_id,
             "metadata": metadata,
+            "position": row.position,
+        })  # fmt: skip
+
+    @classmethod
+    def unread(cls, row: StoredEvent) -> Event:
+        """Take a row of the log without its contents, whatever its type and version, and check nothing of it."""
+        return cls._made({
+            "id": row.id,
+            "type": row.type,
+            "version": row.version,
+            "timestamp": row.occurred_at,
+            "payload": Unread.model_construct(about=row.aggregate_id),
+            "correlation_id": row.correlation_id,
+            "causation_id": row.causation_id,
+            "metadata": decode(row.metadata, "metadata") if row.metadata else {},
             "position": row.position,
         })  # fmt: skip
 

@@ -21,6 +21,8 @@ def representable(time: str) -> str:
     return f"greatest(least({time}, '9999-12-30'), '0001-01-02')"
 
 
+LONGEST_AGGREGATE_ID = 200
+"""Most characters that are read of the id of what an event is about."""
 MAX_TEXT = 2 * MAX_BYTES
 """Most bytes of a payload or of metadata as the log writes it, which is with spaces; what is longer is not loaded."""
 LONGEST_TYPE = 200
@@ -31,7 +33,10 @@ _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class StoredEvent(NamedTuple):
-    """A row of the log, unchecked. Payload and metadata are JSON text, or None if they are far too large."""
+    """A row of the log, unchecked. Payload and metadata are JSON text, or None if they are far too large.
+
+    ``aggregate_id`` is read only where the contents are not.
+    """
 
     position: int
     id: UUID
@@ -43,6 +48,7 @@ class StoredEvent(NamedTuple):
     causation_id: UUID | None
     payload: str | None
     metadata: str | None
+    aggregate_id: str | None = None
 
 
 def head(db: SyncSession) -> int:

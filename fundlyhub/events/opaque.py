@@ -1,4 +1,4 @@
-"""A payload without a class: of an unknown type, or of a version that only a newer release knows."""
+"""Payloads without a class: of an unknown type or version, or one that was not read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,3}")
 """The form of types that the SQL function accepts."""
 MAX_TYPE = 200
 """Most characters of a type."""
+
+
+class Unread(Payload):
+    """In place of a payload that was not read; what is known is the id of what the event is about."""
+
+    aggregate_kind: ClassVar[str | None] = None
+    aggregate_field: ClassVar[str | None] = "about"
+    about: str | None = None
 
 
 class Opaque(Payload):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
-from fundlyhub.events.log import LONGEST_TYPE, MAX_TEXT, StoredEvent, representable
+from fundlyhub.events.log import LONGEST_AGGREGATE_ID, LONGEST_TYPE, MAX_TEXT, StoredEvent, representable
 from fundlyhub.events.rules import MAX_BYTES, MAX_DIGITS
 from fundlyhub.settings import get_settings
 
@@ -52,7 +52,7 @@ _PAYLOAD, _METADATA = _FITS.format("payload"), _FITS.format("metadata")
 _READ = f"""
     SELECT {{question}}, total, position, id, type, version, occurred_at, recorded_at, correlation_id, causation_id,
            CASE WHEN {_PAYLOAD} AND total <= %(small)s THEN payload END,
-           CASE WHEN {_METADATA} AND total <= %(small)s THEN metadata END
+           CASE WHEN {_METADATA} AND total <= %(small)s THEN metadata END, NULL
     FROM (
         SELECT *, CASE WHEN {_PAYLOAD} THEN octet_length(payload) ELSE 0 END
                 + CASE WHEN {_METADATA} THEN octet_length(metadata) ELSE 0 END AS total
@@ -73,7 +73,8 @@ _IDENTITIES = f"""
                      AND metadata ? 'traceparent'
                 THEN jsonb_strip_nulls(jsonb_build_object(
                     'traceparent', left(metadata ->> 'traceparent', 60),
-                    'tracestate', left(metadata ->> 'tracestate', 600)))::text END
+                    'tracestate', left(metadata ->> 'tracestate', 600)))::text END,
+           left(aggregate_id, {LONGEST_AGGREGATE_ID})
     FROM events.events WHERE position = ANY (%(positions)s::bigint[]) ORDER BY position
 """  # noqa: S608  # our own constants
 

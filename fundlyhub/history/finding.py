@@ -1,7 +1,8 @@
 """Finds events in the log, the newest first, a page at a time; without payloads and metadata.
 
-Positions and ids have indexes. By everything else a stretch of the log is looked through, of limited length: the answer
-says where to go on. Nothing here makes publishing slower.
+Positions and ids have indexes. Aggregate, correlation and causation are looked up in a processor's table. By everything
+else a stretch of the log is looked through, of limited length: the answer says where to go on. Nothing here makes
+publishing slower.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fundlyhub.events.archived import absence
 from fundlyhub.events.catalogue import PAYLOADS
 from fundlyhub.events.catalogue.index import ALIASES
 from fundlyhub.events.log import LONGEST_TYPE, head, representable
+from fundlyhub.history import looking_up
 from fundlyhub.processing.processor import TYPE_PATTERN
 from fundlyhub.processing.routing import matching, pattern_regex
 
@@ -28,6 +30,8 @@ STRETCH = 20_000
 """Events that one statement looks through."""
 STRETCHES = 10
 """Statements of one page at most."""
+LOOKED_UP = 2_000
+"""Positions that are looked up at a time."""
 _NEAR = 100
 """Neighbours that are asked for the time at a position: one of them may be of a long transaction."""
 
@@ -132,12 +136,13 @@ class Page:
     """Events, the newest first. ``next`` is the ``before`` of the next page; None when there is no more.
 
     ``looked_through`` says that the page ends where it does since that much of the log was looked through. Of a page
-    with the oldest first, ``next`` is the ``after`` of the next one.
+    with the oldest first, ``next`` is the ``after`` of the next one. ``not_known`` says what could not be looked up.
     """
 
     events: list[LoggedEvent]
     next: int | None
     looked_through: bool = False
+    not_known: str | None = None
 
 
 def find(db: psycopg.Connection[Any], wanted: Wanted, *, limit: int = 50, oldest_first: bool = False) -> Page:
@@ -149,21 +154,72 @@ def find(db: psycopg.Connection[Any], wanted: Wanted, *, limit: int = 50, oldest
         while page.next is not None:
             page = find(db, replace(wanted, before=page.next), limit=100)
     """
-    place = dict(zip(("before", "after"), _bounds(db, wanted), strict=True))
-    moved, order = ("after", "ASC") if oldest_first else ("before", "DESC")
-    query, end = wanted.query(_FIND).replace("DESC", order), _END.replace("DESC", order)
-    found: list[LoggedEvent] = []
-    for _ in range(STRETCHES):
-        where = {**place, "stretch": STRETCH}
-        rows = db.execute(query, wanted.values(**where, limit=limit - len(found))).fetchall()
-        found += [LoggedEvent(*row) for row in rows]
-        if len(found) == limit:
-            return Page(found, found[-1].position)
-        first, last, count = _one(db, end, where)
-        if count < STRETCH:
-            return Page(found, None)
-        place[moved] = last if oldest_first else first
-    return Page(found, place[moved], looked_through=True)
+    return _Search(db, wanted, limit, oldest_first).page()
+
+
+class _Search:
+    """One page: what the lookup table knows is looked up, the rest of the log is looked through."""
+
+    def __init__(self, db: psycopg.Connection[Any], wanted: Wanted, limit: int, oldest_first: bool) -> None:
+        self._db, self._wanted, self._limit, self._oldest_first = db, wanted, limit, oldest_first
+        self._found: list[LoggedEvent] = []
+        self._left = STRETCHES * STRETCH
+        self._not_known: str | None = None
+
+    def page(self) -> Page:
+        before, after = _bounds(self._db, self._wanted)
+        key = looking_up.key(self._wanted)
+        known = looking_up.known(self._db) if key is not None else looking_up.Known(0, 0)
+        # From the newest on: what the processor has not settled, what it has, and what was before it.
+        parts: list[tuple[int, int, int | None]] = [
+            (max(after, known.until), before, None),
+            (max(after, known.after), min(before, known.until + 1), key),
+            (after, min(before, known.after + 1), None),
+        ]
+        for low, high, by in reversed(parts) if self._oldest_first else parts:
+            if high - low > 1:
+                if by is None and key is not None:
+                    self._not_known = f"event_lookup has not settled positions {low + 1:,} to {high - 1:,} yet"
+                end = self._look_up(by, low, high) if by is not None else self._look_through(low, high)
+                if end is not None:
+                    full = len(self._found) == self._limit
+                    return Page(self._found, end, looked_through=not full, not_known=self._not_known)
+        return Page(self._found, None, not_known=self._not_known)
+
+    def _look_through(self, after: int, before: int) -> int | None:
+        """Look through the log between two positions; where to go on, or None at the end."""
+        order = "ASC" if self._oldest_first else "DESC"
+        query, end = self._wanted.query(_FIND).replace("DESC", order), _END.replace("DESC", order)
+        while self._left > 0:
+            where = {"before": before, "after": after, "stretch": STRETCH}
+            values = self._wanted.values(**where, limit=self._limit - len(self._found))
+            self._found += [LoggedEvent(*row) for row in self._db.execute(query, values)]
+            if len(self._found) == self._limit:
+                return self._found[-1].position
+            first, last, count = _one(self._db, end, where)
+            self._left -= STRETCH
+            if count < STRETCH:
+                return None
+            before, after = (before, last) if self._oldest_first else (first, after)
+        return after if self._oldest_first else before
+
+    def _look_up(self, key: int, after: int, before: int) -> int | None:
+        """The same with the positions of the table, of which the log has the last word."""
+        while self._left > 0:
+            positions = looking_up.positions(key, after, before, LOOKED_UP, oldest_first=self._oldest_first)
+            if positions is None:
+                self._not_known = "the table event_lookup in the Analytics DB cannot be read now"
+                return self._look_through(after, before)
+            events = at(self._db, positions, self._wanted)
+            for one in events if self._oldest_first else reversed(events):
+                self._found.append(one)
+                if len(self._found) == self._limit:
+                    return one.position
+            self._left -= LOOKED_UP
+            if len(positions) < LOOKED_UP:
+                return None
+            before, after = (before, positions[-1]) if self._oldest_first else (positions[-1], after)
+        return after if self._oldest_first else before
 
 
 def at(db: psycopg.Connection[Any], positions: Sequence[int], wanted: Wanted | None = None) -> list[LoggedEvent]:

@@ -128,6 +128,7 @@ ANALYTICS: Mapping[str, Columns] = {
     "donation_refunds": _REFUNDS,
     "entity_fields": _FIELDS,
     "erasures": Columns({"hashes": _JOURNAL}, plain="id"),
+    "event_lookup": Columns(),
     "organization_search_projection": Columns(
         plain="organization_id legal_name dba_name categories country verification_status title_key title_vector"
         " search_vector"

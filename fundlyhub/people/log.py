@@ -62,13 +62,13 @@ class Found(NamedTuple):
 def pages(db: psycopg.Connection[Any], after: int, until: int) -> Iterator[list[StoredEvent]]:
     """All events above ``after`` and up to ``until``."""
     while rows := db.execute(_PAGE, {"after": after, "until": until, "limit": PAGE}).fetchall():
-        yield [StoredEvent._make(row) for row in rows]
+        yield [StoredEvent(*row) for row in rows]
         after = rows[-1][0]
 
 
 def at(db: psycopg.Connection[Any], positions: Sequence[int]) -> list[StoredEvent]:
     """The events at these positions."""
-    return [StoredEvent._make(row) for row in db.execute(_AT, (list(positions),))]
+    return [StoredEvent(*row) for row in db.execute(_AT, (list(positions),))]
 
 
 def about(rows: Iterable[StoredEvent], person: Person) -> list[Found]:

@@ -60,8 +60,9 @@ def _counted(processor: type[Processor], work: Work, row: StoredEvent) -> Run:
         attempts.count(log, processor.name, row.position)
     try:
         with get_engine("events").connect() as log:
-            whole = read(log, [row.position]) or [row]
-            ready, refused = checked(log, with_corrections(log, processor, whole, work.corrected))
+            whole = read(log, [row.position]) if processor.reads_contents else []
+            corrected = with_corrections(log, processor, whole or [row], work.corrected)
+            ready, refused = checked(log, processor, corrected)
         return (refused or claim_and_handle(processor, work, ready))[0]._replace(counted=True)
     except Exception as error:
         if (limit := interruption(error)) is None and is_outage(error):

@@ -109,7 +109,7 @@ def load(processor: type[Processor], positions: Sequence[int], *, ends_wait: End
         work.rest = found.rest
         if not careful:
             _read_corrections(db, processor, work)
-            work.ready, work.refused = checked(db, work.rows)
+            work.ready, work.refused = checked(db, processor, work.rows)
         if work.attempts:
             _take(db, processor, work, ends_wait, careful)
     return work
@@ -117,7 +117,7 @@ def load(processor: type[Processor], positions: Sequence[int], *, ends_wait: End
 
 def _read(db: Connection, processor: type[Processor], positions: Sequence[int], careful: bool) -> First:
     """The rows at these positions, and whether anything is known of them; those that are absent are logged."""
-    if careful:
+    if careful or not processor.reads_contents:
         found = First(*identities(db, positions, _ANY_KNOWN, processor=processor.name), [])
     else:
         found = read_first(db, positions, _ANY_KNOWN, processor=processor.name)
@@ -149,8 +149,10 @@ def look(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]
     )
 
 
-def checked(db: Connection, rows: Sequence[StoredEvent]) -> tuple[list[Event], list[Run]]:
+def checked(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> tuple[list[Event], list[Run]]:
     """Rows of the log as events to run, and those that are refused, with the reason."""
+    if not processor.reads_contents:
+        return [Event.unread(row) for row in rows], []
     ready, refused = [], []
     for row in rows:
         try:

@@ -59,6 +59,12 @@ class Processor:
     time decides about their rows. A rebuild makes them anew with the others."""
     history: ClassVar[bool] = True
     """Whether a new processor also gets the events that were published before it was."""
+    all_or_nothing: ClassVar[bool] = True
+    """Whether a part of that history would be worth nothing: where events are archived, the relay refuses to start with
+    such a new processor. Another one begins after them."""
+    reads_contents: ClassVar[bool] = True
+    """Whether it needs payloads and metadata. One that does not gets its events at a fraction of the cost, of any type
+    and version, as ``Unread``. Of types that only such processors want, ``status`` says that nobody wants them."""
     takes_over: ClassVar[str | None] = None
     """The processor that handled its event types in earlier releases. A new one without history begins where the
     other's sweep stands, so that no event falls between the two."""

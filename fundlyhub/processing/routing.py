@@ -51,10 +51,10 @@ class Router:
             yield from batches(processor, positions)
 
     def unrouted(self, rows: Iterable[tuple[int, str]]) -> dict[str, tuple[int, int]]:
-        """The types that no processor wants: the number of events, and the last position."""
+        """The types that no processor wants the contents of: the number of events, and the last position."""
         passed: dict[str, tuple[int, int]] = {}
         for position, kind in rows:
-            if not self.wanting(kind):
+            if not any(processor.reads_contents for processor in self.wanting(kind)):
                 passed[kind] = (passed.get(kind, (0, 0))[0] + 1, position)
         return passed
 

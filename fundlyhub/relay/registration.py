@@ -13,7 +13,7 @@ from fundlyhub.events.archived import away
 from fundlyhub.processing.claims import last_dropped
 from fundlyhub.processing.processor import Processor
 from fundlyhub.relay.cursor import first_unseen
-from fundlyhub.retention.archives.wanted import refuse_a_part
+from fundlyhub.retention.archives.wanted import missing, refuse_a_part
 
 log = getLogger(__name__)
 
@@ -61,7 +61,10 @@ def beginnings(db: psycopg.Connection[Any], processors: Mapping[str, type[Proces
     }
     begins = {name: _dropped(processor) for name, processor in wanting.items()}
     for name, processor in wanting.items():
-        refuse_a_part(archives, processor, begins[name])
+        if processor.all_or_nothing:
+            refuse_a_part(archives, processor, begins[name])
+        elif gone := missing(archives, processor, begins[name]):
+            begins[name] = max(one.high for one in gone)
     return begins
 
 

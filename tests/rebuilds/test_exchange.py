@@ -23,7 +23,7 @@ from tests.verification.world import OURS, WELLS, found, sql
 STATS = "campaign_stats"
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'rebuild%%'"
 ROWS = "SELECT * FROM analytics.campaign_stats_now ORDER BY 1, 2"
-REBUILDABLE = ("activity_feed", "campaign_stats", "search_index", "subscription_write")
+REBUILDABLE = ("activity_feed", "campaign_stats", "event_lookup", "search_index", "subscription_write")
 
 
 def filled(settings: Settings, name: str = STATS, processors: Mapping[str, type[Processor]] = OURS) -> None:

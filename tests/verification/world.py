@@ -26,6 +26,7 @@ from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.registry import processors
 from fundlyhub.processing.routing import batches, wanting
+from fundlyhub.processors.event_lookup import EventLookupProcessor  # noqa: F401  # registered, as it is by default
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.registration import register
 from fundlyhub.settings import get_settings

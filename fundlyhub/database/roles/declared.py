@@ -77,8 +77,8 @@ _WORKER_APP = """
 """
 _WORKER_ANALYTICS = """
     campaign_donors campaign_search_projection campaign_stats_added campaign_stats_projection campaign_stats_waiting
-    donation_anomalies donation_facts donation_refunds entity_fields organization_search_projection search_documents
-    search_follows search_gifts search_indices user_search_projection
+    donation_anomalies donation_facts donation_refunds entity_fields event_lookup organization_search_projection
+    search_documents search_follows search_gifts search_indices user_search_projection
 """
 _FEED = """
     activities entities feed_follows follow_counts follows subscriptions timeline_entries user_activities
@@ -214,6 +214,7 @@ RIGHTS: Mapping[Role, Rights] = {
         "app.suppressions": ALL,
         "analytics.search_documents": READ,
         "analytics.search_query": DO,
+        "analytics.event_lookup": READ,
     },
     "reader": {
         **_READ_MODELS,
@@ -227,6 +228,7 @@ RIGHTS: Mapping[Role, Rights] = {
         "events.dead_letters": "SELECT (id, processor, position, event_id, type, error_class, fingerprint, attempts, "
                                "first_failed_at, last_failed_at, state, aggregate_type, aggregate_id, changed_at)",
         "app.notifications": READ,
+        "analytics.event_lookup": READ,
         **{f"{schema}.{name}": READ for schema in ("events", "app", "analytics")
            for name in ("alembic_version", "processed_events", "dropped_claims")},
     },

@@ -6,7 +6,7 @@ pass finds exactly what is new. Handlers converge: what comes late in the log's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from fundlyhub.database import is_concurrency_fault, is_outage, sqlstate
 from fundlyhub.errors import InvalidEvent, Permanent, Unavailable
 from fundlyhub.events import Event, StoredEvent, read_in_portions
+from fundlyhub.events.reading import identities
 from fundlyhub.events.refusal import interruption
 from fundlyhub.processing.dead_letters import describe
 from fundlyhub.processing.load import corrected
@@ -120,14 +121,22 @@ class Replay:
         """
         ids = {claim.position: claim.event_id for claim in claims}
         absent = set(ids)
-        for portion in read_in_portions(self._log, list(ids)):
+        for portion in self._portions(list(ids)):
             stored = [row for row in portion if row.id == ids[row.position]]
             absent.difference_update(row.position for row in stored)
+            if not self._processor.reads_contents:
+                yield [Event.unread(row) for row in stored]
+                continue
             for rows in corrected(self._log, self._processor, stored):
                 yield self._readable(rows)
         for position in sorted(absent) if self._whole else ():
             what = "claimed, and its event is not in the log"
             self._findings.add(Finding("missing", self._processor.name, what, position, ids[position]))
+
+    def _portions(self, positions: Sequence[int]) -> Iterable[list[StoredEvent]]:
+        if self._processor.reads_contents:
+            return read_in_portions(self._log, positions)
+        return [identities(self._log, positions)[0]]
 
     def _readable(self, stored: Sequence[StoredEvent]) -> list[Event]:
         events, rows = [], []
