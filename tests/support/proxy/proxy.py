@@ -6,6 +6,7 @@ import contextlib
 import re
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -47,9 +48,11 @@ class Proxy:
         if self._listener.fileno() < 0:
             self._listen()
 
-    def kill(self, pattern: str, when: When, *, side: Side = "client", nth: int = 1) -> Trap:
+    def kill(
+        self, pattern: str, when: When, *, side: Side = "client", nth: int = 1, strike: Callable[[], None] | None = None
+    ) -> Trap:
         """Set the trap; there is one at a time."""
-        self._trap = Trap(re.compile(pattern), when, side, nth)
+        self._trap = Trap(re.compile(pattern), when, side, nth, strike)
         return self._trap
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A trap: at the Nth message that matches, the process at the other end of the connection is killed."""
+"""A trap: at the Nth message that matches, the process at the other end of the connection is killed, or the server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,13 +24,15 @@ class Trap:
     """Springs once.
 
     ``before``: the message is not passed on. ``after``: it is, and the process dies when the server has answered,
-    before it hears the answer; what the server says itself it has heard, or could have.
+    before it hears the answer; what the server says itself it has heard, or could have. With a ``strike`` that is done
+    in place of the killing, for instance to kill the server itself.
     """
 
     pattern: re.Pattern[str]
     when: When
     side: Side = "client"
     nth: int = 1
+    strike: Callable[[], None] | None = None
     victim: int | None = None
     sprung: threading.Event = field(default_factory=threading.Event)
     _seen: int = 0
@@ -61,6 +64,10 @@ class Trap:
         """Kill the process whose connection leads from this port to that one, and return when it is gone."""
         if self.sprung.is_set():
             return
+        if self.strike is not None:
+            self.strike()
+            self.sprung.set()
+            return
         self.victim = owner_of(port, to)
         os.kill(self.victim, signal.SIGKILL)
         while _lives(self.victim):
@@ -68,10 +75,9 @@ class Trap:
         self.sprung.set()
 
     def wait(self, timeout: float = 60) -> int:
-        """The process that was killed; fails when nothing has sprung the trap in so many seconds."""
+        """The process that was killed, or 0; fails when nothing has sprung the trap in so many seconds."""
         assert self.sprung.wait(timeout), f"in {timeout:.0f} s nothing came {self.when} which to kill: {self.pattern}"
-        assert self.victim is not None
-        return self.victim
+        return self.victim or 0
 
 
 def owner_of(port: int, to: int) -> int:
