@@ -28,6 +28,7 @@ _MODULES = {
     "fundlyhub.events": ("Event", "EventType", "Payload", "publish_event", "publish_event_async", "publish_events"),
     "fundlyhub.events.upcasters": ("upcasts",),
     "fundlyhub.processing": (
+        "AggregateRows",
         "Applied",
         "BroadcastProcessor",
         "Delivery",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:  # a type checker sees the names themselves, and still refuses
     from fundlyhub.events import publish_events as publish_events
     from fundlyhub.events.catalogue import *  # noqa: F403  # the payload classes
     from fundlyhub.events.upcasters import upcasts as upcasts
+    from fundlyhub.processing import AggregateRows as AggregateRows
     from fundlyhub.processing import Applied as Applied
     from fundlyhub.processing import BroadcastProcessor as BroadcastProcessor
     from fundlyhub.processing import Delivery as Delivery

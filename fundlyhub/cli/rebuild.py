@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -28,6 +31,9 @@ POLL = 0.5
 name_argument = click.argument("name", metavar="PROCESSOR")
 despite_option = click.option(
     "--despite-findings", is_flag=True, help="Also where claimed events could not be applied: their effects are gone."
+)
+aggregate_option = click.option(
+    "--aggregate", type=click.UUID, metavar="ID", help="The rows of this campaign, user or other aggregate alone."
 )
 
 
@@ -94,25 +100,43 @@ def listing(dropped: bool) -> Answer:
 @name_argument
 @click.option("--examples", type=click.IntRange(0, 1_000), default=20, show_default=True, help="Rows per table.")
 @click.option("--values", is_flag=True, help="Show all values that differ, also of people; who did is written down.")
+@aggregate_option
 @by_option
 @answers
-def diff(name: str, examples: int, values: bool, who: str) -> Answer:
-    """Compare the rebuilt tables with the live ones: rows that a swap would add, take away and change."""
+def diff(name: str, examples: int, values: bool, aggregate: UUID | None, who: str) -> Answer:
+    """Compare the rebuilt tables with the live ones: rows that a swap would add, take away and change.
+
+    With --aggregate the rows of one campaign, user or other aggregate alone are made now, and compared; nothing has to
+    be started.
+    """
     ready("events", "app", "analytics")
     if values:
         with transaction("events") as db:
             disclosed.note(db, who=who, command="rebuild diff", what=f"values of the tables of {name}")
-    found = rebuilds.diff(get_settings(), known_processors(), name, examples=examples, values=values)
+    if aggregate is None:
+        found = rebuilds.diff(get_settings(), known_processors(), name, examples=examples, values=values)
+    else:
+        _clean_up_when_ended()
+        found = rebuilds.diff_aggregate(
+            get_settings(), known_processors(), name, aggregate, examples=examples, values=values
+        )
     return Answer([one.document() for one in found], *_compared(found))
 
 
 @command.command("swap")
 @name_argument
 @despite_option
+@aggregate_option
 @by_option
 @answers
-def swap(name: str, despite_findings: bool, who: str) -> Answer:
-    """Put the rebuilt tables in the place of the live ones, in one short transaction. The former ones are kept."""
+def swap(name: str, despite_findings: bool, aggregate: UUID | None, who: str) -> Answer:
+    """Put the rebuilt tables in the place of the live ones, in one short transaction. The former ones are kept.
+
+    With --aggregate the rows of one campaign, user or other aggregate alone are made now, and put in the place of its
+    live ones. All other rows stay, nothing has to be started, and nothing is kept to go back to: see `diff` first.
+    """
+    if aggregate is not None:
+        return _replaced(name, aggregate, who)
     done = _run(rebuilds.swap, name, despite_findings, who)
     return Answer(_exchanged(done), _done(done, "are those of the rebuild"), Aside(f"fundlyhub rebuild undo {name}"))
 
@@ -148,6 +172,28 @@ def prune(name: str, who: str) -> Answer:
     ready("app", "analytics")
     one = rebuilds.prune(get_settings(), known_processors(), name, who=who)
     return Answer(_document(one), f"The tables that the rebuild of {name} had left are gone.")
+
+
+def _replaced(name: str, aggregate: UUID, who: str) -> Answer:
+    ready("events", "app", "analytics")
+    _clean_up_when_ended()
+    done = rebuilds.swap_aggregate(get_settings(), known_processors(), name, aggregate, who=who)
+    return Answer(
+        {
+            "processor": name, "aggregate": str(aggregate), "tables": [asdict(one) for one in done.tables],
+            "events": done.events, "locked_ms": round(done.locked * 1_000, 1), "tries": done.tries,
+        },
+        Table(
+            f"Rows of {aggregate}, from {done.events:,} events", ("table", "taken away", "put there"),
+            [(one.table, one.removed, one.put) for one in done.tables],
+        ),
+        f"The tables were locked for {done.locked * 1_000:,.0f} ms.",
+    )  # fmt: skip
+
+
+def _clean_up_when_ended() -> None:
+    """At SIGTERM the schema goes, as at Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _run(exchange: Callable[..., Exchanged], name: str, despite_findings: bool, who: str) -> Exchanged:

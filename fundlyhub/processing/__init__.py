@@ -1,6 +1,6 @@
 """How a processor runs a batch: load, claim, handle, settle; with retries, dead letters, and the base classes."""
 
-from fundlyhub.processing.derived_tables import DerivedTable
+from fundlyhub.processing.derived_tables import AggregateRows, DerivedTable
 from fundlyhub.processing.processor import (
     BroadcastProcessor,
     Delivery,
@@ -11,6 +11,7 @@ from fundlyhub.processing.processor import (
 from fundlyhub.processing.read_your_writes import Applied, wait_applied, wait_applied_async
 
 __all__ = [
+    "AggregateRows",
     "Applied",
     "BroadcastProcessor",
     "Delivery",

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from fundlyhub.errors import WrongUse
 from fundlyhub.events import Event, Payload, canonical_type
 from fundlyhub.processing import registry
-from fundlyhub.processing.derived_tables import DerivedTable
+from fundlyhub.processing.derived_tables import AggregateRows, DerivedTable
 from fundlyhub.settings import Branch
 
 Queue = Literal["writes", "projections", "notifications", "broadcasts", "rebuilds"]
@@ -57,6 +57,8 @@ class Processor:
     working_tables: ClassVar[Sequence[str]] = ()
     """Further tables that belong to those named in ``tables``, and are not compared since the order of events or the
     time decides about their rows. A rebuild makes them anew with the others."""
+    aggregate_rows: ClassVar[AggregateRows | None] = None
+    """Which rows of ``tables`` follow from the events of one aggregate: one campaign or user is then rebuilt alone."""
     history: ClassVar[bool] = True
     """Whether a new processor also gets the events that were published before it was."""
     all_or_nothing: ClassVar[bool] = True
@@ -293,6 +295,8 @@ def _check(cls: type[Processor]) -> None:
         raise WrongUse(f"{where}: max_attempts and max_crashes must be at least 1")
     if isinstance(cls.tables, str):
         raise WrongUse(f"{where}: tables must be a list of names, not one name")
+    if (rows := cls.aggregate_rows) and {*rows.rows} != {getattr(one, "name", one) for one in cls.tables}:
+        raise WrongUse(f"{where}: aggregate_rows must have a condition for each of its tables, and for no other")
     if cls.pause_after is not None and cls.pause_after < 2:
         raise WrongUse(f"{where}: pause_after must be at least 2, or None: one event never pauses a processor")
     for item in cls.handles:

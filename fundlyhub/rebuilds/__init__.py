@@ -4,6 +4,7 @@ The processor's own code replays its claims into a schema of the rebuild's own, 
 with the live claims until the tables are exchanged.
 """
 
+from fundlyhub.rebuilds.aggregate import Swapped, diff_aggregate, swap_aggregate
 from fundlyhub.rebuilds.comparing import Difference, diff
 from fundlyhub.rebuilds.exchanging import Exchanged, swap, undo
 from fundlyhub.rebuilds.model import Rebuild, Status, Unapplied
@@ -14,13 +15,16 @@ __all__ = [
     "Exchanged",
     "Rebuild",
     "Status",
+    "Swapped",
     "Unapplied",
     "cancel",
     "diff",
+    "diff_aggregate",
     "listed",
     "prune",
     "start",
     "status",
     "swap",
+    "swap_aggregate",
     "undo",
 ]

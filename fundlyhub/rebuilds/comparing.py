@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from fundlyhub.errors import WrongState
+from fundlyhub.processing import DerivedTable
 from fundlyhub.processing.processor import Processor
 from fundlyhub.rebuilds.filling import replay
 from fundlyhub.rebuilds.model import Rebuild, hold, newest
@@ -18,6 +20,7 @@ from fundlyhub.verification.findings import Finding
 from fundlyhub.verification.tables.check import derived_tables
 from fundlyhub.verification.tables.columns import comparison
 from fundlyhub.verification.tables.comparing import counts, differences
+from fundlyhub.verification.tables.shadow import Beside
 
 EXAMPLES = 20
 """Rows of one table that are shown at most."""
@@ -71,7 +74,7 @@ def diff(
             after = 0
             while claims := replay(driver, beside, events, cls, one, after):
                 after = claims[-1].position
-            return [_difference(beside, cls, table.name, examples, values) for table in derived_tables(cls)]
+            return [compared(beside, cls, table, examples, values) for table in derived_tables(cls)]
 
 
 def _replay(beside: OpenSchema, events: Connection, one: Rebuild, cls: type[Processor]) -> None:
@@ -87,13 +90,21 @@ def _replay(beside: OpenSchema, events: Connection, one: Rebuild, cls: type[Proc
         after = claims[-1].position
 
 
-def _difference(beside: OpenSchema, cls: type[Processor], name: str, examples: int, values: bool) -> Difference:
-    (table,) = [one for one in derived_tables(cls) if one.name == name]
+def compared(
+    beside: Beside,
+    cls: type[Processor],
+    table: DerivedTable,
+    examples: int,
+    values: bool,
+    sample: Mapping[str, Any] | None = None,
+) -> Difference:
+    """How a table beside the live one differs from it, in the rows of its ``sample`` if one is given."""
     kept = comparison(beside.db, beside.name, cls.name, table)
     if kept is None:
-        raise WrongState(f"the table {name} has no key: name one in `tables` (DerivedTable)")
+        raise WrongState(f"the table {table.name} has no key: name one in `tables` (DerivedTable)")
     if values:
         kept = kept._replace(shown=frozenset(kept.columns))
-    added, gone, changed = counts(beside.db, kept, shadow=beside.name, live=beside.branch)
-    some = differences(beside.db, kept, shadow=beside.name, live=beside.branch, limit=examples) if examples else ()
-    return Difference(name, added, gone, changed, tuple(finding for _, finding in some))
+    sides: dict[str, Any] = {"shadow": beside.name, "live": beside.branch, "sample": sample}
+    added, gone, changed = counts(beside.db, kept, **sides)
+    some = differences(beside.db, kept, limit=examples, **sides) if examples else ()
+    return Difference(table.name, added, gone, changed, tuple(finding for _, finding in some))

@@ -31,9 +31,11 @@ _CLAIMED = """
 """
 
 
-def open_ranges(
-    db: psycopg.Connection[Any], events: Connection, live: Branch, processor: type[Processor]
-) -> list[tuple[int, int]]:
+Ranges = list[tuple[int, int]]
+"""Ranges of positions, both ends included."""
+
+
+def open_ranges(db: psycopg.Connection[Any], events: Connection, live: Branch, processor: type[Processor]) -> Ranges:
     """Ranges of positions, both ends included, apart from each other and in order; the last one has no end.
 
     What is claimed before this is called, and no other, may lie outside of them.

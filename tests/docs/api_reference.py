@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from fundlyhub.events import payload
-from fundlyhub.processing import DerivedTable
+from fundlyhub.processing import AggregateRows, DerivedTable
 from fundlyhub.processing.processor import Processor
 from tests.support import ROOT
 
@@ -54,7 +54,7 @@ SECTIONS = (
         "[processors.md](processors.md) builds a complete processor. A class registers when its module is imported.",
         "fundlyhub",
         ("WriteProcessor", "ProjectionProcessor", "NotificationProcessor", "BroadcastProcessor", "Delivery",
-         "DerivedTable"),
+         "DerivedTable", "AggregateRows"),
         ("WriteProcessor.handle", "WriteProcessor.handle_batch", "WriteProcessor.afterwards",
          "WriteProcessor.has_more", "NotificationProcessor.deliver"),
     ),
@@ -173,9 +173,10 @@ def _what_processors_share() -> Iterator[str]:
         default = getattr(Processor, name, "")
         shown = f"{default:g}" if isinstance(default, float) else str(default)
         yield _row(f"`{name}`", f"`{shown}`" if shown else "", text)
-    yield "\n### What a DerivedTable says\n\n| field | meaning |\n|---|---|"
-    for name, text in said_below(DerivedTable.__module__, "DerivedTable"):
-        yield _row(f"`{name}`", text)
+    for cls, article in ((DerivedTable, "a"), (AggregateRows, "an")):
+        yield f"\n### What {article} {cls.__name__} says\n\n| field | meaning |\n|---|---|"
+        for name, text in said_below(cls.__module__, cls.__name__):
+            yield _row(f"`{name}`", text)
 
 
 def _field_types() -> Iterator[str]:

@@ -45,6 +45,13 @@ def test_workers_fill_the_tables_that_the_owner_makes_and_exchanges(platform: Pl
     wait_until(lambda: platform.applied(STATS) > before, what="the workers, which write to the new tables")
     run("undo")
     run("prune")
+    campaign = str(platform.value("SELECT campaign_id FROM analytics.campaign_stats_projection LIMIT 1"))
+    platform.execute(
+        "UPDATE analytics.campaign_stats_projection SET total_raised = -1 WHERE campaign_id = %s", campaign
+    )
+    assert {one["table"] for one in run("diff", "--aggregate", campaign) if one["changed"]} == {f"{STATS}_projection"}
+    assert run("swap", "--aggregate", campaign)["locked_ms"] > 0
+    assert not any(one["changed"] for one in run("diff", "--aggregate", campaign))
     roles.reconcile()
     lines = [line for one in platform.processes for line in one.log.read_text(errors="replace").splitlines()]
     assert [line for line in lines if "42501" in line or "permission denied" in line] == []

@@ -15,7 +15,7 @@ _COMPARE = """
     SELECT count(*) OVER (), {keys}, expected.key_there IS NULL AS extra, found.key_there IS NULL AS lacking,
            array_remove(ARRAY[{differing}]::text[], NULL), {shown}
     FROM (SELECT true AS key_there, {made} FROM {shadow}.{source} AS one WHERE {where}) AS expected
-    {join} JOIN (SELECT true AS key_there, {live_made} FROM {live}.{source} AS one WHERE {where}) AS found
+    {join} JOIN (SELECT true AS key_there, {live_made} FROM {live}.{source} AS one WHERE {live_where}) AS found
         ON {same_key}
     WHERE expected.key_there IS NULL OR found.key_there IS NULL OR {different}
     ORDER BY {keys} LIMIT %(limit)s
@@ -36,7 +36,7 @@ def differences(
     sample: Mapping[str, Any] | None = None,
     limit: int = LISTED,
 ) -> Iterator[tuple[int, Finding]]:
-    """Each row that differs, with the number of all that do; ``sample`` restricts it to its campaigns."""
+    """Each row that differs, with the number of all that do; ``sample`` restricts it to the rows of the table's."""
     name, numbers = kept.table.name, [column for column in kept.columns if column in kept.shown]
     sql = _statement(kept, numbers, shadow, live, restricted=sample is not None)
     for total, *row in db.exec_driver_sql(sql, {"limit": limit, **(sample or {})}):
@@ -62,10 +62,12 @@ def differences(
         )
 
 
-def counts(db: Connection, kept: Comparison, *, shadow: str, live: str) -> tuple[int, int, int]:
+def counts(
+    db: Connection, kept: Comparison, *, shadow: str, live: str, sample: Mapping[str, Any] | None = None
+) -> tuple[int, int, int]:
     """The numbers of rows that only the shadow has, that only the live table has, and that differ."""
-    sql = _COUNT.format(differences=_statement(kept, [], shadow, live, restricted=False))
-    lacking, extra, both = db.exec_driver_sql(sql, {"limit": None}).one()
+    sql = _COUNT.format(differences=_statement(kept, [], shadow, live, restricted=sample is not None))
+    lacking, extra, both = db.exec_driver_sql(sql, {"limit": None, **(sample or {})}).one()
     return lacking, extra, both
 
 
@@ -91,7 +93,8 @@ def _statement(kept: Comparison, numbers: list[str], shadow: str, live: str, *, 
         shadow=shadow,
         live=live,
         source=_quoted(kept.source),
-        where=where,
+        where=where.replace("{schema}", shadow),
+        live_where=where.replace("{schema}", live),
         join="LEFT" if table.others_insert else "FULL",
         same_key=" AND ".join(f"{_of('expected', column)} = {_of('found', column)}" for column in kept.key),
         different=" OR ".join(differs.values()) or "false",

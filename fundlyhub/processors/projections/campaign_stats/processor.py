@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from fundlyhub.database import get_engine
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationRefunded
-from fundlyhub.processing import DerivedTable, ProjectionProcessor
+from fundlyhub.processing import AggregateRows, DerivedTable, ProjectionProcessor
 from fundlyhub.processors.projections.campaign_stats import facts, stats, waiting
 from fundlyhub.processors.projections.campaign_stats.deltas import Deltas, differences
 from fundlyhub.processors.projections.campaign_stats.fold import Fact, News, fold
@@ -58,6 +58,17 @@ class CampaignStatsProcessor(ProjectionProcessor):
             shown=("total_raised", "average_donation", "largest_donation", "total_refunded"),
             sample=_OF_CAMPAIGNS,
         ),
+    )
+    aggregate_rows = AggregateRows(
+        {
+            "donation_facts": "donation_id = ANY (%(linked)s) OR campaign_id = %(id)s",
+            "donation_refunds": "donation_id = ANY (%(linked)s)",
+            "donation_anomalies": "donation_id = ANY (%(linked)s)",
+            "campaign_donors": "campaign_id = %(id)s",
+            "campaign_stats_projection": "campaign_id = %(id)s",
+        },
+        linked_by="donationId",
+        waiting={"campaign_stats_waiting": "campaign_id = %(id)s"},
     )
     working_tables = ("campaign_stats_waiting", "campaign_stats_added")
     batch_size = 2_000

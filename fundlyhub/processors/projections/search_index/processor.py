@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.donation import DonationCompleted
-from fundlyhub.processing import DerivedTable, ProjectionProcessor
+from fundlyhub.processing import AggregateRows, DerivedTable, ProjectionProcessor
 from fundlyhub.processors.projections.search_index import flusher, store
 from fundlyhub.processors.projections.search_index.documents import WANTED, Document, document, level
 from fundlyhub.processors.projections.search_index.flusher import Flusher
@@ -19,6 +19,7 @@ from fundlyhub.processors.shared.entity_changes import erasures, payloads_of, to
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.shared.last_writer_fields import Entity
 
+_ENTITY = "kind IN ('user', 'campaign', 'organization') AND id = %(id)s"
 _last_words = LastWords("search_follows")
 
 
@@ -47,6 +48,18 @@ class SearchIndexProcessor(ProjectionProcessor):
         "campaign_search_projection",
         "user_search_projection",
         "organization_search_projection",
+    )
+
+    aggregate_rows = AggregateRows(
+        {
+            "entity_fields": _ENTITY,
+            "search_follows": "followed_id = %(id)s",
+            "search_gifts": "campaign_id = %(id)s",
+            "search_documents": _ENTITY,
+            "campaign_search_projection": "campaign_id = %(id)s",
+            "user_search_projection": "user_id = %(id)s",
+            "organization_search_projection": "organization_id = %(id)s",
+        }
     )
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:

@@ -11,11 +11,12 @@ from fundlyhub.events.catalogue.campaign import CampaignCreated, CampaignGoalRea
 from fundlyhub.events.catalogue.donation import DonationCompleted, DonationInitiated, DonationRefunded
 from fundlyhub.events.catalogue.organization import OrganizationVerified
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
-from fundlyhub.processing import WriteProcessor
+from fundlyhub.processing import AggregateRows, WriteProcessor
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.writes.activity_feed import gifts, store
 from fundlyhub.processors.writes.activity_feed.activities import Activity, followed, plain_activities
 
+_TIMELINE = "kind IN ('user', 'campaign', 'organization') AND id = %(id)s"
 _last_words = LastWords("feed_follows")
 
 
@@ -38,6 +39,16 @@ class ActivityFeedProcessor(WriteProcessor):
         OrganizationVerified,
     )
     tables = ("feed_follows", "feed_gifts", "feed_refunds", "activities", "timeline_entries")
+    aggregate_rows = AggregateRows(
+        {
+            "feed_follows": "follower_id = %(id)s",
+            "feed_gifts": "donation_id = ANY (%(linked)s)",
+            "feed_refunds": "donation_id = ANY (%(linked)s)",
+            "activities": f"position IN (SELECT position FROM {{schema}}.timeline_entries WHERE {_TIMELINE})",  # noqa: S608
+            "timeline_entries": _TIMELINE,
+        },
+        linked_by="donationId",
+    )
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Update the facts under their locks, then the activities that follow from them."""

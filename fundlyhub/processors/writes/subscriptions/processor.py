@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event
-from fundlyhub.processing import WriteProcessor
+from fundlyhub.processing import AggregateRows, WriteProcessor
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, Change, LastWords, last_words
 from fundlyhub.processors.shared.last_writer_fields import KEYS, Entity
 
@@ -39,6 +39,12 @@ class SubscriptionWriteProcessor(WriteProcessor):
 
     handles = FOLLOW_PAYLOADS
     tables = ("follows", "follow_counts")
+    aggregate_rows = AggregateRows(
+        {
+            "follows": "follower_id = %(id)s OR followed_id = %(id)s",
+            "follow_counts": "id = %(id)s",
+        }
+    )
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Apply the last change of each pair, and update the counts."""
