@@ -1,9 +1,9 @@
 """How a processor runs a batch: load, claim, handle, settle; with retries, dead letters, and the base classes."""
 
+from fundlyhub.processing.delivery import Delivery
 from fundlyhub.processing.derived_tables import AggregateRows, DerivedTable
 from fundlyhub.processing.processor import (
     BroadcastProcessor,
-    Delivery,
     NotificationProcessor,
     ProjectionProcessor,
     WriteProcessor,

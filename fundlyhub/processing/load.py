@@ -21,8 +21,9 @@ from fundlyhub.events.reading import First, cut, identities, read_first
 from fundlyhub.processing import attempts, dead_letters, payments
 from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.dead_letters import Known
+from fundlyhub.processing.delivery import Delivery
 from fundlyhub.processing.pauses import Pause, in_force
-from fundlyhub.processing.processor import Delivery, Processor
+from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Report, Run
 from fundlyhub.settings import get_settings
 

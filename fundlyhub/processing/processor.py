@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 from uuid import UUID
 
@@ -15,6 +12,7 @@ from sqlalchemy import Connection
 from fundlyhub.errors import WrongUse
 from fundlyhub.events import Event, Payload, canonical_type
 from fundlyhub.processing import registry
+from fundlyhub.processing.delivery import Delivery
 from fundlyhub.processing.derived_tables import AggregateRows, DerivedTable
 from fundlyhub.settings import Branch
 
@@ -193,28 +191,6 @@ class ProjectionProcessor(Processor):
 
     queue = "projections"
     database = "analytics"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """An event whose messages are to go out, as ``deliver`` gets it. ``waited`` is how long it has been waiting.
-
-    ``replayed_after`` is set when a person has sent a dead letter again: what had failed until then is to be
-    tried once more. ``context`` is the one to make calls for it in, so that they are part of its trace; each thread
-    takes a copy.
-
-    ::
-
-        def deliver(self, deliveries):
-            for delivery in deliveries:
-                delivery.context.copy().run(self.send, delivery.event, again=delivery.replayed_after is not None)
-            return {}
-    """
-
-    event: Event
-    waited: timedelta = timedelta()
-    replayed_after: datetime | None = None
-    context: Context = field(default_factory=copy_context, repr=False, compare=False)
 
 
 class NotificationProcessor(Processor):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -85,22 +85,40 @@ def exchanged_tables(processor: type[Processor], others: Mapping[str, type[Proce
     tables = derived_tables(processor)
     if not tables:
         raise _refused(processor, "it is not known which tables follow from its events (`tables` names them)")
-    for table in tables:
-        if left := sorted(set(table.ignored) - set(table.rewritten)):
-            raise _refused(processor, f"{table.name} has columns that follow from no event: {', '.join(left)}")
-        if table.others_insert:
-            raise _refused(processor, f"{table.name} has rows that follow from no event")
-        if table.where != "true":
-            raise _refused(processor, f"other processors write to {table.name} too")
     names = tuple(dict.fromkeys([*(table.name for table in tables), *processor.working_tables]))
-    for other in others.values():
-        theirs = {*(table.name for table in derived_tables(other)), *other.working_tables}
-        if other.name != processor.name and other.database == processor.database and theirs & set(names):
-            shared = ", ".join(sorted(theirs & set(names)))
-            raise _refused(processor, f"{other.name} writes to {shared} too")
+    if reasons := [*_shared(processor, names, others), *_from_elsewhere(processor)]:
+        raise _refused(
+            processor,
+            f"an exchange of its tables would lose what others have written: {'; '.join(reasons)}. "
+            f"`fundlyhub verify --processor {processor.name}` compares the rows that follow from its events",
+        )
     if why := processor.not_rebuilt_because():
         raise _refused(processor, why)
     return names
+
+
+def _shared(processor: type[Processor], names: Sequence[str], others: Mapping[str, type[Processor]]) -> Iterator[str]:
+    """Each table that other processors write to as well."""
+    for name in names:
+        writers = sorted(
+            other.name
+            for other in others.values()
+            if other.name != processor.name and other.database == processor.database
+            and name in {*(table.name for table in derived_tables(other)), *other.working_tables}
+        )  # fmt: skip
+        if writers:
+            yield f"{', '.join(writers)} writes to {name} too"
+        elif any(table.name == name and table.where != "true" for table in derived_tables(processor)):
+            yield f"other processors write to {name} too"
+
+
+def _from_elsewhere(processor: type[Processor]) -> Iterator[str]:
+    """Each table with rows or columns that no event has made."""
+    for table in derived_tables(processor):
+        if left := sorted(set(table.ignored) - set(table.rewritten)):
+            yield f"{table.name} has columns that follow from no event: {', '.join(left)}"
+        if table.others_insert:
+            yield f"{table.name} has rows that follow from no event"
 
 
 def refuse_obstacles(db: psycopg.Connection[Any], live: Branch, tables: Sequence[str]) -> None:
