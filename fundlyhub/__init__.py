@@ -34,8 +34,10 @@ _MODULES = {
         "Delivery",
         "DerivedTable",
         "NotificationProcessor",
+        "Paused",
         "ProjectionProcessor",
         "WriteProcessor",
+        "paused_meanwhile",
         "wait_applied",
         "wait_applied_async",
     ),
@@ -74,8 +76,10 @@ if TYPE_CHECKING:  # a type checker sees the names themselves, and still refuses
     from fundlyhub.processing import Delivery as Delivery
     from fundlyhub.processing import DerivedTable as DerivedTable
     from fundlyhub.processing import NotificationProcessor as NotificationProcessor
+    from fundlyhub.processing import Paused as Paused
     from fundlyhub.processing import ProjectionProcessor as ProjectionProcessor
     from fundlyhub.processing import WriteProcessor as WriteProcessor
+    from fundlyhub.processing import paused_meanwhile as paused_meanwhile
     from fundlyhub.processing import wait_applied as wait_applied
     from fundlyhub.processing import wait_applied_async as wait_applied_async
 

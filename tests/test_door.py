@@ -46,7 +46,7 @@ def test_all_is_exact() -> None:
         "FundlyHubError", "InvalidEvent", "UnknownEventType", "UnknownVersion", "ConflictingEvent",
         "NotMigrated", "Unavailable", "WrongUse", "UnreadableEvent", "upcasts",
         "WriteProcessor", "ProjectionProcessor", "NotificationProcessor", "BroadcastProcessor", "Delivery",
-        "DerivedTable", "Transient", "Permanent", "Snooze", "OutcomeUnknown",
+        "DerivedTable", "Paused", "paused_meanwhile", "Transient", "Permanent", "Snooze", "OutcomeUnknown",
         "app_metadata", "analytics_metadata", "get_engine", "renew_after_fork",
         "Applied", "wait_applied", "wait_applied_async",
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from fundlyhub.processing.delivery import Delivery
 from fundlyhub.processing.derived_tables import AggregateRows, DerivedTable
+from fundlyhub.processing.pause_watch import Paused, paused_meanwhile
 from fundlyhub.processing.processor import (
     BroadcastProcessor,
     NotificationProcessor,
@@ -17,8 +18,10 @@ __all__ = [
     "Delivery",
     "DerivedTable",
     "NotificationProcessor",
+    "Paused",
     "ProjectionProcessor",
     "WriteProcessor",
+    "paused_meanwhile",
     "wait_applied",
     "wait_applied_async",
 ]

@@ -19,9 +19,10 @@ from fundlyhub.processing.claims import claimed
 from fundlyhub.processing.handle import claim_and_handle
 from fundlyhub.processing.load import Work, checked, with_corrections
 from fundlyhub.processing.outcome import SKIPPED, WorkerLost
+from fundlyhub.processing.pause_watch import Paused, paused_meanwhile
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Report, Run, ended
-from fundlyhub.processing.settle import settle
+from fundlyhub.processing.settle import settle, without_paused
 
 
 def run_carefully(processor: type[Processor], work: Work, budget: float) -> Report:
@@ -31,6 +32,9 @@ def run_carefully(processor: type[Processor], work: Work, budget: float) -> Repo
     with get_engine(processor.database).connect() as db:
         applied = claimed(db, processor.name, [row.position for row in work.rows])
     for index, row in enumerate(work.rows):
+        if index and paused_meanwhile():
+            without_paused(processor, work, [Run(left, Paused()) for left in work.rows[index:]])
+            break
         if time.monotonic() > deadline:
             return report + settle(processor, work, [Run(left, None) for left in work.rows[index:]])
         if applied.get(row.position) == row.id:
@@ -40,6 +44,9 @@ def run_carefully(processor: type[Processor], work: Work, budget: float) -> Repo
             run = Run(row, WorkerLost("its worker died, or was killed at the time limit, each time that it ran"))
         else:
             run = _counted(processor, work, row)
+        if isinstance(run.error, Paused):
+            without_paused(processor, work, [run, *(Run(left, Paused()) for left in work.rows[index + 1 :])])
+            break
         report += settle(processor, work, [run])
         if work.stopped:
             break  # what is left has no trace, and is sent when the pause is over

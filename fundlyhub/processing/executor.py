@@ -25,9 +25,10 @@ from fundlyhub.processing.breakdown import broken_down
 from fundlyhub.processing.careful import run_carefully
 from fundlyhub.processing.handle import handle
 from fundlyhub.processing.load import Work, load
+from fundlyhub.processing.pause_watch import paused_meanwhile, watching
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Report, Resend
-from fundlyhub.processing.settle import settle
+from fundlyhub.processing.settle import settle, without_paused
 
 logger = getLogger(__name__)
 
@@ -64,12 +65,14 @@ def execute(
     work = Work()
     try:
         work = load(processor, positions, ends_wait=ends_wait, careful=careful)
-        with processing(processor.name, work.rows if careful else work.ready, work.attempts_of) as work.spans:
-            if careful:
-                return run_carefully(processor, work, budget) + work.held_back()
-            report = settle(processor, work, [*work.refused, *handle(processor, work)])
-        if work.pause is None:
-            _afterwards(processor)
+        with watching(processor.name, on=work.pause is None):
+            with processing(processor.name, work.rows if careful else work.ready, work.attempts_of) as work.spans:
+                if careful:
+                    return run_carefully(processor, work, budget) + work.held_back()
+                runs = [*work.refused, *handle(processor, work)]
+                report = settle(processor, work, without_paused(processor, work, runs))
+            if work.pause is None and not paused_meanwhile():
+                _afterwards(processor)
         return report + work.held_back() + Report(resend=[Resend(one, 0, ends_wait=ends_wait) for one in work.rest])
     except Exception as error:
         if (limit := interruption(error)) is not None:

@@ -23,6 +23,7 @@ from fundlyhub.observability.context import at
 from fundlyhub.processing.claims import claim, claimed, dropped
 from fundlyhub.processing.load import Work
 from fundlyhub.processing.outcome import DONE, SKIPPED
+from fundlyhub.processing.pause_watch import Paused, paused_meanwhile
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.processing.report import Run, ended
 
@@ -36,6 +37,8 @@ def handle(processor: type[Processor], work: Work) -> list[Run]:
         return []
     try:
         return claim_and_handle(processor, work, work.ready)
+    except Paused as paused:  # its transaction was rolled back: none of them is applied
+        return [Run(event, paused) for event in work.ready]
     except SoftTimeLimitExceeded:
         return [Run(event, None) for event in work.ready]  # one of them hangs: a careful run finds out which
     except Exception as error:
@@ -50,6 +53,8 @@ def _one_by_one(processor: type[Processor], work: Work) -> list[Run]:
     """Each event in a transaction of its own. The time limit strikes once: it leaves the rest to a careful run."""
     runs: list[Run] = []
     for event in work.ready:
+        if paused_meanwhile():
+            return runs + [Run(left, Paused()) for left in work.ready[len(runs) :]]
         try:
             runs += claim_and_handle(processor, work, [event])
         except SoftTimeLimitExceeded:

@@ -61,7 +61,7 @@ class Work:
     pause: Pause | None = None
     """The pause of its processor, if there is one: then only the events of a probe are run."""
     held: int = 0
-    """Positions that were left out because of the pause."""
+    """Positions that were left out because of a pause."""
     stopped: bool = False
     """Whether its own failures have paused the processor: nothing more of it is to be run."""
     rest: Sequence[tuple[int, ...]] = ()

@@ -14,6 +14,7 @@ from fundlyhub.events import Event, Payload, canonical_type
 from fundlyhub.processing import registry
 from fundlyhub.processing.delivery import Delivery
 from fundlyhub.processing.derived_tables import AggregateRows, DerivedTable
+from fundlyhub.processing.pause_watch import until_paused
 from fundlyhub.settings import Branch
 
 Queue = Literal["writes", "projections", "notifications", "broadcasts", "rebuilds"]
@@ -60,8 +61,7 @@ class Processor:
     history: ClassVar[bool] = True
     """Whether a new processor also gets the events that were published before it was."""
     all_or_nothing: ClassVar[bool] = True
-    """Whether a part of that history would be worth nothing: where events are archived, the relay refuses to start with
-    such a new processor. Another one begins after them."""
+    """Whether a part of it is worth nothing: then the relay does not start with a new one where events are archived."""
     reads_contents: ClassVar[bool] = True
     """Whether it needs payloads and metadata. One that does not gets its events at a fraction of the cost, of any type
     and version, as ``Unread``. Of types that only such processors want, ``status`` says that nobody wants them."""
@@ -101,7 +101,7 @@ class Processor:
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
         """Apply events, in order of their positions; by default one after the other."""
-        for event in events:
+        for event in until_paused(events):
             self.handle(event, db)
 
     def afterwards(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from logging import DEBUG, ERROR, INFO, getLogger
 
@@ -18,6 +18,7 @@ from fundlyhub.processing.attempts import Postponed
 from fundlyhub.processing.dead_letters import Action, DeadLetter
 from fundlyhub.processing.load import Work
 from fundlyhub.processing.outcome import DONE, Dead, Done, History, Outcome, Retry, Skipped, Snoozed, decide
+from fundlyhub.processing.pause_watch import Paused
 from fundlyhub.processing.pauses import Hold, end, notice
 from fundlyhub.processing.pauses.bursts import Failing
 from fundlyhub.processing.pauses.rules import speaks_of_the_handler
@@ -30,6 +31,9 @@ HELD_WAIT = 3_600.0
 """Seconds until what waits for the end of a pause is due, unless it is brought forward when the pause ends."""
 LONGEST_COUNTDOWN = 60.0
 """Seconds; longer waits are rows that the sweep sends when they are due, not messages in a broker."""
+
+PAUSED = "Paused"
+"""In place of an error's class, for an event that a pause has stopped."""
 
 _ENDS: Mapping[type, Action] = {Done: "applied", Skipped: "skipped"}
 """How the audit calls the ends of a replay; after any other, the letter is not done with."""
@@ -52,6 +56,28 @@ def settle(processor: type[Processor], work: Work, runs: Sequence[Run]) -> Repor
             error = dead_letters.error_class(run.error) if run.error else None
             work.spans.end(run.position, report.failed.get(run.position, outcome), error)
     return report
+
+
+def without_paused(processor: type[Processor], work: Work, runs: Sequence[Run]) -> list[Run]:
+    """These runs without those that a pause has ended. Their events are held back, and charged nothing.
+
+    Those that had waited before are due again at once, so that they go out with the others when the pause is over.
+    """
+    ended = [run for run in runs if isinstance(run.error, Paused)]
+    work.held += len(ended)
+    if any(run.counted or run.position in work.attempts for run in ended):
+        with get_engine("events").begin() as db:
+            now = attempts.clock(db)
+            attempts.record(db, processor.name, list(_given_back(work, ended, now)), now=now)
+    return [run for run in runs if not isinstance(run.error, Paused)]
+
+
+def _given_back(work: Work, runs: Iterable[Run], now: datetime) -> Iterator[Postponed]:
+    for run in runs:
+        known = work.attempts.get(run.position)
+        if run.counted or known is not None:
+            error = known.error_class if known else None
+            yield Postponed(run.position, -1 if run.counted else 0, now, error or PAUSED, survived=run.counted)
 
 
 def _written_down(processor: type[Processor], work: Work, runs: Sequence[Run]) -> Report:

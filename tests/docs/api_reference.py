@@ -54,7 +54,7 @@ SECTIONS = (
         "[processors.md](processors.md) builds a complete processor. A class registers when its module is imported.",
         "fundlyhub",
         ("WriteProcessor", "ProjectionProcessor", "NotificationProcessor", "BroadcastProcessor", "Delivery",
-         "DerivedTable", "AggregateRows"),
+         "DerivedTable", "AggregateRows", "paused_meanwhile", "Paused"),
         ("WriteProcessor.handle", "WriteProcessor.handle_batch", "WriteProcessor.afterwards",
          "WriteProcessor.has_more", "NotificationProcessor.deliver"),
     ),

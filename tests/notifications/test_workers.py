@@ -52,6 +52,29 @@ def states(platform: Platform) -> dict[str, int]:
     return dict(platform.value(f"SELECT coalesce(jsonb_object_agg(state, n), '{{}}') FROM ({counted}) AS counted"))
 
 
+def test_a_pause_stops_a_batch_between_two_messages_and_mails_nobody_twice(
+    platform: Platform, provider: SendGrid
+) -> None:
+    mails = 40
+    provider.always = Behaviour(slow=1)
+    welcome(mails)
+    worker = platform.worker("notifications", concurrency=1)
+    wait_until(lambda: provider.concurrent, what="the first calls")
+    assert platform.run("processors", "pause", "email_notification", "--reason", "a test").returncode == 0
+    begun = provider.requests
+    wait_until(lambda: worker.said("what is left of its batch waits"), what="the end of the batch")
+    wait_until(lambda: not states(platform).get("sending"), what="the calls that had begun")
+    stopped = states(platform)
+    assert stopped["sent"] < mails
+    assert provider.requests <= begun + 16, "two calls of a second in each of its eight threads"
+    assert platform.value("SELECT count(*) FROM events.attempts") == 0
+    assert platform.value("SELECT count(*) FROM app.processed_events") <= stopped["sent"]
+    provider.always = Behaviour()
+    assert platform.run("processors", "resume", "email_notification").returncode == 0
+    wait_until(lambda: states(platform) == {"sent": mails}, what="the rest")
+    assert set(Counter(one.reference for one in provider.accepted).values()) == {1}
+
+
 @pytest.mark.chaos
 def test_a_worker_that_is_killed_in_the_call_mails_nobody_twice(platform: Platform, provider: SendGrid) -> None:
     provider.always = Behaviour(slow=60)

@@ -19,6 +19,7 @@ from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, Limited, OutcomeUnknown, Permanent, Snooze, Transient
 from fundlyhub.observability.context import at
 from fundlyhub.observability.redaction import describe
+from fundlyhub.processing import Paused, paused_meanwhile
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.broadcasts.rate import Rate
@@ -28,6 +29,8 @@ from fundlyhub.processors.notifications.message import Message
 from fundlyhub.settings import Settings
 
 UNKNOWN = "outcome unknown"
+LONGEST_WAIT = 0.5
+"""Seconds that the rate is waited for at once: in between is looked whether the processor was paused."""
 
 
 _Calls = dict[Future[str | None], Message]
@@ -58,14 +61,16 @@ class Sending:
     def send(self, messages: Sequence[Message], end: float = math.inf) -> Iterator[tuple[Message, Exception | None]]:
         """Send messages; yields each with the reason why it is not settled, if so. Raises outages of the database.
 
-        From ``end`` on, a time of the monotonic clock, only the first few messages are begun: the rest waits.
-        A stop or an outage lets the calls that have begun come to their end; what has not begun stays in the ledger.
+        From ``end`` on, a time of the monotonic clock, only the first few messages are begun: the rest waits. None is
+        begun once the processor is paused. A pause, a stop or an outage lets the calls that have begun come to their
+        end; what has not begun stays in the ledger.
         """
         left, calls = deque(messages), _Calls()
         width = self.door.limit * (2 if self._for_many else 1)
         try:
             while True:
-                going_on = bool(left) and (time.monotonic() < end or len(left) == len(messages))
+                in_time = time.monotonic() < end or len(left) == len(messages)
+                going_on = bool(left) and in_time and not paused_meanwhile()
                 if going_on:
                     next_ones = [left.popleft() for _ in range(min(len(left), width - len(calls), self._pause(end)))]
                     yield from self._begin(next_ones, calls)
@@ -76,7 +81,8 @@ class Sending:
         finally:
             self._wind_up(calls)
         for message in left:
-            yield message, Busy(f"{message.notice.template}: there was no time left", seconds=1)
+            late = Busy(f"{message.notice.template}: there was no time left", seconds=1)
+            yield message, Paused() if paused_meanwhile() else late
 
     def check(self) -> None:
         """Raise Snooze while nothing can be sent: the breaker is open, or the provider wants no more for now."""
@@ -86,7 +92,10 @@ class Sending:
 
     def _pause(self, end: float) -> int:
         """Wait for the rate, if there is one; how many may then be begun."""
-        return self._rate.wait(self.door.limit, end) if self._rate else self.door.limit
+        if self._rate is None:
+            return self.door.limit
+        soon = time.monotonic() + LONGEST_WAIT
+        return self._rate.wait(self.door.limit, soon if soon < end else end)
 
     def _begin(self, messages: Sequence[Message], calls: _Calls) -> Iterator[tuple[Message, Exception | None]]:
         """Take messages and begin their calls; yields all others with their errors."""
@@ -251,8 +260,11 @@ class Sending:
 def combined(errors: Sequence[Exception]) -> Exception | None:
     """The outcome of an event, from the errors of its messages.
 
-    As long as one message is to be retried the event is; after that come the errors that need a person.
+    As long as one message is to be retried the event is; after that come the errors that need a person. A pause comes
+    first: it charges nothing, and the messages tell the rest when they are looked at again.
     """
+    if paused := next((error for error in errors if isinstance(error, Paused)), None):
+        return paused
     snoozes = [error for error in errors if isinstance(error, Snooze)]
     ended = [error for error in errors if isinstance(error, (OutcomeUnknown, Permanent))]
     others = [error for error in errors if error not in snoozes and error not in ended]

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from fundlyhub.errors import OutcomeUnknown, Permanent, Snooze
+from fundlyhub.processing import Paused, paused_meanwhile
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import audience, open_messages, progress
 from fundlyhub.processors.notifications.broadcasts.progress import NOBODY_YET, Progress
@@ -52,6 +53,8 @@ class Broadcast:
         """
         try:
             while True:  # however little time there is, each slice gets on
+                if paused_meanwhile():
+                    return Paused()
                 sending.check()
                 messages = self._messages(engine)
                 if messages is None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import Snooze
+from fundlyhub.processing import paused_meanwhile
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.catalogue import DIGESTS
@@ -79,7 +80,7 @@ class Digesting:
 
     def send(self, end: float) -> None:
         """Send what is due until ``end``, a time of the monotonic clock. Raises outages of the database."""
-        while time.monotonic() < end and (ids := self._due()):
+        while time.monotonic() < end and not paused_meanwhile() and (ids := self._due()):
             try:
                 self._sending.check()
             except Snooze:  # nothing can be sent: all of them stay due

@@ -16,6 +16,7 @@ from fundlyhub.channels.elasticsearch import SearchEngine, TooLarge, Versioned, 
 from fundlyhub.database import get_engine
 from fundlyhub.database.arrays import Columns
 from fundlyhub.errors import ProcessingError
+from fundlyhub.processing import paused_meanwhile
 from fundlyhub.processors.projections.search_index.shapes import SHAPES, Shape
 
 log = getLogger(__name__)
@@ -83,7 +84,7 @@ class Flusher:
                 if not lock.exec_driver_sql(_LOCK).scalar_one():
                     return  # the flusher that holds it looks again afterwards, and finds what we have committed
                 self._flush_kinds()
-            if not is_behind():
+            if paused_meanwhile() or not is_behind():
                 return
 
     def _flush_kinds(self) -> None:
@@ -101,6 +102,8 @@ class Flusher:
         """Send a kind's dirty documents once. What is not taken stays dirty, and holds up none of those behind it."""
         live, after, left = self._prepared(shape.kind), NOWHERE, None
         while documents := self._dirty(shape, after):
+            if paused_meanwhile():
+                return  # the rest stays dirty
             left = self._send(shape.kind, documents) or left
             after = documents[-1].id
         if left is not None:
