@@ -49,6 +49,7 @@ def options() -> argparse.ArgumentParser:
         "publishing": "events that are published one by one",
         "mails": "mails",
         "batches": "events for each size of batch",
+        "rebuild-events": "events in the log that is rebuilt",
         "held-events": "events of a drain before and behind a transaction that is held open",
         "held-rate": "events a second while it is held open",
         "growth-small": "events in the small log",
@@ -59,6 +60,7 @@ def options() -> argparse.ArgumentParser:
     for name, what in {
         "latency-seconds": "how long events are published at each rate",
         "idle-seconds": "how long idleness is watched",
+        "rebuild-seconds": "how long events are published, with and without a rebuild beside them",
         "held-seconds": "how long the transaction is held open",
     }.items():
         parser.add_argument(f"--{name}", type=float, metavar="S", help=what)

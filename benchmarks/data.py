@@ -93,12 +93,15 @@ def totals(given: Iterable[Gift]) -> dict[UUID, Total]:
 
 def write(file: Path, count: int) -> Path:
     """The first ``count`` donations as a file of lines, made once."""
-    if not file.exists():
-        making = file.with_suffix(".making")
-        with making.open("w") as out:
-            out.writelines(gift.line() + "\n" for gift in gifts(count))
-        making.rename(file)
-    return file
+    return file if file.exists() else write_gifts(file, gifts(count))
+
+
+def write_gifts(file: Path, given: Iterable[Gift]) -> Path:
+    """These donations as a file of lines."""
+    making = file.with_suffix(".making")
+    with making.open("w") as out:
+        out.writelines(gift.line() + "\n" for gift in given)
+    return making.rename(file)
 
 
 def differences(expected: Mapping[UUID, Total], rows: Iterable[tuple[Any, ...]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MEASURES = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "held", "growth")
+MEASURES = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "rebuild", "held", "growth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Plan:
     events: int = 100_000
     """Of a drain; a peer gets a share of them, see ``Row.scale``."""
     rounds: int = 1
-    measures: tuple[str, ...] = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle")
+    measures: tuple[str, ...] = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "rebuild")
     rows: tuple[str, ...] = ()
     """Keys of rows; none is all of them."""
     rates: tuple[int, ...] = (50, 5_000)
@@ -26,6 +26,10 @@ class Plan:
     mails: int = 1_000
     batches: int = 20_000
     idle_seconds: float = 15.0
+    rebuild_events: int = 50_000
+    rebuild_rate: int = 500
+    """Events a second that are published beside a rebuild."""
+    rebuild_seconds: float = 5.0
     held_seconds: float = 20.0
     held_rate: int = 5_000
     held_events: int = 20_000
@@ -45,6 +49,8 @@ FULL = Plan(
     mails=3_000,
     batches=60_000,
     idle_seconds=60.0,
+    rebuild_events=300_000,
+    rebuild_seconds=10.0,
     held_seconds=600.0,
     held_events=100_000,
     growth_large=10_000_000,

@@ -173,6 +173,15 @@ def _held(results: Results) -> str:
     return _simple(results, "held", columns)
 
 
+def _rebuild(results: Results) -> str:
+    columns = {
+        "drain, events/s": "drain_per_s", "rebuild, events/s": "rebuild_per_s", "rebuild / drain": "ratio",
+        "p99 ms without": "p99", "p99 ms beside": "p99_beside", "p99 beside / without": "p99_ratio",
+        "swap locked ms": "swap_ms", "undo locked ms": "undo_ms",
+    }  # fmt: skip
+    return _simple(results, "rebuild", columns)
+
+
 TABLES: Mapping[str, Callable[[Results], str]] = {
     "about": _about,
     "targets": _targets,
@@ -184,6 +193,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "mail": _mail,
     "batches": _batches,
     "idle": _idle,
+    "rebuild": _rebuild,
     "growth": _grown,
     "held": _held,
 }

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.data import gifts, totals, write
-from benchmarks.measures import batches, drain, growth, held, hop, idle, latency, mail, publishing, relaying
+from benchmarks.measures import batches, drain, growth, held, hop, idle, latency, mail, publishing, rebuild, relaying
 from benchmarks.plan import Plan
 from benchmarks.results import Results
 from benchmarks.rows import ROWS, Row
@@ -85,6 +85,12 @@ class Run:
     def _idle(self) -> None:
         for row in self._ours("ours", "ours-rabbitmq"):
             self._one("idle", row, idle.measure, row, self._file(self.plan.events), self.plan.idle_seconds)
+
+    def _rebuild(self) -> None:
+        count, plan = self.plan.rebuild_events, self.plan
+        for row in self._ours("ours"):
+            self._one("rebuild", row, rebuild.measure, row, self._file(count), count, plan.rebuild_rate,
+                      plan.rebuild_seconds)  # fmt: skip
 
     def _held(self) -> None:
         for row in self._ours("ours"):

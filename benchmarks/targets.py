@@ -54,6 +54,10 @@ def targets(results: Results) -> Iterator[Target]:
     yield _at_least("relay alone, RabbitMQ", value("relay", "ours-rabbitmq"), 50_000, "events/s")
     yield _at_most("relay's memory", value("relay", "ours", "relay_mb"), 120, "MB")
     yield _at_most("relay and worker idle, of one core", value("idle", "ours", "percent"), 2, "%")
+    yield _at_least("rebuild of campaign statistics against their drain", value("rebuild", "ours", "ratio"), 1, "×")
+    beside = value("rebuild", "ours", "p99_ratio")
+    yield _at_most("p99 at 500 events/s beside a rebuild against that without one", beside, 2, "×")
+    yield _at_most("a swap's lock, at 500 events/s", value("rebuild", "ours", "swap_ms"), 200, "ms")
     yield from _growth(results)
 
 

@@ -18,11 +18,12 @@ from benchmarks.usage import Memory, cpu_seconds
 
 POLL = 0.5
 
-_SPAN = """
+SPAN = """
     WITH applied(event_id, at) AS ({applied}), first(at) AS (SELECT min(at) FROM applied)
     SELECT count(*) FILTER (WHERE applied.at > first.at), extract(epoch FROM max(applied.at) - min(applied.at))::float8
     FROM applied, first
 """
+"""Events after the first commit, and the seconds until the last one; of ``applied``, which yields event id and time."""
 
 
 def measure(stage: Stage, row: Row, file: Path, count: int, expected: Mapping[UUID, Total]) -> dict[str, float]:
@@ -42,7 +43,7 @@ def measure(stage: Stage, row: Row, file: Path, count: int, expected: Mapping[UU
             after = _cpu(stage, row, clients.values())
         written = float(place.value("SELECT pg_current_wal_lsn() - %s::pg_lsn", wal))
         row.verify(place, expected)
-        counted, seconds = place.db.execute(_SPAN.format(applied=row.applied)).fetchone() or (0, 0.0)
+        counted, seconds = place.db.execute(SPAN.format(applied=row.applied)).fetchone() or (0, 0.0)
     if not counted:
         raise Failed(f"{row.key}: all events were applied in one commit; give it more of them")
     left = count * (1 - begun / wanted(row, count)) or 1.0

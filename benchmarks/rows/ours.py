@@ -60,11 +60,12 @@ class Ours(Row):
         ours = {name: one for name, one in registry.processors().items() if name in self.processors}
         return len(Router(ours).wanting(DonationCompleted.event_type))
 
-    def start_worker(self, place: Place, children: int = CHILDREN) -> Process:
-        """A worker that is ready."""
-        ready = place.folder / "ready"
-        argv = [PYTHON, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", self.queues, "-c", str(children)]
-        argv += ["-n", "bench@%h", "--without-gossip", "--without-mingle", "-l", "WARNING"]
+    def start_worker(self, place: Place, children: int = CHILDREN, queues: str | None = None) -> Process:
+        """A worker that is ready, by default for the row's queues."""
+        queues = queues or self.queues
+        ready = place.folder / f"ready-{queues}"
+        argv = [PYTHON, "-m", "celery", "-A", "fundlyhub", "worker", "-Q", queues, "-c", str(children)]
+        argv += ["-n", f"bench-{queues}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING"]
         worker = place.start("worker", argv, BENCH_READY=str(ready), **self.variables())
 
         def is_ready() -> bool:

@@ -62,7 +62,8 @@ def test_a_very_small_run_gives_numbers_of_every_measure(tmp_path: Path) -> None
     out = tmp_path / "numbers.json"
     sizes = {
         "events": 10_000, "publishing": 200, "mails": 30, "batches": 200, "idle-seconds": 1, "latency-seconds": 1,
-        "held-seconds": 1, "held-events": 5_000, "growth-small": 20_500, "growth-large": 30_000,
+        "held-seconds": 1, "held-events": 5_000, "rebuild-events": 5_000,
+        "rebuild-seconds": 1, "growth-small": 20_500, "growth-large": 30_000,
     }  # fmt: skip
     arguments = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
     rows = ["ours", "celery-outbox", "limit"]
@@ -76,6 +77,6 @@ def test_a_very_small_run_gives_numbers_of_every_measure(tmp_path: Path) -> None
     assert json.loads(out.read_text()) == json.loads(done.stdout)
     assert results.failures == []
     assert results.rows("drain") == rows
-    names = ("latency at 50/s", "relay", "mail", "idle", "held")
+    names = ("latency at 50/s", "relay", "mail", "idle", "rebuild", "held")
     assert all(results.rows(name) for name in ("hop", "publishing", "batches", "growth"))
     assert all("ours" in results.rows(name) for name in names)
