@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg.sql import Identifier
 from sqlalchemy import Connection
 
 from fundlyhub.database import connect, is_concurrency_fault, sqlstate
@@ -31,8 +32,9 @@ from fundlyhub.rebuilds.comparing import EXAMPLES, Difference, compared
 from fundlyhub.rebuilds.exchanging import LOCK_WAIT, TRIES
 from fundlyhub.rebuilds.filling import LOCKED
 from fundlyhub.rebuilds.open_positions import Ranges, open_ranges
-from fundlyhub.rebuilds.replacing import Replaced, lock_tables, replaced
+from fundlyhub.rebuilds.replacing import Replaced, replaced
 from fundlyhub.rebuilds.starting import Processors, found
+from fundlyhub.rebuilds.tables import lock_all
 from fundlyhub.settings import Settings
 from fundlyhub.verification.findings import Findings
 from fundlyhub.verification.tables.check import derived_tables
@@ -140,7 +142,7 @@ class _Aggregate:
             live, given = self._at.shadow.branch, self._given()
             conditions = {**self._rows.rows, **self._rows.waiting}
             began = time.monotonic()
-            lock_tables(db, live, conditions, LOCK_WAIT)
+            lock_all(db, [Identifier(live, name) for name in sorted(conditions)], LOCK_WAIT)
             db.execute(f"SET LOCAL statement_timeout = '{LONGEST_LOCKED}'")
             self._at.shadow.locked = True
             try:

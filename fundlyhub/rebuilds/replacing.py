@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,15 +27,6 @@ class Replaced:
     table: str
     removed: int
     put: int
-
-
-def lock_tables(db: psycopg.Connection[Any], schema: str, tables: Iterable[str], seconds: float) -> None:
-    """Lock tables against readers and writers; raises psycopg.errors.LockNotAvailable when that takes longer."""
-    end = time.monotonic() + seconds
-    for name in sorted(tables):
-        left = max(1, round((end - time.monotonic()) * 1_000))
-        db.execute(f"SET LOCAL lock_timeout = {left}")
-        db.execute(SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(Identifier(schema, name)))
 
 
 def replaced(

@@ -67,8 +67,13 @@ def make(db: psycopg.Connection[Any], live: Branch, name: str, tables: Sequence[
 def copy_rights(db: psycopg.Connection[Any], source: str, target: str, tables: Sequence[str] | None) -> None:
     """Grant on tables, views and sequences of a schema what is granted on those of the same names in another one."""
     given = {"from": source, "to": target, "only": list(tables) if tables is not None else None}
-    for (statement,) in db.execute(_RIGHTS, given).fetchall():
-        db.execute(statement)
+    execute_all(db, [statement for (statement,) in db.execute(_RIGHTS, given).fetchall()])
+
+
+def execute_all(db: psycopg.Connection[Any], statements: Sequence[str]) -> None:
+    """Run statements in one round trip: tables may be locked meanwhile."""
+    if statements:
+        db.execute("; ".join(statements).encode())
 
 
 class OpenSchema(Beside):

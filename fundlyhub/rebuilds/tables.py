@@ -7,14 +7,18 @@ copied.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.errors import LockNotAvailable, QueryCanceled
+from psycopg.sql import SQL, Composable, Identifier
 
 from fundlyhub.rebuilds.model import Rebuild
-from fundlyhub.rebuilds.schema import copy_rights
+from fundlyhub.rebuilds.schema import copy_rights, execute_all
+
+LONGEST_LOCKED = "10s"
+"""Longest statement while tables are locked: all of them are short, and nobody is to wait for one that is not."""
 
 # Views that read one of the tables, wherever they are; their definitions name what the search_path finds without a
 # schema. Those that read only such views follow them by themselves.
@@ -79,12 +83,22 @@ def lock(db: psycopg.Connection[Any], one: Rebuild, seconds: float) -> None:
     locks together took longer than this: it must be less than the server's ``deadlock_timeout``, after which a reader
     might be the one that fails.
     """
-    end = time.monotonic() + seconds
     views = [SQL(name) for name, _, _ in _views(db, one.branch, one.branch, one)]
-    for relation in (*views, *(Identifier(one.branch, name) for name in sorted(one.tables))):
-        left = max(1, round((end - time.monotonic()) * 1_000))
-        db.execute(f"SET LOCAL lock_timeout = {left}")
-        db.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(relation))
+    lock_all(db, [*views, *(Identifier(one.branch, name) for name in sorted(one.tables))], seconds)
+
+
+def lock_all(db: psycopg.Connection[Any], relations: Sequence[Composable], seconds: float) -> None:
+    """Lock relations against readers and writers, one after the other, in one statement: each round trip counts.
+
+    Raises psycopg.errors.LockNotAvailable when all of them together took longer than this.
+    """
+    limit = round(seconds * 1_000)
+    db.execute(f"SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}")
+    try:
+        db.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(SQL(", ").join(relations)))
+    except QueryCanceled:
+        raise LockNotAvailable("all locks together took too long") from None
+    db.execute(f"SET LOCAL statement_timeout = '{LONGEST_LOCKED}'")
 
 
 def changed_shapes(db: psycopg.Connection[Any], one: Rebuild) -> list[str]:
@@ -106,19 +120,19 @@ def exchange(db: psycopg.Connection[Any], one: Rebuild) -> None:
     paths = {live: live, beside: f"{beside}, {live}"}
     views = {path: _views(db, schema, path, one) for schema, path in paths.items()}
     triggers = db.execute(_TRIGGERS, _given(one)).fetchall()
-    db.execute(SQL("CREATE SCHEMA {}").format(Identifier(passing)))
-    for source, target in ((beside, passing), (live, beside), (passing, live)):
-        for name in one.tables:
-            move = SQL("ALTER TABLE {} SET SCHEMA {}")
-            db.execute(move.format(Identifier(source, name), Identifier(target)))
-    db.execute(SQL("DROP SCHEMA {}").format(Identifier(passing)))
+    move = SQL("ALTER TABLE {} SET SCHEMA {}")
+    moves = [
+        move.format(Identifier(source, name), Identifier(target))
+        for source, target in ((beside, passing), (live, beside), (passing, live))
+        for name in one.tables
+    ]
+    names = {"passing": Identifier(passing), "moves": SQL("; ").join(moves)}
+    db.execute(SQL("CREATE SCHEMA {passing}; {moves}; DROP SCHEMA {passing}").format(**names))
     copy_rights(db, beside, live, one.tables)
-    for (definition,) in triggers:
-        db.execute(definition)
+    execute_all(db, [definition for (definition,) in triggers])
     for path, some in views.items():
-        db.execute(f"SET LOCAL search_path = {path}")
-        for name, options, definition in some:
-            db.execute(f"CREATE OR REPLACE VIEW {name}{options} AS {definition}")
+        made = [f"CREATE OR REPLACE VIEW {name}{options} AS {text.rstrip(';')}" for name, options, text in some]
+        execute_all(db, [f"SET LOCAL search_path = {path}", *made])
     db.execute(_NUMBERS, _given(one))
 
 

@@ -90,7 +90,7 @@ class Walk:
 
 def exchanged(walk: Walk, verb: str, before: str, after: str) -> None:
     """A swap or an undoing: nothing has happened until its commit, and all of it with that."""
-    for pattern, when, nth in (("^LOCK TABLE", "before", 2), ("^ALTER TABLE .* SET SCHEMA", "after", 4)):
+    for pattern, when, nth in (("^LOCK TABLE", "before", 1), ("^CREATE SCHEMA .* SET SCHEMA ", "after", 1)):
         if walk.victim == "process" or when == "after":
             walk.command(verb, pattern, when, nth=nth)  # type: ignore[arg-type]
             assert walk.state() == before
