@@ -104,7 +104,7 @@ docs: .venv/.installed ## Write the generated pages anew from the code
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
 	$(COMPILE) pyproject.toml --extra embedded --output-file requirements/run.txt
 	$(COMPILE) pyproject.toml --extra flower --extra elasticsearch --extra sendgrid --extra fcm --extra twilio \
-		--extra metrics --extra tracing --extra webhooks --output-file requirements/image.txt
+		--extra metrics --extra tracing --extra webhooks --extra console --output-file requirements/image.txt
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements/dev.txt
 	awk '/^setuptools==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements/dev.txt > requirements/build.txt
 	$(COMPILE) requirements/bench.in --output-file requirements/bench.txt

@@ -76,15 +76,14 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey for shared state")
     streams_url: SecretStr | None = Field(None, description="Redis or Valkey of the streams, if it is another one")
     search_backend: Literal["postgres", "elasticsearch"] = Field("postgres", description="Where searches run")
-    elasticsearch_url: SecretStr | None = Field(
-        None, validate_default=True, description="Elasticsearch, for that backend"
-    )
+    elasticsearch_url: SecretStr | None = Field(None, validate_default=True, description="Its URL, for elasticsearch")
     secret_key: SecretStr | None = Field(
         None, description="Key of the hashes that stand for addresses, and of the links in mails"
     )
     site_url: str = Field("http://localhost:8000", description="Where the platform's pages are, for links")
     public_url: str = Field("http://localhost:8010", description="Where `fundlyhub webhooks` is reached from outside")
-    trusted_proxies: str = Field("", description="Proxies whose X-Forwarded-For the webhooks believe")
+    trusted_proxies: str = Field("", description="Proxies whose headers `webhooks` and `console` believe")
+    console_proxy_header: str = Field("", description="Header by which a trusted proxy names the console's user")
     email_from: str = Field("FundlyHub <no-reply@localhost>", description="Who mails come from, as `Name <address>`")
     email_backend: Literal["sendgrid", "smtp", "file"] = Field("file", description="How e-mail leaves")
     sendgrid_api_key: SecretStr | None = Field(None, validate_default=True, description="SendGrid's API key")

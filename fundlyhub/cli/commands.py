@@ -6,6 +6,7 @@ COMMANDS = {
     "audit": "List who was shown payloads, or exported them.",
     "breakers": "Show the circuit breakers of outside services; open and close them.",
     "claims": "Show the partitions of the claims, and what keeps them; drop old ones.",
+    "console": "Serve the operators' console in a browser; its users.",
     "demo": "Run the whole system on generated events, and verify every number.",
     "dlq": "Inspect, correct, replay, discard, restore and move dead letters.",
     "events": "Find events and follow them; publish from files; archive and restore; export schemas and docs.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,12 +18,6 @@ from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Pause
-
-_REGISTERED = "SELECT name FROM events.processors ORDER BY name"
-_HISTORY = """
-    SELECT at, action, kind, who, account, role, details FROM events.processor_pause_audit
-    WHERE processor = %(processor)s ORDER BY id DESC LIMIT %(limit)s
-"""
 
 name_argument = click.argument("name", metavar="NAME")
 
@@ -42,9 +37,9 @@ def command() -> None:
 def show() -> Answer:
     """List all processors: queue and state; if paused, since when, why and by whom."""
     with transaction("events") as db:
-        paused = pauses.paused(db)
-        queues = {name: processor.queue for name, processor in known_processors().items()}
-        found = [_document(name, queues.get(name), paused.get(name)) for name in _names(db)]
+        names, paused = pauses.registered(db, known_processors()), pauses.paused(db)
+    queues = {name: processor.queue for name, processor in known_processors().items()}
+    found = [_document(name, queues.get(name), paused.get(name)) for name in names]
     rows = [(one["name"], one["queue"], "paused" if one["since"] else "running") for one in found]
     table = Table("Processors", ("processor", "queue", "state"), rows)
     return Answer(found, table, *(_in_words(one) for one in found if one["since"]))
@@ -85,21 +80,17 @@ def resume(name: str, reason: str, who: str) -> Answer:
 @answers
 def history(name: str, limit: int) -> Answer:
     """Show when a processor was paused and resumed, by whom and why; the newest first."""
-    columns = ("at", "action", "kind", "who", "account", "role", "details")
     with transaction("events") as db:
         _require(db, name)
-        rows = db.exec_driver_sql(_HISTORY, {"processor": name, "limit": limit}).all()
+        entries = pauses.history(db, name, limit=limit)
+    rows = [(one.at, one.action, one.kind, one.who, one.account, one.role, one.details) for one in entries]
+    columns = ("at", "action", "kind", "who", "account", "role", "details")
     table = Table(f"Pauses of {name}", columns, rows, optional=("role", "account"))
-    return Answer([dict(zip(columns, row, strict=True)) for row in rows], table)
-
-
-def _names(db: Connection) -> list[str]:
-    """The processors of this release, and those that another release has registered."""
-    return sorted({*known_processors(), *db.exec_driver_sql(_REGISTERED).scalars()})
+    return Answer([asdict(one) for one in entries], table)
 
 
 def _require(db: Connection, name: str) -> None:
-    if name not in (names := _names(db)):
+    if name not in (names := pauses.registered(db, known_processors())):
         raise WrongUse(f"no such processor: {name}; there are {', '.join(names)}")
 
 

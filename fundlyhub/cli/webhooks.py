@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,9 +13,6 @@ from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import WrongUse
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import get_settings
-
-if TYPE_CHECKING:
-    from uvicorn import Server
 
 log = logging.getLogger("fundlyhub.webhooks")
 
@@ -36,11 +31,10 @@ def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
     settings = get_settings()
     settings.secret  # noqa: B018  # better said before anything is loaded
     try:
-        import uvicorn
-
+        from fundlyhub.web.connections import networks
+        from fundlyhub.web.serving import serve
         from fundlyhub.webhooks.app import make_app
         from fundlyhub.webhooks.background import TakingUp
-        from fundlyhub.webhooks.connections import CONNECTIONS, bounded, networks
     except ImportError:
         raise WrongUse('webhooks need their extra: pip install "fundlyhub[webhooks]"') from None
     stop = stop_on_signals()
@@ -52,22 +46,6 @@ def command(host: str, port: int, behind_proxy: bool, verbose: bool) -> None:
         log.warning("FUNDLYHUB_SENDGRID_WEBHOOK_KEY is not set: SendGrid's events are not taken up")
     if not settings.twilio_auth_token:
         log.warning("FUNDLYHUB_TWILIO_AUTH_TOKEN is not set: Twilio's callbacks are not taken up")
-    # Its access log would print the tokens of unsubscribe links.
     proxies = networks(settings.trusted_proxies + (",127.0.0.0/8,::1" if behind_proxy else ""))
-    config = uvicorn.Config(
-        app, host=host, port=port, http=bounded(proxies), limit_concurrency=CONNECTIONS, access_log=False,
-        log_config=None, proxy_headers=bool(proxies), forwarded_allow_ips=[str(one) for one in proxies],
-    )  # fmt: skip
     with taking_up:
-        _run(uvicorn.Server(config), stop)
-
-
-def _run(server: Server, stop: Event) -> None:
-    """Serve until ``stop``. uvicorn hears SIGTERM and Ctrl-C by itself, but neither SIGHUP nor what comes before it."""
-
-    def hand_on() -> None:
-        stop.wait()
-        server.should_exit = True
-
-    Thread(target=hand_on, name="stop", daemon=True).start()
-    server.run()
+        serve(app, host=host, port=port, proxies=proxies, stop=stop)

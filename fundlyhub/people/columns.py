@@ -155,6 +155,10 @@ EVENTS: Mapping[str, Columns] = {
     **_CLAIMS,
     "archives": Columns(plain="types file sha256 who account role restored_by restored_account restored_role"),
     "attempts": Columns(plain="processor error_class reason fingerprint"),
+    "console_audit": Columns(plain="name who account role action details"),
+    "console_links": Columns(plain="token name"),
+    "console_sessions": Columns(plain="token name via"),
+    "console_users": Columns(plain="name level password"),
     "corrections": Columns({"payload": ("as the log", REDACTED)}, plain="processor event_id version"),
     "dead_letter_audit": Columns(plain="who account role action details"),
     "dead_letters": Columns(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -14,28 +13,26 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processors.notifications.delivery_reports import inbox
 from fundlyhub.processors.notifications.delivery_reports.effects import Word
 from fundlyhub.processors.notifications.unsubscribe import InvalidToken, read_token
 from fundlyhub.settings import Settings
+from fundlyhub.web.bodies import read_body
+from fundlyhub.web.headers import Headers
+from fundlyhub.web.limits import Limits
+from fundlyhub.web.refusals import Refusal
 from fundlyhub.webhooks import sendgrid, twilio, unsubscribe
-from fundlyhub.webhooks.limits import Limits
-from fundlyhub.webhooks.refusals import Refusal
 
 log = getLogger(__name__)
 
 LARGEST = 4_000_000
 """Maximum bytes of a body: SendGrid sends about a thousand events, in less than 1 MB."""
-BODY_TIME = 30.0
-"""Seconds for a body to arrive."""
 STRANGERS, READERS = 600, 60
 """Requests per minute and caller: unsigned ones, and those with an unsubscribe link that is none of ours."""
 
@@ -58,7 +55,7 @@ def make_app(settings: Settings, engine: Engine, stored: Callable[[], None] = la
         routes.append(Route("/sendgrid/events", _guarded(webhooks.sendgrid), methods=["POST"]))
     if settings.twilio_auth_token:
         routes.append(Route("/twilio/status", _guarded(webhooks.twilio), methods=["POST"]))
-    app = Starlette(routes=routes, middleware=[Middleware(_Headers)])
+    app = Starlette(routes=routes, middleware=[Middleware(Headers)])
     app.router.redirect_slashes = False  # it would redirect to the host that the request names
     return app
 
@@ -69,7 +66,7 @@ class _Webhooks:
     def __init__(self, settings: Settings, engine: Engine, stored: Callable[[], None]) -> None:
         self._stored = stored
         self._settings, self._engine, self._secret = settings, engine, settings.secret
-        self._limits = Limits(settings.redis if settings.redis_url else None)
+        self._limits = Limits("webhooks", settings.redis if settings.redis_url else None)
         key = settings.sendgrid_webhook_key
         self._sendgrid_key = sendgrid.public_key(key) if key else None
 
@@ -83,7 +80,7 @@ class _Webhooks:
 
     async def sendgrid(self, request: Request) -> Response:
         """Store SendGrid's events."""
-        body = await _body(request)
+        body = await read_body(request, LARGEST)
         assert self._sendgrid_key is not None
         try:
             sendgrid.verify(self._sendgrid_key, request.headers, body, now=time.time())
@@ -95,7 +92,7 @@ class _Webhooks:
 
     async def twilio(self, request: Request) -> Response:
         """Store a status callback of Twilio; the signature covers the public address."""
-        form = twilio.form_of(await _body(request))
+        form = twilio.form_of(await read_body(request, LARGEST))
         token = self._settings.twilio_auth_token
         assert token is not None
         url = f"{self._settings.public_url.rstrip('/')}/twilio/status?{request.url.query}"
@@ -113,7 +110,7 @@ class _Webhooks:
 
     async def opt_out(self, request: Request) -> Response:
         """Unsubscribe: the page's button, or a mail program's one-click request."""
-        await _body(request)
+        await read_body(request, LARGEST)
         with suppress(InvalidToken):
             user_id, category = read_token(request.path_params["token"], self._secret)
             await self._write(lambda db: unsubscribe.opt_out(db, user_id, category))
@@ -168,43 +165,3 @@ def _guarded(handler: Handler) -> Handler:
             return JSONResponse({"error": "not now"}, 503, {"Retry-After": "30"})
 
     return guarded
-
-
-_ON_ALL = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-
-
-class _Headers:
-    """Puts headers on every answer, refusals too: no page shows it in a frame, and no browser guesses what it is."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _ON_ALL.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, sending)
-
-
-async def _body(request: Request) -> bytes:
-    """The whole body. Raises Refusal if it is too large or too slow."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIME):
-            async for part in request.stream():
-                body += part
-                if len(body) > LARGEST:
-                    raise Refusal(413, f"the body has more than {LARGEST} bytes")
-    except TimeoutError:
-        raise Refusal(408, "the body did not arrive in time") from None
-    return bytes(body)

@@ -19,7 +19,7 @@ from fundlyhub.channels.smtp_replies import UNDEFINED, enhanced, names_the_mailb
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.delivery_reports.effects import Kind, Word
 from fundlyhub.processors.shared.address_hashes import address_hash
-from fundlyhub.webhooks.refusals import Refusal
+from fundlyhub.web.refusals import Refusal
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"

@@ -10,7 +10,7 @@ from fundlyhub.channels.twilio import REPEATED
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.delivery_reports.effects import Kind, Word
 from fundlyhub.processors.shared.address_hashes import address_hash
-from fundlyhub.webhooks.refusals import Refusal
+from fundlyhub.web.refusals import Refusal
 
 SIGNATURE = "x-twilio-signature"
 

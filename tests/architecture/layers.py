@@ -25,6 +25,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "settings": {"errors", "addresses", "server_urls", "secret_files"},
     "unknown_variables": {"settings", "secret_files"},
     "database": BASE,
+    "web": BASE,
     "observability": {*BASE, "database", "events"},
     "events": {*BASE, "database"},
     "channels": {*BASE, "database", "events", "observability"},
@@ -73,12 +74,13 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """What each part may import beside itself. The parts of WIRING may import anything."""
 
-WIRING = {"cli", "celery", "demo", "embedded", "webhooks"}
+WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}
 """The parts that connect all others to a process."""
 
 WIRED_BY: Mapping[str, set[str]] = {
     "cli": {"__main__"},
     "celery": {"cli"},
+    "console": {"cli"},
     "demo": {"cli"},
     "embedded": {"cli", "demo"},
     "webhooks": {"cli"},

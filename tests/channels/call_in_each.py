@@ -11,7 +11,7 @@ from fundlyhub.channels.breaker import Breaker, SharedStorage
 from fundlyhub.channels.elasticsearch import SearchEngine, Versioned
 from fundlyhub.channels.messages import Mail, Push, Sender, Sms
 from fundlyhub.processors.notifications.processor import _pool
-from fundlyhub.webhooks.limits import Limits
+from fundlyhub.web.limits import Limits
 from tests.channels.senders import fcm_at, mail, push, sendgrid_at, sms, twilio_at
 
 CALLS = 10
@@ -49,7 +49,7 @@ def _engine() -> SearchEngine:
 
 @cache
 def _limits() -> Limits:
-    return Limits(URL)
+    return Limits("webhooks", URL)
 
 
 def mails() -> Ids:

@@ -15,8 +15,8 @@ from fundlyhub.database import get_engine
 from fundlyhub.errors import WrongUse
 from fundlyhub.processors.notifications.unsubscribe import token_for
 from fundlyhub.settings import Settings
+from fundlyhub.web.connections import OF_ONE_CALLER, networks
 from fundlyhub.webhooks.app import READERS, make_app
-from fundlyhub.webhooks.connections import OF_ONE_CALLER, networks
 from tests.support.platform import Platform, Process, wait_until
 from tests.webhooks.asking import ME, PUBLIC, Ask, asking, signed
 from tests.webhooks.conftest import ask, configured  # noqa: F401 - fixtures

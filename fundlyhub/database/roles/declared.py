@@ -27,10 +27,11 @@ PURPOSE: Mapping[str, str] = {
     "worker": "all Celery workers",
     "webhooks": "`fundlyhub webhooks`: the App DB alone",
     "monitor": "`fundlyhub metrics`, `status`, `health` and `waiting`: numbers and names, no payloads and no people",
-    "console": "operators: `dlq`, `ingest quarantine`, `processors`, `payments`, `suppressions`, `notifications`",
+    "console": "`fundlyhub console`; operators: `dlq`, `ingest quarantine`, `processors`, `payments`, `suppressions`, "
+               "`notifications`",
     "reader": "reports and analysts: read models and the log without payloads",
     "owner": "`migrate`, `verify`, `explain`, `rebuild`, `events archive`, `restore`, `people`, `publishers`, "
-             "`claims prune`, `relay rebase`",
+             "`console user`, `claims prune`, `relay rebase`",
 }  # fmt: skip
 
 ALL = "SELECT, INSERT, UPDATE, DELETE"
@@ -198,6 +199,10 @@ RIGHTS: Mapping[Role, Rights] = {
         "events.payment_decisions": "SELECT, INSERT, UPDATE",
         "events.corrections": ALL,
         "events.disclosures": ADD,
+        "events.console_users": READ,
+        "events.console_sessions": ALL,
+        "events.console_links": "SELECT, INSERT, DELETE",
+        "events.console_audit": ADD,
         "events.quarantine": "SELECT, UPDATE (state, reason, event_id, changed_at)",
         "events.quarantine_audit": ADD,
         "events.processors": READ,

@@ -5,6 +5,7 @@ table of the Events DB, which every worker reads together with the events of a b
 """
 
 from fundlyhub.processing.pauses.bursts import Hold, notice
+from fundlyhub.processing.pauses.history import Entry, history, registered
 from fundlyhub.processing.pauses.rules import Burst, Kind, is_burst, probe_wait
 from fundlyhub.processing.pauses.store import (
     IN_FORCE,
@@ -22,17 +23,20 @@ from fundlyhub.processing.pauses.store import (
 __all__ = [
     "IN_FORCE",
     "Burst",
+    "Entry",
     "Hold",
     "Kind",
     "Pause",
     "end",
     "end_by_hand",
+    "history",
     "in_force",
     "is_burst",
     "notice",
     "pause_by_hand",
     "paused",
     "probe_wait",
+    "registered",
     "remove",
     "start_probe",
     "whole_table",

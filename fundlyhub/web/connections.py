@@ -33,6 +33,11 @@ def networks(text: str) -> Networks:
         raise WrongUse("FUNDLYHUB_TRUSTED_PROXIES must be addresses or networks, separated by commas") from None
 
 
+def is_in(address: str, networks: Networks) -> bool:
+    """Whether an address is in one of the networks."""
+    return any(ip_address(address) in network for network in networks)
+
+
 def bounded(trusted: Networks) -> type[H11Protocol]:
     """The protocol for uvicorn, which by itself waits for a request's headers for ever."""
 
@@ -52,7 +57,7 @@ def bounded(trusted: Networks) -> type[H11Protocol]:
 
         def _of_this_caller(self) -> int:
             caller = self.client[0] if self.client else None
-            if caller is None or any(ip_address(caller) in network for network in trusted):
+            if caller is None or is_in(caller, trusted):
                 return 0
             callers = [one.client[0] for one in self.connections if isinstance(one, Bounded) and one.client]
             return callers.count(caller)

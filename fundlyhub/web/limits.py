@@ -11,7 +11,7 @@ import redis
 from fundlyhub.forks import in_each_process
 from fundlyhub.redis_servers import redis_at
 from fundlyhub.server_urls import reason
-from fundlyhub.webhooks.refusals import Refusal
+from fundlyhub.web.refusals import Refusal
 
 log = getLogger(__name__)
 
@@ -22,10 +22,10 @@ CALLERS = 10_000
 
 
 class Limits:
-    """Counts requests by route and caller."""
+    """Counts requests to a service by route and caller."""
 
-    def __init__(self, redis_url: str | None) -> None:
-        self._url = redis_url
+    def __init__(self, service: str, redis_url: str | None) -> None:
+        self._service, self._url = service, redis_url
         in_each_process(self._begin)
         self._own: Counter[str] = Counter()
         self._window = 0
@@ -37,7 +37,7 @@ class Limits:
     def check(self, route: str, caller: str, most: int) -> None:
         """Raise Refusal when a caller has made more than ``most`` requests to a route in this minute."""
         window = int(time.time()) // WINDOW
-        if self._count(f"fundlyhub:webhooks:{route}:{caller}:{window}", window) > most:
+        if self._count(f"fundlyhub:{self._service}:{route}:{caller}:{window}", window) > most:
             raise Refusal(429, "too many requests", retry_after=WINDOW - int(time.time()) % WINDOW)
 
     def _count(self, key: str, window: int) -> int:

@@ -1,0 +1,11 @@
+"""The pages, a file for each, with the routes of all of them and the levels that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fundlyhub.console.pages import overview, processors
+from fundlyhub.console.visits import Page
+
+PAGES: Sequence[Page] = [*overview.PAGES, *processors.PAGES]
+"""Every route that asks for a session. The app has no other way to make one."""

@@ -1,0 +1,22 @@
+"""One console for the tests of a module, on a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
+from tests.console.site import Site, served
+from tests.support.databases import copy_of
+from tests.support.servers import environment_of
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Postgres, template: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A console and its users."""
+    folder: Path = tmp_path_factory.mktemp("console")
+    with copy_of(postgres, template) as dsn, environment_of(dsn, valkey, folder), served(folder) as running:
+        yield running
