@@ -84,8 +84,9 @@ def hostile(payload: Payload, value: str) -> Payload:
 
 
 def told(channel: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
-    """Subject, text, HTML and headers of each message that went out."""
-    for path in sorted((get_settings().data_dir / "outbox" / channel).iterdir()):
+    """Subject, text, HTML and headers of each message that went out, and is not looked at yet."""
+    outbox = get_settings().data_dir / "outbox" / channel
+    for path in sorted(outbox.iterdir()) if outbox.exists() else ():
         if channel == "email":
             mail = message_from_bytes(path.read_bytes(), policy=policy.default)
             plain, html = (mail.get_body((part,)) for part in ("plain", "html"))
@@ -97,27 +98,27 @@ def told(channel: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
             yield said["title"], said["body"], "", {}
         else:
             yield "", path.read_text().partition("\n\n")[2], "", {}
+        path.unlink()
 
 
-@pytest.mark.parametrize("kind", ONES)
-@pytest.mark.parametrize(
-    "value",
-    # All of them in make chaos, for their number.
-    [pytest.param(one, marks=[pytest.mark.chaos] if n > 1 else [], id=repr(one[:16])) for n, one in enumerate(HOSTILE)],
-)
-def test_no_field_of_an_event_or_of_a_profile_brings_words_of_its_own(full: Post, kind: str, value: str) -> None:  # noqa: F811
+@pytest.mark.parametrize("value", [pytest.param(one, id=repr(one[:16])) for one in HOSTILE])
+def test_no_field_of_an_event_or_of_a_profile_brings_words_of_its_own(full: Post, value: str) -> None:  # noqa: F811
     stored = value.replace("\x00", "")
-    full.sql("UPDATE app.contacts SET name = %s, locale = %s, time_zone = %s", stored, stored, stored)
     known = "kind IN ('campaign', 'user') AND field IN ('title', 'slug', 'name', 'summary', 'category')"
-    full.sql(f"UPDATE app.entity_fields SET value = to_jsonb(%s::text) WHERE {known}", stored)
-    full.sql("UPDATE app.entities SET name = %s", stored)
-    full.sql("UPDATE app.gift_donors SET name = %s", stored)
-    full.tell(hostile(ONES[kind], value))
+    for kind, payload in ONES.items():
+        full.sql("UPDATE app.contacts SET name = %s, locale = %s, time_zone = %s", stored, stored, stored)
+        full.sql(f"UPDATE app.entity_fields SET value = to_jsonb(%s::text) WHERE {known}", stored)
+        full.sql("UPDATE app.entities SET name = %s", stored)
+        full.sql("UPDATE app.gift_donors SET name = %s", stored)
+        full.tell(hostile(payload, value))
+        assert look_through_what_was_told() or kind == "new_sign_in", kind
+
+
+def look_through_what_was_told() -> int:
+    """How many messages there are, each without a word of others."""
     ours = (get_settings().site_url, get_settings().public_url)
     seen = 0
     for channel in ("email", "push", "sms"):
-        if not (get_settings().data_dir / "outbox" / channel).exists():
-            continue
         for subject, text, html, headers in told(channel):
             seen += 1
             assert not {"Bcc", "Injected"} & headers.keys()
@@ -130,7 +131,7 @@ def test_no_field_of_an_event_or_of_a_profile_brings_words_of_its_own(full: Post
             assert len(subject.splitlines()) <= 1
             if channel != "email":
                 assert len(text.splitlines()) <= 1
-    assert seen or kind == "new_sign_in"
+    return seen
 
 
 def given_by_others(notice: Notice, value: str) -> Facts:
