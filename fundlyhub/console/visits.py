@@ -126,6 +126,7 @@ class Visit:
 MENU = (
     ("/", "Overview"),
     ("/processors", "Processors"),
+    ("/breakers", "Breakers"),
 )
 """Path and title of each page of the menu."""
 

@@ -31,6 +31,15 @@ def redis_client(url: str, settings: Settings) -> Iterator[redis.Redis]:
             raise redis_failed(url, error) from None
 
 
+@contextmanager
+def asking_redis(url: str) -> Iterator[str]:
+    """The URL, for calls that make their own client. Raises as ``redis_client`` does when one of them fails."""
+    try:
+        yield url
+    except redis.RedisError as error:
+        raise redis_failed(url, error) from None
+
+
 def redis_failed(url: str, error: BaseException) -> Unavailable | WrongUse:
     """The error for a failed Redis command, in words for an operator."""
     if is_misconfigured(error):

@@ -1,0 +1,54 @@
+"""The breakers as operators see and change them: the state that all workers share, or none at all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fundlyhub.channels.breaker.breaker import Breaker
+from fundlyhub.channels.breaker.redis_storage import RedisStorage
+from fundlyhub.channels.breaker.state import HALF_OPEN, OPEN, Change
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A breaker at one moment. ``rest_left`` is in seconds: None unless it is open, 0 for one that is open by hand.
+
+    ``calls`` and ``failures`` are those of the window that its rules look at.
+    """
+
+    service: str
+    state: str
+    since: datetime | None
+    rest_left: float | None
+    probing: bool
+    failures: int
+    calls: int
+    failures_in_a_row: int
+    reason: str | None
+    who: str | None
+
+
+def shared_breaker(service: str, redis_url: str) -> Breaker:
+    """A breaker whose state is Redis's, without a substitute: what is changed must reach the workers.
+
+    Its methods raise RedisError when the server does not answer.
+    """
+    return Breaker(service, RedisStorage(service, redis_url))
+
+
+def look(service: str, redis_url: str) -> Look:
+    """The state and the counts of a service's breaker. Raises RedisError when the server does not answer."""
+    (state, probing), counts = shared_breaker(service, redis_url).look()
+    left = 0.0 if state.by_hand else max(0.0, state.until - time.time())
+    return Look(
+        service, state.label, None if state.since is None else datetime.fromtimestamp(state.since, UTC),
+        left if state.name == OPEN else None, probing and state.name == HALF_OPEN,
+        counts.failures, counts.calls, counts.in_a_row, state.reason or None, state.who or None,
+    )  # fmt: skip
+
+
+def history(service: str, redis_url: str) -> list[Change]:
+    """The last changes of state, the newest first. Raises RedisError when the server does not answer."""
+    return shared_breaker(service, redis_url).history()

@@ -1,0 +1,136 @@
+"""The circuit breakers of outside services: their states, what failed, and opening and closing one by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from starlette.responses import Response
+
+from fundlyhub.channels.breaker import SERVICES, shared
+from fundlyhub.channels.breaker.shared import Look, look, shared_breaker
+from fundlyhub.channels.breaker.state import Change
+from fundlyhub.console.visits import Page, Visit
+from fundlyhub.database.audited import reasoned
+from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.monitoring.servers import asking_redis
+from fundlyhub.settings import Settings
+from fundlyhub.web.refusals import Refusal
+
+STRIP = timedelta(hours=24)
+"""How far back the strip of a breaker's history goes."""
+WIDTH = 480.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the strip: where it begins, how wide it is (of WIDTH), and the state in it."""
+
+    x: float
+    width: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A breaker, what its service is for, and its last day."""
+
+    look: Look
+    used_for: str
+    strip: Sequence[Part]
+
+
+def breakers(visit: Visit) -> Response:
+    """All breakers. Without Redis the page says so: each worker then goes by its own."""
+    rows: list[Row] = []
+    missing = ""
+    used = uses(visit.site.settings)
+    try:
+        with asking_redis(visit.site.settings.redis) as url:
+            for name in SERVICES:
+                one = look(name, url)
+                rows.append(Row(one, used.get(name, ""), list(strip(shared.history(name, url)))))
+    except (Unavailable, WrongUse) as error:
+        rows, missing = [], str(error)
+    template = "parts/breakers.html" if visit.is_fragment else "breakers.html"
+    return visit.page(template, rows=rows, missing=missing, width=WIDTH)
+
+
+def breaker(visit: Visit) -> Response:
+    """One breaker with its last changes."""
+    name = _named(visit)
+    with asking_redis(visit.site.settings.redis) as url:
+        one, changes = look(name, url), shared.history(name, url)
+    row = Row(one, uses(visit.site.settings).get(name, ""), list(strip(changes)))
+    return visit.page("breaker.html", one=row, changes=changes, width=WIDTH)
+
+
+def open_(visit: Visit) -> Response:
+    """Let no call to a service through until somebody closes the breaker."""
+    name = _named(visit)
+    with asking_redis(visit.site.settings.redis) as url:
+        shared_breaker(name, url).open_by_hand(_reason(visit), visit.who)
+    return visit.go(f"/breakers/{name}", f"{name} is not called any more until somebody closes the breaker.")
+
+
+def close(visit: Visit) -> Response:
+    """Let calls to a service through again, few at first."""
+    name = _named(visit)
+    with asking_redis(visit.site.settings.redis) as url:
+        done = shared_breaker(name, url).close_by_hand(_reason(visit), visit.who)
+    said = f"{name} is called again, little by little." if done else f"{name}: the breaker was closed already."
+    return visit.go(f"/breakers/{name}", said)
+
+
+def uses(settings: Settings) -> dict[str, str]:
+    """What each service in use is for, by its name."""
+    found = {
+        settings.email_backend: "e-mail",
+        settings.push_backend: "push messages",
+        settings.sms_backend: "text messages",
+        settings.search_backend: "searches",
+    }
+    return {name: what for name, what in found.items() if name in SERVICES}
+
+
+def strip(changes: Sequence[Change], now: datetime | None = None) -> Iterator[Part]:
+    """The states of the last day, the oldest first. Before the first known change nothing is drawn."""
+    end = now or datetime.now(UTC)
+    begin, until = end - STRIP, end
+    found: list[Part] = []
+    for change in changes:
+        at = datetime.fromisoformat(change["at"])
+        since = max(at, begin)
+        if until > since:
+            found.append(Part(_x(since - begin), _x(until - since), change["to"]))
+        until = min(until, at)
+        if at <= begin:
+            break
+    else:
+        if changes and until > begin:
+            found.append(Part(0.0, _x(until - begin), changes[-1]["from"]))
+    return reversed(found)
+
+
+def _x(passed: timedelta) -> float:
+    return round(WIDTH * (passed / STRIP), 2)
+
+
+def _named(visit: Visit) -> str:
+    name = visit.path("name")
+    if name not in SERVICES:
+        raise Refusal(404, "there is no such breaker")
+    return name
+
+
+def _reason(visit: Visit) -> str:
+    return reasoned(visit.field("reason"))
+
+
+PAGES = [
+    Page("/breakers", breakers),
+    Page("/breakers/{name}", breaker),
+    Page("/breakers/{name}/open", open_, "operator", "POST"),
+    Page("/breakers/{name}/close", close, "operator", "POST"),
+]
