@@ -21,11 +21,11 @@ import redis
 
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.databases import create_database, database_dsn, drop_database, migrated_template
 from tests.support import ROOT
 from tests.support.brokers import fresh_broker_url
 from tests.support.command import environment
-from tests.support.databases import create_database, drop_database, migrated_template
-from tests.support.platform import Process, database_dsn
+from tests.support.platform import Process
 from tests.support.rabbitmq import RabbitNode, available
 
 PYTHON = sys.executable

@@ -123,7 +123,7 @@ def test_what_a_fork_would_share_is_made_anew_in_each_process() -> None:
     found = {
         str(path.relative_to(PACKAGE))
         for path in MODULES
-        if part_of(path) not in {"demo", "embedded"}
+        if part_of(path) not in {"demo", "embedded", "testing"}
         and SHARED_BY_A_FORK.search(path.read_text())
         and "from fundlyhub.forks import" not in path.read_text()
     }

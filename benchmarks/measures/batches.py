@@ -14,7 +14,7 @@ from benchmarks.stage import Stage
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.worker import garbage
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor
-from tests.support.databases import settings_of
+from fundlyhub.testing.databases import settings_of
 
 SIZES = (1, 10, 100, 500, 2_000)
 SHARE = 10

@@ -22,7 +22,7 @@ from fundlyhub.processing.claims import claim
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.retention.claims.partitions import make_ahead
 from fundlyhub.settings import get_settings
-from tests.support.databases import settings_of
+from fundlyhub.testing.databases import settings_of
 
 CHUNK = 500_000
 """Events in one statement while the log is made to grow."""

@@ -23,10 +23,10 @@ from benchmarks.usage import cpu_seconds
 from fundlyhub import publish_events
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.user import UserRegistered
-from tests.support.databases import settings_of
+from fundlyhub.testing.databases import settings_of
+from fundlyhub.testing.providers import SendGrid
+from fundlyhub.testing.providers.http import Accepted
 from tests.support.platform import Process
-from tests.support.providers import SendGrid
-from tests.support.providers.http import Accepted
 
 
 class OursMailing(Ours):

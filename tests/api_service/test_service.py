@@ -16,11 +16,10 @@ import pytest
 import redis
 
 from fundlyhub.demo.api import MIRROR
+from fundlyhub.testing.databases import SECRET, settings_of
 from tests.api_service.service import campaign, done, running, user
 from tests.support.command import dsns
-from tests.support.databases import settings_of
 from tests.support.platform import Platform, wait_until
-from tests.support.servers import SECRET
 
 
 @pytest.fixture

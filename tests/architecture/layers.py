@@ -74,7 +74,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 """What each part may import beside itself. The parts of WIRING may import anything."""
 
-WIRING = {"cli", "celery", "console", "demo", "embedded", "webhooks"}
+WIRING = {"cli", "celery", "console", "demo", "embedded", "testing", "webhooks"}
 """The parts that connect all others to a process."""
 
 WIRED_BY: Mapping[str, set[str]] = {
@@ -82,7 +82,8 @@ WIRED_BY: Mapping[str, set[str]] = {
     "celery": {"cli"},
     "console": {"cli"},
     "demo": {"cli"},
-    "embedded": {"cli", "demo"},
+    "embedded": {"cli", "demo", "testing"},
+    "testing": set(),
     "webhooks": {"cli"},
 }
 """What may import a part that wires."""

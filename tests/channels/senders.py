@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fundlyhub.channels.fcm import Fcm
 from fundlyhub.channels.messages import Mail, Message, Push, Sms
 from fundlyhub.channels.sendgrid import SendGrid
 from fundlyhub.channels.twilio import Twilio
+from fundlyhub.testing.providers.fcm_account import service_account as service_account
 
 ADDRESS, DEVICE, NUMBER = "ada@example.org", "device-token-1", "+491701234567"
 KEY, SID, TOKEN = "SG.s3cret", f"AC{'0a' * 16}", "tw1lio-s3cret"
@@ -51,23 +48,6 @@ def twilio_at(url: str, *, timeout: float = TIMEOUT) -> Twilio:
 
 def fcm_at(url: str, folder: Path, *, token_url: str | None = None, timeout: float = TIMEOUT) -> Fcm:
     return Fcm(service_account(folder, token_url or f"{url}/token"), base_url=url, timeout=timeout)
-
-
-def service_account(folder: Path, token_url: str) -> Path:
-    """A service account's file with a key of our own."""
-    path = folder / "service-account.json"
-    account = {
-        "type": "service_account", "project_id": "fundlyhub-test", "private_key_id": "1", "private_key": _private_key(),
-        "client_email": "test@fundlyhub-test.iam.gserviceaccount.com", "client_id": "1", "token_uri": token_url,
-    }  # fmt: skip
-    path.write_text(json.dumps(account))
-    return path
-
-
-@cache
-def _private_key() -> str:
-    key = rsa.generate_private_key(65537, key_size=1024)  # noqa: S505  # a longer one takes 20 ms at each reading
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 @contextmanager

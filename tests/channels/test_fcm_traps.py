@@ -13,13 +13,13 @@ import pytest
 
 from fundlyhub.channels.messages import Push
 from fundlyhub.errors import ServiceRefuses, Snooze, Transient, WrongUse
+from fundlyhub.testing.providers import Behaviour, Fcm
 from tests.channels.senders import (
     DEVICE,
     fcm_at,
     push,
     service_account,
 )
-from tests.support.providers import Behaviour, Fcm
 
 
 class TestFcm:

@@ -10,11 +10,11 @@ import pytest
 import redis
 
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.providers import Fake, Fcm, SendGrid, Twilio
 from tests.channels import call_in_each
 from tests.support.command import environment
 from tests.support.elasticsearch import Peer
 from tests.support.forking import CHILDREN, forked
-from tests.support.providers import Fake, Fcm, SendGrid, Twilio
 
 THREADS = pytest.mark.parametrize("threads", [0, 2], ids=["alone", "beside threads that call"])
 ALL = (CHILDREN + 1) * call_in_each.CALLS

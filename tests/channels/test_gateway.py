@@ -14,8 +14,8 @@ from fundlyhub.channels.messages import CHANNELS, Mail
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Permanent, Snooze, Transient, WrongUse
 from fundlyhub.settings import get_settings
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.channels.senders import FROM, KEY, SID, TOKEN, assert_nothing_private, mail, sendgrid_at, service_account
-from tests.support.providers import Behaviour, SendGrid
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from fundlyhub.errors import (
     ServiceRefuses,
     Transient,
 )
+from fundlyhub.testing.providers import Behaviour, Fake, Fcm, SendGrid, Twilio
 from tests.channels.senders import (
     DEVICE,
     MESSAGES,
@@ -34,7 +35,6 @@ from tests.channels.senders import (
     sendgrid_at,
     twilio_at,
 )
-from tests.support.providers import Behaviour, Fake, Fcm, SendGrid, Twilio
 
 FAKES: dict[str, type[Fake]] = {"sendgrid": SendGrid, "fcm": Fcm, "twilio": Twilio}
 PROVIDERS = list(FAKES)

@@ -15,6 +15,8 @@ from fundlyhub.channels.messages import Mail, Sms
 from fundlyhub.channels.sendgrid import SendGrid as SendGridSender
 from fundlyhub.channels.twilio import Twilio
 from fundlyhub.errors import Permanent, ServiceRefuses, WrongUse
+from fundlyhub.testing.providers import Behaviour, Fcm, SendGrid
+from fundlyhub.testing.providers import Twilio as TwilioFake
 from tests.channels.senders import (
     ADDRESS,
     FROM,
@@ -30,8 +32,6 @@ from tests.channels.senders import (
     sms,
     twilio_at,
 )
-from tests.support.providers import Behaviour, Fcm, SendGrid
-from tests.support.providers import Twilio as TwilioFake
 
 
 class TestSendGrid:

@@ -13,9 +13,9 @@ import pytest
 
 from fundlyhub.channels.sendgrid import Client
 from fundlyhub.errors import OutcomeUnknown, Transient
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.channels.senders import KEY, mail, sendgrid_at
 from tests.support.platform import wait_until
-from tests.support.providers import Behaviour, SendGrid
 
 REFUSAL = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 

@@ -21,8 +21,7 @@ from fundlyhub.errors import (
     WrongUse,
 )
 from tests.channels.senders import ADDRESS, FROM, assert_nothing_private, mail, nothing_private
-from tests.support.providers import MailServer
-from tests.support.providers.smtp import Step
+from tests.support.mail_server import MailServer, Step
 
 QUOTING = "ada@example.org is not for Dear Ada"
 

@@ -17,13 +17,13 @@ from kombu import Connection
 from pytest_celery import CeleryTestBroker, CeleryTestSetup
 
 from fundlyhub.processing.queues import depths
+from fundlyhub.testing.providers import SendGrid
 from tests.chaos import checks
 from tests.chaos.load import Load, mixed
 from tests.chaos.processors import TABLES
 from tests.support.command import dsns
 from tests.support.nodes import LocalBroker
 from tests.support.platform import Platform, Process, wait_count, wait_until
-from tests.support.providers import SendGrid
 from tests.support.proxy import AmqpWire, HttpWire, PostgresWire, Proxy, RespWire
 from tests.support.reliability import Record
 from tests.support.urls import port_of, through

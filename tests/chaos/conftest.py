@@ -19,12 +19,19 @@ from pytest_celery import CeleryTestBroker, CeleryTestSetup, CeleryTestWorker
 
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.databases import (
+    create_database,
+    database_dsn,
+    drop_database,
+    log_in_quickly,
+    migrated_template,
+    settings_of,
+)
 from tests.chaos.arena import QUEUES, Arena
 from tests.support.brokers import broker_place
 from tests.support.command import dsns
-from tests.support.databases import create_database, drop_database, log_in_quickly, migrated_template, settings_of
 from tests.support.nodes import LocalBroker, LocalWorker
-from tests.support.platform import Process, database_dsn
+from tests.support.platform import Process
 
 _numbers = count(1)
 OURS = [pytest.param("rabbitmq", marks=pytest.mark.rabbitmq), "valkey"]

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.testing.databases import migrated_template
 from tests.chaos.arena import DOUBTFUL, Arena
-from tests.support.databases import migrated_template
 from tests.support.platform import wait_until
 from tests.support.reliability import Record
 

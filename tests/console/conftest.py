@@ -9,9 +9,8 @@ import pytest
 
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.databases import copy_of, environment_of
 from tests.console.site import Site, served
-from tests.support.databases import copy_of
-from tests.support.servers import environment_of
 
 
 @pytest.fixture(scope="module")

@@ -23,13 +23,13 @@ from fundlyhub.database import connect
 from fundlyhub.embedded.ports import free_port
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.databases import create_database, database_dsn, drop_database, settings_of
 from tests.containers.composed import composed, made_secrets, ours, seconds, secrets_of
 from tests.containers.test_dockerfile import instructions
 from tests.support.brokers import broker_place
 from tests.support.command import dsns
-from tests.support.databases import create_database, drop_database, settings_of
 from tests.support.make import completed
-from tests.support.platform import Process, database_dsn, wait_until
+from tests.support.platform import Process, wait_until
 from tests.support.rabbitmq import RabbitNode
 
 READY = {

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from fundlyhub.embedded.postgres import Postgres
-from tests.support.platform import database_dsn
+from fundlyhub.testing.databases import database_dsn
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import WrongUse
 from fundlyhub.settings import Settings, get_settings
+from fundlyhub.testing.databases import environment_of
 from tests.processing.test_all_processors import made, wait_made
 from tests.support.command import dsns
 from tests.support.make import initiated
 from tests.support.pgbouncer import MISSING, PgBouncer, binary
 from tests.support.platform import Platform, wait_until
-from tests.support.servers import environment_of
 from tests.support.traffic import published
 
 MODES = ("session", "transaction")

@@ -24,9 +24,8 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing.executor import execute
 from fundlyhub.settings import Branch, Settings
-from tests.support.databases import copy_of
+from fundlyhub.testing.databases import copy_of, environment_of
 from tests.support.platform import wait_until
-from tests.support.servers import environment_of
 
 WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
 

@@ -20,8 +20,7 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing.executor import execute
 from fundlyhub.settings import Settings
-from tests.support.databases import copy_of
-from tests.support.servers import environment_of
+from fundlyhub.testing.databases import copy_of, environment_of
 
 
 class Run:

@@ -9,12 +9,11 @@ import pytest
 
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.databases import SECRET, copy_of
 from tests.docs.scenes import FIRST, streams
 from tests.support.brokers import broker_place
 from tests.support.command import dsns
-from tests.support.databases import copy_of
 from tests.support.platform import Platform, wait_until
-from tests.support.servers import SECRET
 
 
 @pytest.fixture(scope="module")

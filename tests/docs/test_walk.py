@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.databases import SECRET
 from tests.docs.blocks import Block, blocks_of
 from tests.docs.commands import commands
 from tests.support import ROOT
 from tests.support.brokers import broker_place
 from tests.support.command import dsns
 from tests.support.platform import Platform, wait_until
-from tests.support.servers import SECRET
 
 PAGE = ROOT / "docs" / "processors.md"
 COPIED = ("fundlyhub", "tests", "celeryconfig.py", "pyproject.toml")

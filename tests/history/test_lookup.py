@@ -20,8 +20,8 @@ from fundlyhub.processors.event_lookup import EventLookupProcessor
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.registration import register
 from fundlyhub.settings import Settings, get_settings
+from fundlyhub.testing.databases import settings_of
 from fundlyhub.verification.run import verify
-from tests.support.databases import settings_of
 from tests.support.make import campaign, completed, search
 from tests.support.roles import Roles
 

@@ -14,8 +14,8 @@ from fundlyhub.database import connect
 from fundlyhub.history.finding import the_event
 from fundlyhub.history.story import Story, story
 from fundlyhub.settings import Settings
+from fundlyhub.testing.databases import settings_of
 from tests.support.command import fundlyhub
-from tests.support.databases import settings_of
 from tests.support.make import completed, refunded, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES

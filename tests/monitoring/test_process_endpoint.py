@@ -18,6 +18,7 @@ import redis
 from fundlyhub import publish_event, publish_events
 from fundlyhub.embedded.ports import free_port
 from fundlyhub.events import Event
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.monitoring.pages import Numbers, asked, parsed
 from tests.notifications.conftest import close_breakers
 from tests.notifications.post import registered
@@ -25,7 +26,6 @@ from tests.support import ROOT
 from tests.support.make import initiated, search
 from tests.support.platform import Platform, Process, wait_until
 from tests.support.processors import TABLES
-from tests.support.providers import Behaviour, SendGrid
 
 EVENTS, GIFTS, BATCH, PROCESSES = 120, 200, 20, 2
 ON_ANY_PORT = {"FUNDLYHUB_METRICS_PORT": "0"}

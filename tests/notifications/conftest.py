@@ -14,11 +14,11 @@ from fundlyhub import UserFollowedCampaign
 from fundlyhub.channels.breaker import breaker
 from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.settings import Settings, get_settings
-from tests.channels.senders import service_account
+from fundlyhub.testing.providers import Fake, Fcm, SendGrid
 from tests.notifications.occasions import GIFT, NOW, payout
 from tests.notifications.post import JOHN, MARY, ME, WELLS, Post
+from tests.support.mail_server import MailServer
 from tests.support.make import campaign, completed
-from tests.support.providers import Fake, Fcm, MailServer, SendGrid
 
 
 @pytest.fixture
@@ -44,20 +44,17 @@ def full(post: Post) -> Post:
 
 
 @pytest.fixture
-def mailer(post: Post, monkeypatch: pytest.MonkeyPatch) -> Iterator[SendGrid]:
+def mailer(post: Post, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SendGrid]:
     """SendGrid, which all mails of this platform go to from now on; its breaker is closed."""
     with SendGrid.running() as fake:
-        variables = {"EMAIL_BACKEND": "sendgrid", "SENDGRID_API_KEY": "SG.key", "SENDGRID_BASE_URL": fake.url}
-        yield from behind(monkeypatch, fake, variables)
+        yield from behind(monkeypatch, fake, fake.variables(tmp_path))
 
 
 @pytest.fixture
 def pusher(post: Post, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Fcm]:
     """FCM, the same."""
     with Fcm.running() as fake:
-        account = service_account(tmp_path, f"{fake.url}/token")
-        variables = {"PUSH_BACKEND": "fcm", "FCM_SERVICE_ACCOUNT_FILE": str(account), "FCM_BASE_URL": fake.url}
-        yield from behind(monkeypatch, fake, variables)
+        yield from behind(monkeypatch, fake, fake.variables(tmp_path))
 
 
 F = TypeVar("F", bound=Fake | MailServer)
@@ -65,9 +62,9 @@ F = TypeVar("F", bound=Fake | MailServer)
 
 def behind(monkeypatch: pytest.MonkeyPatch, fake: F, variables: Mapping[str, str]) -> Iterator[F]:
     """The fake, once this process's settings lead to it; every breaker begins anew."""
-    short = {"CALL_TIMEOUT": "1", "NOTIFICATION_LEASE": "3"}
+    short = {"FUNDLYHUB_CALL_TIMEOUT": "1", "FUNDLYHUB_NOTIFICATION_LEASE": "3"}
     for name, value in {**short, **variables}.items():
-        monkeypatch.setenv(f"FUNDLYHUB_{name}", value)
+        monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     breaker.cache_clear()
     close_breakers()

@@ -12,11 +12,11 @@ import pytest
 from fundlyhub import publish_events
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.notifications.conftest import close_breakers
 from tests.notifications.post import ME, WELLS, registered
 from tests.support.make import campaign
 from tests.support.platform import Platform, wait_until
-from tests.support.providers import Behaviour, SendGrid
 
 OTHER = UUID(int=12)
 MANY = 300

@@ -13,6 +13,7 @@ import pytest
 from fundlyhub.processors.notifications import (
     EmailBroadcastProcessor,
 )
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.notifications.conftest import close_breakers
 from tests.notifications.followers import (
     COUNTS,
@@ -26,7 +27,6 @@ from tests.notifications.post import Post, at_once
 from tests.notifications.test_sending import RESET, due_now, replay
 from tests.support import ROOT
 from tests.support.platform import wait_until
-from tests.support.providers import Behaviour, SendGrid
 
 
 def test_of_forty_followers_only_those_are_tried_again_whose_mail_was_not_taken(post: Post, mailer: SendGrid) -> None:

@@ -11,6 +11,7 @@ from fundlyhub.processors.notifications import (
 )
 from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.settings import get_settings
+from fundlyhub.testing.providers import Behaviour, Fcm, SendGrid
 from tests.notifications.followers import (
     AFTER,
     COUNTS,
@@ -25,7 +26,6 @@ from tests.notifications.followers import (
 from tests.notifications.occasions import NEWS, update
 from tests.notifications.post import ME, WELLS, Post
 from tests.notifications.test_sending import due_now
-from tests.support.providers import Behaviour, Fcm, SendGrid
 
 
 def test_600_followers_are_told_each_once_and_a_second_delivery_tells_nobody(post: Post) -> None:

@@ -13,10 +13,10 @@ from fundlyhub.database import get_engine
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.notifications import EmailNotificationProcessor
 from fundlyhub.processors.notifications.policy import GATHERED
+from fundlyhub.testing.providers import SendGrid
 from tests.notifications.gathering import MEMBERS, ROWS, SETTLED, due, gifts, outbox, owner_states, sweep
 from tests.notifications.post import Post
 from tests.support import ROOT
-from tests.support.providers import SendGrid
 
 
 def test_what_comes_while_a_digest_is_open_joins_it_and_what_comes_after_it_is_told_the_next(post: Post) -> None:

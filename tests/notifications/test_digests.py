@@ -18,11 +18,11 @@ from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
 from fundlyhub.processors.notifications.digests.sending import are_due
 from fundlyhub.processors.notifications.policy import GATHERED
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.notifications.gathering import MEMBERS, ROWS, SCHOOL, SETTLED, due, gifts, outbox, owner_states, sweep
 from tests.notifications.occasions import ONES, suspended
 from tests.notifications.post import JOHN, ME, WELLS, Post, quiet
 from tests.support.make import campaign
-from tests.support.providers import Behaviour, SendGrid
 
 
 def test_of_25_gifts_20_are_told_by_mail_and_five_in_one_digest_with_their_sums(post: Post) -> None:

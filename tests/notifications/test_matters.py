@@ -20,12 +20,12 @@ from fundlyhub.events.catalogue.campaign import CampaignGoalReached
 from fundlyhub.processors.notifications import EmailBroadcastProcessor, EmailNotificationProcessor
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES
 from fundlyhub.processors.notifications.ledger.matters import EVENT, ledger_id, matter_of
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.notifications.occasions import GIFT, ONES, suspended, update
 from tests.notifications.post import JOHN, MARY, ME, TELLING, WELLS, Post
 from tests.notifications.test_sending import RESET, due_now, mailed, receipt, replay
 from tests.support import ROOT
 from tests.support.make import completed, refunded
-from tests.support.providers import Behaviour, SendGrid
 
 ABOUT_MORE_THAN_AN_EVENT = [notice.template for notice in NOTICES if notice.matter != (EVENT,)]
 REFUND = refunded(GIFT, "4.00", refund_transaction_id="re_1")

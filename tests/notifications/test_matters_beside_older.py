@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from fundlyhub import publish_events
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications import EmailBroadcastProcessor
+from fundlyhub.testing.providers import SendGrid
 from tests.notifications.occasions import GIFT, update
 from tests.notifications.post import ME, WELLS, Post
 from tests.notifications.test_sending import mailed, receipt
 from tests.support.make import completed
-from tests.support.providers import SendGrid
 
 # What a worker of the release before writes: it knows of no matter.
 OLDER_PLAN = """

@@ -14,11 +14,11 @@ from fundlyhub.processors.notifications import (
     PushNotificationProcessor,
 )
 from fundlyhub.processors.writes import RecipientWriteProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
+from fundlyhub.testing.providers import SendGrid
 from tests.notifications.occasions import update
 from tests.notifications.post import JOHN, MARY, ME, Post, registered
 from tests.notifications.test_sending import mailed
 from tests.support.make import campaign, completed, refunded
-from tests.support.providers import SendGrid
 
 TREES, GIFT = UUID(int=12), UUID(int=92)
 NEW = campaign(TREES, user_id=MARY, title="Trees", slug="trees")

@@ -17,8 +17,7 @@ from fundlyhub.events.catalogue.payout import PayoutRequested
 from fundlyhub.events.catalogue.user import UserLoggedIn, UserProfileUpdated, UserRegistered
 from fundlyhub.processors.writes import RecipientWriteProcessor
 from fundlyhub.settings import Settings
-from tests.notifications.post import ME, Post, registered
-from tests.processors.convergence import (
+from fundlyhub.testing.convergence import (
     START,
     Delivered,
     Subject,
@@ -28,6 +27,7 @@ from tests.processors.convergence import (
     logged,
     overlapping,
 )
+from tests.notifications.post import ME, Post, registered
 from tests.processors.strategies import DONATIONS, USERS, entity_payloads, gifts, many, returns
 from tests.support.make import completed, refunded
 

@@ -14,9 +14,9 @@ from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters.canary import Terms
 from fundlyhub.processors.notifications import EmailNotificationProcessor
 from fundlyhub.processors.writes import RecipientWriteProcessor
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.notifications.post import JOHN, WELLS, Post
 from tests.support.make import completed, refunded
-from tests.support.providers import Behaviour, SendGrid
 from tests.support.publishing import To
 
 GIFT = UUID(int=92)

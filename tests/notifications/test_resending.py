@@ -18,13 +18,13 @@ from fundlyhub.cli.main import cli
 from fundlyhub.processing.registry import processors
 from fundlyhub.processors.notifications import EmailBroadcastProcessor, EmailNotificationProcessor
 from fundlyhub.settings import get_settings
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from fundlyhub.verification import verify
 from tests.notifications.occasions import ONES, update
 from tests.notifications.post import JOHN, ME, WELLS, Post
 from tests.notifications.test_sending import GIFT, RESET, due_now, mailed, receipt
 from tests.support import ROOT
 from tests.support.make import completed
-from tests.support.providers import Behaviour, SendGrid
 from tests.verification.world import relay
 
 WHY = ("--reason", "the donor asks for it", "--by", "ann")

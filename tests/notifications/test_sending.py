@@ -15,11 +15,11 @@ from celery.exceptions import SoftTimeLimitExceeded
 from fundlyhub import UserFollowedUser
 from fundlyhub.processing.report import Report
 from fundlyhub.processors.notifications import EmailNotificationProcessor, PushNotificationProcessor
+from fundlyhub.testing.providers import Behaviour, Fcm, SendGrid
 from tests.notifications.post import JOHN, ME, WELLS, Post, at_once, registered
 from tests.support import ROOT
 from tests.support.make import completed
 from tests.support.platform import wait_until
-from tests.support.providers import Behaviour, Fcm, SendGrid
 
 GIFT = UUID(int=92)
 RESET = Behaviour(how="reset after reading")

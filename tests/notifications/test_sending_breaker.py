@@ -8,8 +8,8 @@ from uuid import UUID
 from fundlyhub.channels.breaker import breaker
 from fundlyhub.channels.gateway import Door, door
 from fundlyhub.processors.notifications import EmailNotificationProcessor
+from fundlyhub.testing.providers import SendGrid
 from tests.notifications.post import Post, registered
-from tests.support.providers import SendGrid
 
 
 class Counting(Door[Any]):

@@ -7,8 +7,8 @@ from uuid import UUID
 from fundlyhub import publish_event
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.notifications import EmailNotificationProcessor
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.notifications.post import Post, registered
-from tests.support.providers import Behaviour, SendGrid
 from tests.support.spans import parent, place, recording, request
 
 

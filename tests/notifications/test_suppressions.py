@@ -32,13 +32,14 @@ from fundlyhub.processors.notifications.suppressions import (
 from fundlyhub.processors.notifications.suppressions.causes import Why
 from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.settings import get_settings
+from fundlyhub.testing.providers import Behaviour, Fcm, SendGrid
 from tests.notifications.conftest import behind
 from tests.notifications.post import JOHN, ME, WELLS, Post, registered
 from tests.notifications.test_sending import due_now
 from tests.support import ROOT
+from tests.support.mail_server import MailServer
 from tests.support.make import completed
 from tests.support.platform import wait_until
-from tests.support.providers import Behaviour, Fcm, MailServer, SendGrid
 
 HOUR = timedelta(hours=1)
 NOW = datetime.now(UTC)

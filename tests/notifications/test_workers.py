@@ -10,10 +10,10 @@ import pytest
 
 from fundlyhub import publish_events
 from fundlyhub.events import Event
+from fundlyhub.testing.providers import Behaviour, SendGrid
 from tests.notifications.conftest import close_breakers
 from tests.notifications.post import registered
 from tests.support.platform import Platform, wait_until
-from tests.support.providers import Behaviour, SendGrid
 
 DOWN = Behaviour(status=503)
 RESET = Behaviour(how="reset after reading")

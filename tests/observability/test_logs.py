@@ -19,13 +19,13 @@ from fundlyhub import publish_event, publish_events
 from fundlyhub.events.catalogue.payout import PayoutBankAccountVerificationFailed
 from fundlyhub.events.catalogue.search import SearchResultsProjected
 from fundlyhub.events.catalogue.user import UserLoggedIn
+from fundlyhub.testing.providers import Behaviour, Fcm, SendGrid, Twilio
 from tests.channels.senders import service_account
 from tests.notifications.conftest import close_breakers
 from tests.notifications.post import quiet, registered
 from tests.support.leaking_processors import TABLE, WAYS
 from tests.support.make import search
 from tests.support.platform import Platform, Process, wait_until
-from tests.support.providers import Behaviour, Fcm, SendGrid, Twilio
 
 ADDRESS, DEVICE, NUMBER, MARK, KEY = "ada@example.org", "device-token-1", "491701234567", "Zz9mark", "SG.k3y-of-ours"
 MARKS = (ADDRESS, DEVICE, NUMBER, MARK, KEY, "203.0.113", "tok3n", "a key for tests")

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from fundlyhub.testing.providers import SendGrid
 from tests.api_service.service import campaign, done, running, user
 from tests.notifications.conftest import close_breakers
 from tests.support.collector import Collector, collecting
 from tests.support.platform import Platform, wait_until
-from tests.support.providers import SendGrid
 
 CALLER = "00f067aa0ba902b7"
 """The span of whoever calls the API."""

@@ -10,8 +10,7 @@ import pytest
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings
-from tests.support.databases import copy_of
-from tests.support.servers import environment_of
+from fundlyhub.testing.databases import copy_of, environment_of
 from tests.verification.world import filled
 
 

@@ -16,14 +16,13 @@ import pytest
 from fundlyhub import Event, publish_events
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.events.encoding import dumps
+from fundlyhub.testing.databases import SECRET, create_database, database_dsn, drop_database
 from tests.support import ROOT
 from tests.support.command import dsns
-from tests.support.databases import create_database, drop_database
 from tests.support.make import initiated, search
-from tests.support.platform import Platform, Process, database_dsn, wait_until
+from tests.support.platform import Platform, Process, wait_until
 from tests.support.processors import TABLES
 from tests.support.releases import former_release
-from tests.support.servers import SECRET
 from tests.support.traffic import published
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]

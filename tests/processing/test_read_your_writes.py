@@ -18,9 +18,9 @@ from fundlyhub.processing.executor import execute
 from fundlyhub.processing.read_your_writes import LONGEST, MOST
 from fundlyhub.relay.registration import register
 from fundlyhub.settings import Settings
+from fundlyhub.testing.databases import settings_of
 from tests.processing.conftest import Query
 from tests.processing.look import publish
-from tests.support.databases import settings_of
 from tests.support.make import campaign, completed, search
 from tests.support.platform import Platform
 from tests.support.processors import TABLES, TestCountProcessor, TestSlowProcessor

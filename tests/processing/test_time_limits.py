@@ -14,8 +14,8 @@ import pytest
 from fundlyhub import publish_events
 from fundlyhub.errors import WrongUse
 from fundlyhub.settings import CONSUMER_TIMEOUT, PREFETCH, Settings, get_settings
+from fundlyhub.testing.databases import settings_of
 from tests.support.command import dsns, environment
-from tests.support.databases import settings_of
 from tests.support.make import search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES

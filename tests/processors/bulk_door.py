@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
 
-from tests.support.serving import serving
+from fundlyhub.testing.serving import serving
 
 
 @dataclass

@@ -18,7 +18,7 @@ from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
 from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.writes import ActivityFeedProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
 from fundlyhub.processors.writes.activity_feed.reading import Page, home_feed, profile_feed
-from tests.processors.convergence import START
+from fundlyhub.testing.convergence import START
 from tests.processors.world import World
 from tests.support.make import campaign, completed
 

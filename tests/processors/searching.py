@@ -21,7 +21,7 @@ from fundlyhub.events.catalogue.user import UserProfileUpdated
 from fundlyhub.processors.projections.search_index import SearchIndexProcessor
 from fundlyhub.processors.projections.search_index.postgres import search
 from fundlyhub.processors.projections.search_index.query import Results, Search
-from tests.processors.convergence import START
+from fundlyhub.testing.convergence import START
 from tests.processors.world import World
 from tests.support.make import campaign
 

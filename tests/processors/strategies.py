@@ -22,7 +22,7 @@ from fundlyhub import (
 from fundlyhub.events.catalogue.admin import AdminCampaignPaused, AdminUserDeleted, AdminUserSuspended
 from fundlyhub.events.catalogue.campaign import CampaignDeleted, CampaignStatusChanged, CampaignUpdated
 from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
-from tests.processors.convergence import START
+from fundlyhub.testing.convergence import START
 from tests.support.make import campaign, completed, refunded
 
 USERS, ORGANIZATIONS, CAMPAIGNS, DONATIONS = ([UUID(int=100 * kind + n) for n in range(6)] for kind in range(1, 5))

@@ -27,7 +27,7 @@ from fundlyhub.events.catalogue.campaign import (
 )
 from fundlyhub.events.catalogue.project import ProjectUpdateDeleted, ProjectUpdateEdited
 from fundlyhub.settings import Settings
-from tests.processors.convergence import START
+from fundlyhub.testing.convergence import START
 from tests.processors.feeds import (
     CHARITY,
     GIFT,

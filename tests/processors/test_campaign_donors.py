@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 from fundlyhub import Event
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor, stats
 from fundlyhub.processors.projections.campaign_stats.deltas import Delta, Deltas
+from fundlyhub.testing.convergence import Subject, overlapping
 from tests.processors.campaign_stats_oracle import TABLES, expected
-from tests.processors.convergence import Subject, overlapping
 from tests.support.make import completed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

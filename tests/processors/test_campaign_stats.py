@@ -14,7 +14,7 @@ from sqlalchemy.event import listen
 
 from fundlyhub import DonationCompleted, DonationRefunded, Event
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor, waiting
-from tests.processors import convergence
+from fundlyhub.testing import convergence
 from tests.processors.campaign_stats_oracle import TABLES
 from tests.support.make import completed, refunded
 

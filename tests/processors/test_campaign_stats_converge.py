@@ -14,8 +14,7 @@ from sqlalchemy import Engine
 
 from fundlyhub import DonationCompleted, DonationRefunded
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor
-from tests.processors.campaign_stats_oracle import TABLES, expected
-from tests.processors.convergence import (
+from fundlyhub.testing.convergence import (
     Delivered,
     Subject,
     at_once_and_alone,
@@ -23,6 +22,7 @@ from tests.processors.convergence import (
     in_order_and_as_delivered,
     logged,
 )
+from tests.processors.campaign_stats_oracle import TABLES, expected
 from tests.support.make import completed, refunded
 
 Payload = DonationCompleted | DonationRefunded

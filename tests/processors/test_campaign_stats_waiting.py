@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub import Event
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor, waiting
+from fundlyhub.testing.convergence import Subject, logged
 from tests.processors.campaign_stats_oracle import TABLES, expected
-from tests.processors.convergence import Subject, logged
 from tests.support.make import completed, refunded
 from tests.support.platform import wait_until
 

@@ -21,7 +21,7 @@ from fundlyhub.events.catalogue.user import UserProfileUpdated
 from fundlyhub.processors.projections.search_index import SearchIndexProcessor
 from fundlyhub.processors.writes import ActivityFeedProcessor, ReferenceWriteProcessor, SubscriptionWriteProcessor
 from fundlyhub.settings import Settings
-from tests.processors.convergence import (
+from fundlyhub.testing.convergence import (
     START,
     Delivered,
     Subject,

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from fundlyhub import Event, Payload
 from fundlyhub.processing.processor import Processor
-from tests.processors.convergence import START
+from fundlyhub.testing.convergence import START
 
 
 class World:

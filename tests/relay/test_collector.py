@@ -19,12 +19,12 @@ from fundlyhub.processing.queues import DEAD_QUEUE, DELIVERY_LIMIT, PARKED_QUEUE
 from fundlyhub.processing.routing import Batch
 from fundlyhub.relay.collecting.collector import Collector
 from fundlyhub.settings import get_settings
+from fundlyhub.testing.databases import environment_of
 from tests.processing.look import ATTEMPTS, CLAIMS, LETTERS, publish
 from tests.support.brokers import broker_place
 from tests.support.platform import wait_until
 from tests.support.processors import TABLES, TestCountProcessor
 from tests.support.rabbitmq import RabbitNode
-from tests.support.servers import environment_of
 
 pytestmark = pytest.mark.rabbitmq
 

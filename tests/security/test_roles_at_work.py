@@ -19,10 +19,10 @@ from fundlyhub.database.roles import PREFIX
 from fundlyhub.processors.notifications.delivery_reports import inbox
 from fundlyhub.processors.notifications.unsubscribe import token_for
 from fundlyhub.settings import Settings
+from fundlyhub.testing.databases import settings_of
 from fundlyhub.webhooks.app import make_app
 from tests.streams.entries import whole
 from tests.support.command import fundlyhub
-from tests.support.databases import settings_of
 from tests.support.make import completed
 from tests.support.platform import Platform, Process, wait_until
 from tests.support.roles import Roles

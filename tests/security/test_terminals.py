@@ -17,9 +17,9 @@ import pytest
 from fundlyhub.cli.output import Answer, Aside, Table, print_json
 from fundlyhub.observability.logs import configure
 from fundlyhub.settings import Settings
+from fundlyhub.testing.databases import settings_of
 from tests.support import ROOT
 from tests.support.command import dsns, fundlyhub
-from tests.support.databases import settings_of
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e"
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")

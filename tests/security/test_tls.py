@@ -20,9 +20,9 @@ from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import Unavailable
 from fundlyhub.server_urls import amqp_tls
 from fundlyhub.settings import Settings
+from fundlyhub.testing.databases import copy_of, settings_of
 from tests.support.brokers import give_vhost
 from tests.support.certificates import Authority, tls_before
-from tests.support.databases import copy_of, settings_of
 from tests.support.make import completed
 from tests.support.platform import Platform, Process, wait_until
 from tests.support.rabbitmq import RabbitNode

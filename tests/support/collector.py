@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.support.serving import serving
+from fundlyhub.testing.serving import serving
 
 
 class Spanned(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fundlyhub.testing.databases import dsns as dsns
 from tests.support import ROOT
 from tests.support.nursery import Child, Start
 
@@ -18,15 +19,6 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with none of our settings but these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **variables}
-
-
-def dsns(events: str, app: str | None = None, analytics: str | None = None) -> dict[str, str]:
-    """The settings of three databases; what is not given is the first."""
-    return {
-        "FUNDLYHUB_EVENTS_DSN": events,
-        "FUNDLYHUB_APP_DSN": app or events,
-        "FUNDLYHUB_ANALYTICS_DSN": analytics or events,
-    }
 
 
 def fundlyhub(*args: str, settings: Mapping[str, str], input: bytes | None = None, module: str = "fundlyhub") -> Done:

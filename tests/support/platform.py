@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,41 +20,13 @@ from kombu import Connection
 
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.processing.queues import declarations
+from fundlyhub.testing.waiting import wait_count as wait_count
+from fundlyhub.testing.waiting import wait_until as wait_until
 from tests.support import ROOT
 from tests.support.brokers import Broker, give_vhost
 from tests.support.command import run
 from tests.support.nursery import Child, Start, can_bear
 from tests.support.rabbitmq import RabbitNode
-
-
-def database_dsn(server_dsn: str, database: str) -> str:
-    """The server's DSN with another database."""
-    return f"{server_dsn.rpartition('/')[0]}/{database}"
-
-
-def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str = "the condition") -> Any:
-    """Wait for a true value and return it; fail when it does not come in time."""
-    end = time.monotonic() + timeout
-    while True:
-        if value := condition():
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout:.0f} s in vain for {what}")
-        time.sleep(0.05)
-
-
-def wait_count(count: Callable[[], int], wanted: int, *, timeout: float = 90, what: str) -> None:
-    """Wait until a count has grown to what is wanted; fail when it has not grown for so many seconds.
-
-    So a machine on which everything is slow fails no test, and work that stands still does.
-    """
-    reached, end = -1, 0.0
-    while (now := count()) < wanted:
-        if now > reached:
-            reached, end = now, time.monotonic() + timeout
-        elif time.monotonic() > end:
-            raise AssertionError(f"waited {timeout:.0f} s in vain for more than {reached} of {wanted} {what}")
-        time.sleep(0.05)
 
 
 class Process:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,53 +12,34 @@ from sqlalchemy import Engine
 from fundlyhub.database import get_engine
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
-from fundlyhub.settings import Settings, get_settings
+from fundlyhub.settings import Settings
+from fundlyhub.testing.databases import SECRET, copy_of, dsns, environment_of, migrated_template, settings_of
+from fundlyhub.testing.servers import folder_of_servers, quick_postgres, running_valkey
 from tests.support.brokers import broker_place
-from tests.support.command import dsns
-from tests.support.databases import copy_of, log_in_quickly, migrated_template, settings_of
-from tests.support.disks import quick_folder
 from tests.support.elasticsearch import Peer, made_for_this_machine
 from tests.support.platform import Platform
 from tests.support.rabbitmq import RabbitNode, available
-
-SECRET = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}
 
 
 @pytest.fixture(scope="session")
 def server_root() -> Iterator[Path]:
     """The folder of this session's servers, open to the account that PostgreSQL runs as."""
-    root = Path(tempfile.mkdtemp(prefix="fundlyhub-tests-", dir=quick_folder()))
-    root.chmod(0o755)
-    yield root
-    shutil.rmtree(root, ignore_errors=True)
+    with folder_of_servers() as root:
+        yield root
 
 
 @pytest.fixture(scope="session")
 def postgres(server_root: Path) -> Iterator[Postgres]:
-    """A PostgreSQL server that writes no more than it must: no test here pulls the plug of the machine."""
-    options = {
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-        "autovacuum": "off",
-        "max_prepared_transactions": "5",
-        "max_wal_size": "256MB",
-        "shared_buffers": "32MB",  # each CREATE and DROP DATABASE walks through all of them
-    }
-    server = Postgres(server_root / "postgres", options=options)
-    server.start()
-    log_in_quickly(server)
-    yield server
-    server.stop()
+    """A PostgreSQL server that writes no more than it must."""
+    with quick_postgres(server_root / "postgres") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def valkey(server_root: Path) -> Iterator[Valkey]:
     """A Valkey server."""
-    server = Valkey(server_root / "valkey")
-    server.start()
-    yield server
-    server.stop()
+    with running_valkey(server_root / "valkey") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -122,16 +100,3 @@ def platform(request: pytest.FixtureRequest, dsn: str, valkey: Valkey, tmp_path:
         environment = {**dsns(dsn), **SECRET, **servers, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
         with settings_of(environment), Platform(environment, dsn, broker, tmp_path) as ready:
             yield ready
-
-
-@contextmanager
-def environment_of(dsn: str, valkey: Valkey, folder: Path, **more: str) -> Iterator[Settings]:
-    """This process's settings while it works with one database, and with Valkey as broker; ``more`` are others."""
-    variables = {
-        "FUNDLYHUB_BROKER_URL": valkey.url,
-        "FUNDLYHUB_REDIS_URL": valkey.url,
-        "FUNDLYHUB_DATA_DIR": str(folder),
-        **more,
-    }
-    with settings_of({**dsns(dsn), **SECRET, **variables}):
-        yield get_settings()

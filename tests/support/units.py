@@ -1,9 +1,9 @@
 """A plug-in of pytest that finds the unit tests: those that start no process, neither themselves nor by a fixture.
 
 No test is marked by hand. What a test uses is followed through the code of its function, of the fixtures that it asks
-for, and of the helpers in tests/ and fundlyhub.embedded that those name. A test from which that leads to a module that
-starts processes is no unit test. What this cannot see (a process that other code of the product starts) fails the
-test when it runs.
+for, and of the helpers in tests/, fundlyhub.embedded and fundlyhub.testing that those name. A test from which that
+leads to a module that starts processes is no unit test. What this cannot see (a process that other code of the product
+starts) fails the test when it runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 
 import pytest
 
-OURS = ("tests.", "fundlyhub.embedded.")
+OURS = ("tests.", "fundlyhub.embedded.", "fundlyhub.testing.")
 STARTING_MODULES = {"subprocess", "multiprocessing", "billiard"}
 STARTING_CALLS = {"fork", "forkpty", "posix_spawn", "posix_spawnp", "system"}
 AUDITED = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})

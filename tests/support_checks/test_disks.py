@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.disks import quick_folder
+from fundlyhub.testing.disks import quick_folder
 
 
 def test_a_folder_in_memory_with_room_is_taken(tmp_path: Path) -> None:

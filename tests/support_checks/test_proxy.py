@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.testing.providers import SendGrid
 from tests.support.brokers import fresh_broker_url
 from tests.support.platform import wait_until
-from tests.support.providers import SendGrid
 from tests.support.proxy import AmqpWire, HttpWire, PostgresWire, Proxy, RespWire
 from tests.support.proxy.trap import When, owner_of
 from tests.support.rabbitmq import RabbitNode

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from fundlyhub.settings import Branch, Settings, get_settings
+from fundlyhub.testing.databases import database_dsn
 from fundlyhub.verification.tables.shadow import Shadow
-from tests.support.platform import database_dsn
 from tests.verification.world import sql
 
 COLUMNS = """

@@ -18,6 +18,7 @@ from fundlyhub.events.catalogue.donation import DonationCompleted
 from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processing.executor import execute
 from fundlyhub.settings import Settings
+from fundlyhub.testing.databases import database_dsn
 from fundlyhub.verification import Report
 from fundlyhub.verification.findings import Findings
 from fundlyhub.verification.tables.replay import Replay
@@ -25,7 +26,7 @@ from fundlyhub.verification.tables.shadow import Shadow
 from tests.support import ROOT
 from tests.support.command import dsns, environment
 from tests.support.make import completed
-from tests.support.platform import database_dsn, wait_until
+from tests.support.platform import wait_until
 from tests.verification.world import found, sql, verified
 
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'verify%%'"

@@ -30,12 +30,10 @@ from fundlyhub.processors.event_lookup import EventLookupProcessor  # noqa: F401
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.registration import register
 from fundlyhub.settings import get_settings
+from fundlyhub.testing.databases import create_database, database_dsn, environment_of
 from fundlyhub.verification import Finding, Report, verify
 from tests.notifications.post import registered
-from tests.support.databases import create_database
 from tests.support.make import campaign, completed, refunded
-from tests.support.platform import database_dsn
-from tests.support.servers import environment_of
 from tests.support.traffic import published
 
 EVENTS = 600

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, NamedTuple, Self
 
-from tests.support.serving import serving
+from fundlyhub.testing.serving import serving
 
 How = Literal["answer", "answer and leave", "reset before reading", "reset after reading", "hang", "close", "garbage"]
 

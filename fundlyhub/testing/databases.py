@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -14,10 +15,25 @@ from psycopg import sql
 from fundlyhub.database import dispose_engines
 from fundlyhub.database.migrate import migrate
 from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.settings import Settings, get_settings
-from tests.support.platform import database_dsn
 
 _numbers = count(1)
+SECRET = {"FUNDLYHUB_SECRET_KEY": "a key for tests"}
+
+
+def database_dsn(server_dsn: str, database: str) -> str:
+    """The server's DSN with another database."""
+    return f"{server_dsn.rpartition('/')[0]}/{database}"
+
+
+def dsns(events: str, app: str | None = None, analytics: str | None = None) -> dict[str, str]:
+    """The settings of three databases; what is not given is the first."""
+    return {
+        "FUNDLYHUB_EVENTS_DSN": events,
+        "FUNDLYHUB_APP_DSN": app or events,
+        "FUNDLYHUB_ANALYTICS_DSN": analytics or events,
+    }
 
 
 def log_in_quickly(server: Postgres) -> None:
@@ -36,7 +52,7 @@ def create_database(server: Postgres, name: str, template: str = "template1") ->
 
 
 def drop_database(server: Postgres, name: str) -> None:
-    """Gone, whoever uses it."""
+    """Drop a database, even while it is used."""
     with psycopg.connect(server.dsn, autocommit=True) as db:
         db.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -77,3 +93,16 @@ def settings_of(variables: Mapping[str, str]) -> Iterator[None]:
 def _forget() -> None:
     dispose_engines(close=True)
     get_settings.cache_clear()
+
+
+@contextmanager
+def environment_of(dsn: str, valkey: Valkey, folder: Path, **more: str) -> Iterator[Settings]:
+    """This process's settings while it works with one database, and with Valkey as broker; ``more`` are others."""
+    variables = {
+        "FUNDLYHUB_BROKER_URL": valkey.url,
+        "FUNDLYHUB_REDIS_URL": valkey.url,
+        "FUNDLYHUB_DATA_DIR": str(folder),
+        **more,
+    }
+    with settings_of({**dsns(dsn), **SECRET, **variables}):
+        yield get_settings()

@@ -1,4 +1,7 @@
-"""One proof for every convergent processor: any order, duplication, split and company ends in the same rows."""
+"""One proof for every convergent processor: any order, duplication, split and company ends in the same rows.
+
+``assert_converges`` is that proof as one call; the parts are for tests that look closer.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,16 @@ from random import Random
 from threading import Barrier
 from typing import Any
 
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from fundlyhub import Event
+from fundlyhub.database import get_engine
 from fundlyhub.events import Payload
+from fundlyhub.processing import DerivedTable
 from fundlyhub.processing.processor import Processor
-from tests.support.platform import wait_until
+from fundlyhub.testing.waiting import wait_until
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,6 +38,10 @@ class Subject:
     processor: type[Processor]
     tables: Sequence[str]
     engine: Engine
+    emptied: Sequence[str] = ()
+    """The tables that are emptied, where those of above do not say it."""
+    order: str = "stored"
+    """What rows are sorted by; as text where a column's type has no order."""
 
     def apply(self, batch: Sequence[Event]) -> None:
         """One batch in one transaction; a deadlock would raise."""
@@ -40,20 +50,20 @@ class Subject:
 
     def stored(self) -> dict[str, Rows]:
         """Every row of every table."""
-        return stored(self.engine, self.tables)
+        return stored(self.engine, self.tables, self.order)
 
     def empty(self) -> None:
         """Forget all."""
         with self.engine.begin() as db:
-            for name in self.tables:
-                db.exec_driver_sql(f"DELETE FROM {name.rpartition('FROM ')[2].strip('()')}")
+            for name in self.emptied or [one.rpartition("FROM ")[2].strip("()") for one in self.tables]:
+                db.exec_driver_sql(f"DELETE FROM {name}")
 
 
-def stored(engine: Engine, tables: Iterable[str]) -> dict[str, Rows]:
+def stored(engine: Engine, tables: Iterable[str], order: str = "stored") -> dict[str, Rows]:
     """Every row of these tables."""
-    every = "SELECT stored.* FROM {} AS stored ORDER BY stored"
+    every = "SELECT stored.* FROM {} AS stored ORDER BY {}"
     with engine.begin() as db:
-        return {name: [tuple(row) for row in db.exec_driver_sql(every.format(name))] for name in tables}
+        return {name: [tuple(row) for row in db.exec_driver_sql(every.format(name, order))] for name in tables}
 
 
 def logged(payloads: Sequence[Payload], random: Random) -> list[Event]:
@@ -139,3 +149,67 @@ def overlapping(subject: Subject, first: Sequence[Event], second: Sequence[Event
             wait_until(met, what="the second transaction")
         other.result(30)
     return subject.stored()
+
+
+def subject_of(processor: type[Processor]) -> Subject:
+    """A processor with the tables that it names, without the columns that it says do not follow from the events."""
+    engine = get_engine(processor.database)
+    compared = [_compared(engine, one) for one in processor.tables]
+    tables = (*processor.tables, *processor.working_tables)
+    emptied = [f'"{one if isinstance(one, str) else one.name}"' for one in tables]
+    return Subject(processor, compared, engine, emptied, "stored::text")
+
+
+def _compared(engine: Engine, table: DerivedTable | str) -> str:
+    """A table's name; as a query in brackets where some of its columns are not compared."""
+    if isinstance(table, str) or not (table.ignored or table.where != "true"):
+        return f'"{table if isinstance(table, str) else table.name}"'
+    with engine.connect() as db:
+        columns = db.exec_driver_sql(_COLUMNS, {"table": table.name, "ignored": list(table.ignored)}).scalars().all()
+    listed = ", ".join(f'"{column}"' for column in columns)
+    return f'(SELECT {listed} FROM "{table.name}" WHERE {table.where.replace("%%", "%")})'
+
+
+_COLUMNS = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = to_regclass(quote_ident(%(table)s)) AND attnum > 0 AND NOT attisdropped
+      AND attname <> ALL (%(ignored)s::text[])
+    ORDER BY attnum
+"""
+
+
+def assert_converges(
+    processor: type[Processor], payloads: st.SearchStrategy[Payload], *, examples: int = 100, most: int = 14,
+    subject: Subject | None = None,
+) -> None:  # fmt: skip
+    """Prove that any order, batching and repetition of events ends in the rows of the ordered run.
+
+    ``payloads`` is a strategy for payloads of the types that the processor handles: of few things, so that events
+    meet. ``examples`` logs of at most ``most`` events are tried, each in a transaction per batch; the tables that the
+    processor names are compared, and are empty afterwards. Raises AssertionError with the smallest log that
+    hypothesis finds.
+
+    ::
+
+        from hypothesis import strategies as st
+
+        from fundlyhub.testing import assert_converges, build
+
+        def test_any_order_ends_the_same(fundlyhub_settings):
+            amounts = st.decimals(1, 9, places=2)
+            donations = amounts.map(lambda amount: build("donation.completed", amount=amount))
+            assert_converges(LeaderboardProcessor, donations)
+    """
+    what = subject or subject_of(processor)
+    if not what.tables:
+        raise AssertionError(f"{processor.__name__} names no tables: there is nothing to compare")
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(deliveries(payloads, most))
+    def any_order(delivered: Delivered) -> None:
+        in_order, as_delivered = in_order_and_as_delivered(what, delivered)
+        differing = [name for name in in_order if as_delivered[name] != in_order[name]]
+        if differing:
+            raise AssertionError(f"{processor.name}: {', '.join(differing)}: other rows than after the ordered run")
+
+    any_order()

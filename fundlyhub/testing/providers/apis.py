@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-from tests.support.providers.http import GOOD, Accepted, Behaviour, Fake
+from fundlyhub.testing.providers.fcm_account import service_account
+from fundlyhub.testing.providers.http import GOOD, Accepted, Behaviour, Fake
 
 
 class SendGrid(Fake):
     """POST /v3/mail/send."""
 
     success = 202
+
+    def variables(self, folder: Path) -> dict[str, str]:
+        """The settings that lead a process here."""
+        return {
+            "FUNDLYHUB_EMAIL_BACKEND": "sendgrid",
+            "FUNDLYHUB_SENDGRID_API_KEY": "SG.key",
+            "FUNDLYHUB_SENDGRID_BASE_URL": self.url,
+        }
 
     def read(self, body: bytes) -> Accepted:
         mail = json.loads(body)
@@ -34,6 +44,14 @@ class Fcm(Fake):
 
     token: Behaviour = GOOD
     tokens_asked: int = 0
+
+    def variables(self, folder: Path) -> dict[str, str]:
+        """The settings that lead a process here; the account's file is made in ``folder``."""
+        return {
+            "FUNDLYHUB_PUSH_BACKEND": "fcm",
+            "FUNDLYHUB_FCM_SERVICE_ACCOUNT_FILE": str(service_account(folder, f"{self.url}/token")),
+            "FUNDLYHUB_FCM_BASE_URL": self.url,
+        }
 
     def take(self, path: str) -> Behaviour:
         return self.token if path == "/token" else super().take(path)
@@ -64,6 +82,16 @@ class Twilio(Fake):
     """POST /2010-04-01/Accounts/<sid>/Messages.json."""
 
     success = 201
+
+    def variables(self, folder: Path) -> dict[str, str]:
+        """The settings that lead a process here."""
+        return {
+            "FUNDLYHUB_SMS_BACKEND": "twilio",
+            "FUNDLYHUB_TWILIO_ACCOUNT_SID": f"AC{'0a' * 16}",
+            "FUNDLYHUB_TWILIO_AUTH_TOKEN": "token",
+            "FUNDLYHUB_TWILIO_FROM": "+15550000000",
+            "FUNDLYHUB_TWILIO_BASE_URL": self.url,
+        }
 
     def read(self, body: bytes) -> Accepted:
         form = {key: values[0] for key, values in parse_qs(body.decode()).items()}
