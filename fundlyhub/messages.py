@@ -1,6 +1,6 @@
 """Messages to people, for other packages: what a package imports that adds some of its own.
 
-docs/outside.md builds one; ``Notice`` says what a message is, and ``add_message`` enters it.
+docs/tutorial-outside.md builds one; ``Notice`` says what a message is, and ``add_message`` enters it.
 """
 
 from fundlyhub.channels.messages import ChannelName

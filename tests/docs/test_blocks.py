@@ -15,13 +15,16 @@ from tests.support.platform import Platform
 WALK = ROOT / "docs" / "processors.md"
 """Its blocks make and change files, so they are run in a copy of the checkout: ``test_walk.py``."""
 
+TUTORIAL = ROOT / "docs" / "tutorial-outside.md"
+"""Its blocks are the files of an example: ``test_tutorial.py`` and ``tests/test_outside_package.py``."""
+
 LONG = {"README.md", "verify.md"}
 """Their blocks take more than ten seconds, so they run in `make chaos`."""
 
 pages = [
     pytest.param(page, marks=[pytest.mark.chaos] if page.name in LONG else [])
     for page in PAGES
-    if page != WALK and any(block.not_run is None for block in blocks_of(page))
+    if page not in (WALK, TUTORIAL) and any(block.not_run is None for block in blocks_of(page))
 ]
 
 

@@ -20,8 +20,7 @@ NO_MODULES = re.compile(r"fundlyhub\.(dlx|dead|parked|attempt|outcome|migrations
 """Queues and exchanges of RabbitMQ, attributes of spans, and a group of entry points."""
 YOURS = {
     "docker/.env", "docker/settings.env", "docker/providers.env", "docker/webhooks.env", "docker/secrets",
-    "migrations/…", "donor_leaderboard/migrations/__init__.py",
-    "donor_leaderboard/migrations/analytics/0001_totals.py", "donor_leaderboard/migrations/analytics/0002_names.py",
+    "migrations/…",
 }  # fmt: skip
 """Files that a reader makes."""
 

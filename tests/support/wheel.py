@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,17 @@ from tests.support import ROOT
 def built(folder: Path) -> Path:
     """Build it in a folder."""
     source = folder / "source"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    for name in files.decode().split("\0"):
-        if name.startswith("fundlyhub/") or name in ("pyproject.toml", "README.md", "celeryconfig.py"):
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
+    single = ("pyproject.toml", "README.md", "celeryconfig.py")
+    copy_tracked(source, lambda name: name.startswith("fundlyhub/") or name in single)
     return wheel_of(source, folder)
+
+
+def copy_tracked(source: Path, wanted: Callable[[str], bool], below: Path = ROOT) -> None:
+    """Copy the files of a folder of the checkout that git knows, as far as they are wanted."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=below, capture_output=True, check=True).stdout
+    for name in filter(wanted, files.decode().strip("\0").split("\0")):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((below / name).read_bytes())
 
 
 def wheel_of(source: Path, folder: Path) -> Path:

@@ -1,0 +1,1 @@
+"""A leaderboard of donors, as a package of its own beside FundlyHub."""
