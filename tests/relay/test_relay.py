@@ -33,6 +33,18 @@ PAYLOAD: dict[str, object] = {
 }
 
 
+# The pace of a platform on which something happens all the time, kept by the server, which a slow machine slows least.
+STEADILY = """
+    DO $$ BEGIN
+        FOR n IN 1..300 LOOP
+            PERFORM events.publish_event('search.query.submitted', '{"query": "fine"}');
+            COMMIT;
+            PERFORM pg_sleep(0.005);
+        END LOOP;
+    END $$
+"""
+
+
 @pytest.fixture
 def ready(platform: Platform) -> Platform:
     """A platform with the tables of the test's processors."""
@@ -54,9 +66,7 @@ def moved_on(platform: Platform, before: int, writers: list[Writer]) -> bool:
 def test_events_share_messages_while_workers_are_behind(ready: Platform) -> None:
     """Nobody takes the messages, as with workers that cannot keep up: a message an event would bury them."""
     ready.relay()
-    for _ in range(300):
-        publish_event(search("fine"))
-        time.sleep(0.005)  # the pace of a platform on which something happens all the time
+    ready.execute(STEADILY)
     wait_until(lambda: ready.relayed() >= 300, what="the relay")
     with Connection(ready.environment["FUNDLYHUB_BROKER_URL"]) as connection:
         waiting = depths(connection, ready.environment["FUNDLYHUB_BROKER_URL"].startswith("amqp"))["projections"]
