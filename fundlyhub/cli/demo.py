@@ -12,7 +12,7 @@ import click
 
 from fundlyhub.cli.output import Answer, Table, json_option, say
 from fundlyhub.cli.progress import Tell, progress_bar
-from fundlyhub.cli.up import addresses, for_another_shell, tell_of_death, tell_password
+from fundlyhub.cli.up import addresses, for_another_shell, tell_of_death, tell_secrets
 from fundlyhub.cli.wiring import stop_on_signals
 from fundlyhub.demo import api
 from fundlyhub.demo.report import Result, report
@@ -57,7 +57,7 @@ def command(
     # Of each checkout its own: two of them may run side by side.
     folder = (data_dir or settings.data_dir / "demo" / of_checkout()).resolve()
     # The demo uses no streams, and entries on a given server are not its own. Flower is of use only with --keep.
-    parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part != "flower")]
+    parts = [part for part in DEFAULT_PARTS if part != "ingest" and (keep or part not in ("console", "flower"))]
     settings = settings.model_copy(update={"data_dir": folder})
     variables = {
         **FILES,
@@ -173,12 +173,12 @@ def _keep(stack: Stack, stop: Any, url: str | None) -> None:
     where = {**addresses(stack), **({"api_url": url} if url else {})}
     Table("Still up", ("what", "where"), where.items()).print()
     say(f"In another shell:  {for_another_shell(where)}  and then  fundlyhub status\nCtrl-C ends.", err=True)
-    tell_password(stack)
+    tell_secrets(stack)
     stack.supervisor.watch(stop)
 
 
 def _empty(folder: Path) -> None:
     """The demo's numbers are its own: what an earlier run left goes, but for the lock that we hold."""
     forget(folder / "postgres")
-    for name in ("valkey", "log", "outbox", "flower"):
+    for name in ("valkey", "log", "outbox", "console", "flower"):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -25,10 +25,10 @@ _URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @json_option
 def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: bool) -> None:
-    """Start PostgreSQL, Valkey, relay, ingest, worker and Flower, and keep them running until Ctrl-C or SIGTERM.
+    """Start PostgreSQL, Valkey, relay, ingest, workers, console and Flower, and keep them running until Ctrl-C.
 
-    Servers that FUNDLYHUB_* settings name are used and not started. A process that dies is started again. Flower needs
-    its extra, `fundlyhub[flower]`.
+    Servers that FUNDLYHUB_* settings name are used and not started. A process that dies is started again. The console
+    and Flower need their extras, `fundlyhub[console,flower]`.
     """
     stop = stop_on_signals(limit=None)
     settings = get_settings()
@@ -46,7 +46,7 @@ def command(only: str | None, data_dir: Path | None, concurrency: int, as_json: 
         found = addresses(stack)
         shell = f"Ctrl-C stops everything. For another shell:  {for_another_shell(found)}"
         Answer(found, Table("FundlyHub is up", ("what", "where"), list(found.items())), shell).print(as_json)
-        tell_password(stack)
+        tell_secrets(stack)
         stack.supervisor.watch(stop)
         say("Stopping ...", err=True)
         tell_what_is_left(stack)
@@ -60,7 +60,7 @@ def addresses(stack: Stack) -> dict[str, Any]:
     return {
         **shown,
         **processes,
-        **_flower(stack),
+        **_pages(stack),
         "data": str(stack.folder),
         **({"postgres_data": str(stack.postgres.root)} if stack.postgres else {}),
         "logs": str(stack.folder / "log"),
@@ -77,14 +77,19 @@ def tell_what_is_left(stack: Stack) -> None:
     say(f"Stopped. Kept for the next start, with all data and logs: {', '.join([kept[0], *outside])}", err=True)
 
 
-def _flower(stack: Stack) -> dict[str, str]:
-    if stack.flower is None:
-        return {}
-    return {"flower_url": stack.flower.url, "flower_login": f"{USER}, password in {stack.flower.password_file}"}
+def _pages(stack: Stack) -> dict[str, str]:
+    found = {"console_url": stack.console.url} if stack.console else {}
+    if stack.flower is not None:
+        login = f"{USER}, password in {stack.flower.password_file}"
+        found |= {"flower_url": stack.flower.url, "flower_login": login}
+    return found
 
 
-def tell_password(stack: Stack) -> None:
-    """Show Flower's password on the day that it is made; later it stands in its file."""
+def tell_secrets(stack: Stack) -> None:
+    """Show a link into the console, and Flower's password on the day that it is made; later it stands in its file."""
+    if stack.console is not None:
+        link = stack.console.link(stack.settings)
+        say(f"The console, by a link that is good once, within half an hour:\n{link}", err=True)
     if stack.flower is not None and stack.flower.fresh_password is not None:
         say(f"Flower's password, made now and not shown again: {stack.flower.fresh_password}", err=True)
 

@@ -15,7 +15,9 @@ from typing import IO, Self
 from pydantic import SecretStr
 
 from fundlyhub.database.roles import OWNER, PREFIX
-from fundlyhub.embedded.flower import Flower, installed
+from fundlyhub.embedded import console, flower
+from fundlyhub.embedded.console import Console
+from fundlyhub.embedded.flower import Flower
 from fundlyhub.embedded.holding import hold
 from fundlyhub.embedded.logins import Logins
 from fundlyhub.embedded.postgres import Postgres
@@ -26,17 +28,17 @@ from fundlyhub.private_files import write_private
 from fundlyhub.processing.processor import Queue
 from fundlyhub.settings import BRANCHES, Settings
 
-PARTS = ("postgres", "valkey", "relay", "ingest", "worker", "flower")
+PARTS = ("postgres", "valkey", "relay", "ingest", "worker", "console", "flower")
 """All parts. A server that the settings name is never started."""
-DEFAULT_PARTS = PARTS if installed() else PARTS[:-1]
-"""Parts that are started by default: Flower only if its extra is installed."""
+_INSTALLED = {"console": console.installed(), "flower": flower.installed()}
+DEFAULT_PARTS = tuple(part for part in PARTS if _INSTALLED.get(part, True))
+"""Parts that are started by default: console and Flower only if their extras are installed."""
 
 WORKERS: Mapping[str, tuple[Queue, ...]] = {
     "worker": ("writes", "projections", "notifications"),
-    "broadcasts": ("broadcasts",),
-    "rebuilds": ("rebuilds",),
+    "background": ("broadcasts", "rebuilds"),
 }
-"""Workers and their queues: nothing waits for broadcasts and rebuilds, which have workers of their own."""
+"""Workers and their queues: nothing waits for broadcasts and rebuilds, which have a worker of their own."""
 
 COMMANDS: Mapping[str, str] = {"relay": "connected to the log", "ingest": "connected: reading"}
 """The services that are commands of ours, and what each logs when it is ready."""
@@ -67,6 +69,7 @@ class Stack:
         self.logins: Logins | None = None
         self._has_roles = False
         self.valkey: Valkey | None = None
+        self.console: Console | None = None
         self.flower: Flower | None = None
         self.supervisor = Supervisor(self.folder / "log", on_death=on_death)
         self._lock: IO[str] | None = None
@@ -145,6 +148,9 @@ class Stack:
     def start_services(self) -> None:
         """Start relay, ingest, Flower, and the workers for all queues, and wait until they are ready."""
         services = [self._command(name, ready) for name, ready in COMMANDS.items() if name in self._only]
+        if "console" in self._only:
+            self.console = Console(self.folder / "console")
+            services.append(self.console.service(self.environment(f"{PREFIX}console")))
         if "flower" in self._only:
             self.flower = Flower(self.folder / "flower")
             services.append(self.flower.service(self.environment(None)))
@@ -203,9 +209,8 @@ class Stack:
         return [Service(name, self._worker(name), env, ready=" ready.", stop_limit=limit) for name in WORKERS]
 
     def _worker(self, name: str) -> list[str]:
-        processes = 1 if name == "broadcasts" else self._concurrency
         options = ["-Q", ",".join(WORKERS[name]), "-n", f"{name}-{os.getpid()}@%h", "-l", "INFO"]
-        options += ["-c", str(processes), "--without-gossip", "--without-mingle"]
+        options += ["-c", str(self._concurrency), "--without-gossip", "--without-mingle"]
         options += ["-E"] if self.flower else []
         return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
 

@@ -93,7 +93,13 @@ def up(folder: Path) -> Iterator[Up]:
 def test_it_starts_all_brings_back_what_dies_and_leaves_nothing(up: Up) -> None:
     found = up.ready()
     assert set(found) >= {"events_dsn", "app_dsn", "analytics_dsn", "broker_url", "environment"}
-    assert set(found) >= {"relay", "ingest", "worker", "flower", "flower_url", "flower_login"}
+    assert set(found) >= {"relay", "ingest", "worker", "flower", "flower_url", "flower_login", "console", "console_url"}
+    wait_until(lambda: "/sign-in/link/" in up.text("err"), what="the link into the console")
+    link = next(line for line in up.text("err").splitlines() if "/sign-in/link/" in line)
+    with httpx.Client(headers={"Origin": found["console_url"]}, follow_redirects=True) as browser:
+        assert "<strong>local</strong>" in browser.post(link, data={"go": ""}).text
+    with httpx.Client(headers={"Origin": found["console_url"]}) as late:
+        assert late.post(link, data={"go": ""}).status_code == 401
     read = subprocess.run(
         ["/bin/sh", "-c", f'{for_another_shell(found)}; echo "$FUNDLYHUB_EVENTS_DSN" "$FUNDLYHUB_REDIS_URL"'],
         env=WITHOUT, capture_output=True, text=True, check=True,
