@@ -63,7 +63,7 @@ class Snapshots:
 
     def __init__(self, settings: Settings, processors: Mapping[str, type[Processor]]) -> None:
         bounds = {"connect_timeout": LIMIT, "statement_timeout": LIMIT}
-        self._sources = sources(settings.model_copy(update=bounds), processors)
+        self._sources = sources(settings.model_copy(update=bounds), processors, keep=True)
         self._recent: deque[Snapshot] = deque(maxlen=15)
         self._points: deque[Snapshot] = deque(maxlen=POINTS)
         in_each_process(self._begin)

@@ -13,9 +13,9 @@ from fundlyhub.channels.breaker import SERVICES, Breaker
 from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, State
 from fundlyhub.channels.messages import CHANNELS
-from fundlyhub.database import connect
 from fundlyhub.events.log import head
 from fundlyhub.monitoring.claims import Claims
+from fundlyhub.monitoring.connections import Connections
 from fundlyhub.monitoring.servers import broker, redis_client
 from fundlyhub.monitoring.waiting import Log
 from fundlyhub.processing.pauses import IN_FORCE, Kind
@@ -71,22 +71,27 @@ class Sample(NamedTuple):
 Source = Callable[[], list[Sample]]
 
 
-def sources(settings: Settings, processors: Mapping[str, type[Processor]]) -> dict[str, Source]:
-    """The configured sources by name; each connects, reads and disconnects. Raises WrongUse if a setting is missing."""
-    found: dict[str, Source] = {"log": partial(_listed, _log, settings, list(processors))}
+def sources(settings: Settings, processors: Mapping[str, type[Processor]], *, keep: bool = False) -> dict[str, Source]:
+    """The configured sources by name; each connects, reads and disconnects, or with ``keep`` stays connected.
+
+    Raises WrongUse if a setting is missing.
+    """
+    connections = Connections(settings, keep=keep)
+    found: dict[str, Source] = {"log": partial(_listed, _log, connections, list(processors))}
     for branch in sorted({processor.database for processor in processors.values()}):
         settings.dsn(branch)
         ours = {name: processor for name, processor in processors.items() if processor.database == branch}
         claims = Claims(list(ours))
-        found[f"{branch}_processors"] = partial(_listed, _processors, settings, branch, ours, claims)
+        found[f"{branch}_processors"] = partial(_listed, _processors, connections, branch, ours, claims)
     settings.dsn("events")
     settings.broker  # noqa: B018  # a missing URL is wrong use
     if settings.search_backend == "elasticsearch":
-        found["search"] = partial(_listed, _search, settings)
-    found["messages"] = partial(_listed, _messages, settings)
+        found["search"] = partial(_listed, _search, connections)
+    found["messages"] = partial(_listed, _messages, connections)
     found["queues"] = partial(_listed, _queues, settings)
     if settings.redis_url is not None:
-        found["breakers"] = partial(_listed, _breakers, settings.redis)
+        breakers = {service: Breaker(service, RedisStorage(service, settings.redis)) for service in SERVICES}
+        found["breakers"] = partial(_listed, _breakers, breakers)
     if settings.streams_url is not None or settings.redis_url is not None:
         found["streams"] = partial(_listed, _streams, settings, stream_names(settings))
     return found
@@ -96,9 +101,9 @@ def _listed(read: Callable[..., Iterator[Sample]], *args: Any) -> list[Sample]:
     return list(read(*args))
 
 
-def _log(settings: Settings, names: list[str]) -> Iterator[Sample]:
+def _log(connections: Connections, names: list[str]) -> Iterator[Sample]:
     """The log, the relay, attempts, pauses, dead letters and quarantine."""
-    with connect("events", settings=settings, autocommit=True) as db:
+    with connections.open("events") as db:
         yield Sample("fundlyhub_log_head_position", (), head(db))
         yield Sample("fundlyhub_relay_leaders", (), int(leader(db, "main") is not None))
         lag = relay_lag(db)
@@ -121,12 +126,12 @@ def _log(settings: Settings, names: list[str]) -> Iterator[Sample]:
 
 
 def _processors(
-    settings: Settings, branch: Branch, processors: Mapping[str, type[Processor]], claims: Claims
+    connections: Connections, branch: Branch, processors: Mapping[str, type[Processor]], claims: Claims
 ) -> Iterator[Sample]:
     """Applied and waiting events of the processors of one database."""
     with (
-        connect("events", settings=settings, autocommit=True) as db,
-        connect(branch, settings=settings, autocommit=True) as effects,
+        connections.open("events") as db,
+        connections.open(branch) as effects,
     ):
         for name, events in (claims.read(effects, RECOUNT) or {}).items():
             yield Sample("fundlyhub_events_applied", (name,), events)
@@ -137,8 +142,8 @@ def _processors(
             yield Sample("fundlyhub_events_waiting_seconds", (name,), waiting.oldest)
 
 
-def _messages(settings: Settings) -> Iterator[Sample]:
-    with connect("app", settings=settings, autocommit=True) as db:
+def _messages(connections: Connections) -> Iterator[Sample]:
+    with connections.open("app") as db:
         none_held = dict.fromkeys(((channel, "held") for channel in CHANNELS), 0)  # an alert compares with an hour ago
         found = {(channel, state): messages for channel, state, messages in _rows(db, _MESSAGES)}
         for labels, messages in (none_held | found).items():
@@ -152,8 +157,8 @@ def _messages(settings: Settings) -> Iterator[Sample]:
             yield Sample("fundlyhub_digests_overdue", (channel,), overdue.get(channel, 0))
 
 
-def _search(settings: Settings) -> Iterator[Sample]:
-    with connect("analytics", settings=settings, autocommit=True) as db:
+def _search(connections: Connections) -> Iterator[Sample]:
+    with connections.open("analytics") as db:
         ((waiting, refused),) = _rows(db, _DOCUMENTS)
     yield Sample("fundlyhub_search_documents_waiting", (), waiting)
     yield Sample("fundlyhub_search_documents_refused", (), refused)
@@ -168,9 +173,9 @@ def _queues(settings: Settings) -> Iterator[Sample]:
                 yield Sample("fundlyhub_queue_consumers", (queue,), found.consumers)
 
 
-def _breakers(url: str) -> Iterator[Sample]:
-    for service in SERVICES:
-        state = Breaker(service, RedisStorage(service, url)).look()[0].state
+def _breakers(breakers: Mapping[str, Breaker]) -> Iterator[Sample]:
+    for service, breaker in breakers.items():
+        state = breaker.look()[0].state
         for label in BREAKER_STATES:
             yield Sample("fundlyhub_breaker_state", (service, label), int(label == state.label))
         yield Sample("fundlyhub_breaker_state_seconds", (service,), _age(state))
