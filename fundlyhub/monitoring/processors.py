@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import psycopg
+
 from fundlyhub.database import connect
 from fundlyhub.database.rebuilt import running
 from fundlyhub.errors import Unavailable
@@ -72,9 +76,9 @@ def processors_run(settings: Settings) -> str:
 
 
 def _rebuilt(settings: Settings) -> bool:
-    """Whether tables are being rebuilt."""
+    """Whether tables are being rebuilt. A database that is away, or lacks the tables, is another check's finding."""
     for branch in EFFECTS:
-        with connect(branch, settings=settings, autocommit=True) as db:
+        with suppress(Unavailable, psycopg.Error), connect(branch, settings=settings, autocommit=True) as db:
             if running(db, branch):
                 return True
     return False

@@ -80,7 +80,7 @@ WIRING = {"cli", "celery", "console", "demo", "embedded", "testing", "webhooks"}
 WIRED_BY: Mapping[str, set[str]] = {
     "cli": {"__main__"},
     "celery": {"cli"},
-    "console": {"cli"},
+    "console": {"cli", "embedded"},
     "demo": {"cli"},
     "embedded": {"cli", "demo", "testing"},
     "testing": set(),
