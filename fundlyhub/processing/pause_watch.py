@@ -32,7 +32,19 @@ _PAUSED = """
 
 
 class Paused(Exception):
-    """An event was not run to its end, since its processor was paused. It waits, and is charged nothing."""
+    """An event was not run to its end, since its processor was paused. It waits, and is charged nothing.
+
+    ::
+
+        def deliver(self, deliveries):
+            left = {}
+            for one in deliveries:
+                if paused_meanwhile():
+                    left[one.event.id] = Paused()
+                else:
+                    partner.tell(one.event)
+            return left
+    """
 
 
 class _Watch:
@@ -74,6 +86,11 @@ def paused_meanwhile() -> bool:
     """Whether the processor that runs here was paused since its batch began; looked up twice a second at most.
 
     A ``deliver`` that takes long asks between two messages, begins no more, and returns ``Paused()`` for what is left.
+
+    ::
+
+        while messages and not paused_meanwhile():
+            partner.send(messages.pop())
     """
     watch = _watch.get()
     return watch is not None and watch.look()
