@@ -40,9 +40,10 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 
 def _wanted(
     types: Sequence[str], aggregate: str | None, aggregate_type: str | None, correlation: UUID | None,
-    causation: UUID | None, since: datetime | None, until: datetime | None, before: int | None, after: int | None,
+    causation: UUID | None, trace: str | None, since: datetime | None, until: datetime | None, before: int | None,
+    after: int | None,
 ) -> Wanted:  # fmt: skip
-    return Wanted(tuple(types), aggregate_type, aggregate, correlation, causation, since, until, before, after)
+    return Wanted(tuple(types), aggregate_type, aggregate, correlation, causation, since, until, before, after, trace)
 
 
 filters = gathered(
@@ -52,6 +53,7 @@ filters = gathered(
     click.option("--aggregate-type", metavar="NAME", help="Only events about things of this kind, such as campaign."),
     click.option("--correlation", type=click.UUID, metavar="ID", help="Only events with this correlation id."),
     click.option("--causation", type=click.UUID, metavar="ID", help="Only events that this event has caused."),
+    click.option("--trace", metavar="ID", help="Only events that this OpenTelemetry trace has published."),
     click.option("--since", callback=_moment, metavar="TIME", help="Recorded then or later: 2h, or 2026-03-01T14:00."),
     click.option("--until", callback=_moment, metavar="TIME", help="Recorded before."),
     click.option("--before", type=POSITION, metavar="POSITION", help="Only positions before this one."),

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 import click
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from fundlyhub.errors import WrongUse
+from fundlyhub.history import times
 
 
 def age(text: str) -> timedelta:
     """A time span such as 90s, 15m, 2h or 7d. Raises click's BadParameter for anything else."""
-    match = re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII)
-    if match is None:
-        raise click.BadParameter("write it as 90s, 15m, 2h or 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return times.age(text)
+    except WrongUse as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def moment(text: str) -> datetime:
-    """A time such as 2026-03-01T14:00, in UTC where it names no zone, or an age such as 2h, before now.
+    """A time such as 2026-03-01T14:00, or an age, as `times.moment` reads it.
 
     Raises click's BadParameter for anything else.
     """
-    if re.fullmatch(r"\d{1,6}[smhd]", text, re.ASCII):
-        return datetime.now(UTC) - age(text)
     try:
-        at = datetime.fromisoformat(text)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            "write it as 2026-03-01T14:00 (UTC), 2026-03-01T14:00+01:00, or 2h for 2 h ago"
-        ) from None
+        return times.moment(text)
+    except WrongUse as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def shown(at: datetime | None, zone: str = "Z") -> str:

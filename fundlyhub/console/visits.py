@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
+import psycopg
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -56,11 +57,11 @@ class Visit:
 
     def given(self, name: str) -> str:
         """A parameter of the address, without surrounding spaces; empty if it is not there."""
-        return self.request.query_params.get(name, "").strip()
+        return _text(self.request.query_params.get(name, ""))
 
     def path(self, name: str) -> str:
         """A part of the path."""
-        return str(self.request.path_params[name])
+        return _text(str(self.request.path_params[name]))
 
     def number(self, name: str) -> int:
         """A part of the path that is an id of ours. Raises Refusal, as for a page that is not there."""
@@ -71,13 +72,21 @@ class Visit:
 
     def field(self, name: str) -> str:
         """A field of the form, without surrounding spaces; empty if it is not there."""
-        return self.form.get(name, "").strip()
+        return _text(self.form.get(name, ""))
 
     @contextmanager
     def transaction(self, branch: Branch = "events") -> Iterator[Connection]:
         """A transaction in one of the databases."""
         with get_engine(branch).begin() as db:
             yield db
+
+    @contextmanager
+    def log(self) -> Iterator[psycopg.Connection[Any]]:
+        """A pooled connection to the Events DB in autocommit, for what reads the log."""
+        with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            connection = db.connection.driver_connection
+            assert isinstance(connection, psycopg.Connection)
+            yield connection
 
     def pages(self) -> Sequence[tuple[str, str]]:
         """The pages of the menu."""
@@ -123,9 +132,15 @@ class Visit:
         return dict(parse_qsl("=" + self.request.cookies.get(SAID, ""))).get("", "")[:500]
 
 
+def _text(given: str) -> str:
+    """What somebody typed, without surrounding spaces, and with nothing that PostgreSQL cannot hold."""
+    return given.strip().replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
 MENU = (
     ("/", "Overview"),
     ("/processors", "Processors"),
+    ("/events", "Events"),
     ("/breakers", "Breakers"),
 )
 """Path and title of each page of the menu."""

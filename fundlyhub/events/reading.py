@@ -43,6 +43,15 @@ def short(column: str) -> str:
         ELSE NOT EXISTS (SELECT FROM {numbers} AS number WHERE octet_length(number::text) > {_NUMBER}) END"""
 
 
+_SHOWN = 2_000_000
+"""Most characters of a JSON text: what is nested deeply is all indentation."""
+
+
+def pretty(column: str) -> str:
+    """SQL for a jsonb column as text that people read. What is too large to be loaded is too large for that, too."""
+    return f"CASE WHEN {short(column)} THEN left(jsonb_pretty({column}), {_SHOWN}) ELSE '(far too large)' END"
+
+
 _TIMES = f"""{representable("occurred_at")} AS occurred_at, {representable("recorded_at")} AS recorded_at"""
 _SHORT = f"left(type, {LONGEST_TYPE + 1}) AS type, left(version, 30) AS version"
 _FITS = f"octet_length({{}}) <= {MAX_TEXT}"

@@ -47,7 +47,7 @@ _RAW = """
 """
 _FIND = f"""
     SELECT {COLUMNS} FROM (
-        SELECT {_RAW} FROM events.events WHERE position < %(before)s AND position > %(after)s
+        SELECT {_RAW} WITH_METADATA FROM events.events WHERE position < %(before)s AND position > %(after)s
         ORDER BY position DESC LIMIT %(stretch)s
     ) AS stretch WHERE CONDITIONS ORDER BY position DESC LIMIT %(limit)s
 """  # noqa: S608  # our own constants
@@ -70,6 +70,7 @@ _CONDITIONS = {
     "causation_id": "causation_id = %(causation_id)s",
     "since": "recorded_at >= %(since)s",
     "until": "recorded_at < %(until)s",
+    "trace_id": "left(metadata ->> 'traceparent', 60) LIKE '%%-' || %(trace_id)s || '-%%'",
 }
 
 
@@ -106,15 +107,20 @@ class Wanted:
     until: datetime | None = None
     before: int | None = None
     after: int | None = None
+    trace_id: str | None = None
+    """The trace that published it: 32 hexadecimal digits. It asks for the right to read metadata."""
 
     def __post_init__(self) -> None:
-        """Raise WrongUse for what is no type or pattern."""
+        """Raise WrongUse for what is no type or pattern, and no trace id."""
+        if self.trace_id is not None and not re.fullmatch("[0-9a-f]{32}", self.trace_id):
+            raise WrongUse("a trace id has 32 hexadecimal digits")
         for pattern in self.types:
             if not TYPE_PATTERN.fullmatch(pattern):
                 raise WrongUse(f"{pattern!r} is no type or pattern; try 'donation.*' or 'payout.**'")
 
     def query(self, query: str) -> str:
         """A query of ours with the conditions that are given."""
+        query = query.replace("WITH_METADATA", "" if self.trace_id is None else ", metadata")
         return query.replace("CONDITIONS", " AND ".join(_CONDITIONS[name] for name in self._given) or "true")
 
     def values(self, **more: Any) -> dict[str, Any]:

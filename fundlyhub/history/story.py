@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy import Connection
 
 from fundlyhub.database import get_engine
+from fundlyhub.events.reading import pretty
 from fundlyhub.history.finding import LoggedEvent, Page, Wanted, find
 from fundlyhub.settings import BRANCHES
 
@@ -50,6 +51,9 @@ _MESSAGES = """
     SELECT id, channel, template, state, created_at, sent_at, changed_at FROM notifications
     WHERE event_id = %(id)s ORDER BY created_at, id LIMIT %(most)s
 """
+_CONTENTS = f"""
+    SELECT {pretty("payload")}, {pretty("metadata")} FROM events.events WHERE position = %(position)s AND id = %(id)s
+"""  # noqa: S608  # our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +154,12 @@ def _processors(db: psycopg.Connection[Any]) -> Sequence[str]:
 
 def _times(number: int) -> str:
     return f"{number} attempt{'' if number == 1 else 's'}"
+
+
+def contents(db: Connection, event: LoggedEvent) -> tuple[str, str] | None:
+    """Payload and metadata of an event as JSON that people read; None if it is not in the log any more.
+
+    They may hold personal data: note first who is shown them (``fundlyhub.database.disclosed``).
+    """
+    row = db.exec_driver_sql(_CONTENTS, {"position": event.position, "id": event.id}).one_or_none()
+    return None if row is None else (row[0], row[1])

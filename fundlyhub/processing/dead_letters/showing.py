@@ -12,7 +12,7 @@ from fundlyhub.database.audited import AuditEntry
 from fundlyhub.errors import WrongState
 from fundlyhub.events.archived import absence
 from fundlyhub.events.log import representable
-from fundlyhub.events.reading import short
+from fundlyhub.events.reading import pretty
 from fundlyhub.processing.dead_letters.finding import COLUMNS
 from fundlyhub.processing.dead_letters.model import AUDIT, Letter
 
@@ -22,13 +22,9 @@ _ENVELOPE = f"""
            correlation_id, causation_id
     FROM events.events WHERE position = %(position)s AND id = %(event_id)s
 """  # noqa: S608  # our own constants
-_SHOWN = 2_000_000
-"""Most characters of a JSON text: what is nested deeply is all indentation."""
-# What is too large to be loaded is too large to be read on a terminal, too.
 _PEOPLES_DATA = f"""
-    SELECT CASE WHEN {short("e.payload")} THEN left(jsonb_pretty(e.payload), {_SHOWN}) ELSE '(far too large)' END,
-           CASE WHEN {short("e.metadata")} THEN left(jsonb_pretty(e.metadata), {_SHOWN}) ELSE '(far too large)' END,
-           CASE WHEN {short("c.payload")} THEN left(jsonb_pretty(c.payload), {_SHOWN}) END
+    SELECT {pretty("e.payload")}, {pretty("e.metadata")},
+           CASE WHEN c.payload IS NOT NULL THEN {pretty("c.payload")} END
     FROM events.events e
     LEFT JOIN events.corrections c
            ON c.processor = %(processor)s AND c.position = e.position AND c.event_id = e.id
