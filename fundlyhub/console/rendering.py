@@ -115,12 +115,18 @@ def shown(text: object) -> Markup:
     return escape(printable(str(text)))
 
 
+def is_recent(at: datetime) -> bool:
+    """Whether a moment is within the last hour."""
+    return (datetime.now(UTC) - at).total_seconds() < 3_600
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "bounded": bounded,
     "span": span,
     "when": when,
     "ago": ago,
+    "is_recent": is_recent,
     "shown": shown,
 }
 

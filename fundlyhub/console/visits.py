@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from fundlyhub.console.levels import Level, allows
 from fundlyhub.console.rendering import render
+from fundlyhub.console.replays import Replays
 from fundlyhub.console.sessions import Visitor
 from fundlyhub.console.snapshots import Snapshots
 from fundlyhub.database import get_engine
@@ -30,6 +31,7 @@ class Site:
     settings: Settings
     processors: Mapping[str, type[Processor]]
     snapshots: Snapshots
+    replays: Replays = field(default_factory=Replays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ MENU = (
     ("/", "Overview"),
     ("/processors", "Processors"),
     ("/events", "Events"),
+    ("/letters", "Dead letters"),
     ("/breakers", "Breakers"),
 )
 """Path and title of each page of the menu."""

@@ -79,7 +79,7 @@ WIRING = {"cli", "celery", "console", "demo", "embedded", "testing", "webhooks"}
 
 WIRED_BY: Mapping[str, set[str]] = {
     "cli": {"__main__"},
-    "celery": {"cli"},
+    "celery": {"cli", "console"},
     "console": {"cli", "embedded"},
     "demo": {"cli"},
     "embedded": {"cli", "demo", "testing"},

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fundlyhub.console.pages import breakers, events, overview, processors
+from fundlyhub.console.pages import breakers, correcting, events, letters, overview, processors, replaying
 from fundlyhub.console.visits import Page
 
-PAGES: Sequence[Page] = [*overview.PAGES, *processors.PAGES, *breakers.PAGES, *events.PAGES]
+PAGES: Sequence[Page] = [
+    *overview.PAGES,
+    *processors.PAGES,
+    *breakers.PAGES,
+    *events.PAGES,
+    *replaying.PAGES,
+    *letters.PAGES,
+    *correcting.PAGES,
+]
 """Every route that asks for a session. The app has no other way to make one."""

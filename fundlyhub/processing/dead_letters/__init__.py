@@ -10,7 +10,7 @@ from fundlyhub.processing.dead_letters.canary import End, Terms
 from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, correct, draft, neighbours, patched, undo
 from fundlyhub.processing.dead_letters.deciding import discard, restore
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, reason
-from fundlyhub.processing.dead_letters.finding import Filter, count, find, groups, ids, in_full
+from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids, in_full, things
 from fundlyhub.processing.dead_letters.model import AUDIT, WORKER, Action, Letter, State
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
 from fundlyhub.processing.dead_letters.recording import (
@@ -38,6 +38,7 @@ __all__ = [
     "Draft",
     "End",
     "Filter",
+    "Group",
     "ImportReport",
     "Known",
     "Letter",
@@ -70,5 +71,6 @@ __all__ = [
     "resolve",
     "restore",
     "show",
+    "things",
     "undo",
 ]

@@ -26,6 +26,7 @@ _CONDITIONS = {
     "older_than": "d.last_failed_at < clock_timestamp() - %(older_than)s",
     "newer_than": "d.last_failed_at >= clock_timestamp() - %(newer_than)s",
     "state": "d.state = %(state)s",
+    "before": "(d.last_failed_at, d.id) < (%(before)s, %(before_id)s)",
 }
 COLUMNS = """
     d.id, d.processor, d.position, d.event_id, d.type, d.error_class, d.error_message, d.fingerprint, d.attempts,
@@ -39,13 +40,21 @@ _FIND = f"""
     ORDER BY d.last_failed_at DESC, d.id DESC LIMIT %(limit)s
 """  # noqa: S608  # our own constants
 _COUNT = "SELECT count(*) FROM events.dead_letters d WHERE CONDITIONS"
-_IDS = "SELECT d.id FROM events.dead_letters d WHERE CONDITIONS ORDER BY d.position, d.processor"
+_IDS = "SELECT d.id FROM events.dead_letters d WHERE CONDITIONS ORDER BY d.position, d.processor LIMIT %(limit)s"
+_THINGS = """
+    SELECT coalesce(aggregate_type, ''), count(DISTINCT aggregate_id) FROM (
+        SELECT d.aggregate_type, d.aggregate_id FROM events.dead_letters d WHERE CONDITIONS LIMIT %(most)s) AS counted
+    WHERE aggregate_id IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10
+"""
 _GROUPS = """
-    SELECT g.fingerprint, g.letters, s.processor, s.type, s.error_class, s.error_message, g.first, g.last, g.sample
-    FROM (SELECT d.fingerprint, count(*) AS letters, min(d.first_failed_at) AS first, max(d.last_failed_at) AS last,
-                 max(d.id) AS sample
-          FROM events.dead_letters d WHERE CONDITIONS
-          GROUP BY d.fingerprint ORDER BY letters DESC, d.fingerprint LIMIT %(limit)s) g
+    SELECT g.fingerprint, g.letters, s.processor, s.type, s.error_class, s.error_message, g.first, g.last, g.sample,
+           g.recent
+    FROM (SELECT fingerprint, count(*) AS letters, min(first_failed_at) AS first, max(last_failed_at) AS last,
+                 max(id) AS sample,
+                 count(*) FILTER (WHERE last_failed_at >= clock_timestamp() - interval '1 hour') AS recent
+          FROM (SELECT d.fingerprint, d.id, d.first_failed_at, d.last_failed_at FROM events.dead_letters d
+                WHERE CONDITIONS LIMIT %(most)s) AS counted
+          GROUP BY fingerprint ORDER BY letters DESC, fingerprint LIMIT %(limit)s) g
     JOIN events.dead_letters s ON s.id = g.sample
     ORDER BY g.letters DESC, g.fingerprint
 """
@@ -75,6 +84,8 @@ class Filter:
     older_than: timedelta | None = None
     newer_than: timedelta | None = None
     state: State | None = "open"
+    before: tuple[datetime, int] | None = None
+    """The last failure and the id of the letter that a page ended with: for the next one."""
 
     def query(self, query: str) -> str:
         """A query of ours with this filter's conditions in it."""
@@ -84,6 +95,8 @@ class Filter:
     def values(self, **more: Any) -> dict[str, Any]:
         """The values for its conditions."""
         given = {name: value for name in _CONDITIONS if (value := getattr(self, name)) is not None}
+        if self.before is not None:
+            given["before"], given["before_id"] = self.before
         return {**given, **more}
 
 
@@ -100,6 +113,8 @@ class Group:
     first_failed_at: datetime
     last_failed_at: datetime
     sample: int
+    recent: int = 0
+    """Letters that failed within the last hour."""
 
 
 def in_full(db: Connection, wanted: Filter) -> Filter:
@@ -128,14 +143,20 @@ def count(db: Connection, wanted: Filter) -> int:
     return int(db.exec_driver_sql(wanted.query(_COUNT), wanted.values()).scalar_one())
 
 
-def groups(db: Connection, wanted: Filter, *, limit: int) -> list[Group]:
-    """Letters by fingerprint, the largest group first."""
-    return [Group(*row) for row in db.exec_driver_sql(wanted.query(_GROUPS), wanted.values(limit=limit))]
+def groups(db: Connection, wanted: Filter, *, limit: int, most: int | None = None) -> list[Group]:
+    """Letters by fingerprint, the largest group first. ``most`` bounds the letters that are counted, of all groups."""
+    return [Group(*row) for row in db.exec_driver_sql(wanted.query(_GROUPS), wanted.values(limit=limit, most=most))]
 
 
-def ids(db: Connection, wanted: Filter) -> list[int]:
-    """The ids of all of them, in the order of their events."""
-    return list(db.exec_driver_sql(wanted.query(_IDS), wanted.values()).scalars())
+def things(db: Connection, wanted: Filter, *, most: int) -> list[tuple[str, int]]:
+    """How many things of each kind (campaigns, users, …) wait behind letters, of which at most ``most`` are read."""
+    rows = db.exec_driver_sql(wanted.query(_THINGS), wanted.values(most=most))
+    return [(kind, count) for kind, count in rows]
+
+
+def ids(db: Connection, wanted: Filter, *, limit: int | None = None) -> list[int]:
+    """The ids of all of them, or of the first ones, in the order of their events."""
+    return list(db.exec_driver_sql(wanted.query(_IDS), wanted.values(limit=limit)).scalars())
 
 
 def states(db: Connection, letters: Sequence[int]) -> dict[int, State]:

@@ -6,6 +6,7 @@ row is due. The run itself is the executor's, with its claims: an event that was
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from fundlyhub.settings import Branch, get_settings
 if TYPE_CHECKING:  # commands that only look at letters do not load Celery
     from fundlyhub.processing.publisher import Publisher
 
+STOPPED = "somebody stopped it"
+"""Why a replay ended that was told to."""
 POLL = 0.2
 """Seconds between two looks at the results."""
 
@@ -116,36 +119,44 @@ def replay(
     reason: str | None = None,
     terms: Terms | None = None,
     progress: Callable[[Replayed], None] = lambda _: None,
+    stop: threading.Event | None = None,
 ) -> Replayed:
     """Send letters again, those that are open; ``progress`` is told whenever something is known anew.
+
+    When ``stop`` is set, no more are sent; those that are under way stay so.
 
     A broker that takes no message is no error: it stops there, and the sweep sends what was committed. Raises
     WrongUse without a name.
     """
-    terms = terms or Terms()
+    terms, stop = terms or Terms(), stop or threading.Event()
     who, reason = named(who), None if reason is None else reasoned(reason)
     report = Replayed()
     with get_engine("events").begin() as db:
         able, report.unchanged = choose(db, ids)
     for wave in waves(able, terms):
-        taken = _send_wave(wave, publisher, report, terms, who, reason)
+        taken = _send_wave(wave, publisher, report, terms, who, reason, stop)
         report.left = tuple(id for id in able if id not in report.ends and id not in report.unchanged)
         progress(report)
         if terms.wait and report.stopped is None:
-            _await(taken, report, terms, progress)
-            if report.left:  # else there is nothing to stop: the ends tell it all
+            _await(taken, report, terms, progress, stop)
+            if report.left and not stop.is_set():  # else there is nothing to stop: the ends tell it all
                 report.stopped = why_stop([report.ends[id] for id in taken], terms)
+        if stop.is_set() and report.left and report.stopped is None:
+            report.stopped = STOPPED
         if report.stopped is not None:
             break
     return report
 
 
 def _send_wave(
-    wave: Sequence[int], publisher: Publisher, report: Replayed, terms: Terms, who: str, reason: str | None
-) -> list[int]:
+    wave: Sequence[int], publisher: Publisher, report: Replayed, terms: Terms, who: str, reason: str | None,
+    stop: threading.Event,
+) -> list[int]:  # fmt: skip
     """The letters of a wave that were still open, now under way."""
     taken: list[int] = []
     for portion in portions(wave, terms.rate):
+        if stop.is_set():
+            break
         began = time.monotonic()
         with get_engine("events").begin() as db:
             rows = _commit(db, portion, who, reason)
@@ -157,7 +168,7 @@ def _send_wave(
         if report.stopped is not None:
             break
         if terms.rate is not None:
-            time.sleep(max(0.0, len(portion) / terms.rate - (time.monotonic() - began)))
+            stop.wait(max(0.0, len(portion) / terms.rate - (time.monotonic() - began)))
     return taken
 
 
@@ -182,16 +193,18 @@ def _publish(rows: Sequence[tuple[int, str, int]], publisher: Publisher) -> str 
     return None
 
 
-def _await(taken: Sequence[int], report: Replayed, terms: Terms, progress: Callable[[Replayed], None]) -> None:
+def _await(
+    taken: Sequence[int], report: Replayed, terms: Terms, progress: Callable[[Replayed], None], stop: threading.Event
+) -> None:
     """Look at the results until all are there, or the time is over."""
     end = time.monotonic() + terms.timeout
     while taken:
         with get_engine("events").begin() as db:
             report.ends |= _ends(db, taken)
         progress(report)
-        if time.monotonic() >= end or all(report.ends[id] != "pending" for id in taken):
+        if stop.is_set() or time.monotonic() >= end or all(report.ends[id] != "pending" for id in taken):
             return
-        time.sleep(POLL)
+        stop.wait(POLL)
 
 
 def _ends(db: Connection, ids: Sequence[int]) -> Mapping[int, End]:

@@ -1,0 +1,105 @@
+"""Deciding about dead letters: the set is fixed and its size shown, then it is replayed, discarded or restored."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from fundlyhub.console import choosing
+from fundlyhub.console.choosing import FIELDS, MOST
+from fundlyhub.console.replays import Run
+from fundlyhub.console.visits import Page, Visit
+from fundlyhub.errors import WrongUse
+from fundlyhub.processing import dead_letters
+from fundlyhub.processing.dead_letters import Terms
+from fundlyhub.web.refusals import Refusal
+
+
+def choose(visit: Visit) -> Response:
+    """A dry run: which letters are meant, from now on by their ids, and which of them can be replayed."""
+    state = choosing.state(visit)
+    with visit.transaction() as db:
+        if visit.given("ids"):
+            ids = choosing.ids(visit.given("ids"))
+        elif any(visit.given(name) for name in FIELDS):
+            ids = dead_letters.ids(db, dead_letters.in_full(db, choosing.wanted(visit)), limit=MOST)
+        else:
+            raise WrongUse("choose letters first")
+        able, unable = dead_letters.choose(db, ids) if state == "open" else ([], {})
+    reasons = {why: sum(one == why for one in unable.values()) for why in sorted(set(unable.values()))}
+    which = choosing.options(visit) if not visit.given("ids") else " ".join(map(str, ids[:20]))
+    return visit.page(
+        "letters_chosen.html", ids=ids, able=able, reasons=reasons, state=state, which=which, most=MOST,
+        frozen=",".join(map(str, ids)), frozen_able=",".join(map(str, able)),
+    )  # fmt: skip
+
+
+def replay(visit: Visit) -> Response:
+    """Begin to replay the letters that the form names; the page of progress follows."""
+    ids, share, rate = choosing.ids(visit.field("ids")), visit.field("max_failures") or "10", visit.field("rate")
+    terms = Terms(rate=_number(rate, 100_000) if rate else None, max_failures=_number(share, 100, least=0) / 100)
+    reason = visit.field("reason") or None
+    run = visit.site.replays.start(ids, who=visit.who, reason=reason, terms=terms)
+    return visit.go(f"/letters/replays/{run.key}")
+
+
+def progress(visit: Visit) -> Response:
+    """How far a replay is."""
+    run = _run(visit)
+    return visit.page("parts/replay.html" if visit.is_fragment else "replay.html", run=run)
+
+
+def stop(visit: Visit) -> Response:
+    """Send no more letters of a replay."""
+    run = _run(visit)
+    run.stop.set()
+    return visit.go(f"/letters/replays/{run.key}", "No more letters are sent.")
+
+
+def discard(visit: Visit) -> Response:
+    """Let the letters that the form names rest for good."""
+    with visit.transaction() as db:
+        done = dead_letters.discard(db, choosing.ids(visit.field("ids")), who=visit.who, reason=visit.field("reason"))
+    return _after(visit, "discarded", done)
+
+
+def restore(visit: Visit) -> Response:
+    """Open discarded letters again."""
+    with visit.transaction() as db:
+        reason = visit.field("reason") or None
+        done = dead_letters.restore(db, choosing.ids(visit.field("ids")), who=visit.who, reason=reason)
+    return _after(visit, "open again", done)
+
+
+def _after(visit: Visit, what: str, done: dead_letters.Changes) -> Response:
+    """Back to the letter if it was one, and else to the groups."""
+    ids = choosing.ids(visit.field("ids"))
+    said = choosing.tell(what, done.changed, done.unchanged)
+    return visit.go(f"/letters/{ids[0]}" if len(ids) == 1 and done.changed else "/letters", said)
+
+
+def _run(visit: Visit) -> Run:
+    run = visit.site.replays.find(visit.path("run"))
+    if run is None:
+        raise Refusal(404, "this console knows no such replay; what was sent goes on, see the letters")
+    return run
+
+
+def _number(text: str, most: float, *, least: float = 0.01) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not least <= number <= most:
+        raise WrongUse(f"rate and share are numbers of at most {most:g}")
+    return number
+
+
+PAGES = [
+    Page("/letters/choose", choose, "operator"),
+    Page("/letters/replay", replay, "operator", "POST"),
+    Page("/letters/discard", discard, "operator", "POST"),
+    Page("/letters/restore", restore, "operator", "POST"),
+    Page("/letters/replays/{run}", progress),
+    Page("/letters/replays/{run}/stop", stop, "operator", "POST"),
+]
+"""They come before the page of one letter, whose path would match theirs."""
