@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 MODE = 0o600
 """Read and write for the owner, nothing for others."""
+JUST_MADE = 5.0
+"""Seconds for which a new file may not be locked yet."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a new file of mode 0600, which takes the place of ``path`` once it is whole.
 
-    What is there stays until then, and after an error. A symbolic link or a device is not written through: raises
-    OSError. ::
+    What is there stays until then, and after an error. A process that is killed meanwhile leaves a hidden file of the
+    same mode (`.letters.jsonl.….partial`), which the next one deletes. A symbolic link or a device is not written
+    through: raises OSError. ::
 
         with replacing(Path("letters.jsonl")) as file:
             file.write(b"...")
     """
     _require_plain(path)
-    number, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)  # mode 0600, whatever the umask
+    _clear(path)
+    # Mode 0600, whatever the umask. The lock, which ends with this process, says that the file is not left over.
+    number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     partial = Path(name)
+    fcntl.flock(number, fcntl.LOCK_EX)
     try:
         with os.fdopen(number, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)  # a link that was put there meanwhile is replaced, and not followed
+            partial.replace(path)  # a link that was put there meanwhile is replaced, and not followed
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -64,6 +73,20 @@ def appending(path: Path) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def _clear(path: Path) -> None:
+    """Delete what killed processes have left of this file; what another process writes is locked, or just made."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):
+            if time.time() - left.lstat().st_mtime < JUST_MADE:
+                continue
+            number = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            finally:
+                os.close(number)
 
 
 def _require_plain(path: Path) -> None:

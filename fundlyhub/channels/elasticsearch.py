@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from fundlyhub.channels.breaker import Breaker
-from fundlyhub.channels.elasticsearch_schema import INDEX, SCHEMA_VERSION, Request, query
+from fundlyhub.channels.elasticsearch_schema import INDEX, SCHEMA_VERSION, TEXTS, Request, query
 from fundlyhub.channels.provider_errors import REFUSED_PAUSE
 from fundlyhub.errors import Permanent, ProcessingError, ServiceRefuses, Snooze, Transient, WrongUse
 from fundlyhub.forks import in_each_process
@@ -179,6 +179,28 @@ class SearchEngine:
         body = query(request, COUNTED)
         return self._call(lambda: _read(self._client.search(index=self.alias(kind), **body), _found))
 
+    def holding(self, kind: str, ids: Sequence[UUID], words: Sequence[str], most: int = 1_000) -> dict[UUID, str]:
+        """The texts of documents with one of these ids or words, in all indices of a kind, findable or not.
+
+        For the search for a person: ``most`` of them at most. A word is found as the analyzers see it.
+        """
+        wanted: list[Mapping[str, Any]] = [{"ids": {"values": [str(id) for id in ids]}}]
+        wanted += [{"multi_match": {"query": word, "type": "phrase", "fields": TEXTS}} for word in words]
+        indices = f"{self.alias(kind)}-v*"
+
+        def look() -> dict[UUID, str]:
+            self._client.indices.refresh(index=indices, ignore_unavailable=True)
+            answer = self._client.search(
+                index=indices,
+                query={"bool": {"should": wanted}},
+                source_includes=TEXTS,
+                size=most,
+                ignore_unavailable=True,
+            )
+            return _read(answer, _texts)
+
+        return self._call(look)
+
     def _call(self, function: Callable[[], T]) -> T:
         def translated() -> T:
             with _translated():
@@ -234,6 +256,14 @@ def _statuses(answer: Any) -> dict[UUID, int]:
 def _has(status: int | None) -> bool:
     """Whether this status means that Elasticsearch has the document, in this version or a newer one."""
     return status is not None and (200 <= status < 300 or status == _STALE)
+
+
+def _texts(answer: Any) -> dict[UUID, str]:
+    found: dict[UUID, str] = {}
+    for hit in answer["hits"]["hits"]:
+        id = UUID(hit["_id"])  # an older index may have it too
+        found[id] = " ".join([found.get(id, ""), *(str(value) for value in hit["_source"].values() if value)]).strip()
+    return found
 
 
 def _found(answer: Any) -> EngineHits:

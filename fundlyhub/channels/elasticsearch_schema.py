@@ -48,6 +48,8 @@ INDEX: Mapping[str, Any] = {
     },
 }  # fmt: skip
 
+TEXTS = ["title", "lead", "body", "place"]
+"""The fields that hold words."""
 _FIELDS = ["title^8", "title.stemmed^6", "title.beginning^4", "lead^3", "body^1.5", "place"]
 
 

@@ -121,6 +121,7 @@ def _document(one: Erased) -> dict[str, object]:
     return {
         "erasure": str(one.erasure.id), "up_to": one.erasure.up_to, "events": dict(one.events),
         "changed": {name: number for name, number in one.changed.items() if number}, "away": one.away,
+        "unknown": one.unknown,
     }  # fmt: skip
 
 
@@ -130,6 +131,9 @@ def _parts(one: Erased) -> Iterator[str | Table]:
     yield f"{one.events.total():,} events are about the person, up to position {one.erasure.up_to:,}."
     for path in one.away:
         yield Aside(f"{path} is not there as it was written: put it back, and run it again")
+    for name in one.unknown:
+        yield Aside(f"{name} is registered, and its code is not here: its tables may hold words of the person. Run it "
+                    "again where that is installed, or delete its row from events.processors")  # fmt: skip
 
 
 @command.command("show")

@@ -15,11 +15,11 @@ from fundlyhub.errors import InvalidEvent
 from fundlyhub.events.catalogue import CURRENT, PAYLOADS, canonical_type, canonical_version, payload_class
 from fundlyhub.events.encoding import checked_json, dumps
 from fundlyhub.events.log import StoredEvent, decode
+from fundlyhub.events.metadata import checked_metadata
 from fundlyhub.events.opaque import Opaque, Unread
 from fundlyhub.events.payload import CamelCase, MomentMs, Payload
 from fundlyhub.events.refusal import of_one_event
 from fundlyhub.events.rules import MAX_BYTES, check_json, reasons
-from fundlyhub.events.secrets import secret_names, without
 from fundlyhub.events.upcasters import upcast
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -113,7 +113,7 @@ class Event(CamelCase):
         # Only the metadata needs validation; validating the rest would triple the cost.
         text = checked_json(payload)
         if metadata is not None:
-            values["metadata"] = _checked_metadata(metadata)
+            values["metadata"] = checked_metadata(metadata)
         return cls._made(values)._within_limits(now, text)
 
     @classmethod
@@ -247,7 +247,7 @@ def _prepared(data: Any) -> Any:
         "type": kind,
         "version": version,
         "payload": _checked_payload(kind, version, data["payload"]),
-        "metadata": _checked_metadata(data.get("metadata")),
+        "metadata": checked_metadata(data.get("metadata")),
     }
 
 
@@ -260,16 +260,6 @@ def _has_exact_types(values: Mapping[str, Any]) -> bool:
         and timestamp.tzinfo is UTC
         and _ID.issuperset(map(type, (values["id"], values["correlation_id"], values["causation_id"])))
     )
-
-
-def _checked_metadata(metadata: Any) -> dict[str, Any]:
-    if metadata is None:
-        return {}
-    if not isinstance(metadata, dict):
-        raise InvalidEvent("metadata: must be an object")
-    check_json(metadata, path="metadata")
-    clean: dict[str, Any] = without(metadata, secret_names(None))
-    return clean
 
 
 def _checked_payload(kind: str, version: str, payload: Any) -> Payload:

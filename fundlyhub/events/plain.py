@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from fundlyhub.events.envelope import Event
+from fundlyhub.events.personal import ERASED
 from fundlyhub.secret_keys import ALL_NAMES
 
 MOST_BYTES = 4_096
@@ -17,7 +18,9 @@ def is_plain(event: Event) -> bool:
 
     False does not mean that it breaks a rule: only that the log has to look at it closely.
     """
-    return _is_plain(event.payload_json) and (not event.metadata or _is_plain(event.metadata_json))
+    if not _is_plain(event.payload_json):
+        return False
+    return not event.metadata or (ERASED not in event.metadata and _is_plain(event.metadata_json))
 
 
 def _is_plain(text: bytes) -> bool:

@@ -6,10 +6,12 @@ import gzip
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
+from fundlyhub.errors import ProcessingError, Unavailable
 from fundlyhub.events import StoredEvent
 from fundlyhub.events.log import head
 from fundlyhub.events.personal import CONTENT as CONTENT_MARK
@@ -20,6 +22,7 @@ from fundlyhub.people.log import parsed, text
 from fundlyhub.people.person import Person
 from fundlyhub.people.redaction import class_of, places_of
 from fundlyhub.processors.projections.search_index.outside import outside_engine
+from fundlyhub.processors.projections.search_index.shapes import SHAPES
 from fundlyhub.settings import Settings
 
 _FIELDS = """
@@ -159,8 +162,32 @@ def _beside(settings: Settings, dbs: Databases, person: Person, wanted: list[str
     if wanted:
         for path in _files(settings.data_dir):
             yield Left(f"file {path}", int(_stands_in(path, wanted)))
+    yield from _in_search_engine(dbs["analytics"], person, wanted)
+
+
+def _in_search_engine(db: psycopg.Connection[Any], person: Person, wanted: list[str]) -> Iterator[Left]:
+    """Documents with words that our own table of documents does not have, or no more: those are looked at as a table.
+
+    Users' documents are looked at by whose they are, too.
+    """
+    if (engine := outside_engine()) is None:
+        return
+    for kind, shape in SHAPES.items():
+        try:
+            texts = engine.holding(kind, sorted(person.ids), wanted)
+        except ProcessingError as error:
+            raise Unavailable(f"the search engine cannot be looked at ({error}): run it again") from None
+        query = sql.SQL("SELECT {key}, lower(t::text) FROM {table} t WHERE {key} = ANY (%s)").format(
+            key=sql.Identifier(shape.key), table=sql.Identifier("analytics", shape.table)
+        )
+        ours: dict[UUID, str] = dict(db.execute(query, (list(texts),)).fetchall())
+        left = 0
+        for id, words in texts.items():
+            stale = any(value in words.lower() and value not in ours.get(id, "") for value in wanted)
+            left += stale or (kind == "user" and id in person.ids and bool(words))
+        yield Left(f"Elasticsearch, documents of the kind {kind}", left)
     behind = "SELECT count(*) FROM analytics.search_documents WHERE version <> sent_version AND id = ANY (%s)"
-    if outside_engine() is not None and (row := dbs["analytics"].execute(behind, (sorted(person.ids),)).fetchone()):
+    if row := db.execute(behind, (sorted(person.ids),)).fetchone():
         yield Left("Elasticsearch, which has not got the last version", int(row[0]))
 
 

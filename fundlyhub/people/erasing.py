@@ -23,13 +23,13 @@ from fundlyhub.errors import Unavailable
 from fundlyhub.events import Event
 from fundlyhub.events.log import head
 from fundlyhub.people import archives, belongings, journal, log, outside
+from fundlyhub.people.hands import Hands, unknown
 from fundlyhub.people.journal import Erasure
 from fundlyhub.people.log import Found
 from fundlyhub.people.person import Person
 from fundlyhub.people.vacuum import vacuum
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.routing import wanting
-from fundlyhub.relay.unsettled import unsettled
 from fundlyhub.retention.archives.archive import alone
 from fundlyhub.retention.archives.older_transactions import wait_for_older
 from fundlyhub.settings import BRANCHES, Settings
@@ -45,12 +45,6 @@ Tell = Callable[[str, int, int], None]
 """Told what is done, how far, and of how much (0 if that is not known); raises when it is time to stop."""
 Databases = Mapping[str, psycopg.Connection[Any]]
 
-# What the relay has handed out by now: a worker may have it in its hands, as it was.
-_HANDED_OUT = """
-    SELECT e.position, e.type FROM events.events e, events.relay_cursors c
-    WHERE c.name = 'main' AND e.position = ANY (%s)
-      AND (pg_visible_in_snapshot(e.xid, c.seen) OR pg_visible_in_snapshot(e.xid, coalesce(c.target, c.seen)))
-"""
 _TOKENS = "SELECT token FROM app.devices WHERE user_id = ANY (%s)"
 
 
@@ -63,6 +57,8 @@ class Erased:
     changed: Counter[str] = field(default_factory=Counter)
     away: list[str] = field(default_factory=list)
     """Archives that are not at their place, so that nothing could be erased in them."""
+    unknown: list[str] = field(default_factory=list)
+    """Processors of such events whose code is not here, so that nothing could be erased in their tables."""
 
     @property
     def whole(self) -> bool:
@@ -240,25 +236,19 @@ class _Eraser:
 
     def _settle(self, report: Erased) -> None:
         """Wait for workers that had such an event in their hands when it was overwritten, and erase what they wrote."""
-        limit = max(self._settings.time_limits(cls.queue)[1] for cls in self._processors.values())
-        deadline = time.monotonic() + limit
-        waited = False
-        while self._in_hands() and time.monotonic() < deadline:
-            waited = True
-            self._tell("waiting for workers", 0, 0)
+        hands, told = Hands(self._settings, self._processors, self._log, self._found), set[str]()
+        while waits := hands.waits():
+            for one in waits:
+                if one.processor not in told:
+                    logger.warning("%s", one)
+            told |= {one.processor for one in waits}
+            self._tell(f"waiting for workers of {', '.join(one.processor for one in waits)}", 0, 0)
             time.sleep(0.1)
-        if waited:
+        if told:
             for start in range(0, len(self._found), log.PAGE):
                 rows = log.at(self._log, self._found[start : start + log.PAGE])
                 self._apply(log.about(rows, self._person), Erased(report.erasure))
-
-    def _in_hands(self) -> bool:
-        handed = self._log.execute(_HANDED_OUT, (self._found,)).fetchall()
-        for cls in self._processors.values():
-            wants = wanting(cls)
-            if unsettled(self._log, cls, sorted(position for position, kind in handed if wants(kind))):
-                return True
-        return False
+        report.unknown = unknown(self._log, self._processors, list(report.events))
 
     def _rest(self, report: Erased) -> None:
         person = self._person

@@ -41,7 +41,13 @@ _AMONG = """
     ORDER BY p.position
 """
 _HAND_OVER = "UPDATE events.events SET xid = pg_current_xact_id() WHERE position = ANY (%(positions)s::bigint[])"
-_ADVANCE = "SELECT setval('events.events_position_seq', max(position)) FROM events.events HAVING max(position) < 2 ^ 62"
+FARTHEST = 2**62
+"""From here on a position is never passed: the sequence would come to its end, and with it all publishing."""
+_ADVANCE = f"""
+    SELECT setval('events.events_position_seq', max(position)) FROM events.events WHERE position < {FARTHEST}
+    HAVING max(position) > (SELECT last_value FROM events.events_position_seq)
+"""  # noqa: S608  # our own constant
+_FAR = f"SELECT position, id FROM events.events WHERE position >= {FARTHEST} ORDER BY position LIMIT %s"  # noqa: S608
 
 
 class Forged(NamedTuple):
@@ -68,6 +74,14 @@ def hand_over(db: psycopg.Connection[Any], positions: Sequence[int]) -> int:
     return db.execute(_HAND_OVER, {"positions": list(positions)}).rowcount
 
 
+def far(db: psycopg.Connection[Any], limit: int) -> list[tuple[int, UUID]]:
+    """Positions that are never passed, with the events' ids; ``limit`` of them at most."""
+    return db.execute(_FAR, (limit,)).fetchall()
+
+
 def pass_positions(db: psycopg.Connection[Any]) -> None:
-    """Let the sequence go on behind the last position, which else fails a publication. It wants the log's owner."""
+    """Let the sequence go on behind the last position below ``FARTHEST``, which else fails a publication.
+
+    It wants the log's owner.
+    """
     db.execute(_ADVANCE)

@@ -21,7 +21,7 @@ from fundlyhub.relay import forged
 from fundlyhub.relay.registration import starts
 from fundlyhub.settings import Branch, Settings
 from fundlyhub.verification import erasures, log
-from fundlyhub.verification.findings import Finding, Report, Tell
+from fundlyhub.verification.findings import LISTED, Finding, Report, Tell
 from fundlyhub.verification.in_flight import Flight, Untraced
 from fundlyhub.verification.ledger import Ledger, channel_of
 from fundlyhub.verification.scope import Places, Scope, places
@@ -150,7 +150,11 @@ def _trace(scope: Scope, db: Places, report: Report, repairs: _Repairs, tell: Te
             repairs.forged.append(position)
         report.checked["events"] += len(page.rows)
         tell("comparing traces", page.rows[-1].position if page.rows else report.head, report.head)
-    if beyond := forged.look(db.events).future_positions:
+    far = forged.far(db.events, LISTED)
+    for position, event_id in far:
+        what = "its position is never passed: delete its row, and publish it again under a new id if it happened"
+        findings.add(Finding("forged", "", what, position, event_id))
+    if beyond := forged.look(db.events).future_positions - len(far):
         findings.add(Finding("forged", "", f"{beyond} positions are not given out yet, and will fail publications"))
         repairs.beyond = True
     if scope.sample is not None:

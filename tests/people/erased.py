@@ -9,6 +9,7 @@ from fundlyhub.people.erasing import Erased, Tell, erase
 from fundlyhub.people.person import Person
 from fundlyhub.settings import get_settings
 from tests.support.make import completed
+from tests.verification import world
 from tests.verification.world import OURS, WELLS, sql
 
 GUEST, GUS = "gus.guest@example.org", "Gus Guest"
@@ -55,3 +56,9 @@ def places(value: str) -> list[str]:
 def guest_gift() -> DonationCompleted:
     """A donation of somebody who has no account."""
     return completed(WELLS, donation_id=GIFT, donor_id=None, donor_email=GUEST, donor_name=GUS, is_anonymous=False)
+
+
+def take_up() -> None:
+    """Relayed, and taken up by all processors."""
+    world.relay()
+    world.apply(OURS.values())

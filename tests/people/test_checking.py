@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+
+import pytest
 
 from fundlyhub import UserProfileUpdated, publish_event
+from fundlyhub.channels.elasticsearch import SearchEngine, Versioned
 from fundlyhub.people.checking import check
+from fundlyhub.processors.projections.search_index.flusher import Flusher
+from fundlyhub.processors.projections.search_index.outside import outside_engine
+from fundlyhub.processors.projections.search_index.shapes import SHAPES
 from fundlyhub.settings import Settings, get_settings
 from tests.people.erased import GUEST, erased, guest_gift, person
 from tests.support.command import Done, fundlyhub
+from tests.support.elasticsearch import Peer
 from tests.verification import world
-from tests.verification.world import BEN, sql
+from tests.verification.world import ANN, BEN, sql
 
 
 def left(values: tuple[str, ...] = (), **who: str) -> set[str]:
@@ -52,6 +60,40 @@ def test_published_content_stays_and_is_not_counted(at_rest: Settings) -> None:
     sql("UPDATE events.events SET payload = payload || %s::jsonb WHERE type = 'campaign.created'", story)
     erased(BEN)
     assert left(("Ben B.",)) == set()
+
+
+@pytest.fixture
+def engine(at_rest: Settings, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SearchEngine]:
+    """The external search engine of this platform, which has all documents."""
+    monkeypatch.setenv("FUNDLYHUB_SEARCH_BACKEND", "elasticsearch")
+    monkeypatch.setenv("FUNDLYHUB_ELASTICSEARCH_URL", peer.url)
+    get_settings.cache_clear()
+    outside_engine.cache_clear()
+    engine = outside_engine()
+    assert engine is not None
+    Flusher(engine).flush()
+    yield engine
+    with peer.client() as client:
+        for kind in SHAPES:
+            client.indices.delete(index=engine.index(kind), ignore_unavailable=True)
+    monkeypatch.undo()
+    get_settings.cache_clear()
+    outside_engine.cache_clear()
+
+
+def test_documents_of_the_search_engine_are_erased_and_looked_at(engine: SearchEngine) -> None:
+    where = "Elasticsearch, documents of the kind user"
+    values = ("Ben B.", "ben@example.org")
+    assert engine.holding("user", [], ["Ben B."]) == {BEN: "Ben B."}
+    assert "analytics.user_search_projection" in left(values)
+    erased(BEN)
+    assert left(values) == set()
+    assert engine.holding("user", [BEN], []).get(BEN, "") == ""
+    old = {"title": "Ben B.", "lead": "", "body": "", "place": "", "categories": [], "status": "unverified",
+           "created_at": "2026-01-01T00:00:00+00:00", "popularity": 0}  # fmt: skip
+    engine.write("user", [Versioned(BEN, 1_000, old), Versioned(ANN, 1_000, {**old, "title": "Friend of Ben B."})])
+    assert left(values) == {where}
+    assert [one.number for one in check(get_settings(), person(BEN), values)] == [2]
 
 
 def people(*arguments: str, input: bytes | None = None) -> Done:

@@ -12,28 +12,19 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from fundlyhub import ConflictingEvent, Event, UserProfileUpdated, publish_event, publish_events
-from fundlyhub.database import connect, get_engine
+from fundlyhub.database import connect
 from fundlyhub.errors import WrongState
 from fundlyhub.events.catalogue.user import UserFollowedUser
 from fundlyhub.events.log import head
-from fundlyhub.people.erasing import again
-from fundlyhub.processing.claims import claim
 from fundlyhub.retention.archives.archive import alone
 from fundlyhub.retention.archives.file import digest_of, write
 from fundlyhub.settings import Settings, get_settings
 from tests.notifications.post import registered
-from tests.people.erased import FACTS, GUEST, GUS, STATS, erased, guest_gift, person, places
+from tests.people.erased import FACTS, GUEST, GUS, STATS, erased, guest_gift, person, places, take_up
 from tests.support.make import completed
-from tests.verification import world
-from tests.verification.world import ANN, BEN, OURS, WELLS, found, sql
+from tests.verification.world import ANN, BEN, WELLS, found, sql
 
 LATER = UUID(int=961)
-
-
-def take_up() -> None:
-    """Relayed, and taken up by all processors."""
-    world.relay()
-    world.apply(OURS.values())
 
 
 def test_nothing_of_a_user_is_left_and_verify_finds_nothing(at_rest: Settings) -> None:
@@ -199,26 +190,6 @@ def test_messages_in_the_outbox_folder_go(at_rest: Settings, tmp_path: Path) -> 
     assert [path.name for path in sorted(folder.glob("[12]-*"))] == ["2-b.eml"]
 
 
-def test_a_restored_database_is_found_out_and_erased_again(at_rest: Settings) -> None:
-    sql("CREATE SCHEMA backup")
-    for table in ("contacts", "entity_fields", "entities"):
-        sql(f"CREATE TABLE backup.{table} AS TABLE app.{table}")
-    erased(BEN)
-    for table in ("entity_fields", "entities", "contacts"):
-        sql(f"TRUNCATE app.{table}")
-        sql(f"INSERT INTO app.{table} SELECT * FROM backup.{table}")
-    sql("DELETE FROM app.erasures")
-    sql("DROP SCHEMA backup CASCADE")
-    assert places("ben@example.org")
-    finding, *_ = found()
-    assert (finding.kind, finding.processor) == ("missing", "people")
-    (done,) = again(get_settings(), OURS)
-    assert done.whole
-    assert places("ben@example.org") == []
-    assert found() == []
-    assert again(get_settings(), OURS) == []
-
-
 def test_the_journal_names_nobody(at_rest: Settings) -> None:
     erased(BEN)
     journal = (get_settings().data_dir / "erasures.jsonl").read_text() + str(sql("SELECT * FROM events.erasures"))
@@ -270,29 +241,3 @@ def lines(file: Path) -> str:
     """The text of an archive."""
     with gzip.open(file, "rt") as text:
         return text.read()
-
-
-def test_a_worker_that_had_an_event_in_its_hands_leaves_no_word(at_rest: Settings) -> None:
-    said = publish_event(UserProfileUpdated(user_id=BEN, changes={"name": "Ben in hands"}))
-    gift = publish_event(guest_gift())
-    world.relay()
-    finished: list[str] = []
-
-    def tell(what: str, done: int, total: int) -> None:
-        """The worker, which has read the events before they were overwritten, commits only now."""
-        if what == "waiting for workers" and what not in finished:
-            finished.append(what)
-            with get_engine("app").begin() as db:
-                claim(db, "recipient_write", [said, gift])
-                OURS["recipient_write"]().handle_batch([said, gift], db)
-            assert places(GUEST) or places("Ben in hands")
-            take_up()
-
-    erased(address=GUEST, tell=tell)
-    assert finished.pop()
-    publish_event(UserProfileUpdated(user_id=BEN, changes={"bio": "one more"}))
-    world.relay()
-    erased(BEN, tell=lambda what, done, total: take_up() if what == "waiting for workers" else None)
-    for value in ("Ben in hands", GUEST, GUS):
-        assert places(value) == []
-    assert found() == []

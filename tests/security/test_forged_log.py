@@ -13,6 +13,8 @@ from fundlyhub import publish_event
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.forged import Forged, among, hand_over, look, pass_positions
 from fundlyhub.relay.status import relay_lag
+from fundlyhub.settings import Settings
+from fundlyhub.verification import verify
 from tests.support.make import initiated
 from tests.support.platform import Platform
 from tests.support.processors import TABLES
@@ -110,6 +112,25 @@ def test_a_position_that_is_yet_to_come_is_found_and_passed(db: Db) -> None:
     assert look(db) == Forged(0, 0)
     db.execute(PUBLISH)
     assert db.execute("SELECT max(position) FROM events.events").fetchone() == (41,)
+
+
+def test_a_position_near_the_end_of_all_is_told_of_and_never_passed(db: Db, settings: Settings) -> None:
+    """Behind it no position would be left; the others are passed all the same."""
+    db.execute(PUBLISH)
+    db.execute(TAKE, (40,))
+    db.execute(TAKE, (2**63 - 2,))
+    (far,) = db.execute("SELECT id FROM events.events ORDER BY position DESC LIMIT 1").fetchall()
+    report = verify(settings, {}, tables=False)
+    assert {one.position: one.event_id for one in report.findings.listed} == {2**63 - 2: far[0], None: None}
+    pass_positions(db)
+    pass_positions(db)
+    assert look(db) == Forged(0, 1)
+    (told,) = verify(settings, {}, tables=False).findings.listed
+    assert told.what.startswith("its position is never passed: delete its row")
+    db.execute(PUBLISH)
+    assert db.execute("SELECT max(position) FROM events.events WHERE position < 2 ^ 62").fetchone() == (41,)
+    db.execute("DELETE FROM events.events WHERE id = %s", far)
+    assert verify(settings, {}, tables=False).ok
 
 
 def test_status_and_verify_tell_and_a_repair_hands_the_events_over(platform: Platform) -> None:

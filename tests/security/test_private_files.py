@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import psycopg
 import pytest
 
 from fundlyhub.embedded.process import Child
+from fundlyhub.private_files import replacing
 from fundlyhub.retention.archives.file import write
 from tests.security.test_operators import ID, ROWS, SECRET
 from tests.support.command import Done, dsns, fundlyhub
@@ -43,6 +46,31 @@ def test_an_export_onto_a_file_that_others_may_read_is_read_by_none_of_them(dsn:
         assert SECRET in file.read_text()
         assert open_before.read() == "", "who had it open reads on"
     assert sorted(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.usefixtures("log")
+def test_what_a_killed_export_has_left_is_gone_after_the_next_one(dsn: str, tmp_path: Path) -> None:
+    """Half a file with people's data, which nobody would look for. What another process is writing stays."""
+    file = tmp_path / "letters"
+    script = """if True:
+        import os, pathlib, sys
+        from fundlyhub.private_files import replacing
+        with replacing(pathlib.Path(sys.argv[1])) as file:
+            file.write(b"x")
+            os.kill(os.getpid(), 9)
+    """
+    subprocess.run([sys.executable, "-c", script, str(file)], check=False, timeout=60)
+    (partial,) = tmp_path.iterdir()
+    assert mode(partial) == 0o600
+    with replacing(file) as other:
+        (being_written,) = set(tmp_path.iterdir()) - {partial}
+        for one in (partial, being_written):
+            os.utime(one, (0, 0))
+        assert export(dsn, file).returncode == 0
+        assert set(tmp_path.iterdir()) == {file, being_written}
+        other.write(b"mine")
+    assert file.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.usefixtures("log")

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.errors import InsufficientPrivilege, UndefinedColumn, WithCheckOptionViolation
+from psycopg.errors import InsufficientPrivilege, InvalidParameterValue, UndefinedColumn, WithCheckOptionViolation
 from psycopg.types.json import Jsonb
 
 from fundlyhub import publish_event
@@ -162,3 +162,31 @@ def test_python_sends_only_plain_events_into_the_view(settings: Settings, dsn: s
         ).fetchall()
     assert kept == (event.metadata,)
     assert taken[0] or not is_plain(event), "what Python holds for plain, the log does as well"
+
+
+ERASED = {"erased": ["changes.name"]}
+
+
+def test_nobody_writes_the_mark_of_an_erasure(settings: Settings, dsn: str, api: Db) -> None:
+    """With it other content under the same id passed for a duplicate, and processors took words for absent."""
+    with pytest.raises(InvalidEvent, match=r"metadata\.erased: is reserved"):
+        Event.of(completed(), metadata=ERASED)
+    event = Event.of(completed())
+    with pytest.raises(InvalidEvent, match=r"metadata\.erased: is reserved"):
+        Event.model_validate({**event.to_envelope(), "metadata": ERASED})
+    copy = event.model_copy(update={"metadata": ERASED})
+    assert not is_plain(copy)
+    with pytest.raises(Exception, match="metadata must not have the key erased"):
+        publish_event(copy)
+    with pytest.raises(WithCheckOptionViolation):
+        insert(api, metadata='{"erased": []}')
+    batch = "'n', 1, 'id', gen_random_uuid(), 'type', 'a.b', 'version', '1.0.0', 'payload', '{}'::jsonb, 'metadata', %s"
+    for said in (
+        "SELECT events.publish_event('a.b', '{}', metadata => %s)",
+        f"SELECT * FROM events.append_events(jsonb_build_array(jsonb_build_object({batch}, 'occurred_at', now())))",
+    ):
+        with pytest.raises(InvalidParameterValue, match="metadata must not have the key erased"):
+            api.execute(said, (Jsonb(ERASED),))
+    assert log(dsn) == []
+    insert(api, metadata='{"a": "erased"}')
+    assert len(log(dsn)) == 1
