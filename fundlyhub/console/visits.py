@@ -72,6 +72,13 @@ class Visit:
             raise Refusal(404, "there is no such page")
         return int(text)
 
+    def given_number(self, name: str) -> int | None:
+        """An id of ours in the address; None if it is not there. Raises Refusal for another text."""
+        text = self.given(name)
+        if text and not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise Refusal(400, f"{name} must be a number")
+        return int(text) if text else None
+
     def field(self, name: str) -> str:
         """A field of the form, without surrounding spaces; empty if it is not there."""
         return _text(self.form.get(name, ""))
@@ -91,8 +98,8 @@ class Visit:
             yield connection
 
     def pages(self) -> Sequence[tuple[str, str]]:
-        """The pages of the menu."""
-        return MENU
+        """The pages of the menu that the visitor may see."""
+        return (*MENU, *(OPERATORS_MENU if self.may("operator") else ()))
 
     def is_at(self, path: str) -> bool:
         """Whether this is a page of the menu, or one below it."""
@@ -145,8 +152,13 @@ MENU = (
     ("/events", "Events"),
     ("/letters", "Dead letters"),
     ("/breakers", "Breakers"),
+    ("/messages", "Messages"),
+    ("/streams", "Streams"),
+    ("/audit", "Audit"),
 )
 """Path and title of each page of the menu."""
+OPERATORS_MENU = (("/settings", "Settings"),)
+"""The same for pages that operators alone may see."""
 
 SAID = "fundlyhub_said"
 """The cookie that carries what an action did to the page that comes after it. The layout shows it, once."""

@@ -28,7 +28,7 @@ _UNCLAIM = """
 def obstacle(db: Connection, log: Connection, processor: str, position: int, event_id: UUID) -> str | None:
     """Why an event cannot be run again, if so; ``db`` is where the processor has its claims."""
     given = {"processor": processor, "position": position, "event_id": event_id}
-    if letter := log.exec_driver_sql(_LETTER, given).scalar():
+    if letter := open_letter(log, processor, position):
         return f"its event is dead letter {letter}: see `fundlyhub dlq show {letter}`, and replay that"
     if not log.exec_driver_sql(_IN_LOG, given).scalar():
         return "its event is not in the log: restore it first (`fundlyhub events archives`)"
@@ -37,6 +37,13 @@ def obstacle(db: Connection, log: Connection, processor: str, position: int, eve
     if claimed(db, processor, [position]).get(position) != event_id:
         return "its event is not done with yet"
     return None
+
+
+def open_letter(log: Connection, processor: str, position: int) -> int | None:
+    """The id of the dead letter that a processor's event is, if it waits for a person or is being replayed."""
+    given = {"processor": processor, "position": position}
+    found: int | None = log.exec_driver_sql(_LETTER, given).scalar()
+    return found
 
 
 def announce(log: Engine, processor: str, position: int, reason: str, *, after: timedelta = timedelta()) -> None:

@@ -27,9 +27,13 @@ _CHOSEN = """
 """
 _FIND = f"""
     SELECT {_COLUMNS} FROM events.quarantine q WHERE {_CHOSEN}
+      AND (%(before)s::bigint IS NULL OR (q.received_at, q.id) < (
+          SELECT received_at, id FROM events.quarantine WHERE id = %(before)s))
     ORDER BY q.received_at DESC, q.id DESC LIMIT %(limit)s
 """  # noqa: S608  # our own constants
-_COUNT = f"SELECT count(*) FROM events.quarantine q WHERE {_CHOSEN}"  # noqa: S608  # the same
+_COUNT = f"""
+    SELECT count(*) FROM (SELECT FROM events.quarantine q WHERE {_CHOSEN} LIMIT %(most)s) AS found
+"""  # noqa: S608  # the same
 _IDS = f"SELECT q.id FROM events.quarantine q WHERE {_CHOSEN} ORDER BY q.id"  # noqa: S608  # the same
 _SHOW = f"SELECT q.fields, {_COLUMNS} FROM events.quarantine q WHERE q.id = %(id)s"  # noqa: S608  # the same
 _LOCK = "SELECT stream, entry_id, fields FROM events.quarantine WHERE id = %(id)s AND state = 'open' FOR UPDATE"
@@ -52,14 +56,20 @@ class Shown:
     timeline: tuple[AuditEntry, ...]
 
 
-def find(db: Connection, *, state: State | None = "open", stream: str | None = None, limit: int = 50) -> list[Held]:
-    """Entries, the newest first."""
-    return [Held(*row) for row in db.exec_driver_sql(_FIND, {"state": state, "stream": stream, "limit": limit})]
+def find(
+    db: Connection, *, state: State | None = "open", stream: str | None = None, before: int | None = None,
+    limit: int = 50,
+) -> list[Held]:  # fmt: skip
+    """Entries, the newest first; with ``before`` those that come after this entry in the list."""
+    given = {"state": state, "stream": stream, "before": before, "limit": limit}
+    return [Held(*row) for row in db.exec_driver_sql(_FIND, given)]
 
 
-def count(db: Connection, *, state: State | None = "open", stream: str | None = None) -> int:
-    """How many there are."""
-    return int(db.exec_driver_sql(_COUNT, {"state": state, "stream": stream}).scalar_one())
+def count(
+    db: Connection, *, state: State | None = "open", stream: str | None = None, most: int | None = None
+) -> int:  # fmt: skip
+    """How many there are; with ``most`` no more are counted than that."""
+    return int(db.exec_driver_sql(_COUNT, {"state": state, "stream": stream, "most": most}).scalar_one())
 
 
 def ids(db: Connection, *, state: State | None = "open", stream: str | None = None) -> list[int]:

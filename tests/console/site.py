@@ -32,7 +32,10 @@ class Site:
 
     def anonymous(self) -> httpx.Client:
         """Nobody."""
-        return self.clients.enter_context(httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=30))
+        # A server limits the connections of one address, and a module has hundreds of visitors.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        client = httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=30, limits=alone)
+        return self.clients.enter_context(client)
 
     def visitor(self, level: Level) -> Visitor:
         """Somebody of this level who is signed in."""

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fundlyhub.console.pages import breakers, correcting, events, letters, overview, processors, replaying
+from fundlyhub.console.pages import (
+    audit,
+    breakers,
+    correcting,
+    events,
+    letters,
+    messages,
+    overview,
+    processors,
+    replaying,
+    reports,
+    settings,
+    streams,
+)
 from fundlyhub.console.visits import Page
 
 PAGES: Sequence[Page] = [
@@ -15,5 +28,10 @@ PAGES: Sequence[Page] = [
     *replaying.PAGES,
     *letters.PAGES,
     *correcting.PAGES,
+    *reports.PAGES,
+    *messages.PAGES,
+    *streams.PAGES,
+    *audit.PAGES,
+    *settings.PAGES,
 ]
 """Every route that asks for a session. The app has no other way to make one."""

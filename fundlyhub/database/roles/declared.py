@@ -84,6 +84,9 @@ _WORKER_ANALYTICS = """
 _FEED = """
     activities entities feed_follows follow_counts follows subscriptions timeline_entries user_activities
 """
+_RENDERED = """
+    contacts entity_fields gift_donors gift_refunds payout_requests preferences refund_tellings sign_ins
+"""
 _READ_MODELS: Rights = {
     "analytics.search_query": DO,
     **{f"app.{name}": READ for name in _FEED.split()},
@@ -213,6 +216,8 @@ RIGHTS: Mapping[Role, Rights] = {
         "app.delivery_reports": ALL,
         "app.devices": "SELECT (id, user_id, token, gone_at), UPDATE (gone_at)",
         "app.digests": READ,
+        # A message as its recipient saw it is rendered anew, and only from these.
+        **{f"app.{name}": READ for name in _RENDERED.split()},
         "app.notifications": "SELECT, UPDATE",
         "app.resends": "SELECT, INSERT, UPDATE",
         "app.suppression_causes": "SELECT, INSERT, UPDATE",

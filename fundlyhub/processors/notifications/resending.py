@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -24,6 +26,9 @@ PAUSE = timedelta(hours=1)
 """Within this time a message is sent again a second time only if the operator insists."""
 
 _RESENT = "SELECT max(at), bool_or(token = %(token)s) FROM resends WHERE notification_id = %(id)s"
+_RESENDS = """
+    SELECT at, who, reason, state, sent_at FROM resends WHERE notification_id = %(id)s ORDER BY at DESC LIMIT %(limit)s
+"""
 _SUPPRESSION = "SELECT reason FROM suppressions WHERE channel = %(channel)s AND address_hash = ANY (%(hashes)s::text[])"
 _NOTE = """
     INSERT INTO resends (token, notification_id, who, reason, state, state_reason, sent_at, provider_message_id)
@@ -39,8 +44,23 @@ _REOPEN = """
 """
 
 
+class Resent(NamedTuple):
+    """One time that a message was sent again: when, by whom and why, and how it stood before."""
+
+    at: datetime
+    who: str
+    reason: str
+    state: str
+    sent_at: datetime | None
+
+
 class Changed(Exception):
     """The message has changed since it was looked at."""
+
+
+def resends(db: Connection, id: UUID, limit: int = 50) -> list[Resent]:
+    """The times that a message was sent again, the newest first."""
+    return [Resent(*row) for row in db.exec_driver_sql(_RESENDS, {"id": id, "limit": limit})]
 
 
 def processor_of(found: Found) -> str:
@@ -78,7 +98,7 @@ def _skip_reason(db: Connection, found: Found, secret: bytes) -> str | None:
     notice, person, address = BY_TEMPLATE[found.template], Person(found.user_id), found.recipient
     hashes: Sequence[str] = [found.recipient]
     if found.user_id is not None:
-        person = contacts.read(db, [found.user_id]).get(found.user_id, person)
+        person = contacts.look(db, [found.user_id]).get(found.user_id, person)
         known = {one: address_hashes(found.channel, one, secret) for one in person.addresses(found.channel)}
         if found.channel == "push":
             known = {one: hashes for one, hashes in known.items() if found.recipient in hashes}

@@ -31,6 +31,7 @@ _FIND = """
       AND (%(template)s::text IS NULL OR template = %(template)s)
       AND (%(channel)s::text IS NULL OR channel = %(channel)s)
       AND (%(state)s::text IS NULL OR state = %(state)s)
+      AND (%(at)s::timestamptz IS NULL OR changed_at < %(at)s OR changed_at = %(at)s AND id > %(last)s::uuid)
     ORDER BY changed_at DESC, id LIMIT %(limit)s
 """
 
@@ -78,6 +79,13 @@ class Found(NamedTuple):
     changed_at: datetime
 
 
+class After(NamedTuple):
+    """A place in a list of messages: that of the message with this id, which was changed then."""
+
+    changed_at: datetime
+    id: UUID
+
+
 def in_full(db: Connection, beginnings: Sequence[str]) -> list[UUID]:
     """The ids of messages by their prefixes; a whole id stays as it is.
 
@@ -91,8 +99,8 @@ def in_full(db: Connection, beginnings: Sequence[str]) -> list[UUID]:
     return found
 
 
-def find(db: Connection, wanted: Wanted, secret: bytes, limit: int) -> list[Found]:
-    """The messages that match, the newest change first."""
+def find(db: Connection, wanted: Wanted, secret: bytes, limit: int, *, after: After | None = None) -> list[Found]:
+    """The messages that match, the newest change first; with ``after`` those that come after that place in the list."""
     address = wanted.address
     given = {
         "ids": list(wanted.ids) if wanted.ids else None,
@@ -108,6 +116,8 @@ def find(db: Connection, wanted: Wanted, secret: bytes, limit: int) -> list[Foun
         "template": wanted.template,
         "channel": wanted.channel,
         "state": wanted.state,
+        "at": after.changed_at if after else None,
+        "last": after.id if after else None,
         "limit": limit,
     }
     return [Found(*row) for row in db.exec_driver_sql(_FIND, given)]

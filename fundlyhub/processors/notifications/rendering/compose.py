@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from fundlyhub.addresses import ascii_url
 from fundlyhub.channels.messages import Mail, Push, Sms
+from fundlyhub.processors.notifications.catalogue import Notice
+from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.rendering.render import render
 from fundlyhub.processors.notifications.unsubscribe import unsubscribe_url
@@ -14,9 +16,8 @@ from fundlyhub.settings import Settings
 
 def compose(message: Message, settings: Settings) -> Mail | Push | Sms:
     """The mail, push message or SMS, in the recipient's language and time zone."""
-    person, notice, address, reference = message.person, message.notice, message.address or "", str(message.id)
-    if person.user_id is None or not notice.greets:  # the name may be the words of a stranger
-        person = replace(person, name=None)
+    notice, address, reference = message.notice, message.address or "", str(message.id)
+    person = reader_of(notice, message.person)
     unsubscribe = None
     if message.channel == "email" and not notice.transactional and person.user_id:
         unsubscribe = unsubscribe_url(settings.public_url, person.user_id, notice.category, settings.secret)
@@ -33,6 +34,11 @@ def compose(message: Message, settings: Settings) -> Mail | Push | Sms:
             return Push(address, subject, text, reference, data)
         case _:
             return Sms(address, text, reference)
+
+
+def reader_of(notice: Notice, person: Person) -> Person:
+    """The recipient as the texts may name them: not at all where the name may be the words of a stranger."""
+    return replace(person, name=None) if person.user_id is None or not notice.greets else person
 
 
 def _unsubscribe_headers(url: str) -> dict[str, str]:

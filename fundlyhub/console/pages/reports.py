@@ -1,0 +1,48 @@
+"""Delivery reports of providers that could not be applied: try one again after a fix, or discard it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from fundlyhub.console.visits import Page, Visit
+from fundlyhub.database import get_engine
+from fundlyhub.processors.notifications.delivery_reports import failed
+from fundlyhub.web.refusals import Refusal
+
+ROWS = 100
+_LIST = "/messages/reports"
+
+
+def reports(visit: Visit) -> Response:
+    """The reports that wait for a person, the newest first, or those that were discarded."""
+    discarded = bool(visit.given("discarded"))
+    with visit.transaction("app") as db:
+        found = failed.find(db, discarded=discarded, limit=ROWS)
+    return visit.page("reports.html", found=found, discarded=discarded, rows=ROWS)
+
+
+def retry(visit: Visit) -> Response:
+    """Apply a report again. One that fails again stays, with its new error."""
+    id = visit.number("id")
+    done = failed.retry(get_engine("app"), [id])
+    if done.unknown:
+        raise Refusal(404, "there is no such failed report")
+    said = f"Report {id} failed again: {done.failed[id]}." if id in done.failed else f"Report {id} is applied."
+    return visit.go(_LIST, said)
+
+
+def discard(visit: Visit) -> Response:
+    """Let a report rest for good."""
+    id = visit.number("id")
+    with visit.transaction("app") as db:
+        done = failed.discard(db, [id], who=visit.who, reason=visit.field("reason"))
+    if not done:
+        raise Refusal(404, "there is no such failed report")
+    return visit.go(_LIST, f"Report {id} is discarded.")
+
+
+PAGES = [
+    Page(_LIST, reports),
+    Page(f"{_LIST}/{{id}}/retry", retry, "operator", "POST"),
+    Page(f"{_LIST}/{{id}}/discard", discard, "operator", "POST"),
+]
