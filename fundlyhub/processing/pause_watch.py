@@ -89,8 +89,9 @@ def paused_meanwhile() -> bool:
 
     ::
 
-        while messages and not paused_meanwhile():
-            partner.send(messages.pop())
+        def send_all(messages):
+            while messages and not paused_meanwhile():
+                partner.send(messages.pop())
     """
     watch = _watch.get()
     return watch is not None and watch.look()

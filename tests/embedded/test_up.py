@@ -206,7 +206,7 @@ def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
         env=WITHOUT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert wrong.returncode == 2
-    there = "postgres, valkey, relay, ingest, worker, flower"
+    there = "postgres, valkey, relay, ingest, worker, console, flower"
     assert wrong.stderr == f"fundlyhub: no such part: wroker; there are {there}\n"
 
 

@@ -50,7 +50,7 @@ BAD_HOUR = Filter(since=NOW - 2 * HOUR, until=NOW - HOUR)
 def relay(post: Post, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     """A mail server that all mails go to."""
     with MailServer.running() as server:
-        variables = {"EMAIL_BACKEND": "smtp", "SMTP_URL": server.url}
+        variables = {"FUNDLYHUB_EMAIL_BACKEND": "smtp", "FUNDLYHUB_SMTP_URL": server.url}
         yield from behind(monkeypatch, server, variables)
 
 
