@@ -46,8 +46,8 @@ def test_all_is_exact() -> None:
         "FundlyHubError", "InvalidEvent", "UnknownEventType", "UnknownVersion", "ConflictingEvent",
         "NotMigrated", "Unavailable", "WrongUse", "UnreadableEvent", "upcasts",
         "WriteProcessor", "ProjectionProcessor", "NotificationProcessor", "BroadcastProcessor", "Delivery",
-        "DerivedTable", "Paused", "paused_meanwhile", "Transient", "Permanent", "Snooze", "OutcomeUnknown",
-        "app_metadata", "analytics_metadata", "get_engine", "renew_after_fork",
+        "AggregateRows", "DerivedTable", "Paused", "paused_meanwhile", "Transient", "Permanent", "Snooze",
+        "OutcomeUnknown", "app_metadata", "analytics_metadata", "get_engine", "renew_after_fork",
         "Applied", "wait_applied", "wait_applied_async",
     }  # fmt: skip
     expected |= {payload.__name__ for payload in PAYLOADS.values()}
