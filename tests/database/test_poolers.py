@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,8 @@ from fundlyhub.database import connect, get_engine
 from fundlyhub.database.engines import make_engine
 from fundlyhub.database.poolers import keeps_session
 from fundlyhub.demo.check import compare
+from fundlyhub.demo.publisher import Tally
+from fundlyhub.demo.run import PROCESSORS, TAKERS
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import WrongUse
@@ -129,6 +132,27 @@ def platform_behind(pooler: PgBouncer, dsn: str, valkey: Valkey, tmp_path: Path)
         yield stack.enter_context(Platform(own, dsn, valkey, tmp_path))
 
 
+OTHERWISE = """
+    WITH claims AS (
+        SELECT processor, position FROM app.processed_events
+        UNION ALL SELECT processor, position FROM analytics.processed_events
+    )
+    SELECT position, e.type, takers, array_agg(c.processor ORDER BY c.processor)
+    FROM events.events e JOIN unnest(%s::text[], %s::int[]) AS t(type, takers) USING (type)
+        JOIN claims c USING (position)
+    WHERE c.processor = ANY (%s::text[]) AND position = ANY (%s::bigint[])
+    GROUP BY position, e.type, takers HAVING count(*) <> takers
+"""
+"""Events that have not had the effects that their type has."""
+
+
+def otherwise(dsn: str, tally: Tally) -> list[tuple[Any, ...]]:
+    """Events with more or fewer claims than their type has processors."""
+    given = (list(TAKERS), list(TAKERS.values()), list(PROCESSORS), tally.wanted)
+    with psycopg.connect(dsn) as db:
+        return db.execute(OTHERWISE, given).fetchall()
+
+
 def test_all_processors_work_behind_it(platform_behind: Platform, dsn: str, mode: str) -> None:
     """The relay takes the direct way where it must; publishers, workers and commands take the pooler."""
     run, tally = published(400)
@@ -136,6 +160,7 @@ def test_all_processors_work_behind_it(platform_behind: Platform, dsn: str, mode
     platform_behind.relay(FUNDLYHUB_PROCESSORS="", **relays)
     platform_behind.worker("writes,projections,notifications,broadcasts", FUNDLYHUB_PROCESSORS="")
     wait_made(tally, tally.effects)
+    assert otherwise(dsn, tally) == []
     assert made(tally) == tally.effects
     assert compare(get_settings(), run).mismatches == []
     assert platform_behind.value("SELECT count(*) FROM events.dead_letters") == 0
