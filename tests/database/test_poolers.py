@@ -26,6 +26,7 @@ from fundlyhub.errors import WrongUse
 from fundlyhub.settings import Settings, get_settings
 from fundlyhub.testing.databases import environment_of
 from tests.processing.test_all_processors import made, wait_made
+from tests.support.brokers import broker_place
 from tests.support.command import dsns
 from tests.support.make import initiated
 from tests.support.pgbouncer import MISSING, PgBouncer, binary
@@ -127,7 +128,8 @@ def test_what_needs_a_session_gets_one_or_is_refused_in_one_line(pooled: Setting
 @pytest.fixture
 def platform_behind(pooler: PgBouncer, dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
     """Real processes whose databases are all behind the pooler."""
-    with environment_of(pooler.dsn(dsn), valkey, tmp_path), ExitStack() as stack:
+    # Messages of other tests name positions that hold other events here: a processor would claim what is not its own.
+    with broker_place(valkey), environment_of(pooler.dsn(dsn), valkey, tmp_path), ExitStack() as stack:
         own = {name: value for name, value in os.environ.items() if name.startswith("FUNDLYHUB_")}
         yield stack.enter_context(Platform(own, dsn, valkey, tmp_path))
 
