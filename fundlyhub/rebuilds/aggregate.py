@@ -27,7 +27,6 @@ from fundlyhub.errors import Unavailable, WrongState, WrongUse
 from fundlyhub.processing.derived_tables import AggregateRows
 from fundlyhub.processing.processor import Processor
 from fundlyhub.rebuilds import refusals
-from fundlyhub.rebuilds.aggregate_events import AggregateEvents
 from fundlyhub.rebuilds.comparing import EXAMPLES, Difference, compared
 from fundlyhub.rebuilds.exchanging import LOCK_WAIT, TRIES
 from fundlyhub.rebuilds.filling import LOCKED
@@ -36,6 +35,7 @@ from fundlyhub.rebuilds.replacing import Replaced, replaced
 from fundlyhub.rebuilds.starting import Processors, found
 from fundlyhub.rebuilds.tables import lock_all
 from fundlyhub.settings import Settings
+from fundlyhub.verification.aggregate_events import AggregateEvents
 from fundlyhub.verification.findings import Findings
 from fundlyhub.verification.tables.check import derived_tables
 from fundlyhub.verification.tables.replay import Replay, refuse_lost_claims
@@ -232,7 +232,7 @@ class _Aggregate:
         return self._rows.rows[table]
 
     def _given(self) -> Mapping[str, Any]:
-        return {"id": self._id, "linked": [UUID(one) for one in self._events.linked if _is_id(one)]}
+        return self._events.rows
 
     def _refuse_findings(self) -> None:
         if self._found.listed:
@@ -277,7 +277,3 @@ def _opened(settings: Settings, processors: Processors, name: str, id: UUID) -> 
         with Shadow(cls.database, settings) as shadow, stored.connect() as reading:
             at = _Places(shadow, reading.execution_options(isolation_level="AUTOCOMMIT"), events)
             yield _Aggregate(settings, cls, rows, id, at)
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 32 and all(one in "0123456789abcdef" for one in text)

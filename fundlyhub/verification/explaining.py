@@ -1,18 +1,17 @@
-"""Explains a row: the events that moved it, in order, each with what it changed, and whether the live row is the same.
+"""Explains rows: the events that moved them, each with what it changed, and whether the live rows are the same.
 
 The events are replayed one by one through the processor's own code in a shadow schema, as a verification replays them.
-Everything is read in one snapshot, so that the answer is right however busy the platform is.
+Everything is read in one snapshot, so that the answer is right however busy the platform is. Of columns that may hold
+personal data only that they changed is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import Connection
 
 from fundlyhub.database import connect
@@ -21,27 +20,37 @@ from fundlyhub.errors import WrongUse
 from fundlyhub.events.log import LONGEST_TYPE, representable
 from fundlyhub.processing import DerivedTable
 from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.routing import wanting
 from fundlyhub.settings import Settings
+from fundlyhub.verification.aggregate_events import AggregateEvents
 from fundlyhub.verification.findings import Findings
 from fundlyhub.verification.tables.check import derived_tables
 from fundlyhub.verification.tables.columns import Comparison, comparison
 from fundlyhub.verification.tables.comparing import differences
 from fundlyhub.verification.tables.replay import Replay
-from fundlyhub.verification.tables.sample import Sample, sample_of
 from fundlyhub.verification.tables.shadow import Shadow
 
 MOST = 10_000
 """Events that are replayed one by one at most."""
+WITHHELD = "(withheld)"
+"""In place of a value that may be personal data."""
 
 _EVENTS = f"""
     SELECT position, id, left(type, {LONGEST_TYPE}), {representable("occurred_at")} FROM events.events
-    WHERE position = ANY (%(positions)s)
+    WHERE position = ANY (%(positions)s) ORDER BY position
 """  # noqa: S608  # our own constants
-_ROWS = "SELECT {columns} FROM {schema}.{source} AS one WHERE ({where}) AND ({sample}) ORDER BY {key}"
+_ROWS = "SELECT {columns} FROM {schema}.{source} AS one WHERE ({where}) AND ({theirs}) ORDER BY {key}"
 
 Key = tuple[str, ...]
+"""The name of a table, and the values of a row's key."""
 Rows = Mapping[Key, Mapping[str, str | None]]
-"""Rows by their keys, with the columns that may be shown."""
+"""Rows by their keys, with their columns."""
+
+
+class _Digest(str):
+    """What tells whether a withheld value has changed."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +68,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The steps of a row; ``earlier`` events before them were applied together. ``differs`` says how the live row does.
+    """The steps of an aggregate's rows; ``earlier`` events before them were applied together.
 
-    ``rows`` is what follows from the events, ``live`` what the table holds.
+    ``rows`` is what follows from the events, ``live`` what the tables hold, ``differs`` how they differ.
     """
 
     processor: str
-    table: str
-    key: tuple[str, ...]
+    keys: Mapping[str, tuple[str, ...]]
+    """The columns of the key of each table."""
     earlier: int
     steps: tuple[Step, ...]
     rows: Rows
@@ -74,23 +83,28 @@ class Explanation:
     differs: tuple[str, ...]
 
 
-def explainable(processors: Mapping[str, type[Processor]]) -> dict[str, DerivedTable]:
-    """The processors whose rows can be explained, with the table: it follows from a campaign, and may be shown."""
-    found = {
-        name: [table for table in derived_tables(processor) if table.sample and table.shown]
-        for name, processor in processors.items()
-    }
-    return {name: tables[0] for name, tables in found.items() if tables}
+def explainable(processors: Mapping[str, type[Processor]]) -> dict[str, list[DerivedTable]]:
+    """The processors whose rows can be explained, with their tables: those that say which follow from one aggregate.
 
-
-def explain(settings: Settings, processor: type[Processor], campaign: UUID, *, limit: int = 1_000) -> Explanation:
-    """Explain the rows of a campaign in the table of a processor; the last ``limit`` events one by one.
-
-    It needs the rights of the owner, as a verification does. Raises WrongUse for a processor without such a table.
+    Where tables name columns that may be shown, these are the ones that others read, and explained alone.
     """
-    table = explainable({processor.name: processor}).get(processor.name)
-    if table is None:
-        raise WrongUse(f"the rows of {processor.name} cannot be explained: none of its tables follows from a campaign")
+    found = {}
+    for name, processor in processors.items():
+        if rows := processor.aggregate_rows:
+            tables = [replace(table, sample=rows.rows[table.name]) for table in derived_tables(processor)]
+            found[name] = [table for table in tables if table.shown] or tables
+    return found
+
+
+def explain(settings: Settings, processor: type[Processor], aggregate: UUID, *, limit: int = 1_000) -> Explanation:
+    """Explain the rows of a campaign, a user or another aggregate; the last ``limit`` events one by one.
+
+    It needs the rights of the owner, as a verification does. Raises WrongUse for a processor that does not say which of
+    its rows follow from one aggregate (``aggregate_rows``).
+    """
+    tables = explainable({processor.name: processor}).get(processor.name)
+    if tables is None:
+        raise WrongUse(f"the rows of {processor.name} cannot be explained: it has no `aggregate_rows`")
     branch = processor.database
     log = make_engine("events", settings, pooled=False)
     with (
@@ -100,30 +114,39 @@ def explain(settings: Settings, processor: type[Processor], campaign: UUID, *, l
         shadow.db.begin() as transaction,
     ):
         shadow.db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        kept = comparison(shadow.db, shadow.name, processor.name, table)  # its first query makes the snapshot
-        if kept is None:
-            raise WrongUse(f"the table {table.name} cannot be read, or has no key")
-        sample = sample_of(events, [str(campaign)])
-        replaying = _Replaying(shadow, stored.execution_options(isolation_level="AUTOCOMMIT"), processor, kept, sample)
-        earlier, last = sample.positions[:-limit], sample.positions[-limit:]
-        replaying.apply(earlier)
-        steps = tuple(replaying.steps(events, last))
-        rows, live = replaying.rows(shadow.name), replaying.rows(branch)
-        found = differences(shadow.db, kept, shadow=shadow.name, live=branch, sample=sample.rows)
-        differs = tuple(finding.what for _, finding in found)
+        kept = [_comparison(shadow, processor, table) for table in tables]  # its first query makes the snapshot
+        theirs = AggregateEvents(settings, processor, aggregate)
+        theirs.find()
+        found = _Found(shadow, stored.execution_options(isolation_level="AUTOCOMMIT"), processor, kept, theirs)
+        wants = wanting(processor)
+        known = events.execute(_EVENTS, {"positions": sorted(theirs.positions)}).fetchall()
+        logged = [row for row in known if wants(row[2])]
+        earlier, last = logged[:-limit], logged[-limit:]
+        found.apply([row[0] for row in earlier])
+        steps = tuple(found.steps(last))
+        rows, live = found.rows(shadow.name), found.rows(branch)
+        differs = tuple(found.differs(branch))
         transaction.rollback()
-    return Explanation(processor.name, table.name, kept.key, len(earlier), steps, rows, live, differs)
+    keys = {one.table.name: one.key for one in kept}
+    return Explanation(processor.name, keys, len(earlier), steps, _shown(rows), _shown(live), differs)
 
 
-class _Replaying:
-    """Replays events of a sample in the shadow, and reads the rows that they make."""
+def _comparison(shadow: Shadow, processor: type[Processor], table: DerivedTable) -> Comparison:
+    found = comparison(shadow.db, shadow.name, processor.name, table)
+    if found is None:
+        raise WrongUse(f"the table {table.name} cannot be read, or has no key")
+    return found
+
+
+class _Found:
+    """Replays the events of an aggregate in the shadow, and reads the rows that they make."""
 
     def __init__(
-        self, shadow: Shadow, log: Connection, processor: type[Processor], kept: Comparison, sample: Sample
-    ) -> None:
-        self._shadow, self._log, self._processor, self._kept, self._sample = shadow, log, processor, kept, sample
-        shown = [column for column in kept.columns if column in kept.shown and column not in kept.table.expressions]
-        self._columns = (*kept.key, *shown)
+        self, shadow: Shadow, log: Connection, processor: type[Processor], kept: Sequence[Comparison],
+        theirs: AggregateEvents,
+    ) -> None:  # fmt: skip
+        self._shadow, self._log, self._processor, self._kept = shadow, log, processor, kept
+        self._given = theirs.rows
 
     def apply(self, positions: Sequence[int]) -> int:
         """Replay those of these events that were claimed; how many."""
@@ -131,41 +154,67 @@ class _Replaying:
             return 0
         return Replay(self._shadow, self._log, self._processor, Findings(), positions).rest()
 
-    def steps(self, events: psycopg.Connection[Any], positions: Sequence[int]) -> Iterator[Step]:
+    def steps(self, logged: Sequence[tuple[int, UUID, str, datetime]]) -> Iterator[Step]:
         """Replay event by event, and tell what each changed."""
-        known = {row[0]: row for row in events.execute(_EVENTS, {"positions": list(positions)})}
         before = self.rows(self._shadow.name)
-        for position in positions:
+        for position, id, kind, at in logged:
             applied = self.apply([position]) == 1
             after = self.rows(self._shadow.name) if applied else before
-            if position in known:  # else it has been archived meanwhile
-                _, id, kind, at = known[position]
-                yield Step(position, id, kind, at, applied, _changed(before, after))
+            yield Step(position, id, kind, at, applied, _changed(before, after))
             before = after
 
     def rows(self, schema: str) -> dict[Key, dict[str, str | None]]:
-        """The rows of the sample in a schema."""
-        kept = self._kept
+        """The aggregate's rows in a schema."""
+        return {key: row for kept in self._kept for key, row in self._rows_of(kept, schema)}
+
+    def differs(self, live: str) -> Iterator[str]:
+        """How the live rows differ."""
+        for kept in self._kept:
+            found = differences(self._shadow.db, kept, shadow=self._shadow.name, live=live, sample=self._given)
+            yield from (finding.what for _, finding in found)
+
+    def _rows_of(self, kept: Comparison, schema: str) -> Iterator[tuple[Key, dict[str, str | None]]]:
+        columns = [column for column in kept.columns if column not in kept.table.expressions]
+        read = [*(f"{_quoted(one)}::text" for one in kept.key), *(_value(kept, one) for one in columns)]
         sql = _ROWS.format(
-            columns=", ".join(map(_quoted, self._columns)), schema=schema, source=_quoted(kept.source),
-            where=kept.table.where, sample=kept.table.sample, key=", ".join(map(_quoted, kept.key)),
+            columns=", ".join(read),
+            schema=schema, source=_quoted(kept.source), where=kept.table.where,
+            theirs=str(kept.table.sample).replace("{schema}", schema), key=", ".join(map(_quoted, kept.key)),
         )  # fmt: skip
-        found: dict[Key, dict[str, str | None]] = {}
-        for row in self._shadow.db.exec_driver_sql(sql, self._sample.rows):
-            values = [None if value is None else str(value) for value in row]
-            key = tuple(str(value) for value in values[: len(kept.key)])
-            found[key] = dict(zip(self._columns[len(kept.key) :], values[len(kept.key) :], strict=True))
-        return found
+        for row in self._shadow.db.exec_driver_sql(sql, self._given):
+            values = row[len(kept.key) :]
+            named = {
+                column: value if value is None or column in kept.shown else _Digest(value)
+                for column, value in zip(columns, values, strict=True)
+            }
+            yield (kept.table.name, *row[: len(kept.key)]), named
+
+
+def _value(kept: Comparison, column: str) -> str:
+    text = f"{_quoted(column)}::text"
+    return text if column in kept.shown else f"md5({text})"
 
 
 def _changed(before: Rows, after: Rows) -> dict[Key, dict[str, tuple[str | None, str | None]]]:
     changed: dict[Key, dict[str, tuple[str | None, str | None]]] = {}
     for key in sorted({*before, *after}):
         was, now = before.get(key, {}), after.get(key, {})
-        columns = {name: (was.get(name), now.get(name)) for name in {**was, **now} if was.get(name) != now.get(name)}
-        if columns:
+        columns = {
+            name: (_plain(was.get(name)), _plain(now.get(name)))
+            for name in {**was, **now}
+            if was.get(name) != now.get(name)
+        }
+        if columns or (key in before) != (key in after):
             changed[key] = columns
     return changed
+
+
+def _shown(rows: Rows) -> Rows:
+    return {key: {name: _plain(value) for name, value in row.items()} for key, row in rows.items()}
+
+
+def _plain(value: str | None) -> str | None:
+    return WITHHELD if isinstance(value, _Digest) else value
 
 
 def _quoted(name: str) -> str:

@@ -13,10 +13,10 @@ from fundlyhub.errors import WrongUse
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.projections import CampaignStatsProcessor
 from fundlyhub.settings import Settings
-from fundlyhub.verification.explaining import Explanation, explain, explainable
+from fundlyhub.verification.explaining import WITHHELD, Explanation, Step, explain, explainable
 from tests.support.command import fundlyhub
 from tests.support.make import completed, refunded
-from tests.verification.world import OURS, sql
+from tests.verification.world import BEN, OURS, WELLS, sql
 
 SCHEMAS = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'verify%%'"
 
@@ -59,12 +59,12 @@ def test_a_live_row_that_differs_is_named(settings: Settings) -> None:
     given = {f"FUNDLYHUB_{name}_DSN": settings.dsn("events") for name in ("EVENTS", "APP", "ANALYTICS")}
     done = fundlyhub("explain", "campaign_stats", str(campaign), settings=given)
     assert done.returncode == 1
-    assert "The live table differs: " in done.stdout
+    assert "The live rows differ: " in done.stdout
     document = json.loads(fundlyhub("explain", "campaign_stats", str(campaign), "--json", settings=given).stdout)
     assert (document["rows"][0]["donation_count"], document["live"][0]["donation_count"]) == ("1", "7")
-    wrong = fundlyhub("explain", "subscription_write", str(campaign), settings=given)
+    wrong = fundlyhub("explain", "reference_write", str(campaign), settings=given)
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
-    assert "those of campaign_stats can" in wrong.stderr
+    assert "those of activity_feed, campaign_stats, search_index, subscription_write can" in wrong.stderr
 
 
 def test_a_campaign_without_an_event_has_nothing_to_explain(settings: Settings) -> None:
@@ -72,7 +72,32 @@ def test_a_campaign_without_an_event_has_nothing_to_explain(settings: Settings) 
     assert (told.steps, told.rows, told.live, told.differs) == ((), {}, {}, ())
 
 
+def moved(step: Step) -> list[tuple[str, set[str]]]:
+    """The rows that an event moved: table, and what their keys hold."""
+    return [(table, set(key)) for table, *key in step.changed]
+
+
+def test_rows_of_other_processors_are_explained_by_user_or_campaign_without_personal_values(at_rest: Settings) -> None:
+    told = explain(at_rest, OURS["subscription_write"], BEN)
+    assert told.differs == ()
+    assert told.rows == told.live
+    (made,) = [step for step in told.steps if ("follows", {str(BEN), str(WELLS), "campaign"}) in moved(step)]
+    assert made.type == "user.followed_campaign"
+    assert ("follow_counts", {str(BEN), "user"}) in moved(made)
+    told = explain(at_rest, OURS["search_index"], BEN)
+    (named,) = [row for key, row in told.rows.items() if key[0] == "user_search_projection"]
+    assert named["name"] == WITHHELD
+    assert "Ben B." not in str(told)
+    assert any("name" in columns for step in told.steps for columns in step.changed.values())
+    assert (told.differs, told.rows) == ((), told.live)
+    sql("UPDATE app.follow_counts SET following_count = 77 WHERE id = %s", BEN)
+    assert "following_count" in str(explain(at_rest, OURS["subscription_write"], BEN).differs)
+    told = explain(at_rest, OURS["activity_feed"], WELLS)
+    assert (told.differs, told.rows) == ((), told.live)
+    assert {key[0] for key in told.rows} >= {"activities", "timeline_entries"}
+
+
 def test_which_processors_can_be_explained(settings: Settings) -> None:
-    assert list(explainable(OURS)) == ["campaign_stats"]
+    assert list(explainable(OURS)) == ["activity_feed", "campaign_stats", "search_index", "subscription_write"]
     with pytest.raises(WrongUse):
-        explain(settings, OURS["activity_feed"], uuid4())
+        explain(settings, OURS["reference_write"], uuid4())

@@ -53,10 +53,16 @@ class AggregateEvents:
         self.linked: set[str] = set()
         self._others = array("q")
         """Hashes of the ids that link other events together, 8 bytes each."""
+        self._id = id
         self._settings, self._wants, self._links = settings, wanting(processor), bool(rows and rows.linked_by)
         self._given = {
             "processor": processor.name, "digits": f"%{id.hex}%", "link": rows.linked_by if rows else None,
         }  # fmt: skip
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """The parameters of the conditions on its rows."""
+        return {"id": self._id, "linked": [UUID(one) for one in self.linked if _is_id(one)]}
 
     def find(self) -> None:
         """Look through the whole log: once for events that name the aggregate, once for those that are linked.
@@ -106,3 +112,7 @@ class AggregateEvents:
         with log.cursor(name="aggregate") as cursor:
             cursor.itersize = PAGE
             yield from (_Row(*row) for row in cursor.execute(sql, self._given))
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 32 and all(one in "0123456789abcdef" for one in text)
