@@ -42,7 +42,7 @@ def installed(folder: Path) -> Path:
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_package_of_its_own_passes_its_tests_beside_our_wheel(tmp_path: Path) -> None:
     python = installed(tmp_path)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("FUNDLYHUB_", "PYTHON"))}

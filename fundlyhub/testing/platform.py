@@ -59,7 +59,7 @@ class Platform:
             Service("worker", worker, environment, ready=" ready."),
         )
 
-    def settled(self, *, timeout: float = 90) -> Mapping[str, Mapping[str, Any]]:
+    def settled(self, *, timeout: float = 180) -> Mapping[str, Mapping[str, Any]]:
         """Wait until all that is published is relayed and applied, or dead; then how each processor stands.
 
         The numbers are those of `fundlyhub status`: applied, waiting, retrying and dead, by processor. Raises

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str = "the condition") -> Any:
+def wait_until(condition: Callable[[], Any], *, timeout: float = 120, what: str = "the condition") -> Any:
     """Wait for a true value and return it. Raises AssertionError when it does not come within ``timeout`` seconds."""
     end = time.monotonic() + timeout
     while True:
@@ -18,7 +18,7 @@ def wait_until(condition: Callable[[], Any], *, timeout: float = 60, what: str =
         time.sleep(0.05)
 
 
-def wait_count(count: Callable[[], int], wanted: int, *, timeout: float = 90, what: str) -> None:
+def wait_count(count: Callable[[], int], wanted: int, *, timeout: float = 180, what: str) -> None:
     """Wait until a count has grown to what is wanted; fail when it has not grown for so many seconds.
 
     So a machine on which everything is slow fails no test, and work that stands still does.

@@ -44,7 +44,7 @@ def events(place: Platform, type_: str) -> int:
     return int(place.value("SELECT count(*) FROM events.events WHERE type = %s", type_))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_what_is_written_comes_back_as_numbers_feed_and_search(place: Platform, api: httpx.Client) -> None:
     place.relay()
     place.worker("writes,projections,notifications,broadcasts")
@@ -78,7 +78,7 @@ def test_what_is_written_comes_back_as_numbers_feed_and_search(place: Platform, 
     wait_until(lambda: outbox.exists() and len(list(outbox.iterdir())) >= 3, what="welcome to two, and a receipt")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_who_prefers_to_wait_reads_the_new_total_in_the_answer(place: Platform, api: httpx.Client) -> None:
     opened = campaign(api, user(api, "Ada"))
 
@@ -102,7 +102,7 @@ IN_TIME = 12
 """Seconds that news may take on a busy machine; without the mirror they would take more, see SILENCE in live.py."""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_the_numbers_move_by_server_sent_events(place: Platform, api: httpx.Client) -> None:
     place.relay()
     place.worker("projections")

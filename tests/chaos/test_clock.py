@@ -44,7 +44,7 @@ def process_settings(clock: Path, tmp_path: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(clock)}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_clock_that_jumps_under_load(arena: Arena, clock: Path, measured: list[Record]) -> None:
     jumps = iter(JUMPS)
 

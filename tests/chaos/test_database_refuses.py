@@ -12,7 +12,7 @@ from tests.chaos.arena import DOUBTFUL, Arena
 from tests.support.platform import wait_until
 from tests.support.reliability import Record
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 END_OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = %s
 """

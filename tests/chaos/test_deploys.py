@@ -20,7 +20,7 @@ def process_settings() -> dict[str, str]:
     return {"FUNDLYHUB_STOP_LIMIT": "3"}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_rolling_restart_of_workers_and_relays(arena: Arena, measured: list[Record]) -> None:
     relays = [process for process in arena.platform.processes if process.log.name.startswith("relay")]
 

@@ -53,7 +53,7 @@ def chaos_template(chaos_postgres: Postgres) -> str:
     return migrated_template(chaos_postgres)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_full_disk_under_load(
     arena: Arena, chaos_postgres: Postgres, small_disk: Path, measured: list[Record]
 ) -> None:

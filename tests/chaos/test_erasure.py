@@ -35,7 +35,7 @@ def begun(arena: Arena) -> Process:
     return erasure
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_an_erasure_under_load_that_is_killed_goes_on(arena: Arena, measured: list[Record]) -> None:
     killed = []
 

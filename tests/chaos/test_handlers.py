@@ -36,7 +36,7 @@ def dead_positions(arena: Arena) -> list[int]:
     return list(arena.platform.value("SELECT array_agg(position ORDER BY position) FROM events.dead_letters"))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_an_event_that_kills_its_worker_dies_alone(arena: Arena, measured: list[Record]) -> None:
     record = Record("handler: kills its process, in a batch of 500", arena.broker_name, 1)
     measured.append(run(arena, searches({BATCH + 240: "kill"}), record, dead=1))
@@ -54,7 +54,7 @@ class TestTimeLimit:
         """Limits that a test can wait for."""
         return {"FUNDLYHUB_PROJECTIONS_SOFT_TIME_LIMIT": "4", "FUNDLYHUB_PROJECTIONS_TIME_LIMIT": "8"}
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_an_event_that_hangs_dies_alone(self, arena: Arena, measured: list[Record]) -> None:
         record = Record("handler: hangs, in a batch of 500", arena.broker_name, 1)
         measured.append(run(arena, searches({BATCH + 240: "hang"}), record, dead=1))
@@ -69,7 +69,7 @@ class TestMemoryLimit:
         """A limit that some batches reach."""
         return {"FUNDLYHUB_WORKER_MEMORY_LIMIT": str(MEMORY)}
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_a_child_that_leaks_is_replaced_between_two_batches(self, arena: Arena, measured: list[Record]) -> None:
         leaks = 60
         record = Record(f"handler: leaks {leaks} times 10 MB, {MEMORY} MB allowed", arena.broker_name, leaks)
@@ -82,7 +82,7 @@ class TestMemoryLimit:
 COLLISIONS = {"deadlock": "deadlock detected", "serialize": "could not serialize access"}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("word", COLLISIONS)
 def test_transactions_that_collide_are_run_again(
     arena: Arena, chaos_postgres: Postgres, word: str, measured: list[Record]
@@ -95,7 +95,7 @@ def test_transactions_that_collide_are_run_again(
     measured.append(replace(result, injected=collisions))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_queues_that_are_purged_under_load(arena: Arena, measured: list[Record]) -> None:
     load, ended = arena.under_load(arena.platform.purge, times=3)
     record = Record("broker: every queue purged", arena.broker_name, 3)

@@ -131,7 +131,7 @@ def filled(walk: Walk) -> None:
     walk.dies(FOLLOWED, "before")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("victim", ["process", "PostgreSQL"])
 def test_a_rebuild_whose_processes_die_in_each_step(
     arena: Arena, chaos_postgres: Postgres, victim: Victim, measured: list[Record]

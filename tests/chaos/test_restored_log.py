@@ -40,7 +40,7 @@ class Backup:
             db.execute(SEQUENCE)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_log_that_lost_its_tail(arena: Arena, measured: list[Record]) -> None:
     kept = mixed(KEPT, gifts=100, people=10)
     kept.publish()

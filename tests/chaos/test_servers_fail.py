@@ -48,7 +48,7 @@ OUTAGE = 2.0
 """Seconds that a line is away."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_that_is_restarted_under_load(
     arena: Arena, chaos_postgres: Postgres, name: str, measured: list[Record]
@@ -58,7 +58,7 @@ def test_a_server_that_is_restarted_under_load(
     measured.append(arena.settled_and_right(load, record, since=ended, unknown=DOUBTFUL))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["cut", "stall"])
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_that_is_cut_or_stalls_under_load(arena: Arena, line: str, how: str, measured: list[Record]) -> None:

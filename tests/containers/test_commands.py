@@ -141,7 +141,7 @@ def claims() -> set[str]:
 
 @pytest.mark.chaos
 @pytest.mark.rabbitmq
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_service_starts_works_is_healthy_and_ends_in_time(machine: Machine) -> None:
     services = dict(machine.services)
     migrate = services.pop("migrate")

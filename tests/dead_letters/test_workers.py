@@ -25,7 +25,7 @@ MEND = """
     SELECT processor, position, event_id, '1.0.0', '{"query": "fine"}' FROM events.dead_letters WHERE position > %s
 """
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

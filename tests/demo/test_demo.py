@@ -41,7 +41,7 @@ def folder(server_root: Path) -> Path:
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_it_verifies_every_number_and_says_so_in_one_document(folder: Path) -> None:
     done = subprocess.run(
         argv(folder, "--events", "1000", "--json"),
@@ -74,7 +74,7 @@ def test_it_verifies_every_number_and_says_so_in_one_document(folder: Path) -> N
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_through_the_api_service_it_verifies_the_same(folder: Path) -> None:
     done = subprocess.run(
         argv(folder, "--api", "--events", "300", "--no-outage", "--json"),

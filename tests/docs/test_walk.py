@@ -85,7 +85,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(300)  # a dozen processes of another checkout, which import everything anew
+@pytest.mark.timeout(900)  # a dozen processes of another checkout, which import everything anew
 def test_the_walk_leads_to_a_processor_and_a_dead_letter_that_is_mended(
     dsn: str, valkey: Valkey, checkout: Path, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ from tests.support.platform import wait_until
 WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("FUNDLYHUB_")}
 
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 
 class Up:

@@ -40,7 +40,7 @@ def test_an_event_that_nothing_took_up_yet(db: psycopg.Connection[Any]) -> None:
     assert (told.caused, told.looked_up_to) == ((), None)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)  # the broker is nothing to it
 def test_the_whole_way_of_an_event(platform: Platform) -> None:
     platform.execute(TABLES)

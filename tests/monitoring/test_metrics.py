@@ -77,7 +77,7 @@ def but_zeros(found: Numbers, name: str) -> Numbers:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_numbers_are_the_tables_own_though_workers_die(ready: Platform) -> None:
     publish_events([*(initiated() for _ in range(EVENTS)), *(completed() for _ in range(20))])
     publish_events([search(word) for word in ("permanent", "permanent", "snooze")])

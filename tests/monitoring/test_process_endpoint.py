@@ -87,7 +87,7 @@ def letters(platform: Platform, processor: str) -> int:
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_counters_agree_with_the_tables_while_processes_are_killed_and_replaced(ready: Platform) -> None:
     port = str(free_port())
     relay = ready.relay(**ON_ANY_PORT)

@@ -27,7 +27,7 @@ def collector() -> Iterator[Collector]:
         yield ready
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)
 def test_one_trace_runs_from_the_post_to_the_mail(platform: Platform, collector: Collector) -> None:
     close_breakers()

@@ -67,7 +67,7 @@ def erase(settings: Settings, last: int) -> tuple[int, list[str]]:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_an_erasure_that_is_killed_at_each_step_under_load_ends_whole(at_rest: Settings) -> None:
     publish_events([guest_gift()])
     sql(f"UPDATE app.contacts SET email = '{GUEST}' WHERE user_id = %s", BEN)

@@ -25,7 +25,7 @@ from tests.support.processors import TABLES
 from tests.support.releases import former_release
 from tests.support.traffic import published
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 QUEUES = "writes,projections,notifications,broadcasts"
 GIFTS = 300

@@ -65,7 +65,7 @@ def depth(platform: Platform) -> int:
     return int(json.loads(platform.run("relay", "status", "--json").stdout)["messages"][PARKED_QUEUE])
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_nonsense_is_kept_with_a_reason_and_the_rest_flows(ready: Platform) -> None:
     relay, worker = ready.relay(), ready.worker()
     for body, properties, headers in NONSENSE.values():

@@ -228,7 +228,7 @@ def test_it_is_asked_by_the_index(query: Query) -> None:
     assert "events_payment_idx" in plan
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 class TestCommand:
     """`fundlyhub payments`, with real workers."""
 

@@ -196,7 +196,7 @@ def test_an_event_loop_goes_on_meanwhile(registered: Query) -> None:
     assert turns >= 10
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_it_waits_for_a_real_worker(platform: Platform) -> None:
     platform.execute(TABLES)
     platform.relay()

@@ -16,7 +16,7 @@ from tests.support.platform import Platform, Process, wait_until
 from tests.support.processors import TABLES
 from tests.support.releases import NEWER_PROCESSORS, newer_release
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 NEWER_EVENT = """
     INSERT INTO events.events (id, type, version, payload, occurred_at)

@@ -13,7 +13,7 @@ from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
 from tests.support.rabbitmq import RabbitNode
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 EVENTS = 300
 FAILED = "SELECT count(*) FROM analytics.test_failures"

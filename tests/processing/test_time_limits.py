@@ -68,7 +68,7 @@ def test_all_that_a_process_holds_is_done_before_rabbitmq_takes_it_back() -> Non
     assert any(getattr(rule, "le", None) == CONSUMER_TIMEOUT / PREFETCH - 30 for rule in longest)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "word",
     [
@@ -93,7 +93,7 @@ def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform, wor
     assert ready.value("SELECT error_class FROM events.dead_letters") in ("SoftTimeLimitExceeded", "WorkerLost")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @long_on_rabbitmq
 def test_an_event_whose_code_hangs_while_it_is_read_is_dead_and_its_neighbours_are_applied(ready: Platform) -> None:
     ready.environment["FUNDLYHUB_PROCESSORS"] = "tests.support.unreadable_types"
@@ -111,7 +111,7 @@ def test_an_event_whose_code_hangs_while_it_is_read_is_dead_and_its_neighbours_a
     assert ready.value("SELECT error_class FROM events.dead_letters") in ("SoftTimeLimitExceeded", "WorkerLost")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @long_on_rabbitmq
 def test_what_a_killed_worker_ran_in_the_database_ends_with_it(ready: Platform) -> None:
     """Its locks would hold up whoever comes after it, for as long as a statement may take."""

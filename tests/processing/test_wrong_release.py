@@ -16,7 +16,7 @@ from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
 from tests.support.rabbitmq import long_on_rabbitmq
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 EVENTS = 1_500
 NAME = "test_deployed"

@@ -17,7 +17,7 @@ STATS = "campaign_stats"
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_workers_fill_the_tables_that_the_owner_makes_and_exchanges(platform: Platform, dsn: str) -> None:
     roles = Roles(dsn)
     platform.environment["FUNDLYHUB_PROCESSORS"] = ""

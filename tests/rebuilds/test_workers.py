@@ -69,7 +69,7 @@ def settled(platform: Platform, number: int) -> None:
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_damaged_table_is_rebuilt_by_workers_swapped_and_put_back(ready: Platform) -> None:
     ready.relay()
     ready.worker("projections,rebuilds")
@@ -93,7 +93,7 @@ def test_a_damaged_table_is_rebuilt_by_workers_swapped_and_put_back(ready: Platf
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_killed_workers_and_relays_go_on_and_publishing_goes_on_while_tables_are_exchanged(ready: Platform) -> None:
     relay = ready.relay()
     ready.worker("projections")
@@ -121,7 +121,7 @@ def test_killed_workers_and_relays_go_on_and_publishing_goes_on_while_tables_are
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_rebuild_keeps_up_with_the_log_until_it_is_cancelled(ready: Platform) -> None:
     ready.relay()
     ready.worker("projections,rebuilds")

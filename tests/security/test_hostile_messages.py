@@ -95,7 +95,7 @@ def running(platform: Platform) -> Iterator[tuple[Platform, Process]]:
     yield platform, platform.worker()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_forged_message_ends_a_worker_or_fills_its_memory(running: tuple[Platform, Process]) -> None:
     platform, worker = running
     for body, forged in FORGED.values():
@@ -126,7 +126,7 @@ def test_a_limit_of_time_in_a_message_is_not_obeyed(running: tuple[Platform, Pro
     assert "imit (" not in log, "no limit of time was exceeded"
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_remote_control_changes_nothing(running: tuple[Platform, Process]) -> None:
     platform, worker = running
     with Celery(broker=platform.environment["FUNDLYHUB_BROKER_URL"]) as app:

@@ -55,7 +55,7 @@ def is_closed(line: socket.socket) -> bool:
 
 @ON_VALKEY
 @pytest.mark.chaos  # for its length: silence has to last
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 def test_connections_on_which_no_request_begins_are_closed(served: tuple[Process, int]) -> None:
     _, port = served
     beginnings = [

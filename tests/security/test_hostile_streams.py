@@ -86,7 +86,7 @@ def test_no_spelling_of_a_key_hides_a_secret(value: bytes, filling: int) -> None
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_large_entries_of_one_stream_hold_up_no_other_and_fill_no_memory(streams: Streams) -> None:  # noqa: F811
     large = 20_000_000
     for _ in range(12):
@@ -104,7 +104,7 @@ def test_large_entries_of_one_stream_hold_up_no_other_and_fill_no_memory(streams
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_large_entries_that_a_dead_consumer_left_are_read_in_portions(streams: Streams) -> None:  # noqa: F811
     for _ in range(12):
         streams.write({"type": "a.b", "payload": b"x" * 20_000_000})

@@ -56,7 +56,7 @@ def running(platform: Platform) -> Iterator[Platform]:
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_large_events_cost_a_worker_a_limited_amount_of_memory(running: Platform) -> None:
     running.execute(insert(metadata=NESTED, times=80))
     running.execute(insert(LONG, times=80))
@@ -69,7 +69,7 @@ def test_large_events_cost_a_worker_a_limited_amount_of_memory(running: Platform
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_far_too_large_events_are_dead_letters_and_hold_up_no_other(running: Platform) -> None:
     for payload, metadata in HOSTILE.values():
         running.execute(insert(payload, metadata))

@@ -84,7 +84,7 @@ def stage(platform: Platform, roles: Roles) -> Stage:
 
 
 @pytest.mark.chaos  # for its length
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_whole_flow_with_each_process_in_its_own_role(stage: Stage) -> None:
     """Publishers in Python and SQL, streams, relay with its keeper, workers, metrics, and the operators' commands."""
     platform = stage.platform

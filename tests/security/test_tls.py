@@ -112,7 +112,7 @@ def platform(places: Places, tmp_path: Path, **how: str) -> Platform:
 
 
 @pytest.mark.rabbitmq
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_right_certificates_are_accepted_by_every_process(places: Places, tmp_path: Path) -> None:
     with platform(places, tmp_path) as running:
         relay = running.relay()
@@ -130,7 +130,7 @@ def test_the_right_certificates_are_accepted_by_every_process(places: Places, tm
 
 
 @pytest.mark.rabbitmq
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("fault", ["CA", "host"])
 @pytest.mark.parametrize("wrong", ["postgres", "broker", "redis"])
 def test_another_certificate_is_refused_in_one_line_without_a_password(

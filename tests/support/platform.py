@@ -239,7 +239,7 @@ class Platform:
         """How many events a processor has claimed."""
         return int(self.value("SELECT count(*) FROM analytics.processed_events WHERE processor = %s", processor))
 
-    def wait_applied(self, processor: str, events: int, *, timeout: float = 90) -> None:
+    def wait_applied(self, processor: str, events: int, *, timeout: float = 180) -> None:
         """Wait until a processor has claimed so many events."""
 
         def applied() -> int:

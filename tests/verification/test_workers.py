@@ -34,7 +34,7 @@ def verify(platform: Platform, *options: str) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_nothing_is_found_while_workers_are_at_work_and_nothing_afterwards(ready: Platform) -> None:
     ready.relay()
     ready.worker(ALL)
@@ -68,7 +68,7 @@ def replayed(platform: Platform) -> int:
     return int(document["checked"]["claims replayed"])
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.chaos  # for its length
 def test_a_purge_is_named_and_repaired(ready: Platform) -> None:
     ready.relay()
@@ -92,7 +92,7 @@ def test_a_purge_is_named_and_repaired(ready: Platform) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_positions_that_were_given_out_again_are_repaired_too(ready: Platform) -> None:
     """The log lost its tail, and other events took its place: their claims are those of the events that are gone."""
     ready.relay()
