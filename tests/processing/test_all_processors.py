@@ -30,7 +30,7 @@ def wait_made(tally: Tally, effects: int) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_900)
 def test_everything_is_right_after_twenty_kills_in_mid_run(platform: Platform) -> None:
     """Kill whole workers while they are at work on every queue; then check all that every processor keeps."""
     run, tally = published(EVENTS)
