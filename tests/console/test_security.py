@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -193,6 +194,18 @@ def test_a_link_signs_in_once_and_opening_it_uses_nothing_up(site: Site, somebod
     late = site.anonymous()
     assert late.post(f"/sign-in/link/{token}", data={"go": ""}).status_code == 401
     assert late.post("/sign-in/link/nonsense", data={"go": ""}).status_code == 401
+
+
+def test_of_many_who_use_a_link_at_once_one_is_signed_in(site: Site, somebody: str) -> None:
+    with get_engine("events").begin() as db:
+        token = sessions.make_link(db, somebody, who="test")
+
+    def take(_: int) -> str | None:
+        with get_engine("events").begin() as db:
+            return sessions.take_link(db, token)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert len([one for one in threads.map(take, range(6)) if one is not None]) == 1
 
 
 def test_a_proxy_header_of_nobody_we_trust_names_nobody(site: Site) -> None:
