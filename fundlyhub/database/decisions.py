@@ -68,15 +68,18 @@ class Page:
     next: int | None
 
 
-def page(db: Connection, kind: str, *, who: str | None = None, before: int | None = None, limit: int = 50) -> Page:
+def page(
+    db: Connection, kind: str, *, who: str | None = None, before: int | None = None, limit: int = 50,
+    most: int = LOOKED_THROUGH,
+) -> Page:  # fmt: skip
     """One page of the audit of this kind, of everybody or of ``who``.
 
-    It looks through ``LOOKED_THROUGH`` lines at most, so a page may have few lines, or none, and a ``next``.
+    It looks through ``most`` lines, so a page may have few lines, or none, and a ``next``.
     """
-    given = {"who": who, "before": before, "most": LOOKED_THROUGH, "limit": limit}
+    given = {"who": who, "before": before, "most": most, "limit": limit}
     rows = db.exec_driver_sql(_page_of(kind), given).all()
     lines = tuple(Line(*row[:8]) for row in rows)
     if len(lines) == limit:
         return Page(lines, lines[-1].id)
     oldest, looked = db.exec_driver_sql(_OLDEST.format(table=_KINDS[kind][0]), given).one()
-    return Page(lines, oldest if looked == LOOKED_THROUGH else None)
+    return Page(lines, oldest if looked == most else None)
