@@ -18,7 +18,7 @@ from fundlyhub.console import sessions, users
 from fundlyhub.console.guarding import Guard, cookie_name, is_from_here, parsed, set_session
 from fundlyhub.console.rendering import render
 from fundlyhub.database import get_engine
-from fundlyhub.errors import WrongState
+from fundlyhub.errors import Unavailable, WrongState
 from fundlyhub.settings import Settings
 from fundlyhub.web.limits import Limits
 from fundlyhub.web.refusals import Refusal
@@ -120,5 +120,7 @@ class SigningIn:
                 return await run_in_threadpool(handler, request, form)
             except (DBAPIError, psycopg.Error):
                 raise Refusal(503, "the Events DB does not answer, so nobody can sign in") from None
+            except Unavailable as error:
+                raise Refusal(503, str(error)) from error
 
         return endpoint

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from sqlalchemy import Connection
 
 from fundlyhub.console.levels import Level
 from fundlyhub.database.audited import named
-from fundlyhub.errors import WrongState, WrongUse
+from fundlyhub.errors import Unavailable, WrongState, WrongUse
 from fundlyhub.forks import process_cache
 
 SHORTEST, LONGEST = 12, 200
@@ -94,13 +94,18 @@ def level_of(db: Connection, name: str) -> Level | None:
 
 
 def verify(db: Connection, name: str, password: str) -> bool:
-    """Whether this is the user's password. It takes as long for a user that is not there."""
+    """Whether this is the user's password. It takes as long for a user that is not there.
+
+    Raises Unavailable where it cannot be found out, as without the 64 MiB that a hash takes: that is no wrong password.
+    """
     row = db.exec_driver_sql(_FIND, {"name": name}).one_or_none()
     known = row[1] if row else None
     try:
         _hasher().verify(known or _nobodys(), password[: LONGEST + 1])
-    except (VerificationError, InvalidHashError):
+    except (VerifyMismatchError, InvalidHashError):
         return False
+    except VerificationError as error:
+        raise Unavailable(f"the password cannot be checked now: {error}") from error
     return known is not None
 
 

@@ -47,11 +47,14 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
 
 
 def sign_in(page: Page, name: str) -> None:
-    """By the keyboard alone: the first field has the focus."""
+    """By the keyboard alone: the first field has the focus, as soon as the page is drawn."""
     page.goto("/sign-in")
+    look(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type(name)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
+    look(page.get_by_label("Name")).to_have_value(name)
+    look(page.get_by_label("Password")).to_have_value(PASSWORD)
     page.keyboard.press("Enter")
     look(page.locator("h1")).to_have_text("Overview")
 

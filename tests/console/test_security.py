@@ -225,3 +225,14 @@ def test_the_tables_keep_no_password_and_no_token(site: Site) -> None:
     log = site.process.log.read_text()
     assert PASSWORD not in log
     assert token not in log
+
+
+def test_a_password_that_cannot_be_checked_is_not_called_wrong(site: Site) -> None:
+    of_4_tib = "$argon2id$v=19$m=4294967288,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$" + "A" * 43
+    with get_engine("events").begin() as db:
+        users.add(db, "large", "viewer", None, who="test")
+        db.exec_driver_sql("UPDATE events.console_users SET password = %s WHERE name = 'large'", (of_4_tib,))
+    answer = site.anonymous().post("/sign-in", data={"name": "large", "password": PASSWORD})
+    assert answer.status_code == 503
+    assert "cannot be checked now" in answer.text
+    assert "is wrong" not in answer.text
