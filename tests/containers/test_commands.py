@@ -19,7 +19,8 @@ from uuid import uuid4
 import pytest
 
 from fundlyhub import UserRegistered, publish_events
-from fundlyhub.database import connect
+from fundlyhub.console import users
+from fundlyhub.database import connect, get_engine
 from fundlyhub.embedded.ports import free_port
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
@@ -42,6 +43,7 @@ READY = {
     "worker-rebuilds": " ready.",
     "webhooks": "Uvicorn running",
     "metrics": "serving at",
+    "console": "Uvicorn running",
     "flower": "Visit me at",
 }
 """What each service says when it is up."""
@@ -51,7 +53,7 @@ class Machine:
     """The image's and the compose file's environment, on this machine's servers."""
 
     def __init__(self, dsn: str, servers: Mapping[str, str], folder: Path) -> None:
-        ports = {name: str(free_port()) for name in ("WEBHOOKS_PORT", "METRICS_PORT", "FLOWER_PORT")}
+        ports = {name: str(free_port()) for name in ("WEBHOOKS_PORT", "METRICS_PORT", "CONSOLE_PORT", "FLOWER_PORT")}
         found = ours(composed(ports))
         self.folder, self.processes = folder, dict[str, Process]()
         self._secrets = made_secrets(folder / "secrets")
@@ -150,6 +152,8 @@ def test_every_service_starts_works_is_healthy_and_ends_in_time(machine: Machine
     assert machine.run(migrate, migrate["command"]).returncode == 0
     assert machine.health(without_check).returncode == 0, "the image's own"
     assert set(services) == set(READY)
+    with get_engine("events").begin() as db:
+        users.add(db, "ann", "operator", None, who="test")  # without users it does not listen
     machine.start(services)
 
     ada = UserRegistered(user_id=uuid4(), email="ada@example.org", name="Ada", registration_method="email")
@@ -166,7 +170,7 @@ def test_every_service_starts_works_is_healthy_and_ends_in_time(machine: Machine
             assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         for name, (status, took) in zip(machine.processes, threads.map(ends, machine.processes), strict=True):
             assert (status, took < seconds(services[name.rpartition("-")[0]]["stop_grace_period"])) == (0, True), name
-        gone = [services[name] for name in ("relay", "worker-writes", "flower", "webhooks", "metrics")]
+        gone = [services[name] for name in ("relay", "worker-writes", "flower", "webhooks", "metrics", "console")]
         for service, done in zip(gone, threads.map(machine.health, gone), strict=True):
             assert done.returncode != 0, f"{service['command']} is gone, and called healthy"
 

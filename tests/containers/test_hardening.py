@@ -17,15 +17,17 @@ from tests.containers.composed import DOCKER, composed, made_secrets, ours, secr
 SERVICES: dict[str, dict[str, Any]] = composed()["services"]
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|API_KEY|DSN|BROKER_URL|REDIS_URL|BASIC_AUTH|DEFAULT_PASS|:[^@/ ]+@", re.I)
 # Of each service exactly these, and no other secret.
-DATABASE = {"relay": "relay", "ingest": "ingest", "webhooks": "webhooks", "metrics": "monitor", "operator": "console",
-            "owner": "owner", "migrate": "superuser",
+DATABASE = {"relay": "relay", "ingest": "ingest", "webhooks": "webhooks", "metrics": "monitor", "console": "console",
+            "operator": "console", "owner": "owner", "migrate": "superuser",
             **{f"worker-{queue}": "worker" for queue in QUEUES}}  # fmt: skip
-KEY = {"webhooks", "operator", "owner", *(name for name in DATABASE if name.startswith("worker-"))}
-BROKER = {"relay", "metrics", "flower", "operator", "owner", *(name for name in DATABASE if name.startswith("worker-"))}
+KEY = {"webhooks", "console", "operator", "owner", *(name for name in DATABASE if name.startswith("worker-"))}
+BROKER = {"relay", "metrics", "console", "flower", "operator", "owner"} | {
+    name for name in DATABASE if name.startswith("worker-")
+}
 REDIS = {*DATABASE, "flower"} - {"migrate", "flower"}
 OWN = {"postgres": {"postgres_password"}, "rabbitmq": {"rabbitmq_conf"}, "valkey": {"valkey_conf"},
        "flower": {"broker_api", "flower_password"}}  # fmt: skip
-OUTWARD = {"webhooks", "flower"}
+OUTWARD = {"webhooks", "console", "flower"}
 WITH_KEYS = {"worker-notifications", "worker-broadcasts"}
 
 
