@@ -7,6 +7,7 @@ No document is deleted by id: Elasticsearch forgets the versions of deleted docu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -90,33 +91,33 @@ class SearchEngine:
 
         self._client = Elasticsearch(self._url, request_timeout=self._timeout, max_retries=0, retry_on_timeout=False)
 
-    def index(self, kind: str) -> str:
-        """Name of the index that this version of the code writes."""
-        return f"{self.alias(kind)}-v{SCHEMA_VERSION}"
+    def index(self, kind: str, generation: int = 1) -> str:
+        """Name of the index that this version of the code writes; each rebuild of the documents has one of its own."""
+        return f"{self.alias(kind)}-v{SCHEMA_VERSION}" + (f"-r{generation}" if generation > 1 else "")
 
     def alias(self, kind: str) -> str:
         """Name of the alias that searches use."""
         return f"{self._prefix}-{kind}"
 
-    def exists(self, kind: str) -> bool:
+    def exists(self, kind: str, generation: int = 1) -> bool:
         """Whether the index exists. Success does not count in the breaker, since it would hide failing writes."""
         self._breaker.check()
         try:
             with _translated():
-                return bool(self._client.indices.exists(index=self.index(kind)))
+                return bool(self._client.indices.exists(index=self.index(kind, generation)))
         except ProcessingError as error:
             self._breaker.call(partial(_raise, error))
             raise
 
-    def create(self, kind: str) -> None:
+    def create(self, kind: str, generation: int = 1) -> None:
         """Create the index, unless it exists."""
         try:
-            self._call(lambda: self._client.indices.create(index=self.index(kind), **INDEX))
+            self._call(lambda: self._client.indices.create(index=self.index(kind, generation), **INDEX))
         except Permanent:
-            if not self.exists(kind):
+            if not self.exists(kind, generation):
                 raise
 
-    def write(self, kind: str, documents: Sequence[Versioned]) -> Written:
+    def write(self, kind: str, documents: Sequence[Versioned], generation: int = 1) -> Written:
         """Write documents, unless a newer version exists.
 
         Only a 400 is a document's own fault; any other failed document is to be sent again. Raises TooLarge, and,
@@ -128,7 +129,7 @@ class SearchEngine:
             operations.append({"findable": True, **one.body} if one.body is not None else {"findable": False})
         taken: list[Written] = []
         try:
-            self._call(lambda: self._bulk(kind, documents, operations, taken))
+            self._call(lambda: self._bulk(self.index(kind, generation), documents, operations, taken))
         except (Transient, Snooze) as error:
             if taken and (taken[0].settled or taken[0].refused):
                 return taken[0]._replace(error=error)
@@ -136,12 +137,12 @@ class SearchEngine:
         return taken[0]
 
     def _bulk(
-        self, kind: str, documents: Sequence[Versioned], operations: Sequence[Mapping[str, Any]], taken: list[Written]
+        self, index: str, documents: Sequence[Versioned], operations: Sequence[Mapping[str, Any]], taken: list[Written]
     ) -> None:
         """Send one bulk and append its result to ``taken``, also when it then raises for the remaining documents."""
         try:
             with _translated():
-                answer = self._client.bulk(index=self.index(kind), operations=operations)
+                answer = self._client.bulk(index=index, operations=operations)
         except TooLarge:
             raise
         except Permanent as error:  # it is about the whole request, not about a document
@@ -154,15 +155,15 @@ class SearchEngine:
             said = sorted({str(statuses.get(one, "nothing")) for one in left})
             raise Transient(f"Elasticsearch did not take all documents: {', '.join(said)}")
 
-    def go_live(self, kind: str) -> None:
-        """Point the alias to this version's index in one step, then remove the older indices.
+    def go_live(self, kind: str, generation: int = 1) -> None:
+        """Point the alias to this index in one step, then remove the older indices.
 
         A newer index stays: it belongs to a deployment in progress, or to one that was rolled back.
         """
-        alias, index = self.alias(kind), self.index(kind)
+        alias, index = self.alias(kind), self.index(kind, generation)
         there = self._call(lambda: self._client.indices.get(index=f"{alias}-v*", expand_wildcards="all"))
-        others = {name: int(end) for name in there if (end := name.rpartition("-v")[2]).isdecimal() and name != index}
-        older = sorted(name for name, version in others.items() if version < SCHEMA_VERSION)
+        others = {name: age for name in there if name != index and (age := _age(name, alias))}
+        older = sorted(name for name, age in others.items() if age < (SCHEMA_VERSION, generation))
         self._call(lambda: self._client.indices.refresh(index=index))
         actions = [{"remove": {"index": name, "alias": alias}} for name in others if alias in there[name]["aliases"]]
         add = {"add": {"index": index, "alias": alias}}
@@ -172,7 +173,7 @@ class SearchEngine:
 
     def refresh(self, kind: str) -> None:
         """Make written documents searchable now; without this it takes a second."""
-        self._call(lambda: self._client.indices.refresh(index=self.index(kind)))
+        self._call(lambda: self._client.indices.refresh(index=f"{self.alias(kind)}-v*"))
 
     def search(self, kind: str, request: Request) -> EngineHits:
         """One page of the public documents that match."""
@@ -207,6 +208,12 @@ class SearchEngine:
                 return function()
 
         return self._breaker.call(translated)
+
+
+def _age(name: str, alias: str) -> tuple[int, int] | None:
+    """The schema version and the generation of an index; None for one that is none of ours."""
+    found = re.fullmatch(rf"{re.escape(alias)}-v(\d{{1,9}})(?:-r(\d{{1,9}}))?", name)
+    return (int(found[1]), int(found[2] or 1)) if found else None
 
 
 def _raise(error: ProcessingError) -> None:

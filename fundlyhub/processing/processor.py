@@ -126,9 +126,11 @@ class Processor:
         return False
 
     @classmethod
-    def not_rebuilt_because(cls) -> str | None:
-        """Why its tables must not be exchanged for rebuilt ones now; by default nothing speaks against it."""
-        return None
+    def exchanged(cls, db: Connection) -> None:
+        """Do what else follows when rebuilt rows take the place of its live ones, in that transaction.
+
+        What an outside service was sent stems from the former ones. By default nothing follows.
+        """
 
     @classmethod
     def patterns(cls) -> tuple[str, ...]:

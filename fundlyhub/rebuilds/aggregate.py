@@ -151,7 +151,9 @@ class _Aggregate:
                 self._at.shadow.locked = False
             given = self._given()
             self._refuse_waiting(db, given)
-            return [replaced(db, live, self._at.shadow.name, name, one, given) for name, one in conditions.items()]
+            done = [replaced(db, live, self._at.shadow.name, name, one, given) for name, one in conditions.items()]
+            self._cls.exchanged(self._at.shadow.db)
+            return done
 
         tables, tries = self._tried(put)
         locked = time.monotonic() - began

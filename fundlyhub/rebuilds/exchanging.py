@@ -202,6 +202,7 @@ class _Exchange:
             if number:
                 self._refuse(driver, one)
             tables.exchange(driver, one)
+            self._cls.exchanged(beside.db)
             sql = _SWAPPED if state == "running" else _UNDONE
             driver.execute(sql.format(live=one.branch), (self._who, one.id))
             self._under_lock = number

@@ -92,8 +92,6 @@ def exchanged_tables(processor: type[Processor], others: Mapping[str, type[Proce
             f"an exchange of its tables would lose what others have written: {'; '.join(reasons)}. "
             f"`fundlyhub verify --processor {processor.name}` compares the rows that follow from its events",
         )
-    if why := processor.not_rebuilt_because():
-        raise _refused(processor, why)
     return names
 
 

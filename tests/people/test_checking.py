@@ -11,13 +11,11 @@ import pytest
 from fundlyhub import UserProfileUpdated, publish_event
 from fundlyhub.channels.elasticsearch import SearchEngine, Versioned
 from fundlyhub.people.checking import check
-from fundlyhub.processors.projections.search_index.flusher import Flusher
-from fundlyhub.processors.projections.search_index.outside import outside_engine
-from fundlyhub.processors.projections.search_index.shapes import SHAPES
 from fundlyhub.settings import Settings, get_settings
 from tests.people.erased import GUEST, erased, guest_gift, person
 from tests.support.command import Done, fundlyhub
 from tests.support.elasticsearch import Peer
+from tests.support.searched import searched_by
 from tests.verification import world
 from tests.verification.world import ANN, BEN, sql
 
@@ -63,22 +61,10 @@ def test_published_content_stays_and_is_not_counted(at_rest: Settings) -> None:
 
 
 @pytest.fixture
-def engine(at_rest: Settings, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SearchEngine]:
+def engine(at_rest: Settings, peer: Peer) -> Iterator[SearchEngine]:
     """The external search engine of this platform, which has all documents."""
-    monkeypatch.setenv("FUNDLYHUB_SEARCH_BACKEND", "elasticsearch")
-    monkeypatch.setenv("FUNDLYHUB_ELASTICSEARCH_URL", peer.url)
-    get_settings.cache_clear()
-    outside_engine.cache_clear()
-    engine = outside_engine()
-    assert engine is not None
-    Flusher(engine).flush()
-    yield engine
-    with peer.client() as client:
-        for kind in SHAPES:
-            client.indices.delete(index=engine.index(kind), ignore_unavailable=True)
-    monkeypatch.undo()
-    get_settings.cache_clear()
-    outside_engine.cache_clear()
+    with searched_by(peer) as engine:
+        yield engine
 
 
 def test_documents_of_the_search_engine_are_erased_and_looked_at(engine: SearchEngine) -> None:

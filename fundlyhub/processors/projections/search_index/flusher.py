@@ -1,7 +1,8 @@
 """Brings the outside search engine up to date: sends dirty documents with their version, then notes what it has.
 
 After a crash, documents that were sent and not noted are sent again, and the engine keeps the newer version.
-A new index, or one that got lost, is filled from the beginning while the old one answers, then takes its place.
+A new index, or one that got lost, is filled from the beginning while the old one answers, then takes its place. When
+the documents themselves are rebuilt, their versions begin anew, so they go into an index of the next generation.
 """
 
 from __future__ import annotations
@@ -55,12 +56,14 @@ _SENT = f"""
     FROM {_DOCUMENTS.given} WHERE document.kind = %(kind)s AND document.id = given.id
 """  # noqa: S608 - put together from constants
 
-_KNOWN = "SELECT name, live FROM search_indices WHERE kind = %(kind)s"
-_FORGET = "DELETE FROM search_indices WHERE kind = %(kind)s"
+_KNOWN = "SELECT name, live, generation FROM search_indices WHERE kind = %(kind)s"
+_FORGET = "UPDATE search_indices SET name = '', live = false WHERE kind = %(kind)s"
+_NEXT_GENERATION = "UPDATE analytics.search_indices SET generation = generation + 1, live = false"
 _ALL_DIRTY = "UPDATE search_documents SET sent_version = 0 WHERE kind = %(kind)s AND sent_version > 0"
 _NOTE = """
-    INSERT INTO search_indices VALUES (%(kind)s, %(name)s, %(live)s)
+    INSERT INTO search_indices (kind, name, live, generation) VALUES (%(kind)s, %(name)s, %(live)s, %(generation)s)
     ON CONFLICT (kind) DO UPDATE SET name = excluded.name, live = excluded.live
+    WHERE search_indices.generation = excluded.generation
 """
 
 
@@ -68,6 +71,11 @@ def is_behind() -> bool:
     """Whether something is to be sent, or an index is not in its place yet."""
     with get_engine("analytics").connect() as db:
         return bool(db.exec_driver_sql(_BEHIND, {"kinds": len(SHAPES)}).scalar_one())
+
+
+def begin_anew(db: Connection) -> None:
+    """Have all documents sent to a new index, in the caller's transaction, which has exchanged them."""
+    db.exec_driver_sql(_NEXT_GENERATION)
 
 
 class Flusher:
@@ -100,47 +108,49 @@ class Flusher:
 
     def _flush_kind(self, shape: Shape) -> None:
         """Send a kind's dirty documents once. What is not taken stays dirty, and holds up none of those behind it."""
-        live, after, left = self._prepared(shape.kind), NOWHERE, None
+        (live, generation), after, left = self._prepared(shape.kind), NOWHERE, None
         while documents := self._dirty(shape, after):
             if paused_meanwhile():
                 return  # the rest stays dirty
-            left = self._send(shape.kind, documents) or left
+            left = self._send(shape.kind, generation, documents) or left
             after = documents[-1].id
         if left is not None:
             raise left
         if not live:
-            self._engine.go_live(shape.kind)
-            self._note_index(shape.kind, live=True)
+            self._engine.go_live(shape.kind, generation)
+            with self._database.begin() as db:
+                self._note(db, shape.kind, generation, live=True)
 
-    def _send(self, kind: str, documents: Sequence[Versioned]) -> ProcessingError | None:
+    def _send(self, kind: str, generation: int, documents: Sequence[Versioned]) -> ProcessingError | None:
         """Send documents, in halves if they are too large together; why some are left, if so."""
         try:
-            written = self._engine.write(kind, documents)
+            written = self._engine.write(kind, documents, generation)
         except TooLarge:
             if len(documents) > 1:
                 half = len(documents) // 2
-                first = self._send(kind, documents[:half])
-                return self._send(kind, documents[half:]) or first
+                first = self._send(kind, generation, documents[:half])
+                return self._send(kind, generation, documents[half:]) or first
             written = Written([], {documents[0].id: "status 413"})
         self._note_sent(kind, documents, written)
         return written.error
 
-    def _prepared(self, kind: str) -> bool:
-        """Make sure that the index is there, and that the notes speak of it; tell whether searches use it."""
+    def _prepared(self, kind: str) -> tuple[bool, int]:
+        """Make sure that the index is there and noted; whether searches use it, and its generation."""
         with self._database.begin() as db:
-            known = db.exec_driver_sql(_KNOWN, {"kind": kind}).one_or_none()
-        exists = self._engine.exists(kind)
-        if exists and known and known[0] == self._engine.index(kind):
-            return bool(known[1])
+            row = db.exec_driver_sql(_KNOWN, {"kind": kind}).one_or_none()
+        name, live, generation = row or ("", False, 1)
+        exists = self._engine.exists(kind, generation)
+        if exists and name == self._engine.index(kind, generation):
+            return live, generation
         # Forgotten before it is made: a crash in between must not leave an empty index that is taken for full.
         with self._database.begin() as db:
             db.exec_driver_sql(_FORGET, {"kind": kind})
         if not exists:
-            self._engine.create(kind)
+            self._engine.create(kind, generation)
         with self._database.begin() as db:
             db.exec_driver_sql(_ALL_DIRTY, {"kind": kind})
-            self._note(db, kind, live=False)
-        return False
+            self._note(db, kind, generation, live=False)
+        return False, generation
 
     def _dirty(self, shape: Shape, after: UUID) -> list[Versioned]:
         weights = {weight: shape.weights.get(weight, "''") for weight in "ABCD"}
@@ -162,9 +172,7 @@ class Flusher:
         with self._database.begin() as db:
             db.exec_driver_sql(_SENT, {"kind": kind, **_DOCUMENTS.bound(rows)})
 
-    def _note_index(self, kind: str, *, live: bool) -> None:
-        with self._database.begin() as db:
-            self._note(db, kind, live=live)
-
-    def _note(self, db: Connection, kind: str, *, live: bool) -> None:
-        db.exec_driver_sql(_NOTE, {"kind": kind, "name": self._engine.index(kind), "live": live})
+    def _note(self, db: Connection, kind: str, generation: int, *, live: bool) -> None:
+        """Write down the index, unless the documents have been rebuilt meanwhile: then it is of the past."""
+        name = self._engine.index(kind, generation)
+        db.exec_driver_sql(_NOTE, {"kind": kind, "name": name, "live": live, "generation": generation})

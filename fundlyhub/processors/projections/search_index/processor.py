@@ -90,9 +90,9 @@ class SearchIndexProcessor(ProjectionProcessor):
             Flusher(engine).flush()
 
     @classmethod
-    def not_rebuilt_because(cls) -> str | None:
-        """An outside engine knows each document by a version, and takes none with a lower one."""
-        return None if outside_engine() is None else "an outside search engine holds later versions of its documents"
+    def exchanged(cls, db: Connection) -> None:
+        """Have the outside search engine filled anew, in an index beside the one that answers searches."""
+        flusher.begin_anew(db)
 
     @classmethod
     def has_more(cls) -> bool:
