@@ -80,8 +80,8 @@ def dsn(postgres: Postgres, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def settings(dsn: str, valkey: Valkey, tmp_path: Path) -> Iterator[Settings]:
-    """This process's settings: a fresh database, and Valkey as broker."""
-    with environment_of(dsn, valkey, tmp_path) as ready:
+    """This process's settings: a fresh database, and Valkey as broker, which no test before has used."""
+    with broker_place(valkey), environment_of(dsn, valkey, tmp_path) as ready:
         yield ready
 
 

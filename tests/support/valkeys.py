@@ -20,11 +20,17 @@ from tests.support.platform import wait_until
 @contextmanager
 def valkey_at(url: str, folder: Path, *options: str) -> Iterator[str]:
     """A server with these options, once it answers at the URL."""
-    argv = [str(get_binary_path()), "--dir", str(folder), "--save", "", *options]
-    server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=folder)
+    argv, log = [str(get_binary_path()), "--dir", str(folder), "--save", "", *options], folder / "valkey.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(argv, stdout=output, stderr=output, cwd=folder)
+
+    def ready() -> bool:
+        assert server.poll() is None, f"Valkey has ended:\n{log.read_text()[-500:]}"
+        return _answers(client)
+
     try:
         with redis.Redis.from_url(url) as client:
-            wait_until(lambda: _answers(client), what="Valkey")
+            wait_until(ready, what="Valkey")
         yield url
     finally:
         server.kill()
@@ -39,10 +45,11 @@ def _answers(client: redis.Redis) -> bool:
 
 @contextmanager
 def clustered(folder: Path) -> Iterator[str]:
-    """A node of a cluster."""
-    port = free_port()
+    """A node of a cluster. Its bus has a port of its own, which would else be 10,000 higher, and may be taken there."""
+    port, bus = free_port(), free_port()
     url = f"redis://127.0.0.1:{port}"
-    with valkey_at(url, folder, "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes"):
+    cluster = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
+    with valkey_at(url, folder, "--port", str(port), "--bind", "127.0.0.1", *cluster):
         yield url
 
 
