@@ -19,10 +19,10 @@ from fundlyhub.cli.progress import Tell, progress_bar
 from fundlyhub.cli.queues import work_queues
 from fundlyhub.cli.times import shown
 from fundlyhub.cli.wiring import known_processors
-from fundlyhub.database import disclosed
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.processing.task_names import REBUILDS
 from fundlyhub.rebuilds import Difference, Exchanged, Rebuild, Status
+from fundlyhub.rebuilds.comparing import note_values
 from fundlyhub.settings import get_settings
 
 POLL = 0.5
@@ -112,7 +112,7 @@ def diff(name: str, examples: int, values: bool, aggregate: UUID | None, who: st
     ready("events", "app", "analytics")
     if values:
         with transaction("events") as db:
-            disclosed.note(db, who=who, command="rebuild diff", what=f"values of the tables of {name}")
+            note_values(db, name, who=who)
     if aggregate is None:
         found = rebuilds.diff(get_settings(), known_processors(), name, examples=examples, values=values)
     else:
@@ -138,7 +138,7 @@ def swap(name: str, despite_findings: bool, aggregate: UUID | None, who: str) ->
     if aggregate is not None:
         return _replaced(name, aggregate, who)
     done = _run(rebuilds.swap, name, despite_findings, who)
-    return Answer(_exchanged(done), _done(done, "are those of the rebuild"), Aside(f"fundlyhub rebuild undo {name}"))
+    return Answer(_exchanged(done), done.sentence, Aside(f"fundlyhub rebuild undo {name}"))
 
 
 @command.command("undo")
@@ -149,7 +149,7 @@ def swap(name: str, despite_findings: bool, aggregate: UUID | None, who: str) ->
 def undo(name: str, despite_findings: bool, who: str) -> Answer:
     """Put the former tables back in their place, with all that was claimed since."""
     done = _run(rebuilds.undo, name, despite_findings, who)
-    return Answer(_exchanged(done), _done(done, "are the former ones again"))
+    return Answer(_exchanged(done), done.sentence)
 
 
 @command.command("cancel")
@@ -266,13 +266,6 @@ def _exchanged(done: Exchanged) -> dict[str, Any]:
         **_document(done.rebuild), "replayed": done.replayed, "under_lock": done.under_lock,
         "locked_ms": round(done.locked * 1_000, 1), "tries": done.tries, "indexes": done.indexes,
     }  # fmt: skip
-
-
-def _done(done: Exchanged, what: str) -> str:
-    return (
-        f"The live tables of {done.rebuild.processor} {what}. They were locked for {done.locked * 1_000:,.0f} ms; "
-        f"{done.replayed:,} claims were replayed before, and {done.under_lock:,} meanwhile."
-    )
 
 
 def _plain(value: Any) -> str:

@@ -115,6 +115,13 @@ def shown(text: object) -> Markup:
     return escape(printable(str(text)))
 
 
+def pairs(values: object) -> Markup:
+    """Names and values of a row, as `name value, …`; nothing for no row, and a single value as it is."""
+    if isinstance(values, Mapping):
+        return shown(", ".join(f"{name} {one}" for name, one in values.items()))
+    return shown("" if values is None else values)
+
+
 def is_recent(at: datetime) -> bool:
     """Whether a moment is within the last hour."""
     return (datetime.now(UTC) - at).total_seconds() < 3_600
@@ -127,6 +134,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "when": when,
     "ago": ago,
     "is_recent": is_recent,
+    "pairs": pairs,
     "shown": shown,
 }
 

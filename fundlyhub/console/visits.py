@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from fundlyhub.console.levels import Level, allows
+from fundlyhub.console.looks import Looks
 from fundlyhub.console.rendering import render
 from fundlyhub.console.replays import Replays
+from fundlyhub.console.runs import Runs
 from fundlyhub.console.sessions import Visitor
 from fundlyhub.console.snapshots import Snapshots
 from fundlyhub.database import get_engine
@@ -32,6 +34,8 @@ class Site:
     processors: Mapping[str, type[Processor]]
     snapshots: Snapshots
     replays: Replays = field(default_factory=Replays)
+    runs: Runs = field(default_factory=Runs)
+    looks: Looks = field(default_factory=Looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ MENU = (
     ("/breakers", "Breakers"),
     ("/messages", "Messages"),
     ("/streams", "Streams"),
+    ("/rebuilds", "Rebuilds"),
     ("/audit", "Audit"),
 )
 """Path and title of each page of the menu."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from fundlyhub.database import disclosed
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import DerivedTable
 from fundlyhub.processing.processor import Processor
@@ -48,6 +49,12 @@ class Difference:
             for one in self.examples
         ]  # fmt: skip
         return {**{name: value for name, value in asdict(self).items() if name != "examples"}, "examples": rows}
+
+
+def note_values(db: Connection, name: str, *, who: str, command: str = "rebuild diff", reason: str = "") -> None:
+    """Note in the audit who is shown the values of a processor's tables, before they are. ``db`` is the Events DB's."""
+    what = f"values of the tables of {name}"
+    disclosed.note(db, who=who, command=command, what=f"{what}: {reason}" if reason else what)
 
 
 def diff(

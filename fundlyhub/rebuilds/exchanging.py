@@ -57,7 +57,10 @@ def _silent(what: str, done: int, total: int, /) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What an exchange did. ``locked`` are the seconds for which the tables were locked; ``tries`` wanted the locks."""
+    """What an exchange did, and the rebuild as it was before.
+
+    ``locked`` are the seconds for which the tables were locked; ``tries`` wanted the locks.
+    """
 
     rebuild: Rebuild
     replayed: int
@@ -65,6 +68,15 @@ class Exchanged:
     locked: float
     tries: int
     indexes: int
+
+    @property
+    def sentence(self) -> str:
+        """What was done, for people."""
+        what = "are those of the rebuild" if self.rebuild.state == "running" else "are the former ones again"
+        return (
+            f"The live tables of {self.rebuild.processor} {what}. They were locked for {self.locked * 1_000:,.0f} ms; "
+            f"{self.replayed:,} claims were replayed before, and {self.under_lock:,} meanwhile."
+        )
 
 
 def swap(

@@ -90,9 +90,15 @@ def status(settings: Settings, processors: Processors, name: str) -> Status:
         return status_of(db, one)
 
 
-def listed(settings: Settings, processors: Processors, *, dropped: bool = False) -> list[Rebuild]:
-    """All rebuilds whose schema is there, the newest of each database first; with ``dropped`` those of before too."""
-    return [one for branch, db in opened(settings, branches(processors)) for one in kept(db, branch, dropped=dropped)]
+def listed(settings: Settings, processors: Processors, *, dropped: bool = False, limit: int = 1_000) -> list[Rebuild]:
+    """All rebuilds whose schema is there, the newest of each database first; with ``dropped`` those of before too.
+
+    ``limit`` is how many of one database are listed at most.
+    """
+    found: list[Rebuild] = []
+    for branch, db in opened(settings, branches(processors)):
+        found += kept(db, branch, limit=limit, dropped=dropped)
+    return found
 
 
 def cancel(settings: Settings, processors: Processors, name: str, *, who: str) -> Rebuild:

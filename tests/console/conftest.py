@@ -11,6 +11,7 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.testing.databases import copy_of, environment_of
 from tests.console.site import Site, served
+from tests.verification import world
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +20,9 @@ def site(postgres: Postgres, template: str, valkey: Valkey, tmp_path_factory: py
     folder: Path = tmp_path_factory.mktemp("console")
     with copy_of(postgres, template) as dsn, environment_of(dsn, valkey, folder), served(folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def full(postgres: Postgres, valkey: Valkey, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database that is full and at rest."""
+    return world.filled(postgres, valkey, template, "fundlyhub_console_full", tmp_path_factory.mktemp("full"))

@@ -69,14 +69,14 @@ class Visitor:
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[Site]:
-    """A console process. Its database has a user of each level."""
+def served(folder: Path, *options: str, roles: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """A console process; ``roles`` are the settings of its own database role. Its database has a user of each level."""
     with get_engine("events").begin() as db:
         for level in LEVELS:
             users.add(db, level, level, PASSWORD, who="test")
     port = free_port()
     argv = [sys.executable, "-m", "fundlyhub", "console", "--port", str(port), *options]
-    process = Process("console", argv, dict(os.environ), folder)
+    process = Process("console", argv, {**os.environ, **(roles or {})}, folder)
     try:
         wait_until(lambda: process.said("Uvicorn running"), what="the console")
         with ExitStack() as clients:

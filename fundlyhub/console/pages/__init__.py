@@ -13,6 +13,8 @@ from fundlyhub.console.pages import (
     messages,
     overview,
     processors,
+    rebuilding,
+    rebuilds,
     replaying,
     reports,
     settings,
@@ -31,6 +33,8 @@ PAGES: Sequence[Page] = [
     *reports.PAGES,
     *messages.PAGES,
     *streams.PAGES,
+    *rebuilds.PAGES,
+    *rebuilding.PAGES,
     *audit.PAGES,
     *settings.PAGES,
 ]

@@ -212,6 +212,9 @@ RIGHTS: Mapping[Role, Rights] = {
         "events.relay_cursors": READ,
         "events.unrouted": READ,
         "events.log_marks": READ,
+        # How far rebuilds are: what has been replayed, and which events could not be.
+        **{f"{schema}.{name}": READ for schema in ("app", "analytics")
+           for name in ("rebuilds", "rebuild_ranges", "rebuild_findings")},
         "app.broadcasts": READ,
         "app.delivery_reports": ALL,
         "app.devices": "SELECT (id, user_id, token, gone_at), UPDATE (gone_at)",

@@ -1,0 +1,56 @@
+"""Readings that all tabs share: made anew when one is old, by one request at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+FRESH = 1.0
+"""Seconds for which a reading is good."""
+SHARE, LONGEST = 50.0, 30.0
+"""A reading that took long is good for so many times as long, in seconds at most: looking must not be what loads."""
+
+
+class Looks:
+    """The last reading of each kind. There are few kinds: their names come from our own code, not from visitors."""
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._known: dict[str, _Look] = {}
+
+    def get(self, kind: str, read: Callable[[], T]) -> T:
+        """The last reading, or a new one where it is old. Raises what ``read`` raises."""
+        with self._guard:
+            look = self._known.setdefault(kind, _Look())
+        value: T = look.get(read)
+        return value
+
+    def forget(self) -> None:
+        """Read everything anew at the next look: something was changed."""
+        with self._guard:
+            self._known = {}
+
+
+class _Look:
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._value: Any = None
+        self._until = 0.0
+
+    def get(self, read: Callable[[], Any]) -> Any:
+        # While one reads, the others have the last value, if there is one.
+        if not self._lock.acquire(blocking=not self._until):
+            return self._value
+        try:
+            began = time.monotonic()
+            if began >= self._until:
+                self._value = read()
+                took = time.monotonic() - began
+                self._until = began + took + max(FRESH, min(LONGEST, SHARE * took))
+            return self._value
+        finally:
+            self._lock.release()

@@ -1,0 +1,182 @@
+"""Rebuilds: how far each is. Starting, comparing and exchanging is in ``rebuilding``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from starlette.responses import Response
+
+from fundlyhub import rebuilds
+from fundlyhub.console.runs import Run
+from fundlyhub.console.visits import Page, Visit
+from fundlyhub.errors import FundlyHubError, WrongUse
+from fundlyhub.observability.redaction import describe
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.task_names import REBUILDS
+from fundlyhub.rebuilds import Rebuild, Status
+from fundlyhub.rebuilds.model import branches
+from fundlyhub.rebuilds.refusals import exchanged_tables
+from fundlyhub.rebuilds.rights import Rights, rights
+from fundlyhub.settings import Branch, Settings
+from fundlyhub.web.refusals import Refusal
+
+KEPT = 100
+"""Rebuilds of one database that a page lists at most."""
+VALUES_KEPT = timedelta(minutes=15)
+"""How long values that differ stay on the page of the visitor who asked for them."""
+
+Processors = Mapping[str, type[Processor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A rebuild; ``status`` is that of a processor's newest one."""
+
+    one: Rebuild
+    status: Status | None
+
+
+@dataclass(slots=True)
+class Board:
+    """The rebuilds whose tables are there, what our role may do in each database, and what cannot be read."""
+
+    rows: list[Row] = field(default_factory=list)
+    rights: dict[Branch, Rights] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def of(self, name: str) -> list[Row]:
+        """Those of one processor, the newest first."""
+        return [row for row in self.rows if row.one.processor == name]
+
+
+def listing(visit: Visit) -> Response:
+    """All rebuilds, and the processors that can be rebuilt."""
+    found = board(visit)
+    if visit.is_fragment:
+        return visit.page("parts/rebuilds.html", board=found, workers=workers(visit))
+    able: dict[str, str] = {}
+    unable: dict[str, str] = {}
+    for name, cls in sorted(visit.site.processors.items()):
+        why = refused(cls, visit.site.processors)
+        (unable if why else able)[name] = why
+    ended = list(_ended(visit, visit.site.processors))[:KEPT]
+    return visit.page("rebuilds.html", board=found, workers=workers(visit), able=able, unable=unable, ended=ended)
+
+
+def one(visit: Visit) -> Response:
+    """One processor's rebuild: its progress, or what can be done about it where that has changed."""
+    name, cls = named(visit)
+    found = board(visit)
+    rows = found.of(name)
+    newest, run = rows[0] if rows else None, _run(visit, name, rows)
+    now = _fingerprint(rows, run)
+    if visit.given("part") == "actions" and visit.given("known") == now:
+        return Response(status_code=204)
+    values: dict[str, Any] = {
+        "name": name, "board": found, "rows": rows, "newest": newest, "run": run, "workers": workers(visit),
+        "states": {row.one.state for row in rows}, "known": now, "rights": found.rights.get(cls.database),
+        "why": refused(cls, visit.site.processors), "shows_values": _may_see_values(visit, run), "branch": cls.database,
+    }  # fmt: skip
+    if visit.is_fragment:
+        part = "rebuild_actions" if visit.given("part") == "actions" else "rebuild"
+        return visit.page(f"parts/{part}.html", **values)
+    return visit.page("rebuild.html", ended=list(_ended(visit, {name: cls})), **values)
+
+
+def board(visit: Visit) -> Board:
+    """The rebuilds as they stand, read at most once a second for all tabs."""
+    settings, processors = visit.site.settings, visit.site.processors
+    return visit.site.looks.get("rebuilds", lambda: read(settings, processors))
+
+
+def read(settings: Settings, processors: Processors) -> Board:
+    """Read the rebuilds of all databases; what one of them does not tell is missing, with the reason."""
+    found = Board()
+    for branch in branches(processors):
+        here = {name: cls for name, cls in processors.items() if cls.database == branch}
+        try:
+            found.rights[branch] = rights(settings, branch)
+            rows = rebuilds.listed(settings, here, limit=KEPT)
+        except (FundlyHubError, DBAPIError, psycopg.Error) as error:
+            found.missing[f"the {branch} database"] = describe(error)
+            continue
+        seen = {one.processor for one in rows} & here.keys()
+        statuses = {name: status for name in seen if (status := _status(settings, here, name, found))}
+        for one in rows:
+            status = statuses.get(one.processor)
+            found.rows.append(Row(one, status if status and status.rebuild.id == one.id else None))
+    return found
+
+
+def named(visit: Visit) -> tuple[str, type[Processor]]:
+    """The processor in the path. Raises Refusal if there is none."""
+    name = visit.path("processor")
+    if name not in visit.site.processors:
+        raise Refusal(404, "there is no such processor")
+    return name, visit.site.processors[name]
+
+
+def refused(cls: type[Processor], processors: Processors) -> str:
+    """Why a processor cannot be rebuilt; empty if it can."""
+    try:
+        exchanged_tables(cls, processors)
+    except WrongUse as error:
+        return str(error)
+    return ""
+
+
+def workers(visit: Visit) -> int | None:
+    """How many workers consume the queue of rebuilds; None while the broker does not say."""
+    known = visit.site.snapshots.now().value("fundlyhub_queue_consumers", REBUILDS)
+    return None if known is None else int(known)
+
+
+def _status(settings: Settings, processors: Processors, name: str, found: Board) -> Status | None:
+    try:
+        return rebuilds.status(settings, processors, name)
+    except (FundlyHubError, DBAPIError, psycopg.Error) as error:
+        found.missing[f"the rebuild of {name}"] = describe(error)
+        return None
+
+
+def _ended(visit: Visit, processors: Processors) -> Iterator[Rebuild]:
+    """Rebuilds of these processors whose tables are gone, the newest first."""
+    for branch in branches(processors):
+        here = {name: cls for name, cls in visit.site.processors.items() if cls.database == branch}
+        try:
+            found = rebuilds.listed(visit.site.settings, here, dropped=True, limit=KEPT)
+        except (FundlyHubError, DBAPIError, psycopg.Error):
+            continue  # the board says so
+        yield from (one for one in found if one.state == "dropped" and one.processor in processors)
+
+
+def _run(visit: Visit, name: str, rows: list[Row]) -> Run | None:
+    """The newest run about a processor. A comparison counts while the rebuild that it compared is there."""
+    run = visit.site.runs.of(name)
+    if run is None or not run.is_over or not run.subject:
+        return run
+    return run if rows and rows[0].one.id == run.subject and rows[0].one.state == "running" else None
+
+
+def _fingerprint(rows: list[Row], run: Run | None) -> str:
+    """Changes when something else can be done: the page's forms are drawn anew then, and at no other time."""
+    newest = rows[0].status if rows else None
+    parts = [row.one.state for row in rows] + ([newest.phase, str(bool(newest.findings))] if newest else [])
+    if run is not None:
+        parts += [run.key, run.what, str(run.done), str(run.is_over)]
+    return "-".join(parts).replace(" ", ".") or "none"
+
+
+def _may_see_values(visit: Visit, run: Run | None) -> bool:
+    """Whether the visitor asked for the values of this run, with a reason, and a short time ago."""
+    if run is None or run.kind != "comparison of values" or run.who != visit.who or not visit.may("privacy"):
+        return False
+    return run.ended is not None and datetime.now(UTC) - run.ended < VALUES_KEPT
+
+
+PAGES = [Page("/rebuilds", listing), Page("/rebuilds/{processor}", one)]
