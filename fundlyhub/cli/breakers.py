@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fundlyhub.channels.breaker import SERVICES, shared
-from fundlyhub.channels.breaker.shared import Look, look, shared_breaker
+from fundlyhub.channels.breaker.shared import as_document, look, shared_breaker
 from fundlyhub.cli.options import by_option, reason_option
 from fundlyhub.cli.output import Answer, Table, answers, say
 from fundlyhub.monitoring.servers import asking_redis
@@ -26,7 +26,7 @@ def command(ctx: click.Context) -> Answer | None:
     if ctx.invoked_subcommand is not None:
         return None
     with _redis() as url:
-        found = [_document(look(name, url)) for name in SERVICES]
+        found = [as_document(look(name, url)) for name in SERVICES]
     columns = ("service", "state", "since", "rest left", "failures/calls", "last reason")
     rows = [(one["service"], one["state"], one["since"], _rest(one), _counts(one), _reason(one)) for one in found]
     return Answer(found, Table("Circuit breakers", columns, rows))
@@ -64,21 +64,6 @@ def history(name: str) -> Answer:
     columns = ("at", "from", "to", "who", "account", "reason")
     rows = [[one.get(column) for column in columns] for one in changes]
     return Answer(changes, Table(f"The breaker of {name}", columns, rows, optional=("account",)))
-
-
-def _document(one: Look) -> dict[str, Any]:
-    return {
-        "service": one.service,
-        "state": one.state,
-        "since": None if one.since is None else one.since.isoformat(timespec="seconds"),
-        "rest_left_seconds": None if one.rest_left is None else round(one.rest_left, 1),
-        "probing": one.probing,
-        "failures": one.failures,
-        "calls": one.calls,
-        "failures_in_a_row": one.failures_in_a_row,
-        "reason": one.reason,
-        "who": one.who,
-    }
 
 
 def _rest(one: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def list_(limit: int, address: str | None, **wanted: Any) -> Answer:
         for one in found
     ]  # fmt: skip
     ids, optional = ("id", "recipient"), ("changed", "channel", "recipient", "position", "tries")
-    return Answer([one._asdict() for one in found], Table("Messages", columns, rows, ids=ids, optional=optional))
+    return Answer([asdict(one) for one in found], Table("Messages", columns, rows, ids=ids, optional=optional))
 
 
 @command.command("count")

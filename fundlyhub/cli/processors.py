@@ -17,7 +17,7 @@ from fundlyhub.cli.times import shown as _time
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import pauses
-from fundlyhub.processing.pauses import Pause
+from fundlyhub.processing.pauses import standing
 
 name_argument = click.argument("name", metavar="NAME")
 
@@ -39,7 +39,7 @@ def show() -> Answer:
     with transaction("events") as db:
         names, paused = pauses.registered(db, known_processors()), pauses.paused(db)
     queues = {name: processor.queue for name, processor in known_processors().items()}
-    found = [_document(name, queues.get(name), paused.get(name)) for name in names]
+    found = [asdict(standing(name, queues.get(name), paused.get(name))) for name in names]
     rows = [(one["name"], one["queue"], "paused" if one["since"] else "running") for one in found]
     table = Table("Processors", ("processor", "queue", "state"), rows)
     return Answer(found, table, *(_in_words(one) for one in found if one["since"]))
@@ -109,13 +109,6 @@ def _moment(text: str) -> datetime:
     if moment <= now:
         raise click.BadParameter("--until: that time is over")
     return moment.astimezone(UTC)
-
-
-def _document(name: str, queue: str | None, one: Pause | None) -> dict[str, Any]:
-    state = "running" if one is None else "paused by hand" if one.kind == "by hand" else "paused itself"
-    names = ("since", "who", "reason", "until", "failed", "fingerprint", "probes")
-    facts = {key: getattr(one, key, None) for key in names}
-    return {"name": name, "queue": queue, "state": state, **facts, "next_probe_at": one and one.probe_at}
 
 
 def _in_words(one: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 from sqlalchemy import Connection
@@ -44,7 +45,7 @@ def list_(discarded: bool, limit: int) -> Answer:
         ]
     title = f"{'Discarded' if discarded else 'Failed'} delivery reports{'' if rows else ': none'}"
     return Answer(
-        [iso_times(one._asdict()) for one in found], Table(title, columns, rows, optional=("received", "messages"))
+        [iso_times(asdict(one)) for one in found], Table(title, columns, rows, optional=("received", "messages"))
     )
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from logging import getLogger
 from threading import Event
 from typing import Any
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -19,14 +16,18 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from fundlyhub.console import rendering
+from fundlyhub.console.access import Site
+from fundlyhub.console.api import ROUTES
+from fundlyhub.console.api.answering import Api
+from fundlyhub.console.api.problems import problem
+from fundlyhub.console.errors import errors_for_people
 from fundlyhub.console.guarding import Guard, is_from_here, parsed
 from fundlyhub.console.levels import allows
 from fundlyhub.console.pages import PAGES
 from fundlyhub.console.rendering import render
 from fundlyhub.console.signing_in import SigningIn
 from fundlyhub.console.snapshots import Snapshots
-from fundlyhub.console.visits import Page, Site, Visit
-from fundlyhub.errors import FundlyHubError, Unavailable, WrongUse
+from fundlyhub.console.visits import Page, Visit
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Settings
@@ -51,12 +52,14 @@ def make_app(settings: Settings, processors: dict[str, type[Processor]], stop: E
     if stop is not None:
         snapshots.keep(stop)
     guard = Guard(settings)
-    console = _Console(Site(settings, processors, snapshots), guard)
+    site = Site(settings, processors, snapshots)
+    console = _Console(site, guard)
     signing_in = SigningIn(settings, guard)
     routes = [
         Route("/health", _health),
         Route("/static/{digest}/{name}", _static),
         *signing_in.routes(),
+        *Api(site).routes(ROUTES),
         *(Route(page.path, console.of(page), methods=[page.method]) for page in PAGES),
     ]
     errors: dict[Any, Any] = {HTTPException: _refused, Refusal: _refused, Exception: _failed}
@@ -95,30 +98,14 @@ class _Console:
             raise Refusal(403, "this request did not come from a page of this console: load the page anew")
         if not allows(visitor.level, page.needs):
             raise Refusal(403, f"this is for the level {page.needs}, and {visitor.name} is {visitor.level}")
-        visit = Visit(request, visitor, self._site, form)
-        with _errors_for_people():
+        visit = Visit(self._site, visitor.name, visitor.level, request, visitor, form)
+        with errors_for_people():
             return page.handler(visit)
 
 
-@contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """Turn our own errors into refusals that say what to do."""
-    try:
-        yield
-    except WrongUse as error:
-        raise Refusal(400, str(error)) from None
-    except Unavailable as error:
-        raise Refusal(503, str(error)) from None
-    except FundlyHubError as error:
-        raise Refusal(409, str(error)) from None
-    except (DBAPIError, psycopg.Error) as error:
-        log.warning("a page could not be made: %s", describe(error))
-        raise Refusal(503, "a database does not answer, or refuses; nothing was changed") from None
-
-
 def _to_sign_in(request: Request, page: Page) -> Response:
-    """To the sign-in page, and from there back; what asks for JSON or for a part of a page is told in short."""
-    if page.method == "POST" or page.path.startswith("/api/") or request.headers.get("hx-request"):
+    """To the sign-in page, and from there back; what asks for a part of a page is told in short."""
+    if page.method == "POST" or request.headers.get("hx-request"):
         raise Refusal(401, "sign in first")
     return RedirectResponse("/sign-in", 303)
 
@@ -126,19 +113,21 @@ def _to_sign_in(request: Request, page: Page) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException | Refusal)
     if isinstance(error, Refusal):
-        return _error_page(request, error.status, error.reason)
-    return _error_page(request, error.status_code, "there is no such page" if error.status_code == 404 else "")
+        return _error(request, error.status, error.reason)
+    reason = "there is no such page" if error.status_code == 404 else ""
+    return _error(request, error.status_code, reason, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    log.error("a page failed: %s", describe(error))
-    return _error_page(request, 500, "the console itself has failed here; its log says more")
+    log.error("a request failed: %s", describe(error))
+    return _error(request, 500, "the console itself has failed here; its log says more")
 
 
-def _error_page(request: Request, status: int, reason: str) -> Response:
-    if request.headers.get("hx-request"):
-        return HTMLResponse(render("parts/refused.html", status=status, reason=reason), status)
-    return HTMLResponse(render("error.html", status=status, reason=reason), status)
+def _error(request: Request, status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    if request.url.path.startswith("/api/"):
+        return problem(status, reason, headers=headers)
+    template = "parts/refused.html" if request.headers.get("hx-request") else "error.html"
+    return HTMLResponse(render(template, status=status, reason=reason), status, headers)
 
 
 async def _health(_: Request) -> Response:

@@ -22,11 +22,16 @@ MOST = 10_000
 
 def wanted(visit: Visit) -> Filter:
     """The filter in the address. Raises WrongUse for a state that there is not."""
-    given = {name: visit.given(name)[:200] or None for name in FIELDS}
+    given = {name: visit.given(name)[:200] for name in FIELDS}
+    return as_filter(given, state(visit), visit.given("before"))
+
+
+def as_filter(given: Mapping[str, str | None], state: State, page: str | None) -> Filter:
+    """A filter of these FIELDS. Raises WrongUse for a page that there is not."""
     kind, _, thing = (given["aggregate"] or "").rpartition("/")
     return Filter(
-        given["processor"], given["type"], given["error"], given["fingerprint"], aggregate_type=kind or None,
-        aggregate_id=thing or None, state=state(visit), before=_before(visit.given("before")),
+        given["processor"] or None, given["type"] or None, given["error"] or None, given["fingerprint"] or None,
+        aggregate_type=kind or None, aggregate_id=thing or None, state=state, before=_before(page or ""),
     )  # fmt: skip
 
 

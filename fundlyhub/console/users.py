@@ -18,7 +18,9 @@ from fundlyhub.forks import process_cache
 SHORTEST, LONGEST = 12, 200
 """Characters of a password."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+NAME_RULE = "a name has 1 to 64 small letters, digits and . _ @ -, and begins with a letter or a digit"
+
 _ADD = """
     INSERT INTO events.console_users (name, level, password) VALUES (%(name)s, %(level)s, %(password)s)
     ON CONFLICT (name) DO NOTHING
@@ -29,6 +31,9 @@ _LIST = """
     FROM events.console_users u ORDER BY name
 """
 _FIND = "SELECT level, password FROM events.console_users WHERE name = %(name)s AND disabled_at IS NULL"
+_DISABLE_TOKENS = """
+    UPDATE events.console_tokens SET disabled_at = clock_timestamp() WHERE user_name = %(name)s AND disabled_at IS NULL
+"""
 _NOTE = """
     INSERT INTO events.console_audit (name, who, action, details) VALUES (%(name)s, %(who)s, %(action)s, %(details)s)
 """
@@ -48,8 +53,8 @@ class User:
 
 def add(db: Connection, name: str, level: Level, password: str | None, *, who: str) -> None:
     """Add a user; without a password, for a trusted proxy or one-time links. Raises WrongUse and WrongState."""
-    if not _NAME.fullmatch(name):
-        raise WrongUse("a name has 1 to 64 small letters, digits and . _ @ -, and begins with a letter or a digit")
+    if not NAME.fullmatch(name):
+        raise WrongUse(NAME_RULE)
     hashed = None if password is None else _hashed(password)
     if not db.exec_driver_sql(_ADD, {"name": name, "level": level, "password": hashed}).rowcount:
         raise WrongState(f"there is a user {name} already: change its level or its password, or enable it")
@@ -70,9 +75,13 @@ def set_password(db: Connection, name: str, password: str, *, who: str) -> None:
 
 
 def disable(db: Connection, name: str, *, who: str) -> None:
-    """Let a user do nothing more, from the next request on. Raises WrongState where there is no such user."""
+    """Let a user do nothing more, from the next request on, and disable the user's tokens for good.
+
+    Raises WrongState where there is no such user.
+    """
     _change(db, name, "disabled_at = coalesce(disabled_at, clock_timestamp())")
     _end_sessions(db, name)
+    db.exec_driver_sql(_DISABLE_TOKENS, {"name": name})
     note(db, name, who=who, action="disabled")
 
 

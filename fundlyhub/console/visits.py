@@ -2,64 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
-import psycopg
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from fundlyhub.console.levels import Level, allows
-from fundlyhub.console.looks import Looks
+from fundlyhub.console.access import Access
+from fundlyhub.console.levels import Level
 from fundlyhub.console.rendering import render
-from fundlyhub.console.replays import Replays
-from fundlyhub.console.runs import Runs
 from fundlyhub.console.sessions import Visitor
-from fundlyhub.console.snapshots import Snapshots
-from fundlyhub.database import get_engine
-from fundlyhub.processing.processor import Processor
-from fundlyhub.settings import Branch, Settings
 from fundlyhub.web.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """What all visits share: the settings, the processors, and the numbers that are read once for everybody."""
-
-    settings: Settings
-    processors: Mapping[str, type[Processor]]
-    snapshots: Snapshots
-    replays: Replays = field(default_factory=Replays)
-    runs: Runs = field(default_factory=Runs)
-    looks: Looks = field(default_factory=Looks)
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One request. ``form`` holds the fields of a POST; of a field that comes several times, the last."""
+class Visit(Access):
+    """One request for a page. ``form`` holds the fields of a POST; of a field that comes several times, the last."""
 
     request: Request
     visitor: Visitor
-    site: Site
     form: Mapping[str, str]
-
-    @property
-    def who(self) -> str:
-        """The name for audits."""
-        return self.visitor.name
 
     @property
     def is_fragment(self) -> bool:
         """Whether a part of a page asks for itself anew, and not a browser for a whole page."""
         return self.request.headers.get("hx-request") == "true"
-
-    def may(self, needs: Level) -> bool:
-        """Whether the visitor's level suffices."""
-        return allows(self.visitor.level, needs)
 
     def given(self, name: str) -> str:
         """A parameter of the address, without surrounding spaces; empty if it is not there."""
@@ -86,20 +55,6 @@ class Visit:
     def field(self, name: str) -> str:
         """A field of the form, without surrounding spaces; empty if it is not there."""
         return _text(self.form.get(name, ""))
-
-    @contextmanager
-    def transaction(self, branch: Branch = "events") -> Iterator[Connection]:
-        """A transaction in one of the databases."""
-        with get_engine(branch).begin() as db:
-            yield db
-
-    @contextmanager
-    def log(self) -> Iterator[psycopg.Connection[Any]]:
-        """A pooled connection to the Events DB in autocommit, for what reads the log."""
-        with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-            connection = db.connection.driver_connection
-            assert isinstance(connection, psycopg.Connection)
-            yield connection
 
     def pages(self) -> Sequence[tuple[str, str]]:
         """The pages of the menu that the visitor may see."""
@@ -160,6 +115,7 @@ MENU = (
     ("/streams", "Streams"),
     ("/rebuilds", "Rebuilds"),
     ("/audit", "Audit"),
+    ("/api", "API"),
 )
 """Path and title of each page of the menu."""
 OPERATORS_MENU = (("/settings", "Settings"),)

@@ -158,6 +158,7 @@ EVENTS: Mapping[str, Columns] = {
     "console_audit": Columns(plain="name who account role action details"),
     "console_links": Columns(plain="token name"),
     "console_sessions": Columns(plain="token name via"),
+    "console_tokens": Columns(plain="name user_name level token"),
     "console_users": Columns(plain="name level password"),
     "corrections": Columns({"payload": ("as the log", REDACTED)}, plain="processor event_id version"),
     "dead_letter_audit": Columns(plain="who account role action details"),

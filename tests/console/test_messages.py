@@ -13,6 +13,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.events import Event
 from fundlyhub.processors.shared.address_hashes import address_hash
 from fundlyhub.settings import get_settings
+from tests.console.callers import caller
 from tests.console.site import Site
 from tests.support.make import completed
 
@@ -153,3 +154,46 @@ def test_failed_delivery_reports_are_applied_again_or_discarded(site: Site) -> N
     assert visitor.post(f"/messages/reports/{good}/retry").status_code == 404, "it is applied, and gone"
     assert visitor.post(f"/messages/reports/{bad}/discard", {"reason": "garbage"}).status_code == 303
     assert "garbage" in visitor.get("/messages/reports?discarded=1").text
+
+
+def test_the_api_lists_settles_and_shows_messages_as_the_pages_do(site: Site, event: Event) -> None:
+    ids = {str(written(event, "unknown", f"{number:064x}")) for number in range(5)}
+    to_guest = written(event, "sent", address_hash("email", GUEST, get_settings().secret))
+    given = caller(site, "privacy")
+    first = given.get("/messages", limit="3").json()
+    second = given.get("/messages", limit="3", page=first["next"]).json()
+    assert {one["id"] for one in first["items"] + second["items"]} == ids
+    assert second["next"] is None
+    assert given.get("/messages", state="sent").status_code == 400, "all that were sent are too many to list"
+    assert given.get("/messages", state="lost").status_code == 400
+    found = given.post("/messages/to-address", {"address": GUEST.upper()})
+    assert [one["id"] for one in found.json()["items"]] == [str(to_guest)]
+    assert "hostile@example" not in found.text + site.process.log.read_text().lower()
+
+    id = UUID(next(iter(ids)))
+    path, decision = f"/messages/{id}", {"outcome": "not sent", "reason": "by its log"}
+    assert given.post(f"{path}/settle", {**decision, "outcome": "maybe"}).status_code == 422
+    assert [given.post(f"{path}/settle", decision).json()["changed"] for _ in range(2)] == [True, False]
+    assert state_of(id) == ("failed", f"not sent, says {given.who}: by its log", False)
+    seen = given.get(path).json()
+    assert (seen["message"]["state"], seen["story"][-1]["what"]) == ("failed", "failed")
+    assert len(seen["others"]) == 5
+    assert given.post(f"{path}/text", {}).status_code == 422
+    assert "10.00" in given.post(f"{path}/text", {"reason": "ticket 7"}).json()["text"]
+    with get_engine("events").begin() as db:
+        (what,) = db.exec_driver_sql("DELETE FROM events.disclosures RETURNING what").scalars()
+    assert what == f"message {id} as text: ticket 7"
+
+
+def test_the_api_applies_failed_delivery_reports_again_or_discards_them(site: Site) -> None:
+    with get_engine("app").begin() as db:
+        insert = """INSERT INTO delivery_reports (provider, words, bytes, failed_at, error)
+                    VALUES ('smtp', '[]', 1, now(), 'x'), ('smtp', '{}', 1, now(), 'x') RETURNING id"""
+        good, bad = db.exec_driver_sql(insert).scalars().all()
+    given = caller(site, "operator")
+    assert {one["id"] for one in given.get("/messages/reports").json()} >= {good, bad}
+    assert given.post(f"/messages/reports/{good}/retry").json() == {"applied": [good], "failed": []}
+    assert given.post(f"/messages/reports/{good}/retry").status_code == 404
+    assert given.post(f"/messages/reports/{bad}/discard", {"reason": "garbage"}).json() == {"discarded": [bad]}
+    discarded = given.get("/messages/reports", discarded="true").json()
+    assert discarded[0]["discard_reason"] == "garbage"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from fundlyhub.channels.breaker.breaker import Breaker
 from fundlyhub.channels.breaker.redis_storage import RedisStorage
@@ -47,6 +48,22 @@ def look(service: str, redis_url: str) -> Look:
         left if state.name == OPEN else None, probing and state.name == HALF_OPEN,
         counts.failures, counts.calls, counts.in_a_row, state.reason or None, state.who or None,
     )  # fmt: skip
+
+
+def as_document(one: Look) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "service": one.service,
+        "state": one.state,
+        "since": None if one.since is None else one.since.isoformat(timespec="seconds"),
+        "rest_left_seconds": None if one.rest_left is None else round(one.rest_left, 1),
+        "probing": one.probing,
+        "failures": one.failures,
+        "calls": one.calls,
+        "failures_in_a_row": one.failures_in_a_row,
+        "reason": one.reason,
+        "who": one.who,
+    }
 
 
 def history(service: str, redis_url: str) -> list[Change]:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 import click
 
+from fundlyhub.cli.console.tokens import token
 from fundlyhub.cli.console.users import EXTRA, link, user
 from fundlyhub.cli.databases import transaction
 from fundlyhub.cli.options import host_option, port_option, verbose_option
@@ -55,6 +56,7 @@ def command(context: click.Context, host: str, port: int, behind_proxy: bool, ve
 
 command.add_command(user)
 command.add_command(link)
+command.add_command(token)
 
 
 def _is_loopback(host: str) -> bool:

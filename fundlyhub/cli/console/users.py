@@ -85,7 +85,7 @@ def password_(name: str, who: str) -> Answer:
 @by_option
 @answers
 def disable(name: str, who: str) -> Answer:
-    """Let a user do nothing more. All sessions of the user end."""
+    """Let a user do nothing more. All sessions of the user end, and tokens of the API are disabled for good."""
     with transaction("events") as db:
         _users().disable(db, name, who=who)
     return Answer({"name": name}, f"{name} is disabled; sessions have ended.")

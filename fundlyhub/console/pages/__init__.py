@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fundlyhub.console.pages import (
+    api,
     audit,
     breakers,
     correcting,
@@ -37,5 +38,6 @@ PAGES: Sequence[Page] = [
     *rebuilding.PAGES,
     *audit.PAGES,
     *settings.PAGES,
+    *api.PAGES,
 ]
 """Every route that asks for a session. The app has no other way to make one."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from fundlyhub.channels.breaker import SERVICES, shared
 from fundlyhub.channels.breaker.shared import Look, look, shared_breaker
 from fundlyhub.channels.breaker.state import Change
+from fundlyhub.console.access import Access
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import Unavailable, WrongUse
@@ -60,8 +61,7 @@ def breakers(visit: Visit) -> Response:
 def breaker(visit: Visit) -> Response:
     """One breaker with its last changes."""
     name = _named(visit)
-    with asking_redis(visit.site.settings.redis) as url:
-        one, changes = look(name, url), shared.history(name, url)
+    one, changes = seen(visit, name)
     row = Row(one, uses(visit.site.settings).get(name, ""), list(strip(changes)))
     return visit.page("breaker.html", one=row, changes=changes, width=WIDTH)
 
@@ -69,18 +69,43 @@ def breaker(visit: Visit) -> Response:
 def open_(visit: Visit) -> Response:
     """Let no call to a service through until somebody closes the breaker."""
     name = _named(visit)
-    with asking_redis(visit.site.settings.redis) as url:
-        shared_breaker(name, url).open_by_hand(_reason(visit), visit.who)
+    open_one(visit, name, visit.field("reason"))
     return visit.go(f"/breakers/{name}", f"{name} is not called any more until somebody closes the breaker.")
 
 
 def close(visit: Visit) -> Response:
     """Let calls to a service through again, few at first."""
     name = _named(visit)
-    with asking_redis(visit.site.settings.redis) as url:
-        done = shared_breaker(name, url).close_by_hand(_reason(visit), visit.who)
+    done = close_one(visit, name, visit.field("reason"))
     said = f"{name} is called again, little by little." if done else f"{name}: the breaker was closed already."
     return visit.go(f"/breakers/{name}", said)
+
+
+def seen(access: Access, name: str) -> tuple[Look, Sequence[Change]]:
+    """The state of a breaker, and its last changes, the newest first."""
+    with asking_redis(access.site.settings.redis) as url:
+        return look(name, url), shared.history(name, url)
+
+
+def open_one(access: Access, name: str, reason: str) -> None:
+    """Open a breaker by hand. Raises WrongUse without a reason."""
+    reason = reasoned(reason)
+    with asking_redis(access.site.settings.redis) as url:
+        shared_breaker(name, url).open_by_hand(reason, access.who)
+
+
+def close_one(access: Access, name: str, reason: str) -> bool:
+    """Close a breaker by hand; False for one that is closed already. Raises WrongUse without a reason."""
+    reason = reasoned(reason)
+    with asking_redis(access.site.settings.redis) as url:
+        return shared_breaker(name, url).close_by_hand(reason, access.who)
+
+
+def require(name: str) -> str:
+    """The name of a breaker. Raises Refusal if there is none of this name."""
+    if name not in SERVICES:
+        raise Refusal(404, "there is no such breaker")
+    return name
 
 
 def uses(settings: Settings) -> dict[str, str]:
@@ -118,14 +143,7 @@ def _x(passed: timedelta) -> float:
 
 
 def _named(visit: Visit) -> str:
-    name = visit.path("name")
-    if name not in SERVICES:
-        raise Refusal(404, "there is no such breaker")
-    return name
-
-
-def _reason(visit: Visit) -> str:
-    return reasoned(visit.field("reason"))
+    return require(visit.path("name"))
 
 
 PAGES = [

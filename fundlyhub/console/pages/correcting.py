@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from fundlyhub.console.access import Access
 from fundlyhub.console.pages.letters import require
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database import disclosed, get_engine
@@ -30,7 +31,7 @@ Difference = tuple[str, str, str]
 
 def edit(visit: Visit) -> Response:
     """The payload in a form, after a line in the audit says who asked, and why."""
-    require(visit)
+    require(visit, visit.number("letter"))
     id, reason = visit.number("letter"), reasoned(visit.field("reason"))
     with visit.transaction() as db:
         draft = dead_letters.draft(db, id)
@@ -40,13 +41,14 @@ def edit(visit: Visit) -> Response:
 
 def check(visit: Visit) -> Response:
     """Check what was typed, and show what differs; with ``save`` keep it. Nothing is kept that is wrong."""
-    require(visit)
+    require(visit, visit.number("letter"))
     id, text, reason = visit.number("letter"), visit.field("payload"), reasoned(visit.field("reason"))
     with visit.transaction() as db:
         draft = dead_letters.draft(db, id)
     try:
         payload = parse_json(text)
-        done = _correct(visit, id, payload, reason, is_saved=bool(visit.field("save")))
+        as_of = _moment(visit.field("as_of"))
+        done = correct(visit, id, payload, reason, as_of=as_of, is_saved=bool(visit.field("save")))
     except InvalidEvent as error:
         return _form(visit, draft, text, reason, faults=error.reasons, status=422)
     if not visit.field("save"):
@@ -56,21 +58,30 @@ def check(visit: Visit) -> Response:
 
 def undo(visit: Visit) -> Response:
     """Let the event's own payload count again."""
-    require(visit)
     id = visit.number("letter")
-    with visit.transaction() as db:
-        dead_letters.undo(db, id, who=visit.who, reason=visit.field("reason") or None)
+    take_back(visit, id, visit.field("reason") or None)
     return visit.go(f"/letters/{id}", "The event's own payload counts again.")
 
 
-def _correct(visit: Visit, id: int, payload: Any, reason: str, *, is_saved: bool) -> Corrected:
-    """The same function for both: a check is taken back."""
+def correct(
+    access: Access, id: int, payload: Any, reason: str, *, as_of: datetime | None, is_saved: bool
+) -> Corrected:  # fmt: skip
+    """Correct a letter's payload, or with ``is_saved`` False only check it: the same function, taken back.
+
+    Raises InvalidEvent for a payload that is wrong.
+    """
     with get_engine("events").connect() as db, db.begin() as begun:
-        as_of = _moment(visit.field("as_of"))
-        done = dead_letters.correct(db, id, payload, who=visit.who, reason=reason, as_of=as_of)
+        done = dead_letters.correct(db, id, payload, who=access.who, reason=reason, as_of=as_of)
         if not is_saved:
             begun.rollback()
     return done
+
+
+def take_back(access: Access, id: int, reason: str | None) -> None:
+    """Let the event's own payload count again. Raises Refusal if there is no such letter."""
+    require(access, id)
+    with access.transaction() as db:
+        dead_letters.undo(db, id, who=access.who, reason=reason)
 
 
 def _form(

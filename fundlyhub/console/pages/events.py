@@ -11,16 +11,17 @@ from uuid import UUID
 
 from starlette.responses import Response
 
+from fundlyhub.console.access import Access
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongState, WrongUse
 from fundlyhub.history.finding import LoggedEvent, Wanted, find, the_event
 from fundlyhub.history.searching import Meaning, meaning
-from fundlyhub.history.story import Entry, contents, story
+from fundlyhub.history.story import Entry, Story, contents, story
 from fundlyhub.history.times import moment
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Filter
+from fundlyhub.processing.dead_letters import Filter, Letter
 from fundlyhub.web.refusals import Refusal
 
 SHOWN = 50
@@ -61,12 +62,7 @@ def event(visit: Visit) -> Response:
 
 def reveal(visit: Visit) -> Response:
     """The same with payload and metadata, after a line in the audit says who asked, and why."""
-    reason = reasoned(visit.field("reason"))
-    found = _event(visit)
-    with visit.transaction() as db:
-        disclosed.note(db, who=visit.who, command="console events", what=f"event {found.id}: {reason}")
-    with visit.transaction() as db:
-        return _story(visit, contents(db, found))
+    return _story(visit, shown(visit, visit.number("position"), visit.field("reason")))
 
 
 def _search(visit: Visit, name: str) -> Response:
@@ -96,7 +92,7 @@ def _wanted(visit: Visit) -> tuple[Wanted, dict[str, str]]:
         "type": ("types", lambda text: _checked(text.split())), "aggregate": ("aggregate_id", str),
         "aggregate-type": ("aggregate_type", str), "correlation": ("correlation_id", _uuid),
         "causation": ("causation_id", _uuid), "trace": ("trace_id", lambda text: Wanted(trace_id=text).trace_id),
-        "since": ("since", moment), "until": ("until", moment), "before": ("before", _position),
+        "since": ("since", moment), "until": ("until", moment), "before": ("before", position_of),
     }  # fmt: skip
     for name, (field, read) in fields.items():
         if text := visit.given(name)[:200]:
@@ -118,7 +114,8 @@ def _uuid(text: str) -> UUID:
         raise WrongUse("this is no UUID: paste a beginning of one into the search above") from None
 
 
-def _position(text: str) -> int:
+def position_of(text: str) -> int:
+    """A position of the log, or an id of ours, that a page goes on from. Raises WrongUse for another text."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise WrongUse("this is no position")
     return int(text)
@@ -129,10 +126,10 @@ def _command(visit: Visit) -> str:
     return " ".join(["fundlyhub events list", *options])
 
 
-def _event(visit: Visit) -> LoggedEvent:
-    position = visit.number("position")
+def event_at(access: Access, position: int) -> LoggedEvent:
+    """The event at this position. Raises Refusal if there is none."""
     try:
-        with visit.log() as db:
+        with access.log() as db:
             found = the_event(db, str(position))
     except (WrongState, WrongUse) as error:
         raise Refusal(404, str(error)) from None
@@ -141,14 +138,29 @@ def _event(visit: Visit) -> LoggedEvent:
     return found
 
 
+def told(access: Access, position: int) -> tuple[Story, Sequence[Letter]]:
+    """The story of an event, and its dead letters. Raises Refusal if there is no such event."""
+    found = event_at(access, position)
+    with access.log() as db:
+        tale = story(db, found)
+    with access.transaction() as tx:
+        letters = dead_letters.find(tx, Filter(event_id=found.id, position=position, state=None), limit=SHOWN)
+    return tale, letters
+
+
+def shown(access: Access, position: int, reason: str) -> tuple[str, str] | None:
+    """Payload and metadata as JSON, after a line in the audit says who asked, and why; None if they are gone."""
+    reason, found = reasoned(reason), event_at(access, position)
+    with access.transaction() as db:
+        disclosed.note(db, who=access.who, command="console events", what=f"event {found.id}: {reason}")
+    with access.transaction() as db:
+        return contents(db, found)
+
+
 def _story(visit: Visit, payload: tuple[str, str] | None) -> Response:
-    found = _event(visit)
-    with visit.log() as db:
-        told = story(db, found)
-    with visit.transaction() as tx:
-        letters = dead_letters.find(tx, Filter(event_id=found.id, position=found.position, state=None), limit=SHOWN)
-    lines = list(_lines(told.entries, set(visit.site.processors)))
-    return visit.page("event.html", one=found, told=told, lines=lines, letters=letters, payload=payload)
+    tale, letters = told(visit, visit.number("position"))
+    lines = list(_lines(tale.entries, set(visit.site.processors)))
+    return visit.page("event.html", one=tale.event, told=tale, lines=lines, letters=letters, payload=payload)
 
 
 def _lines(entries: Sequence[Entry], processors: set[str]) -> Iterator[Line]:

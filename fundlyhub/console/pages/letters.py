@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import Response
 
+from fundlyhub.console.access import Access
 from fundlyhub.console.choosing import FIELDS, STATES, after, options, parameters, wanted
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import dead_letters
+from fundlyhub.processing.dead_letters import Filter, Group, Letter, Shown
 from fundlyhub.web.refusals import Refusal
 
 GROUPS = 200
@@ -24,23 +27,19 @@ LOOKED_AT = 10_000
 
 def groups(visit: Visit) -> Response:
     """All faults, the one with the most letters first."""
-    filter = wanted(visit)
-    with visit.transaction() as db:
-        filter = dead_letters.in_full(db, filter)
-        found = dead_letters.groups(db, filter, limit=GROUPS, most=COUNTED)
+    found, is_all = faults(visit, wanted(visit))
     template = "parts/letter_groups.html" if visit.is_fragment else "letters.html"
-    is_all = len(found) < GROUPS and sum(one.letters for one in found) < COUNTED
     return visit.page(template, groups=found, is_all=is_all, counted=COUNTED, **_filters(visit))
 
 
 def letters(visit: Visit) -> Response:
     """Letters of a filter, as a rule of one fault, the newest failure first."""
     filter = wanted(visit)
-    with visit.transaction() as db:
-        filter = dead_letters.in_full(db, filter)
-        found = dead_letters.find(db, filter, limit=LISTED)
-        behind = dead_letters.things(db, filter, most=LOOKED_AT) if filter.fingerprint and not filter.before else []
-    more = after(found[-1]) if len(found) == LISTED else None
+    found, more = listed(visit, filter, LISTED)
+    behind: list[tuple[str, int]] = []
+    if filter.fingerprint and not filter.before:
+        with visit.transaction() as db:
+            behind = dead_letters.things(db, dead_letters.in_full(db, filter), most=LOOKED_AT)
     return visit.page("letter_list.html", letters=found, more=more, behind=behind, most=LOOKED_AT, **_filters(visit))
 
 
@@ -51,29 +50,45 @@ def letter(visit: Visit) -> Response:
 
 def reveal(visit: Visit) -> Response:
     """The same with payload and metadata, after a line in the audit says who asked, and why."""
-    require(visit)
-    reason = reasoned(visit.field("reason"))
-    with visit.transaction() as db:
-        what = f"dead letter {visit.number('letter')}: {reason}"
-        disclosed.note(db, who=visit.who, command="console letters", what=what)
-    return show(visit, payload=True)
+    return show(visit, reason=visit.field("reason"))
 
 
-def show(visit: Visit, *, payload: bool = False) -> Response:
+def show(visit: Visit, *, reason: str | None = None) -> Response:
     """The page of one letter. Raises Refusal if there is none."""
-    id = visit.number("letter")
-    require(visit)
-    with visit.transaction() as db:
-        found = dead_letters.show(db, id, payload=payload)
-        others = dead_letters.neighbours(db, id)
+    found, others = seen(visit, visit.number("letter"), reason=reason)
     return visit.page("letter.html", one=found.letter, found=found, others=others)
 
 
-def require(visit: Visit) -> None:
+def faults(access: Access, filter: Filter) -> tuple[Sequence[Group], bool]:
+    """The faults of a filter, the one with the most letters first; and whether these are all, with all letters."""
+    with access.transaction() as db:
+        found = dead_letters.groups(db, dead_letters.in_full(db, filter), limit=GROUPS, most=COUNTED)
+    return found, len(found) < GROUPS and sum(one.letters for one in found) < COUNTED
+
+
+def listed(access: Access, filter: Filter, limit: int) -> tuple[Sequence[Letter], str | None]:
+    """Letters of a filter, and the parameter ``before`` of the page that comes after them."""
+    with access.transaction() as db:
+        found = dead_letters.find(db, dead_letters.in_full(db, filter), limit=limit)
+    return found, after(found[-1]) if len(found) == limit else None
+
+
+def seen(access: Access, id: int, *, reason: str | None = None) -> tuple[Shown, Sequence[int]]:
+    """One letter, and the others of its event. With a reason, which the audit keeps first, its payload too."""
+    require(access, id)
+    if reason is not None:
+        with access.transaction() as db:
+            what = f"dead letter {id}: {reasoned(reason)}"
+            disclosed.note(db, who=access.who, command="console letters", what=what)
+    with access.transaction() as db:
+        return dead_letters.show(db, id, payload=reason is not None), dead_letters.neighbours(db, id)
+
+
+def require(access: Access, id: int) -> None:
     """Raise Refusal if there is no such letter."""
-    with visit.transaction() as db:
+    with access.transaction() as db:
         try:
-            dead_letters.show(db, visit.number("letter"))
+            dead_letters.show(db, id)
         except WrongState as error:
             raise Refusal(404, str(error)) from None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from fundlyhub.console.access import Access
 from fundlyhub.console.snapshots import Snapshot, Snapshots
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.monitoring.troubles import Trouble, troubles
@@ -39,10 +40,16 @@ class Linked:
 
 def overview(visit: Visit) -> Response:
     """The first page."""
-    snapshot = visit.site.snapshots.now()
+    snapshot, found, flow = look(visit)
     template = "parts/overview.html" if visit.is_fragment else "overview.html"
-    found = [_linked(one) for one in troubles(snapshot.numbers, snapshot.missing)]
-    return visit.page(template, snapshot=snapshot, troubles=found, flow=_flow(visit.site.snapshots, snapshot))
+    return visit.page(template, snapshot=snapshot, troubles=found, flow=flow)
+
+
+def look(access: Access) -> tuple[Snapshot, list[Linked], Flow]:
+    """The numbers of now, what is wrong, and what flows."""
+    snapshots = access.site.snapshots
+    snapshot = snapshots.now()
+    return snapshot, [_linked(one) for one in troubles(snapshot.numbers, snapshot.missing)], _flow(snapshots, snapshot)
 
 
 def _linked(one: Trouble) -> Linked:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from starlette.responses import Response
 
+from fundlyhub.console.access import Access, Site
 from fundlyhub.console.snapshots import Snapshot
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.processing import pauses
-from fundlyhub.processing.pauses import Pause
+from fundlyhub.processing.pauses import Entry, Pause
 from fundlyhub.web.refusals import Refusal
 
 SPANS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "8h": timedelta(hours=8), "": None}
@@ -34,22 +36,13 @@ class Row:
 
 def processors(visit: Visit) -> Response:
     """All processors."""
-    snapshot = visit.site.snapshots.now()
-    with visit.transaction() as db:
-        names, paused = pauses.registered(db, visit.site.processors), pauses.paused(db)
-    rows = [_row(visit, snapshot, name, paused.get(name)) for name in names]
     template = "parts/processors.html" if visit.is_fragment else "processors.html"
-    return visit.page(template, rows=rows, snapshot=snapshot)
+    return visit.page(template, rows=rows(visit), snapshot=visit.site.snapshots.now())
 
 
 def processor(visit: Visit) -> Response:
     """One processor, with its pauses so far."""
-    name = visit.path("name")
-    with visit.transaction() as db:
-        _require(visit, name)
-        paused = pauses.paused(db)
-        history = pauses.history(db, name, limit=HISTORY)
-    one = _row(visit, visit.site.snapshots.now(), name, paused.get(name))
+    one, history = row(visit, visit.path("name"))
     return visit.page("processor.html", one=one, history=history)
 
 
@@ -59,7 +52,7 @@ def pause(visit: Visit) -> Response:
     if visit.field("until") not in SPANS:
         raise Refusal(400, "choose one of the offered times")
     with visit.transaction() as db:
-        _require(visit, name)
+        require(visit, name)
         until = None if span is None else datetime.now(UTC) + span
         pauses.pause_by_hand(db, name, who=visit.who, reason=visit.field("reason"), until=until)
     return visit.go(f"/processors/{name}", f"{name} is paused.")
@@ -69,22 +62,39 @@ def resume(visit: Visit) -> Response:
     """Resume a processor, even if it paused itself."""
     name = visit.path("name")
     with visit.transaction() as db:
-        _require(visit, name)
+        require(visit, name)
         done = pauses.end_by_hand(db, name, who=visit.who, reason=visit.field("reason") or "by hand")
     return visit.go(f"/processors/{name}", f"{name} is {'resumed' if done else 'not paused'}.")
 
 
-def _require(visit: Visit, name: str) -> None:
-    with visit.transaction() as db:
-        if name not in pauses.registered(db, visit.site.processors):
+def rows(access: Access) -> list[Row]:
+    """All processors with their numbers."""
+    snapshot = access.site.snapshots.now()
+    with access.transaction() as db:
+        names, paused = pauses.registered(db, access.site.processors), pauses.paused(db)
+    return [_row(access.site, snapshot, name, paused.get(name)) for name in names]
+
+
+def row(access: Access, name: str) -> tuple[Row, Sequence[Entry]]:
+    """One processor, and its last pauses. Raises Refusal if there is none of this name."""
+    require(access, name)
+    with access.transaction() as db:
+        paused, history = pauses.paused(db), pauses.history(db, name, limit=HISTORY)
+    return _row(access.site, access.site.snapshots.now(), name, paused.get(name)), history
+
+
+def require(access: Access, name: str) -> None:
+    """Raise Refusal if there is no processor of this name."""
+    with access.transaction() as db:
+        if name not in pauses.registered(db, access.site.processors):
             raise Refusal(404, "there is no such processor")
 
 
-def _row(visit: Visit, snapshot: Snapshot, name: str, pause: Pause | None) -> Row:
-    known = visit.site.processors.get(name)
+def _row(site: Site, snapshot: Snapshot, name: str, pause: Pause | None) -> Row:
+    known = site.processors.get(name)
     dead = sum(letters for (one, _), letters in snapshot.by("fundlyhub_dead_letters_open").items() if one == name)
     return Row(
-        name, known.queue if known else None, pause, visit.site.snapshots.rate("fundlyhub_events_applied", name),
+        name, known.queue if known else None, pause, site.snapshots.rate("fundlyhub_events_applied", name),
         snapshot.value("fundlyhub_events_applied", name), snapshot.value("fundlyhub_events_waiting", name),
         snapshot.value("fundlyhub_events_waiting_seconds", name), snapshot.value("fundlyhub_events_retrying", name),
         dead,

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from fundlyhub.console import choosing
+from fundlyhub.console.access import Access
 from fundlyhub.console.choosing import FIELDS, MOST
 from fundlyhub.console.replays import Run
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Terms
+from fundlyhub.processing.dead_letters import Filter, Terms
 from fundlyhub.web.refusals import Refusal
 
 
 def choose(visit: Visit) -> Response:
     """A dry run: which letters are meant, from now on by their ids, and which of them can be replayed."""
     state = choosing.state(visit)
-    with visit.transaction() as db:
-        if visit.given("ids"):
-            ids = choosing.ids(visit.given("ids"))
-        elif any(visit.given(name) for name in FIELDS):
-            ids = dead_letters.ids(db, dead_letters.in_full(db, choosing.wanted(visit)), limit=MOST)
-        else:
-            raise WrongUse("choose letters first")
-        able, unable = dead_letters.choose(db, ids) if state == "open" else ([], {})
+    if visit.given("ids"):
+        ids = choosing.ids(visit.given("ids"))
+    elif any(visit.given(name) for name in FIELDS):
+        ids = frozen(visit, choosing.wanted(visit))
+    else:
+        raise WrongUse("choose letters first")
+    able, unable = replayable(visit, ids) if state == "open" else ([], {})
     reasons = {why: sum(one == why for one in unable.values()) for why in sorted(set(unable.values()))}
     which = choosing.options(visit) if not visit.given("ids") else " ".join(map(str, ids[:20]))
     return visit.page(
         "letters_chosen.html", ids=ids, able=able, reasons=reasons, state=state, which=which, most=MOST,
         frozen=",".join(map(str, ids)), frozen_able=",".join(map(str, able)),
     )  # fmt: skip
+
+
+def frozen(access: Access, filter: Filter) -> list[int]:
+    """The ids of the letters that a filter means now, MOST at most."""
+    with access.transaction() as db:
+        return dead_letters.ids(db, dead_letters.in_full(db, filter), limit=MOST)
+
+
+def replayable(access: Access, ids: Sequence[int]) -> tuple[list[int], dict[int, str]]:
+    """Which of these letters can be replayed, and why the others cannot."""
+    with access.transaction() as db:
+        return dead_letters.choose(db, ids)
 
 
 def replay(visit: Visit) -> Response:
@@ -78,7 +92,12 @@ def _after(visit: Visit, what: str, done: dead_letters.Changes) -> Response:
 
 
 def _run(visit: Visit) -> Run:
-    run = visit.site.replays.find(visit.path("run"))
+    return the_run(visit, visit.path("run"))
+
+
+def the_run(access: Access, key: str) -> Run:
+    """The replay of this key. Raises Refusal if this process knows none."""
+    run = access.site.replays.find(key)
     if run is None:
         raise Refusal(404, "this console knows no such replay; what was sent goes on, see the letters")
     return run

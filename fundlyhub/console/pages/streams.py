@@ -6,12 +6,14 @@ from typing import Any, get_args
 
 from starlette.responses import Response
 
+from fundlyhub.console.access import Access
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database.audited import UNKNOWN, reasoned
 from fundlyhub.database.disclosed import note
 from fundlyhub.errors import Unavailable, WrongState, WrongUse
 from fundlyhub.streams import quarantine
 from fundlyhub.streams.ingest import stream_names
+from fundlyhub.streams.quarantine import Shown
 from fundlyhub.streams.quarantine_model import State
 from fundlyhub.streams.reader import client_of
 from fundlyhub.streams.status import stream_status
@@ -23,7 +25,7 @@ MOST = 10_000
 
 def streams(visit: Visit) -> Response:
     """The streams, and a page of the quarantine."""
-    found, missing = _status(visit)
+    found, missing = status(visit)
     if visit.is_fragment:
         return visit.page("parts/streams.html", streams=found, missing=missing, group=_group(visit))
     state, stream = _state(visit.given("state")), visit.given("stream")[:200] or None
@@ -38,15 +40,12 @@ def streams(visit: Visit) -> Response:
 
 def entry(visit: Visit) -> Response:
     """One entry in quarantine, without the values of its fields."""
-    return _entry(visit, fields=False)
+    return _entry(visit)
 
 
 def revealed(visit: Visit) -> Response:
     """The same with its fields, which may be people's data: the look is recorded first."""
-    id, reason = visit.number("id"), reasoned(visit.field("reason"))
-    with visit.transaction() as db:
-        note(db, who=visit.who, command="console: quarantine", what=f"entry {id} in quarantine: {reason}")
-    return _entry(visit, fields=True)
+    return _entry(visit, reason=visit.field("reason"))
 
 
 def release(visit: Visit) -> Response:
@@ -76,18 +75,27 @@ def _unchanged(visit: Visit, id: int, why: str) -> Response:
     return visit.go(f"/streams/quarantine/{id}", said)
 
 
-def _entry(visit: Visit, *, fields: bool) -> Response:
-    with visit.transaction() as db:
-        try:
-            found = quarantine.show(db, visit.number("id"), fields=fields)
-        except WrongState as error:
-            raise Refusal(404, str(error)) from None
+def _entry(visit: Visit, *, reason: str | None = None) -> Response:
+    found = seen(visit, visit.number("id"), reason=reason)
     return visit.page("quarantined.html", found=found, one=found.held)
 
 
-def _status(visit: Visit) -> tuple[list[dict[str, Any]], str]:
+def seen(access: Access, id: int, *, reason: str | None = None) -> Shown:
+    """One entry in quarantine. With a reason, which the audit keeps first, the values of its fields too."""
+    if reason is not None:
+        reason = reasoned(reason)
+        with access.transaction() as db:
+            note(db, who=access.who, command="console: quarantine", what=f"entry {id} in quarantine: {reason}")
+    with access.transaction() as db:
+        try:
+            return quarantine.show(db, id, fields=reason is not None)
+        except WrongState as error:
+            raise Refusal(404, str(error)) from None
+
+
+def status(access: Access) -> tuple[list[dict[str, Any]], str]:
     """Of each stream how much waits; or why nobody can tell."""
-    settings = visit.site.settings
+    settings = access.site.settings
     try:
         with client_of(settings.streams) as client:
             return stream_status(client, stream_names(settings), settings.ingest_group), ""

@@ -31,7 +31,7 @@ PURPOSE: Mapping[str, str] = {
                "`notifications`",
     "reader": "reports and analysts: read models and the log without payloads",
     "owner": "`migrate`, `verify`, `explain`, `rebuild`, `events archive`, `restore`, `people`, `publishers`, "
-             "`console user`, `claims prune`, `relay rebase`",
+             "`console user`, `console token`, `claims prune`, `relay rebase`",
 }  # fmt: skip
 
 ALL = "SELECT, INSERT, UPDATE, DELETE"
@@ -205,6 +205,7 @@ RIGHTS: Mapping[Role, Rights] = {
         "events.console_users": READ,
         "events.console_sessions": ALL,
         "events.console_links": "SELECT, INSERT, DELETE",
+        "events.console_tokens": "SELECT, UPDATE (used_at)",
         "events.console_audit": ADD,
         "events.quarantine": "SELECT, UPDATE (state, reason, event_id, changed_at)",
         "events.quarantine_audit": ADD,

@@ -7,6 +7,7 @@ table of the Events DB, which every worker reads together with the events of a b
 from fundlyhub.processing.pauses.bursts import Hold, notice
 from fundlyhub.processing.pauses.history import Entry, history, registered
 from fundlyhub.processing.pauses.rules import Burst, Kind, is_burst, probe_wait
+from fundlyhub.processing.pauses.standing import Standing, standing
 from fundlyhub.processing.pauses.store import (
     IN_FORCE,
     Pause,
@@ -27,6 +28,7 @@ __all__ = [
     "Hold",
     "Kind",
     "Pause",
+    "Standing",
     "end",
     "end_by_hand",
     "history",
@@ -38,6 +40,7 @@ __all__ = [
     "probe_wait",
     "registered",
     "remove",
+    "standing",
     "start_probe",
     "whole_table",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ _DISCARD = """
 """
 
 
-class FailedReport(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FailedReport:
     """A report that could not be applied, with the ids of the messages that it is about; no address is in it."""
 
     id: int

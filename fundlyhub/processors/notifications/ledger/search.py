@@ -59,7 +59,8 @@ class Wanted:
         return any((self.ids, self.event, self.donation, self.user, self.recipient, self.address))
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Found:
     """A message of the ledger."""
 
     id: UUID

@@ -1,0 +1,189 @@
+"""Dead letters: groups of one fault, letters, one letter, its payload and its correction; discard and restore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, Field
+
+from fundlyhub.console import choosing
+from fundlyhub.console.api.fields import Changed, Given, Id, Listed, Page, Raw, Reason, Text, Unchanged, Why
+from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.pages.correcting import correct, take_back
+from fundlyhub.console.pages.letters import COUNTED, faults, listed, require, seen
+from fundlyhub.database.audited import AuditEntry
+from fundlyhub.processing import dead_letters
+from fundlyhub.processing.dead_letters import Changes, Filter, Group, Letter, Shown, State
+from fundlyhub.processing.dead_letters.showing import Envelope
+
+Ids = Annotated[list[Id], Field(min_length=1, max_length=choosing.MOST)]
+
+
+class Chosen(Given):
+    """Which letters; what is not given does not count."""
+
+    processor: Text | None = None
+    type: Text | None = None
+    error: Annotated[Text | None, Field(description="The class of the error.")] = None
+    fingerprint: Annotated[Text | None, Field(description="Of the fault, or its beginning.")] = None
+    aggregate: Annotated[Text | None, Field(description="`TYPE/ID` or `ID`.")] = None
+    state: State = "open"
+
+
+class Asked(Chosen, Listed):
+    """Which letters, and which page of them."""
+
+
+class Faults(BaseModel):
+    """Faults. ``is_all``: these are all, with all their letters; no more than ``counted`` letters are counted."""
+
+    groups: Sequence[Group]
+    is_all: bool
+    counted: int
+
+
+class One(Given):
+    """A letter's id."""
+
+    letter: Id
+
+
+class Content(BaseModel):
+    """What its event says, and the payload that counts in its place, if it was corrected."""
+
+    payload: Raw
+    metadata: Raw
+    corrected_payload: Raw
+
+
+class WholeLetter(BaseModel):
+    """A letter with all about it. ``traceback`` is for the level operator; ``content`` against a reason alone."""
+
+    letter: Letter
+    traceback: str | None
+    timeline: Sequence[AuditEntry]
+    event: Envelope | None
+    absence: str | None
+    others: Sequence[int]
+    content: Content | None
+
+
+class Correction(Given):
+    """A new payload. ``as_of`` is the letter's ``changed_at`` when you looked: then a later change is not lost."""
+
+    payload: Any
+    reason: Reason
+    as_of: AwareDatetime | None = None
+    dry_run: bool = False
+
+
+class Corrected(BaseModel):
+    """Names of fields: which differ now, and which the type does not know."""
+
+    id: int
+    dry_run: bool
+    changed: Sequence[str]
+    ignored: Sequence[str]
+
+
+class Undone(BaseModel):
+    """The event's own payload counts again."""
+
+    id: int
+    undone: bool
+
+
+class Deciding(Given):
+    """Which letters, and why."""
+
+    ids: Ids
+    reason: Reason
+
+
+def filter_of(params: Chosen, page: str | None = None) -> Filter:
+    """The filter that parameters stand for."""
+    given = {name: getattr(params, name) for name in choosing.FIELDS}
+    return choosing.as_filter(given, params.state, page)
+
+
+def groups(call: Call, params: Chosen) -> Faults:
+    """List the faults, the one with the most letters first."""
+    found, is_all = faults(call, filter_of(params))
+    return Faults(groups=found, is_all=is_all, counted=COUNTED)
+
+
+def letters(call: Call, params: Asked) -> Page[Letter]:
+    """List letters, the newest failure first."""
+    found, more = listed(call, filter_of(params, params.page), params.limit)
+    return Page[Letter](items=list(found), next=more)
+
+
+def letter(call: Call, params: One) -> WholeLetter:
+    """Show one letter: its error, its event and its history; without its payload."""
+    return _whole(call, *seen(call, params.letter))
+
+
+def payload(call: Call, params: One, body: Why) -> WholeLetter:
+    """Show one letter with the payload of its event. Who looked, and why, is recorded first."""
+    return _whole(call, *seen(call, params.letter, reason=body.reason))
+
+
+def correction(call: Call, params: One, body: Correction) -> Corrected:
+    """Correct the payload of a letter's event, for its processor; with ``dry_run`` only check it. Then replay it."""
+    require(call, params.letter)
+    new = call.sent["payload"]
+    done = correct(call, params.letter, new, body.reason, as_of=body.as_of, is_saved=not body.dry_run)
+    return Corrected(id=params.letter, dry_run=body.dry_run, changed=done.changed, ignored=done.ignored)
+
+
+def undo(call: Call, params: One, body: Why) -> Undone:
+    """Take a correction back."""
+    take_back(call, params.letter, body.reason)
+    return Undone(id=params.letter, undone=True)
+
+
+def discard(call: Call, body: Deciding) -> Changed:
+    """Discard letters. Nothing is deleted: they can be restored."""
+    with call.transaction() as db:
+        return changed(dead_letters.discard(db, body.ids, who=call.who, reason=body.reason))
+
+
+def restore(call: Call, body: Deciding) -> Changed:
+    """Open discarded letters again."""
+    with call.transaction() as db:
+        return changed(dead_letters.restore(db, body.ids, who=call.who, reason=body.reason))
+
+
+def changed(done: Changes) -> Changed:
+    """What a decision did, for the answer."""
+    unchanged = [Unchanged(id=id, why=why) for id, why in done.unchanged.items()]
+    return Changed(changed=list(done.changed), unchanged=unchanged)
+
+
+def _whole(call: Call, found: Shown, others: Sequence[int]) -> WholeLetter:
+    said, content = found.content, None
+    if said is not None:
+        payload, metadata, instead = map(_raw, (said.payload, said.metadata, said.corrected_payload))
+        content = Content.model_construct(payload=payload, metadata=metadata, corrected_payload=instead)
+    return WholeLetter.model_construct(
+        letter=found.letter, traceback=found.traceback if call.may("operator") else None, timeline=found.timeline,
+        event=found.event, absence=found.absence, others=others, content=content,
+    )  # fmt: skip
+
+
+def _raw(text: str | None) -> orjson.Fragment | None:
+    return None if text is None else orjson.Fragment(text)
+
+
+ROUTES = [
+    Route("GET", "/letters/groups", groups),
+    Route("POST", "/letters/discard", discard, "operator"),
+    Route("POST", "/letters/restore", restore, "operator"),
+    Route("GET", "/letters", letters),
+    Route("GET", "/letters/{letter}", letter),
+    Route("POST", "/letters/{letter}/payload", payload, "privacy"),
+    Route("POST", "/letters/{letter}/correction", correction, "privacy"),
+    Route("POST", "/letters/{letter}/undo", undo, "operator"),
+]

@@ -1,0 +1,107 @@
+"""The processors: how far each is; pause and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from fundlyhub.console.api.fields import Given, Reason, Text, Why
+from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.pages.processors import Row, require, row, rows
+from fundlyhub.errors import WrongUse
+from fundlyhub.processing import pauses
+from fundlyhub.processing.pauses import Entry, Standing, standing
+
+
+class Processor(BaseModel):
+    """A processor: how it stands, as `fundlyhub processors list --json` has it, and its numbers of the moment."""
+
+    standing: Standing
+    applied: float | None
+    applied_per_second: float | None
+    waiting: float | None
+    oldest_waiting_seconds: float | None
+    retrying: float | None
+    dead: float
+
+
+class ProcessorHistory(BaseModel):
+    """A processor and its pauses, the newest first."""
+
+    processor: Processor
+    history: Sequence[Entry]
+
+
+class Named(Given):
+    """The name of a processor."""
+
+    name: Text
+
+
+class Pausing(Given):
+    """Why, and until when; without ``until`` until somebody resumes it."""
+
+    reason: Reason
+    until: Annotated[AwareDatetime | None, Field(description="A time to come, with its zone.")] = None
+
+
+class Paused(BaseModel):
+    """As `fundlyhub processors pause --json` has it."""
+
+    name: str
+    paused: bool
+    until: datetime | None
+
+
+class Resumed(BaseModel):
+    """``resumed`` is false for a processor that was not paused."""
+
+    name: str
+    resumed: bool
+
+
+def processors(call: Call) -> list[Processor]:
+    """List all processors."""
+    return [_shown(one) for one in rows(call)]
+
+
+def processor(call: Call, params: Named) -> ProcessorHistory:
+    """Show one processor and its last pauses."""
+    one, history = row(call, params.name)
+    return ProcessorHistory(processor=_shown(one), history=history)
+
+
+def pause(call: Call, params: Named, body: Pausing) -> Paused:
+    """Pause a processor: its events wait. One that is paused gets the new reason and time."""
+    if body.until is not None and body.until <= datetime.now(UTC):
+        raise WrongUse("until must be a time to come")
+    require(call, params.name)
+    with call.transaction() as db:
+        pauses.pause_by_hand(db, params.name, who=call.who, reason=body.reason, until=body.until)
+    return Paused(name=params.name, paused=True, until=body.until)
+
+
+def resume(call: Call, params: Named, body: Why) -> Resumed:
+    """Resume a processor, even if it paused itself."""
+    require(call, params.name)
+    with call.transaction() as db:
+        done = pauses.end_by_hand(db, params.name, who=call.who, reason=body.reason)
+    return Resumed(name=params.name, resumed=done)
+
+
+def _shown(one: Row) -> Processor:
+    return Processor(
+        standing=standing(one.name, one.queue, one.pause), applied=one.applied, applied_per_second=one.rate,
+        waiting=one.waiting, oldest_waiting_seconds=one.oldest, retrying=one.retrying, dead=one.dead,
+    )  # fmt: skip
+
+
+ROUTES = [
+    Route("GET", "/processors", processors),
+    Route("GET", "/processors/{name}", processor),
+    Route("POST", "/processors/{name}/pause", pause, "operator"),
+    Route("POST", "/processors/{name}/resume", resume, "operator"),
+]

@@ -1,0 +1,71 @@
+"""Delivery reports of providers that could not be applied: list, retry and discard them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from fundlyhub.console.api.fields import Given, Id, Limit, Unchanged, Why
+from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.database import get_engine
+from fundlyhub.processors.notifications.delivery_reports import failed
+from fundlyhub.processors.notifications.delivery_reports.failed import FailedReport
+from fundlyhub.web.refusals import Refusal
+
+
+class Asked(Given):
+    """Those that wait for a person, or with ``discarded`` those that were discarded."""
+
+    discarded: bool = False
+    limit: Limit = 50
+
+
+class One(Given):
+    """A report's id."""
+
+    id: Id
+
+
+class Retried(BaseModel):
+    """Whether it was applied; ``failed`` names the error if it failed again."""
+
+    applied: Sequence[int]
+    failed: list[Unchanged]
+
+
+class Discarded(BaseModel):
+    """The reports that rest for good now."""
+
+    discarded: list[int]
+
+
+def reports(call: Call, params: Asked) -> list[FailedReport]:
+    """List delivery reports that could not be applied, the newest first."""
+    with call.transaction("app") as db:
+        return failed.find(db, discarded=params.discarded, limit=params.limit)
+
+
+def retry(call: Call, params: One) -> Retried:
+    """Apply a report again. One that fails again stays, with its new error."""
+    done = failed.retry(get_engine("app"), [params.id])
+    if done.unknown:
+        raise Refusal(404, "there is no such failed report")
+    return Retried(applied=done.applied, failed=[Unchanged(id=id, why=why) for id, why in done.failed.items()])
+
+
+def discard(call: Call, params: One, body: Why) -> Discarded:
+    """Let a report rest for good."""
+    with call.transaction("app") as db:
+        done = failed.discard(db, [params.id], who=call.who, reason=body.reason)
+    if not done:
+        raise Refusal(404, "there is no such failed report")
+    return Discarded(discarded=list(done))
+
+
+ROUTES = [
+    Route("GET", "/messages/reports", reports),
+    Route("POST", "/messages/reports/{id}/retry", retry, "operator"),
+    Route("POST", "/messages/reports/{id}/discard", discard, "operator"),
+]
+"""They come before the route of one message, whose path would match theirs."""

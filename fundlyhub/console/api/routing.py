@@ -1,0 +1,92 @@
+"""Routes of the API. What one takes and answers is read from its function, for requests and for the OpenAPI document.
+
+::
+
+    def pause(call: Call, params: Named, body: Pausing) -> Paused:
+        \"\"\"Pause a processor.\"\"\"
+
+    ROUTES = [Route("POST", "/processors/{name}/pause", pause, "operator")]
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_type_hints
+
+from pydantic import BaseModel
+
+from fundlyhub.console.access import Access
+from fundlyhub.console.api.fields import Given
+from fundlyhub.console.levels import Level
+
+PREFIX = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Access):
+    """One request. ``sent`` is its body as JSON with fractions as Decimal; empty for a GET."""
+
+    sent: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route: its path below PREFIX, its function, and the level that it asks for.
+
+    A function takes the Call, then ``params`` (parameters of the address) and ``body``, if it has them.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Callable[..., Any]
+    needs: Level = "viewer"
+
+    @property
+    def params(self) -> type[BaseModel]:
+        """The parameters of path and query."""
+        found: type[BaseModel] = _hints(self.handler).get("params", Given)
+        return found
+
+    @property
+    def body(self) -> type[BaseModel] | None:
+        """The body of a POST; None if it takes none."""
+        return _hints(self.handler).get("body")
+
+    @property
+    def answer(self) -> Any:
+        """The type of the answer."""
+        return _hints(self.handler)["return"]
+
+    @property
+    def takes_params(self) -> bool:
+        """Whether the function wants them."""
+        return "params" in _hints(self.handler)
+
+    @property
+    def in_path(self) -> list[str]:
+        """The parameters that stand in the path."""
+        return re.findall(r"\{(\w+)\}", self.path)
+
+    @property
+    def group(self) -> str:
+        """What it is about: the name of its module."""
+        return self.handler.__module__.rpartition(".")[2]
+
+    @property
+    def name(self) -> str:
+        """A name that no other route has."""
+        return f"{self.group}_{self.handler.__name__.strip('_')}"
+
+    @property
+    def text(self) -> str:
+        """What it does: its function's docstring."""
+        return inspect.getdoc(self.handler) or ""
+
+
+@cache
+def _hints(handler: Callable[..., Any]) -> Mapping[str, Any]:
+    return get_type_hints(handler, include_extras=True)

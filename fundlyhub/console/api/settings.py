@@ -1,0 +1,14 @@
+"""The settings that this console runs with, without secrets."""
+
+from __future__ import annotations
+
+from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.pages.settings import Row, rows
+
+
+def settings(call: Call) -> list[Row]:
+    """List the settings: their values without secrets, and where they come from."""
+    return rows(call.site.settings)
+
+
+ROUTES = [Route("GET", "/settings", settings, "operator")]

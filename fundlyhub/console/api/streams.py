@@ -1,0 +1,109 @@
+"""Streams that are taken into the log, and the entries of them that rest in quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from fundlyhub.console.api.fields import Changed, Given, Id, Listed, Page, Text, Why
+from fundlyhub.console.api.letters import changed
+from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.pages.events import position_of
+from fundlyhub.console.pages.streams import MOST, seen, status
+from fundlyhub.database.audited import AuditEntry
+from fundlyhub.streams import quarantine
+from fundlyhub.streams.quarantine_model import Held, State
+
+
+class Streams(BaseModel):
+    """Of each stream how much waits. ``missing`` says why nobody can tell; ``open`` is counted up to ``most``."""
+
+    group: str
+    streams: Sequence[Mapping[str, Any]]
+    missing: str | None
+    open: int
+    most: int
+
+
+class Asked(Listed):
+    """Which entries."""
+
+    state: State = "open"
+    stream: Text | None = None
+
+
+class One(Given):
+    """An entry's id."""
+
+    id: Id
+
+
+class WholeEntry(BaseModel):
+    """An entry with all about it. ``values`` are pairs of names and values of its fields, against a reason alone."""
+
+    entry: Held
+    names: Sequence[str]
+    values: Sequence[tuple[str, str]] | None
+    timeline: Sequence[AuditEntry]
+
+
+def streams(call: Call) -> Streams:
+    """Show what waits in each stream, and how many entries rest in quarantine."""
+    found, missing = status(call)
+    with call.transaction() as db:
+        count = quarantine.count(db, most=MOST)
+    group = call.site.settings.ingest_group
+    return Streams(group=group, streams=found, missing=missing or None, open=count, most=MOST)
+
+
+def entries(call: Call, params: Asked) -> Page[Held]:
+    """List entries in quarantine, the newest first."""
+    before = position_of(params.page) if params.page else None
+    with call.transaction() as db:
+        found = quarantine.find(db, state=params.state, stream=params.stream, before=before, limit=params.limit)
+    return Page[Held](items=found, next=str(found[-1].id) if len(found) == params.limit else None)
+
+
+def entry(call: Call, params: One) -> WholeEntry:
+    """Show one entry and its history; without the values of its fields."""
+    return _shown(seen(call, params.id))
+
+
+def fields(call: Call, params: One, body: Why) -> WholeEntry:
+    """Show one entry with its fields. Who looked, and why, is recorded first."""
+    return _shown(seen(call, params.id, reason=body.reason))
+
+
+def release(call: Call, params: One) -> Changed:
+    """Publish an entry after a fix. What cannot be an event yet stays, with its new reason."""
+    with call.transaction() as db:
+        return changed(quarantine.release(db, [params.id], who=call.who))
+
+
+def discard(call: Call, params: One, body: Why) -> Changed:
+    """Let an entry rest for good. Nothing is deleted."""
+    with call.transaction() as db:
+        return changed(quarantine.discard(db, [params.id], who=call.who, reason=body.reason))
+
+
+def _shown(found: quarantine.Shown) -> WholeEntry:
+    said = None
+    if found.fields is not None:
+        said = [(_readable(name), _readable(value)) for name, value in found.fields]
+    return WholeEntry(entry=found.held, names=found.names, values=said, timeline=found.timeline)
+
+
+def _readable(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+ROUTES = [
+    Route("GET", "/streams", streams),
+    Route("GET", "/quarantine", entries),
+    Route("GET", "/quarantine/{id}", entry),
+    Route("POST", "/quarantine/{id}/fields", fields, "privacy"),
+    Route("POST", "/quarantine/{id}/release", release, "operator"),
+    Route("POST", "/quarantine/{id}/discard", discard, "operator"),
+]
