@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -25,14 +24,20 @@ class _Folder:
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir / "outbox" / self.channel
+        self._made = False
 
     def put(self, reference: str, ending: str, content: bytes) -> str:
         """Write a file and return its name. Raises Transient."""
         safe = re.sub(r"[^A-Za-z0-9-]", "_", reference)[:80]
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{safe}.{ending}"
         try:
-            self._make()
-            self._write(name, content)
+            if not self._made:
+                self._make()
+            try:
+                self._write(name, content)
+            except FileNotFoundError:  # somebody has taken the folder away
+                self._make()
+                self._write(name, content)
         except OSError as error:
             raise Transient(f"the outbox takes no file: {type(error).__name__}") from None
         return name
@@ -41,15 +46,17 @@ class _Folder:
         for folder in (self.folder.parent, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)  # it may exist already, with wider rights
+        self._made = True
 
     def _write(self, name: str, content: bytes) -> None:
-        number, path = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
+        hidden = self.folder / f".{name}.tmp"
+        number = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(content)
-            Path(path).replace(self.folder / name)
+            hidden.replace(self.folder / name)
         except BaseException:
-            Path(path).unlink(missing_ok=True)
+            hidden.unlink(missing_ok=True)
             raise
 
 

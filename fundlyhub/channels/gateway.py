@@ -15,6 +15,8 @@ from fundlyhub.settings import Settings, get_settings
 
 LIMITS: Mapping[ChannelName, int] = {"email": 8, "push": 8, "sms": 4}
 """Concurrent sends per channel and process."""
+FILES = 50
+"""Messages that are taken at once where they are written to files, one after the other: nothing is waited for."""
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -26,6 +28,7 @@ class Door(Generic[M]):
     def __init__(self, sender: Sender[M], *, limit: int, breaker: Breaker | None, timeout: float = TIMEOUT) -> None:
         self.provider = sender.provider
         self.limit = limit
+        self.is_file = sender.provider == "file"
         self.timeout = timeout
         self._sender, self._breaker = sender, breaker
 
@@ -64,8 +67,9 @@ def door(channel: ChannelName) -> Door[Any]:
 @cache
 def _made(channel: ChannelName, settings: Settings) -> Door[Any]:
     sender: Sender[Any] = _SENDERS[channel](settings)
-    guard = None if sender.provider == "file" else breaker(sender.provider)
-    return Door(sender, limit=LIMITS[channel], breaker=guard, timeout=settings.call_timeout)
+    if sender.provider == "file":
+        return Door(sender, limit=FILES, breaker=None)
+    return Door(sender, limit=LIMITS[channel], breaker=breaker(sender.provider), timeout=settings.call_timeout)
 
 
 def _mails(settings: Settings) -> Sender[Mail]:

@@ -36,7 +36,7 @@ def guarded(url: str) -> Door[Mail]:
 def test_without_settings_all_messages_become_files(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     doors = {channel: door(channel) for channel in CHANNELS}
     assert {channel: (one.provider, one.limit, one.timeout) for channel, one in doors.items()} == {
-        "email": ("file", 8, 10.0), "push": ("file", 8, 10.0), "sms": ("file", 4, 10.0),
+        "email": ("file", 50, 10.0), "push": ("file", 50, 10.0), "sms": ("file", 50, 10.0),
     }  # fmt: skip
     for one in doors.values():
         one.check()

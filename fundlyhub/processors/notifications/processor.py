@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
+from fundlyhub.channels.at_once import AtOnce
 from fundlyhub.channels.gateway import Door, door
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database import get_engine
@@ -94,9 +95,10 @@ class _Telling(NotificationProcessor, register=False):
 
 
 @process_cache
-def _pool(channel: ChannelName) -> ThreadPoolExecutor:
+def _pool(channel: ChannelName) -> Executor:
     """Threads that live as long as the process: each keeps its client, and the client its connection."""
-    return ThreadPoolExecutor(2 * door(channel).limit, thread_name_prefix=channel)
+    used = door(channel)
+    return AtOnce() if used.is_file else ThreadPoolExecutor(2 * used.limit, thread_name_prefix=channel)
 
 
 @process_cache

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -52,7 +52,7 @@ class Sending:
     """
 
     def __init__(
-        self, door: Door[Mail | Push | Sms], pool: ThreadPoolExecutor, engine: Engine, settings: Settings,
+        self, door: Door[Mail | Push | Sms], pool: Executor, engine: Engine, settings: Settings,
         *, for_many: bool = False, rate: Rate | None = None,
     ) -> None:  # fmt: skip
         self.door, self._pool, self._settings, self._for_many, self._rate = door, pool, settings, for_many, rate
