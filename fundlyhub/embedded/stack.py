@@ -35,10 +35,11 @@ DEFAULT_PARTS = tuple(part for part in PARTS if _INSTALLED.get(part, True))
 """Parts that are started by default: console and Flower only if their extras are installed."""
 
 WORKERS: Mapping[str, tuple[Queue, ...]] = {
-    "worker": ("writes", "projections", "notifications"),
+    "worker": ("writes", "projections"),
+    "notifications": ("notifications",),
     "background": ("broadcasts", "rebuilds"),
 }
-"""Workers and their queues: nothing waits for broadcasts and rebuilds, which have a worker of their own."""
+"""Workers and their queues: no donation waits for mails, and nothing at all for broadcasts and rebuilds."""
 
 COMMANDS: Mapping[str, str] = {"relay": "connected to the log", "ingest": "connected: reading"}
 """The services that are commands of ours, and what each logs when it is ready."""

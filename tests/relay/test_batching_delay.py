@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fundlyhub.relay.batching_delay import CROWD, FIRST, LEAST, LONGEST, LOOK, Pace, crowd, next_pause
+from fundlyhub.relay.batching_delay import CROWD, FIRST, GROWTH, LEAST, LONGEST, LOOK, Pace, crowd, next_pause
 
 
 def test_while_workers_keep_up_nothing_is_held_back() -> None:
@@ -16,10 +16,10 @@ def test_while_workers_keep_up_nothing_is_held_back() -> None:
 
 def test_while_messages_pile_up_more_and_more_events_share_one() -> None:
     pauses = [0.0]
-    for waiting in range(CROWD + 1, CROWD + 9):
+    for waiting in range(CROWD + 1, CROWD + 12):
         pauses.append(next_pause(pauses[-1], waiting - 1, waiting))
     assert pauses[1] == FIRST
-    assert pauses[2] == 2 * FIRST
+    assert pauses[2] == GROWTH * FIRST
     assert pauses[-1] == LONGEST
 
 
