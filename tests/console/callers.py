@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import schemathesis
 
 from fundlyhub.console import tokens
+from fundlyhub.console.api import ROUTES
+from fundlyhub.console.api.openapi import whole
 from fundlyhub.console.api.routing import PREFIX, Route
 from fundlyhub.console.levels import Level
 from fundlyhub.database import get_engine
@@ -35,11 +39,25 @@ class Caller:
 
     def get(self, path: str, **params: str) -> httpx.Response:
         """A route below /api/v1."""
-        return self.client.get(f"{PREFIX}{path}", params=params)
+        return as_said(self.client.get(f"{PREFIX}{path}", params=params))
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         """The same with a body."""
-        return self.client.post(f"{PREFIX}{path}", json=body or {})
+        return as_said(self.client.post(f"{PREFIX}{path}", json=body or {}))
+
+
+def as_said(answer: httpx.Response) -> httpx.Response:
+    """The answer, which is as the OpenAPI document says. Raises what schemathesis finds."""
+    path = answer.request.url.path
+    found = next((one for one in ROUTES if one.method == answer.request.method and matches(one, path)), None)
+    if found is not None:
+        schemathesis.openapi.from_dict(whole())[f"{PREFIX}{found.path}"][found.method].validate_response(answer)
+    return answer
+
+
+def matches(route: Route, path: str) -> bool:
+    """Whether an address leads to a route."""
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", f"{PREFIX}{route.path}"), path) is not None
 
 
 def caller(site: Site, level: Level) -> Caller:
