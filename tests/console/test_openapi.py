@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import schemathesis
 
 from fundlyhub.console.api import ROUTES
 from fundlyhub.console.api.openapi import whole
@@ -27,6 +28,14 @@ def test_each_route_stands_in_the_document_and_no_other() -> None:
     assert len({route.name for route in ROUTES}) == len(ROUTES)
     refs = {word for word in json.dumps(whole()).split('"') if word.startswith("#/components/schemas/")}
     assert {ref.rpartition("/")[2] for ref in refs} == set(whole()["components"]["schemas"])
+
+
+def test_it_is_what_the_schema_of_openapi_wants() -> None:
+    schemathesis.openapi.from_dict(whole()).validate()
+    wrong = json.loads(json.dumps(whole()))
+    wrong["paths"][f"{PREFIX}/audit"]["get"]["responses"] = {"200": {}}
+    with pytest.raises(Exception, match="is a required property"):
+        schemathesis.openapi.from_dict(wrong).validate()
 
 
 @pytest.mark.parametrize("route", [pytest.param(one, id=f"{one.method} {one.path}") for one in ROUTES])
