@@ -17,10 +17,9 @@ from fundlyhub.database import connect
 from fundlyhub.embedded.supervisor import Service, Supervisor
 from fundlyhub.monitoring.status import status
 from fundlyhub.processing import registry
+from fundlyhub.processing.queues import QUEUES
 from fundlyhub.settings import get_settings
 from fundlyhub.testing.waiting import wait_until
-
-QUEUES = "writes,projections,notifications,broadcasts"
 
 
 class Platform:
@@ -52,7 +51,17 @@ class Platform:
             broker.flushall()
         environment = {**os.environ, "REMAP_SIGTERM": "SIGQUIT", **variables}
         python = [sys.executable, "-m"]
-        worker = [*python, "celery", "-A", "fundlyhub", "worker", "-Q", QUEUES, "-n", f"test-{os.getpid()}@%h"]
+        worker = [
+            *python,
+            "celery",
+            "-A",
+            "fundlyhub",
+            "worker",
+            "-Q",
+            ",".join(QUEUES),
+            "-n",
+            f"test-{os.getpid()}@%h",
+        ]
         worker += ["-c", "1", "-l", "INFO", "--without-gossip", "--without-mingle"]
         self._supervisor.start(
             Service("relay", [*python, "fundlyhub", "relay"], environment, ready="connected to the log"),

@@ -115,4 +115,9 @@ def test_all_of_it_goes_the_whole_way_through_real_processes(
     done = subprocess.run([sys.executable, "-m", "fundlyhub", "verify", "--grace", "0", "--json"],
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert [one["table"] for one in json.loads(done.stdout)["findings"]] == ["leaderboard_gifts"]
-    assert command("rebuild", "start", "leaderboard")
+    command("rebuild", "start", "leaderboard")
+    command("rebuild", "status", "leaderboard", "--wait", "100")
+    assert sum(one["changed"] for one in command("rebuild", "diff", "leaderboard")) == 1
+    command("rebuild", "swap", "leaderboard")
+    assert command("verify", "--grace", "0")["ok"]
+    assert board() == [(ANN, "USD", Decimal(30)), (BEN, "USD", Decimal(20))]
