@@ -1,11 +1,15 @@
-"""Progress of a long command: a bar on stderr."""
+"""Progress of a long command: on stderr, a bar for people or lines for programs."""
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+import click
 
 
 class Tell(Protocol):
@@ -28,3 +32,22 @@ def progress_bar(what: str) -> Iterator[Tell]:
             bar.update(task, description=what.capitalize(), completed=done, total=total or None)
 
         yield tell
+
+
+EVERY = 0.2
+"""Seconds between two lines about the same step, for programs."""
+
+
+@contextmanager
+def progress_lines() -> Iterator[Tell]:
+    """A JSON document a line: ``what``, ``done``, ``total`` (0 if that is not known)."""
+    last, due = "", 0.0
+
+    def tell(what: str, done: int, total: int = 0, /) -> None:
+        nonlocal last, due
+        now = time.monotonic()
+        if what != last or now >= due:
+            last, due = what, now + EVERY
+            click.echo(json.dumps({"what": what, "done": done, "total": total}), err=True)
+
+    yield tell

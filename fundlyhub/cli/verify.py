@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fundlyhub.cli.output import Answer, Table, answers
-from fundlyhub.cli.progress import progress_bar
+from fundlyhub.cli.progress import progress_bar, progress_lines
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import WrongUse
@@ -34,10 +34,14 @@ SHOWN = 50
 )  # fmt: skip
 @click.option("--no-tables", is_flag=True, help="Compare claims and messages only: quick, and blind to wrong numbers.")
 @click.option("--repair", is_flag=True, help="Send missing events again, and with --wait compare once more.")
+@click.option(
+    "--progress", type=click.Choice(("bar", "lines")), default="bar", show_default=True,
+    help="Show progress on stderr: a bar on a terminal, or lines of JSON for a program.",
+)  # fmt: skip
 @answers
 def command(
     names: tuple[str, ...], sample: int | None, since: int, grace: float | None, wait: float, no_tables: bool,
-    repair: bool,
+    repair: bool, progress: str,
 ) -> Answer:  # fmt: skip
     """Compare the log with claims, tables and messages; list what is missing, double, different, stuck or forged.
 
@@ -49,7 +53,7 @@ def command(
     if unknown := [name for name in names if name not in processors]:
         raise WrongUse(f"no such processor: {', '.join(unknown)}; there are {', '.join(processors)}")
     require_current("events", "app", "analytics", with_packages=True)
-    with progress_bar("Verifying") as tell:
+    with progress_lines() if progress == "lines" else progress_bar("Verifying") as tell:
         report = verify(
             get_settings(), {name: cls for name, cls in processors.items() if not names or name in names},
             app=_app(repair), sample=sample, since=since, grace=grace, wait=wait, tables=not no_tables, repair=repair,

@@ -15,6 +15,7 @@ from fundlyhub.console.looks import Looks
 from fundlyhub.console.replays import Replays
 from fundlyhub.console.runs import Runs
 from fundlyhub.console.snapshots import Snapshots
+from fundlyhub.console.verifications import Verifications
 from fundlyhub.database import get_engine
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Branch, Settings
@@ -30,6 +31,7 @@ class Site:
     replays: Replays = field(default_factory=Replays)
     runs: Runs = field(default_factory=Runs)
     looks: Looks = field(default_factory=Looks)
+    verifications: Verifications = field(default_factory=Verifications)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from logging import getLogger
 from threading import Event
 from typing import Any
@@ -65,7 +66,14 @@ def make_app(settings: Settings, processors: dict[str, type[Processor]], stop: E
     errors: dict[Any, Any] = {HTTPException: _refused, Refusal: _refused, Exception: _failed}
     # With "no-referrer" browsers say of a form's origin only "null".
     policy = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Referrer-Policy": "same-origin"}
-    app = Starlette(routes=routes, exception_handlers=errors, middleware=[Middleware(Headers, more=policy)])
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(site.verifications.stop, close=True)
+
+    middleware = [Middleware(Headers, more=policy)]
+    app = Starlette(routes=routes, exception_handlers=errors, middleware=middleware, lifespan=lifespan)
     app.router.redirect_slashes = False  # it would redirect to the host that the request names
     return app
 

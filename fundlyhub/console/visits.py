@@ -114,6 +114,7 @@ MENU = (
     ("/messages", "Messages"),
     ("/streams", "Streams"),
     ("/rebuilds", "Rebuilds"),
+    ("/verify", "Verify"),
     ("/audit", "Audit"),
     ("/api", "API"),
 )

@@ -15,10 +15,10 @@ _RIGHTS = """
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Our role in one database, and whether it may start, compare, exchange and drop rebuilds there."""
+    """Our role in one database. The owner's may start, compare, exchange and drop rebuilds there; no other may."""
 
     role: str
-    may_rebuild: bool
+    is_owner: bool
 
 
 def rights(settings: Settings, branch: Branch) -> Rights:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from fundlyhub.people import journal
 from fundlyhub.verification.findings import Finding, Findings
+from fundlyhub.verification.rights import unreadable
 from fundlyhub.verification.scope import Db, Places, Scope
 
 PEOPLE = "people"
 """What stands in place of a processor's name."""
 AGAIN = "run `fundlyhub people erase --again`"
+
+
+def unreadable_in(places: Places) -> str:
+    """Why the erasures cannot be read, in a sentence; empty if they can."""
+    databases = {"events": places.events, **places.effects}
+    return next((why for name, db in databases.items() if (why := unreadable(db, f"{name}.erasures"))), "")
 
 
 def check(places: Places, scope: Scope, findings: Findings) -> None:

@@ -22,7 +22,7 @@ class Finding:
     """One thing that is not as the log says.
 
     ``expected`` and ``found`` hold ids, states and numbers only: of a text that differs the column is named.
-    ``table``, ``key`` and ``columns`` are those of a row.
+    ``table``, ``key`` and ``columns`` are those of a row. ``repairable`` says that sending its event again mends it.
     """
 
     kind: Kind
@@ -35,6 +35,7 @@ class Finding:
     columns: Sequence[str] = ()
     expected: Any = None
     found: Any = None
+    repairable: bool = False
 
 
 @dataclass(slots=True)

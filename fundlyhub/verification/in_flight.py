@@ -94,7 +94,7 @@ class Flight:
         for name, positions in late.items():
             for event in self._ages(positions):
                 what = "left no trace: no claim, no dead letter, no attempt" if event.relayed else "was not relayed"
-                self._findings.add(Finding("missing", name, what, event.position, event.event_id))
+                self._findings.add(Finding("missing", name, what, event.position, event.event_id, repairable=True))
         left = self._still(untraced)
         in_flight = {name: len(positions) - len(late[name]) for name, positions in left.items()}
         return late, {name: count for name, count in in_flight.items() if count > 0}
@@ -110,7 +110,7 @@ class Flight:
             given = {"processor": name, "since": self._scope.since, "limit": limit, "most": MOST}
             for _, position, event_id, overdue in self._places.events.execute(_OVERDUE, given).fetchall():
                 what = f"its next attempt has been due for {overdue} s, and nothing makes it"
-                self._findings.add(Finding("stuck", name, what, position, event_id))
+                self._findings.add(Finding("stuck", name, what, position, event_id, repairable=True))
                 found.setdefault(name, []).append(position)
         return found
 

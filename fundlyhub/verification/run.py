@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from logging import getLogger
 
 from celery import Celery
 
-from fundlyhub.database import connect
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.events.archived import last_away
 from fundlyhub.events.log import head
 from fundlyhub.processing.claims import last_dropped
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.processing.publisher import Publisher
-from fundlyhub.processing.routing import batches
 from fundlyhub.relay import forged
 from fundlyhub.relay.registration import starts
 from fundlyhub.settings import Branch, Settings
@@ -24,46 +22,14 @@ from fundlyhub.verification import erasures, log
 from fundlyhub.verification.findings import LISTED, Finding, Report, Tell
 from fundlyhub.verification.in_flight import Flight, Untraced
 from fundlyhub.verification.ledger import Ledger, channel_of
+from fundlyhub.verification.repairing import Repairs
+from fundlyhub.verification.rights import unreadable
 from fundlyhub.verification.scope import Places, Scope, places
 from fundlyhub.verification.tables.check import Tables, derived_tables
 from fundlyhub.verification.tables.sample import Sample, draw
 from fundlyhub.verification.traces import Tracer
 
 logger = getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Repairs:
-    """What can be sent again: events without a trace or with another's claim, and overdue attempts."""
-
-    missing: dict[str, list[int]] = field(default_factory=dict)
-    overdue: dict[str, list[int]] = field(default_factory=dict)
-    forged: list[int] = field(default_factory=list)
-    """Positions of events whose transaction id is not theirs."""
-    beyond: bool = False
-    """Whether the log has positions that are yet to come."""
-
-    def heal(self, settings: Settings) -> int:
-        """Have forged events relayed, and positions passed over; the number of events. It wants the log's owner."""
-        if not self.forged and not self.beyond:
-            return 0
-        with connect("events", settings=settings, autocommit=True) as db:
-            if self.beyond:
-                forged.pass_positions(db)
-            return forged.hand_over(db, self.forged)
-
-    def send(self, app: Celery, processors: Mapping[str, type[Processor]]) -> int:
-        """Send it all again, as the sweep would; the number of events. One that was only slow finds its claim.
-
-        Raises an error of the broker's when it does not take them; then some of them may be there all the same.
-        """
-        sent = 0
-        with Publisher(app) as publisher:
-            for found, ends_wait in ((self.missing, False), (self.overdue, True)):
-                again = [one for name, some in found.items() for one in batches(processors[name], sorted(set(some)))]
-                publisher.send(again, ends_wait=ends_wait)
-                sent += sum(len(batch.positions) for batch in again)
-        return sent
 
 
 def verify(
@@ -98,24 +64,30 @@ def verify(
     )
     if repair and app is not None:
         report, repairs = _verify(replace(scope, wait=0.0), tables and not wait, tell)
-        sent = repairs.send(app, processors) + repairs.heal(settings)
+        sent = repairs.send(app, processors)
+        healed, why = repairs.heal(settings)
         if wait:
             report, _ = _verify(scope, tables, tell)
-        report.repaired = sent
+        report.repaired = sent + healed
+        if why:
+            report.left_out["the repair of forged events"] = why
     else:
         report, _ = _verify(scope, tables, tell)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _verify(scope: Scope, tables: bool, tell: Tell) -> tuple[Report, _Repairs]:
-    report, repairs = Report(), _Repairs()
+def _verify(scope: Scope, tables: bool, tell: Tell) -> tuple[Report, Repairs]:
+    report, repairs = Report(), Repairs()
     dropped = last_dropped(cls.database for cls in scope.processors.values())
     with places(scope) as db:
         archived = last_away(db.events)
         scope = replace(scope, dropped=dropped, archived=archived, since=max(scope.since, dropped, archived))
         report.head = head(db.events)
-        erasures.check(db, scope, report.findings)
+        if lacking := erasures.unreadable_in(db):
+            report.left_out["erasures of people"] = lacking
+        else:
+            erasures.check(db, scope, report.findings)
         tracers = _trace(scope, db, report, repairs, tell)
         untraced: Untraced = {name: tracer.open.untraced for name, tracer in tracers.items()}
         flight = Flight(db, scope, report.findings, tell)
@@ -129,7 +101,7 @@ def _verify(scope: Scope, tables: bool, tell: Tell) -> tuple[Report, _Repairs]:
     return report, repairs
 
 
-def _trace(scope: Scope, db: Places, report: Report, repairs: _Repairs, tell: Tell) -> dict[str, Tracer]:
+def _trace(scope: Scope, db: Places, report: Report, repairs: Repairs, tell: Tell) -> dict[str, Tracer]:
     """One pass over the log for all processors: each page's traces, and its messages."""
     first, findings = starts(db.events), report.findings
     for name in scope.processors.keys() - first.keys():
@@ -161,9 +133,12 @@ def _trace(scope: Scope, db: Places, report: Report, repairs: _Repairs, tell: Te
         report.sampled["events"] = report.checked["events"]
     for tracer in tracers.values():
         tracer.check_beyond(max(report.head, scope.since))
-    for ledger in ledgers.values():
+    for name, ledger in ledgers.items():
         ledger.check_idle()
-        ledger.check_digests()
+        if lacking := unreadable(db.of(scope.processors[name]), "digest_members"):
+            report.left_out["digests"] = lacking
+        else:
+            ledger.check_digests()
         ledger.check_shared()
     return tracers
 

@@ -166,4 +166,9 @@ class Tracer:
                 other = claimed if what == "another event" else traces.letters[position].event_id
             kind: Kind = "double" if what == "claim and dead letter" else "different"
             expected = event_id if other else None
-            self._findings.add(Finding(kind, name, _TEXTS[what], position, event_id, expected=expected, found=other))
+            self._findings.add(
+                Finding(
+                    kind, name, _TEXTS[what], position, event_id, expected=expected, found=other,
+                    repairable=other is not None,
+                )
+            )  # fmt: skip

@@ -20,6 +20,7 @@ from fundlyhub.console.pages import (
     reports,
     settings,
     streams,
+    verify,
 )
 from fundlyhub.console.visits import Page
 
@@ -36,6 +37,7 @@ PAGES: Sequence[Page] = [
     *streams.PAGES,
     *rebuilds.PAGES,
     *rebuilding.PAGES,
+    *verify.PAGES,
     *audit.PAGES,
     *settings.PAGES,
     *api.PAGES,

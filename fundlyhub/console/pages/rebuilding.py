@@ -96,7 +96,7 @@ def _allowed(visit: Visit, verb: str) -> str:
     """The processor. Raises Refusal where the database role may not do what is asked, with the command to run."""
     name, cls = named(visit)
     ours = rights(visit.site.settings, cls.database)
-    if not ours.may_rebuild:
+    if not ours.is_owner:
         raise Refusal(
             409, f"the console's database role {ours.role} makes no schemas and owns no tables: run "
                  f"`fundlyhub rebuild {verb} {name}` as the owner's role",
