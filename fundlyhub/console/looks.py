@@ -16,16 +16,20 @@ SHARE, LONGEST = 50.0, 30.0
 
 
 class Looks:
-    """The last reading of each kind. There are few kinds: their names come from our own code, not from visitors."""
+    """The last reading of each kind, good for ``fresh`` seconds or longer.
 
-    def __init__(self) -> None:
+    There are few kinds: their names come from our own code, not from visitors.
+    """
+
+    def __init__(self, fresh: float = FRESH) -> None:
+        self._fresh = fresh
         self._guard = Lock()
         self._known: dict[str, _Look] = {}
 
     def get(self, kind: str, read: Callable[[], T]) -> T:
         """The last reading, or a new one where it is old. Raises what ``read`` raises."""
         with self._guard:
-            look = self._known.setdefault(kind, _Look())
+            look = self._known.setdefault(kind, _Look(self._fresh))
         value: T = look.get(read)
         return value
 
@@ -36,7 +40,8 @@ class Looks:
 
 
 class _Look:
-    def __init__(self) -> None:
+    def __init__(self, fresh: float) -> None:
+        self._fresh = fresh
         self._lock = Lock()
         self._value: Any = None
         self._until = 0.0
@@ -50,7 +55,7 @@ class _Look:
             if began >= self._until:
                 self._value = read()
                 took = time.monotonic() - began
-                self._until = began + took + max(FRESH, min(LONGEST, SHARE * took))
+                self._until = began + took + max(self._fresh, min(LONGEST, SHARE * took))
             return self._value
         finally:
             self._lock.release()

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from fundlyhub import rebuilds
+from fundlyhub.console.pages.rebuilds import OF_VALUES, VALUES_KEPT, forget_values
+from fundlyhub.console.rendering import environment, render
+from fundlyhub.console.runs import Run
 from fundlyhub.database import disclosed, get_engine
 from fundlyhub.database.rebuilt import LOCK_CLASS
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.rebuilds import Difference
 from fundlyhub.rebuilds.filling import go_on
 from fundlyhub.settings import Settings, get_settings
 from fundlyhub.testing.databases import copy_of, environment_of
+from fundlyhub.verification import Finding
 from tests.console.site import Site, Visitor, served
 from tests.rebuilds.schemas import schemas
 from tests.support.platform import wait_until
@@ -139,6 +145,28 @@ def test_values_are_for_the_level_privacy_with_a_reason_and_for_the_one_who_aske
         (line,) = disclosed.disclosures(db, limit=9)
     assert (line.who, line.command) == ("privacy", "console: rebuild diff")
     assert line.what == "values of the tables of search_index: wrong names"
+
+
+def test_values_are_forgotten_after_a_while() -> None:
+    ended = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    example = Finding("different", "search_index", "x", expected={"name": "Ann"})
+    run = Run(OF_VALUES, "search_index", "ann", result=[Difference("users", 0, 0, 1, (example,))], ended=ended)
+    forget_values(run, ended + VALUES_KEPT - timedelta(seconds=1))
+    assert run.result[0].examples == (example,)
+    forget_values(run, ended + VALUES_KEPT)
+    assert run.result == [Difference("users", 0, 0, 1, ())]
+    page = render("parts/rebuild_run.html", run=run, ui=environment().get_template("parts/macros.html").module)
+    assert "are forgotten after 15 minutes" in page
+    assert "Nothing differs" not in page
+
+
+def test_a_rebuild_of_another_release_leads_nowhere(site: Site) -> None:
+    sql("""INSERT INTO analytics.rebuilds (processor, schema_name, tables, up_to, who, state)
+           VALUES ('of <i>tomorrow', 'rebuild_x', '{}', 1, 'ann', 'undone')""")
+    page = shows(site.visitor("viewer"), "of &lt;i&gt;tomorrow", "/rebuilds")
+    assert "(of another release)" in page
+    assert "<i>tomorrow" not in page
+    sql("DELETE FROM analytics.rebuilds WHERE schema_name = 'rebuild_x'")
 
 
 def test_of_two_starts_one_begins_and_the_other_says_why_not(site: Site) -> None:

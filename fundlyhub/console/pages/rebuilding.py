@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from fundlyhub import rebuilds
-from fundlyhub.console.pages.rebuilds import board, named
+from fundlyhub.console.pages.rebuilds import OF_VALUES, board, named
 from fundlyhub.console.runs import Run
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database.audited import reasoned
@@ -39,7 +39,7 @@ def compare_values(visit: Visit) -> Response:
     name, reason = _allowed(visit, "diff"), reasoned(visit.field("reason"))
     with visit.transaction() as db:
         note_values(db, name, who=visit.who, command="console: rebuild diff", reason=reason)
-    return _compare(visit, "comparison of values", values=True)
+    return _compare(visit, OF_VALUES, values=True)
 
 
 def swap(visit: Visit) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,8 +27,9 @@ from fundlyhub.web.refusals import Refusal
 
 KEPT = 100
 """Rebuilds of one database that a page lists at most."""
+OF_VALUES = "comparison of values"
 VALUES_KEPT = timedelta(minutes=15)
-"""How long values that differ stay on the page of the visitor who asked for them."""
+"""How long values that differ stay on the page of the visitor who asked for them, and in memory."""
 
 Processors = Mapping[str, type[Processor]]
 
@@ -77,10 +78,11 @@ def one(visit: Visit) -> Response:
     now = _fingerprint(rows, run)
     if visit.given("part") == "actions" and visit.given("known") == now:
         return Response(status_code=204)
+    shows_values = run is not None and run.who == visit.who and visit.may("privacy")
     values: dict[str, Any] = {
         "name": name, "board": found, "rows": rows, "newest": newest, "run": run, "workers": workers(visit),
         "states": {row.one.state for row in rows}, "known": now, "rights": found.rights.get(cls.database),
-        "why": refused(cls, visit.site.processors), "shows_values": _may_see_values(visit, run), "branch": cls.database,
+        "why": refused(cls, visit.site.processors), "shows_values": shows_values,
     }  # fmt: skip
     if visit.is_fragment:
         part = "rebuild_actions" if visit.given("part") == "actions" else "rebuild"
@@ -160,6 +162,7 @@ def _run(visit: Visit, name: str, rows: list[Row]) -> Run | None:
     run = visit.site.runs.of(name)
     if run is None or not run.is_over or not run.subject:
         return run
+    forget_values(run, datetime.now(UTC))
     return run if rows and rows[0].one.id == run.subject and rows[0].one.state == "running" else None
 
 
@@ -172,11 +175,10 @@ def _fingerprint(rows: list[Row], run: Run | None) -> str:
     return "-".join(parts).replace(" ", ".") or "none"
 
 
-def _may_see_values(visit: Visit, run: Run | None) -> bool:
-    """Whether the visitor asked for the values of this run, with a reason, and a short time ago."""
-    if run is None or run.kind != "comparison of values" or run.who != visit.who or not visit.may("privacy"):
-        return False
-    return run.ended is not None and datetime.now(UTC) - run.ended < VALUES_KEPT
+def forget_values(run: Run, now: datetime) -> None:
+    """Forget the examples of a comparison of values a while after it ended."""
+    if run.kind == OF_VALUES and run.ended is not None and run.result and now - run.ended >= VALUES_KEPT:
+        run.result = [replace(one, examples=()) for one in run.result]
 
 
 PAGES = [Page("/rebuilds", listing), Page("/rebuilds/{processor}", one)]
