@@ -78,6 +78,10 @@ bench-full: peers ## Measure everything, with all peers, an hour, and write docs
 bench-reading: .venv/.installed ## Measure how fast feeds and searches are read, as docs/reading-measured.md
 	$(BIN)/python -m benchmarks.reading $(ARGS)
 
+.PHONY: bench-console
+bench-console: .venv/.installed ## Measure the console's pages and open tabs with large tables, as docs/console-measured.md
+	$(BIN)/python -m benchmarks.console $(ARGS)
+
 .PHONY: peers
 peers: .venv-bench/.installed ## Install the benchmarks' peers: .venv-bench, and packages of node where there is node
 	@if command -v npm >/dev/null; then cd benchmarks/peers/node && npm install --silent; \

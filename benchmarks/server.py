@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from fundlyhub.settings import get_settings
 
 
 @contextmanager
-def platform() -> Iterator[str]:
-    """All three databases in one, on a fresh server; its DSN."""
+def platform(options: Mapping[str, str] | None = None) -> Iterator[str]:
+    """All three databases in one, on a fresh server, with these settings of PostgreSQL; its DSN."""
     with tempfile.TemporaryDirectory(prefix="fundlyhub-bench-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
-        server = Postgres(Path(folder) / "postgres").start()
+        server = Postgres(Path(folder) / "postgres", options=options).start()
         try:
             for branch in ("EVENTS", "APP", "ANALYTICS"):
                 os.environ[f"FUNDLYHUB_{branch}_DSN"] = server.dsn

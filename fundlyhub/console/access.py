@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.console.levels import Level, allows
 from fundlyhub.console.looks import Looks
+from fundlyhub.console.pace import Pace
 from fundlyhub.console.replays import Replays
 from fundlyhub.console.runs import Runs
 from fundlyhub.console.snapshots import Snapshots
@@ -32,6 +33,7 @@ class Site:
     runs: Runs = field(default_factory=Runs)
     looks: Looks = field(default_factory=Looks)
     verifications: Verifications = field(default_factory=Verifications)
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from fundlyhub.console.api.problems import problem
 from fundlyhub.console.errors import errors_for_people
 from fundlyhub.console.guarding import Guard, is_from_here, parsed
 from fundlyhub.console.levels import allows
+from fundlyhub.console.pace import HEADER
 from fundlyhub.console.pages import PAGES
 from fundlyhub.console.rendering import render
 from fundlyhub.console.signing_in import SigningIn
@@ -108,7 +109,10 @@ class _Console:
             raise Refusal(403, f"this is for the level {page.needs}, and {visitor.name} is {visitor.level}")
         visit = Visit(self._site, visitor.name, visitor.level, request, visitor, form)
         with errors_for_people():
-            return page.handler(visit)
+            answer = page.handler(visit)
+        if visit.is_fragment and page.method == "GET":
+            answer.headers[HEADER] = f"{self._site.pace.again():.2f}"
+        return answer
 
 
 def _to_sign_in(request: Request, page: Page) -> Response:

@@ -1,7 +1,7 @@
 """Snapshots of the platform's numbers: read once for all pages and all tabs, and kept for the last hour.
 
-The first request after a second reads anew, and all others get the same. Without requests nothing is read but one point
-a minute, for the small charts.
+The first request after a second or two reads anew, and all others get the same. Without requests nothing is read but
+one point a minute, for the small charts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Settings
 
 FRESH = 1.0
-"""Seconds for which a snapshot is good."""
+"""Seconds for which a snapshot is good, at least."""
+SHARE, LONGEST = 200.0, 10.0
+"""It is good for this many times what reading it took of a processor, in seconds at most: half a percent of a core."""
 LIMIT = 2.0
 """Seconds that a server has to answer; after that its numbers are missing."""
 POINT = 60.0
@@ -36,12 +38,13 @@ Labels = tuple[str, ...]
 class Snapshot:
     """The numbers by metric and labels, and for each source that did not answer the reason.
 
-    ``clock`` is the monotonic time in seconds, for rates; ``at`` the time of day.
+    ``clock`` is the monotonic time in seconds, for rates; ``good`` for how many seconds it is; ``at`` the time of day.
     """
 
     numbers: Mapping[str, Mapping[Labels, float]]
     missing: Mapping[str, str]
     clock: float
+    good: float = FRESH
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def value(self, metric: str, *labels: str) -> float | None:
@@ -72,9 +75,9 @@ class Snapshots:
         self._lock, self._bounded = Lock(), Bounded()
 
     def now(self) -> Snapshot:
-        """A snapshot that is at most a second old, or as old as the slowest source takes."""
+        """A snapshot that is about a second old at most: longer where reading is dear, or a source does not answer."""
         with self._lock:
-            if not self._recent or time.monotonic() - self._recent[-1].clock >= FRESH:
+            if not self._recent or time.monotonic() - self._recent[-1].clock >= self._recent[-1].good:
                 self._recent.append(self._read())
             newest = self._recent[-1]
             if not self._points or newest.clock - self._points[-1].clock >= POINT:
@@ -113,13 +116,14 @@ class Snapshots:
     def _read(self) -> Snapshot:
         numbers: dict[str, dict[Labels, float]] = {}
         missing: dict[str, str] = {}
-        began = time.monotonic()
+        began, used = time.monotonic(), 0.0
         for source, result in self._bounded.run(self._sources, LIMIT + 1).items():
+            used += result.used
             if result.error is not None:
                 missing[source] = describe(result.error)
             for sample in _samples(result.value):
                 numbers.setdefault(sample.metric, {})[sample.labels] = sample.value
-        return Snapshot(numbers, missing, began)
+        return Snapshot(numbers, missing, began, max(FRESH, min(LONGEST, SHARE * used)))
 
 
 def _samples(value: Sequence[Sample] | None) -> Iterator[Sample]:

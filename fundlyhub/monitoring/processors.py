@@ -50,11 +50,11 @@ def processors_keep_up(settings: Settings, max_wait: float) -> str:
             connect("events", settings=settings, autocommit=True) as db,
             connect(branch, settings=settings, autocommit=True) as effects,
         ):
-            log = Log(db, effects)
-            for name, processor in processors.items():
-                if processor.database == branch:
-                    waiting = log.waiting(processor)
-                    oldest[name] = (waiting.oldest, waiting.events)
+            here = {name: processor for name, processor in processors.items() if processor.database == branch}
+            log = Log(db, effects, here.values())
+            for name, processor in here.items():
+                waiting = log.waiting(processor)
+                oldest[name] = (waiting.oldest, waiting.events)
     slow = {name: waits for name, waits in oldest.items() if waits[0] > max_wait}
     if slow:
         name, (seconds, events) = max(slow.items(), key=lambda item: item[1])

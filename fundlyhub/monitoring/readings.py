@@ -14,9 +14,8 @@ from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, State
 from fundlyhub.channels.messages import CHANNELS
 from fundlyhub.events.log import head
-from fundlyhub.monitoring.claims import Claims
+from fundlyhub.monitoring.claims import FINE, SLICE, Claims
 from fundlyhub.monitoring.connections import Connections
-from fundlyhub.monitoring.servers import broker, redis_client
 from fundlyhub.monitoring.waiting import Log
 from fundlyhub.processing.pauses import IN_FORCE, Kind
 from fundlyhub.processing.processor import Processor
@@ -81,19 +80,19 @@ def sources(settings: Settings, processors: Mapping[str, type[Processor]], *, ke
     for branch in sorted({processor.database for processor in processors.values()}):
         settings.dsn(branch)
         ours = {name: processor for name, processor in processors.items() if processor.database == branch}
-        claims = Claims(list(ours))
-        found[f"{branch}_processors"] = partial(_listed, _processors, connections, branch, ours, claims)
+        claims = Claims(list(ours), FINE if keep else SLICE)
+        found[f"{branch}_processors"] = partial(_listed, _processors, connections, branch, ours, claims, keep)
     settings.dsn("events")
     settings.broker  # noqa: B018  # a missing URL is wrong use
     if settings.search_backend == "elasticsearch":
         found["search"] = partial(_listed, _search, connections)
     found["messages"] = partial(_listed, _messages, connections)
-    found["queues"] = partial(_listed, _queues, settings)
+    found["queues"] = partial(_listed, _queues, settings, connections)
     if settings.redis_url is not None:
         breakers = {service: Breaker(service, RedisStorage(service, settings.redis)) for service in SERVICES}
         found["breakers"] = partial(_listed, _breakers, breakers)
     if settings.streams_url is not None or settings.redis_url is not None:
-        found["streams"] = partial(_listed, _streams, settings, stream_names(settings))
+        found["streams"] = partial(_listed, _streams, settings, connections, stream_names(settings))
     return found
 
 
@@ -126,16 +125,17 @@ def _log(connections: Connections, names: list[str]) -> Iterator[Sample]:
 
 
 def _processors(
-    connections: Connections, branch: Branch, processors: Mapping[str, type[Processor]], claims: Claims
+    connections: Connections, branch: Branch, processors: Mapping[str, type[Processor]], claims: Claims, keep: bool
 ) -> Iterator[Sample]:
     """Applied and waiting events of the processors of one database."""
     with (
         connections.open("events") as db,
         connections.open(branch) as effects,
     ):
-        for name, events in (claims.read(effects, RECOUNT) or {}).items():
+        seconds = 0.0 if keep and claims.is_whole else RECOUNT
+        for name, events in (claims.read(effects, seconds) or {}).items():
             yield Sample("fundlyhub_events_applied", (name,), events)
-        log = Log(db, effects)
+        log = Log(db, effects, processors.values())
         for name, processor in processors.items():
             waiting = log.waiting(processor)
             yield Sample("fundlyhub_events_waiting", (name,), waiting.events)
@@ -164,9 +164,9 @@ def _search(connections: Connections) -> Iterator[Sample]:
     yield Sample("fundlyhub_search_documents_refused", (), refused)
 
 
-def _queues(settings: Settings) -> Iterator[Sample]:
+def _queues(settings: Settings, connections: Connections) -> Iterator[Sample]:
     names = [*QUEUES, PARKED_QUEUE, *([DEAD_QUEUE] if settings.broker_is_amqp else [])]
-    with broker(settings) as connection:
+    with connections.broker() as connection:
         for queue, found in seen(connection, settings.broker_is_amqp, names).items():
             yield Sample("fundlyhub_queue_messages", (queue,), found.messages)
             if queue in QUEUES:
@@ -185,8 +185,8 @@ def _age(state: State) -> float:
     return 0.0 if state.since is None else max(0.0, time.time() - state.since)
 
 
-def _streams(settings: Settings, names: list[str]) -> Iterator[Sample]:
-    with redis_client(settings.streams, settings) as client:
+def _streams(settings: Settings, connections: Connections, names: list[str]) -> Iterator[Sample]:
+    with connections.streams() as client:
         for one in stream_status(client, names, settings.ingest_group):
             stream = (one["stream"],)
             if one["lag"] is not None:  # the server cannot always tell

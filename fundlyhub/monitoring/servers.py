@@ -23,12 +23,24 @@ def broker(settings: Settings) -> AbstractContextManager[Connection]:
 @contextmanager
 def redis_client(url: str, settings: Settings) -> Iterator[redis.Redis]:
     """A client of Redis or Valkey. Raises Unavailable when the server fails, WrongUse if it is of the wrong kind."""
-    with redis_at(url, patience=settings.connect_timeout) as client:
-        try:
-            require_one_server(client)
-            yield client
-        except redis.RedisError as error:
-            raise redis_failed(url, error) from None
+    client = open_redis(url, settings)
+    try:
+        yield client
+    except redis.RedisError as error:
+        raise redis_failed(url, error) from None
+    finally:
+        client.close()
+
+
+def open_redis(url: str, settings: Settings) -> redis.Redis:
+    """The same to be closed by the caller, who handles its errors. Raises Unavailable and WrongUse."""
+    client = redis_at(url, patience=settings.connect_timeout)
+    try:
+        require_one_server(client)
+    except redis.RedisError as error:
+        client.close()
+        raise redis_failed(url, error) from None
+    return client
 
 
 @contextmanager

@@ -69,13 +69,13 @@ def _of_branch(
     """What the processors of one database have applied, and what waits for them."""
     found = {}
     with connect(branch, autocommit=True) as effects:
-        log = Log(db, effects)
-        for name, processor in processors.items():
-            if processor.database == branch:
-                (applied,) = effects.execute(_APPLIED, {"processor": name}).fetchone() or (0,)
-                waiting = log.waiting(processor)
-                oldest = round(waiting.oldest, 3) if waiting.events else None
-                found[name] = {"applied": applied, "waiting": waiting.events, "oldest_waiting_seconds": oldest}
+        here = {name: processor for name, processor in processors.items() if processor.database == branch}
+        log = Log(db, effects, here.values())
+        for name, processor in here.items():
+            (applied,) = effects.execute(_APPLIED, {"processor": name}).fetchone() or (0,)
+            waiting = log.waiting(processor)
+            oldest = round(waiting.oldest, 3) if waiting.events else None
+            found[name] = {"applied": applied, "waiting": waiting.events, "oldest_waiting_seconds": oldest}
     return found
 
 

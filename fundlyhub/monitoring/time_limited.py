@@ -13,11 +13,12 @@ from fundlyhub.errors import Unavailable
 
 @dataclass(slots=True)
 class Result:
-    """The value or error of a job, and its seconds."""
+    """The value or error of a job, its seconds, and the seconds of a processor that it used here."""
 
     value: Any = None
     error: Exception | None = None
     seconds: float = 0.0
+    used: float = 0.0
 
 
 class Bounded:
@@ -53,9 +54,10 @@ class Bounded:
 
 
 def _run(job: Callable[[], Any], result: Result) -> None:
-    began = time.monotonic()
+    began, used = time.monotonic(), time.thread_time()
     try:
         result.value = job()
     except Exception as error:  # the caller decides what it means
         result.error = error
+    result.used = time.thread_time() - used
     result.seconds = max(time.monotonic() - began, 1e-6)

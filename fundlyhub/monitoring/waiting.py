@@ -6,6 +6,7 @@ that the sweep has settled are skipped; the rest is counted by ranges, without a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,11 +16,16 @@ from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.routing import wanting
 from fundlyhub.relay.cursor import NOTHING_SEEN
 
-PAGE = 2_000
+PAGE = 250
 """Size of the range in which the oldest event is searched one by one."""
 
-_SEEN = "SELECT seen::text FROM events.relay_cursors WHERE name = %(cursor)s"
-_START = "SELECT from_position FROM events.processors WHERE name = %(name)s"
+# How far the sweep has seen, and where each processor begins.
+_STARTS = """
+    SELECT given.name, coalesce(from_position, 0), seen::text
+    FROM unnest(%(processors)s::text[]) AS given(name)
+    LEFT JOIN events.processors p ON p.name = given.name
+    LEFT JOIN events.relay_cursors c ON c.name = 'sweep:' || given.name
+"""
 # Where begins what a snapshot did not see; OFFSET 0 as in the relay's cursor.
 _FLOOR = """
     SELECT least(
@@ -29,19 +35,22 @@ _FLOOR = """
          WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(seen)s::pg_snapshot))) OFFSET 0) early)) - 1
 """
 _RANGE = "position > %(low)s AND position <= %(high)s"
+_OURS = f"processor = ANY (%(processors)s::text[]) AND {_RANGE}"
 _TYPES = f"SELECT type, count(*) FROM events.events WHERE {_RANGE} GROUP BY type"  # noqa: S608  # our own constant
 _EVENTS = f"""
     SELECT position, type, extract(epoch FROM clock_timestamp() - recorded_at)::float8
     FROM events.events WHERE {_RANGE} ORDER BY position
 """  # noqa: S608  # the same
-_CLAIMS = f"SELECT position FROM processed_events WHERE processor = %(processor)s AND {_RANGE}"  # noqa: S608  # the same
+_CLAIMS = f"SELECT processor, position FROM processed_events WHERE {_OURS}"  # noqa: S608  # the same
 _HELD = f"""
-    SELECT position FROM events.attempts WHERE processor = %(processor)s AND {_RANGE}
+    SELECT processor, position FROM events.attempts WHERE {_OURS}
     UNION
-    SELECT position FROM events.dead_letters WHERE processor = %(processor)s AND {_RANGE} AND state <> 'resolved'
+    SELECT processor, position FROM events.dead_letters WHERE {_OURS} AND state <> 'resolved'
 """  # noqa: S608  # the same
-_CLAIMS_COUNTED = f"SELECT count(*) FROM ({_CLAIMS}) c"  # noqa: S608  # the same
-_HELD_COUNTED = f"SELECT count(*) FROM ({_HELD}) h"  # noqa: S608  # the same
+_CLAIMS_COUNTED = f"SELECT processor, count(*) FROM ({_CLAIMS}) c GROUP BY processor"  # noqa: S608  # the same
+_HELD_COUNTED = f"SELECT processor, count(*) FROM ({_HELD}) h GROUP BY processor"  # noqa: S608  # the same
+
+Rows = list[tuple[Any, ...]]
 
 
 class Waiting(NamedTuple):
@@ -52,51 +61,67 @@ class Waiting(NamedTuple):
 
 
 class Log:
-    """A reading of the log and of one database's claims; values shared by processors are read once."""
+    """A reading of the log and of one database's claims for its processors; a range is read once for all of them."""
 
-    def __init__(self, log: psycopg.Connection[Any], effects: psycopg.Connection[Any]) -> None:
+    def __init__(
+        self, log: psycopg.Connection[Any], effects: psycopg.Connection[Any], processors: Collection[type[Processor]]
+    ) -> None:
         self._log, self._effects = log, effects
+        self._names = [processor.name for processor in processors]
         self._head = head(log)
+        rows = log.execute(_STARTS, {"processors": self._names}).fetchall()
+        self._starts: dict[str, tuple[int, str | None]] = {name: (start, seen) for name, start, seen in rows}
         self._floors: dict[str, int | None] = {}
-        self._types: dict[tuple[int, int], dict[str, int]] = {}
+        self._read: dict[tuple[str, int, int], Rows] = {}
 
     def waiting(self, processor: type[Processor]) -> Waiting:
-        """The events that wait for a processor."""
-        seen = str(_value(self._log, _SEEN, {"cursor": f"sweep:{processor.name}"}) or NOTHING_SEEN)
+        """The events that wait for one of the processors."""
+        start, known = self._starts[processor.name]
+        seen = known or str(NOTHING_SEEN)
         if seen not in self._floors:
-            self._floors[seen] = _value(self._log, _FLOOR, {"seen": seen})
+            row = self._log.execute(_FLOOR, {"seen": seen}).fetchone()
+            self._floors[seen] = None if row is None else row[0]
         floor = self._floors[seen]
         if floor is None:  # there is nothing beyond
             return Waiting(0, 0.0)
-        low = max(floor, int(_value(self._log, _START, {"name": processor.name}) or 0))
+        low = max(floor, start)
         events = self._unsettled(processor, low, self._head)
         return Waiting(events, self._oldest(processor, low, self._head) if events else 0.0)
 
     def _unsettled(self, processor: type[Processor], low: int, high: int) -> int:
         """Unsettled wanted events in a range. Concurrent claims make the number too low, never too high."""
-        if (low, high) not in self._types:
-            self._types[low, high] = dict(self._log.execute(_TYPES, {"low": low, "high": high}).fetchall())
         wants = wanting(processor)
-        wanted = sum(events for kind, events in self._types[low, high].items() if wants(kind))
-        given = {"processor": processor.name, "low": low, "high": high}
-        claimed = int(_value(self._effects, _CLAIMS_COUNTED, given)) if wanted else 0
-        held = int(_value(self._log, _HELD_COUNTED, given)) if wanted else 0
-        return max(0, wanted - claimed - held)
+        wanted: int = sum(events for kind, events in self._rows(self._log, _TYPES, low, high) if wants(kind))
+        if not wanted:
+            return 0
+        settled: int = 0
+        for db, query in ((self._effects, _CLAIMS_COUNTED), (self._log, _HELD_COUNTED)):
+            settled += sum(count for name, count in self._rows(db, query, low, high) if name == processor.name)
+        return max(0, wanted - settled)
 
     def _oldest(self, processor: type[Processor], low: int, high: int) -> float:
-        """Age of the oldest unsettled event: binary search down to a page, then one by one."""
+        """Age of the oldest unsettled event: it is early as a rule, so ranges grow from the beginning, and are halved
+        once it is in one; the last page is looked through one by one.
+        """
+        width = PAGE
         while high - low > PAGE:
-            middle = (low + high) // 2
+            middle = min(low + width, (low + high) // 2)
+            width *= 2
             low, high = (low, middle) if self._unsettled(processor, low, middle) else (middle, high)
-        given = {"processor": processor.name, "low": low, "high": high}
-        rows = self._log.execute(_EVENTS, given).fetchall()
-        traces = {row[0] for row in self._effects.execute(_CLAIMS, given)}
-        traces |= {row[0] for row in self._log.execute(_HELD, given)}
+        traces = {
+            position
+            for db, query in ((self._effects, _CLAIMS), (self._log, _HELD))
+            for name, position in self._rows(db, query, low, high)
+            if name == processor.name
+        }
         wants = wanting(processor)
+        rows = self._rows(self._log, _EVENTS, low, high)
         ages = (age for position, kind, age in rows if position not in traces and wants(kind))
         return max(0.0, next(ages, 0.0))
 
-
-def _value(db: psycopg.Connection[Any], query: Any, values: dict[str, Any]) -> Any:
-    row = db.execute(query, values).fetchone()
-    return None if row is None else row[0]
+    def _rows(self, db: psycopg.Connection[Any], query: str, low: int, high: int) -> Rows:
+        """The rows of a range, of all processors."""
+        if (query, low, high) not in self._read:
+            given = {"processors": self._names, "low": low, "high": high}
+            self._read[query, low, high] = db.execute(query.encode(), given).fetchall()
+        return self._read[query, low, high]

@@ -109,20 +109,38 @@ def seen(connection: Connection, amqp: bool, names: Sequence[str] = QUEUES) -> d
     RabbitMQ knows a killed worker at once; on Redis it is missed after ``CONSUMER_SILENCE``. A queue that is not
     declared yet is empty.
     """
-    if amqp:
-        return {name: _declared(connection, name) for name in names}
-    with channel_of(connection, amqp) as channel:
-        since = int(channel.client.time()[0]) - CONSUMER_SILENCE
-        counts = {name: channel.client.zcount(CONSUMERS_KEY.format(queue=name), since, "+inf") for name in names}
-        return {name: Seen(channel._size(name), counts[name]) for name in names}
+    return _declared(connection, names) if amqp else _listed(connection, names)
 
 
-def _declared(connection: Connection, name: str) -> Seen:
-    """On a channel of its own: RabbitMQ closes one that asks for a queue that is not there."""
-    channel = connection.channel()
-    try:
-        found = channel.queue_declare(name, passive=True)
+def _declared(connection: Connection, names: Sequence[str]) -> dict[str, Seen]:
+    """On RabbitMQ, which closes a channel that asks for a queue that is not there: the next one is asked on another."""
+    found: dict[str, Seen] = {}
+    channel = None
+    for name in names:
+        channel = channel or connection.channel()
+        try:
+            told = channel.queue_declare(name, passive=True)
+            found[name] = Seen(told.message_count, told.consumer_count)
+        except amqp_errors.NotFound:
+            found[name], channel = Seen(0, 0), None
+    if channel is not None:
         channel.close()
-        return Seen(found.message_count, found.consumer_count)
-    except amqp_errors.NotFound:
-        return Seen(0, 0)
+    return found
+
+
+def _listed(connection: Connection, names: Sequence[str]) -> dict[str, Seen]:
+    """On Redis, where a queue has a list for each priority: all of them are asked for at once."""
+    with channel_of(connection, amqp=False) as channel:
+        since = int(channel.client.time()[0]) - CONSUMER_SILENCE
+        lists = {name: [channel._q_for_pri(name, step) for step in channel.priority_steps] for name in names}
+        with channel.client.pipeline(transaction=False) as asked:
+            for name in names:
+                asked.zcount(CONSUMERS_KEY.format(queue=name), since, "+inf")
+                for one in lists[name]:
+                    asked.llen(one)
+            answers = iter(asked.execute())
+    return {name: _of(next(answers), [next(answers) for _ in lists[name]]) for name in names}
+
+
+def _of(consumers: int, messages: Sequence[int]) -> Seen:
+    return Seen(sum(messages), consumers)

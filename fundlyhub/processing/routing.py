@@ -67,13 +67,12 @@ def batches(processor: type[Processor], positions: Sequence[int]) -> list[Batch]
 
 def wanting(processor: type[Processor]) -> Callable[[str], bool]:
     """Tells for an event type whether a processor wants it."""
-    router = Router({processor.name: processor})
-    return lambda kind: bool(router.wanting(kind))
+    return matching(processor.patterns())
 
 
 def matching(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Tells for an event type whether one of these patterns matches it; an alias counts as the real type."""
-    pattern = re.compile("|".join(map(pattern_regex, patterns)) or "(?!)")
+    pattern = _compiled(tuple(patterns))
 
     def matches(kind: str) -> bool:
         with suppress(InvalidEvent):  # a type that the catalogue does not know may still match a pattern
@@ -81,6 +80,11 @@ def matching(patterns: Iterable[str]) -> Callable[[str], bool]:
         return pattern.fullmatch(kind) is not None
 
     return matches
+
+
+@lru_cache(maxsize=1_000)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(pattern_regex, patterns)) or "(?!)")
 
 
 def pattern_regex(pattern: str) -> str:

@@ -41,7 +41,7 @@ def db(settings: Settings) -> Iterator[Db]:
 
 def waiting(db: Db) -> Waiting:
     """What waits for the statistics now."""
-    return Log(db, db).waiting(CampaignStatsProcessor)
+    return Log(db, db, [CampaignStatsProcessor]).waiting(CampaignStatsProcessor)
 
 
 def test_each_kind_of_trace_counts(db: Db) -> None:

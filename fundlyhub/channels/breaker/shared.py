@@ -10,6 +10,7 @@ from typing import Any
 from fundlyhub.channels.breaker.breaker import Breaker
 from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.channels.breaker.state import HALF_OPEN, OPEN, Change
+from fundlyhub.forks import process_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,11 @@ class Look:
     who: str | None
 
 
+@process_cache
 def shared_breaker(service: str, redis_url: str) -> Breaker:
     """A breaker whose state is Redis's, without a substitute: what is changed must reach the workers.
 
-    Its methods raise RedisError when the server does not answer.
+    It stays connected, for the next look of this process. Its methods raise RedisError when the server does not answer.
     """
     return Breaker(service, RedisStorage(service, redis_url))
 

@@ -44,18 +44,21 @@ class Row:
 
 def breakers(visit: Visit) -> Response:
     """All breakers. Without Redis the page says so: each worker then goes by its own."""
-    rows: list[Row] = []
-    missing = ""
-    used = uses(visit.site.settings)
-    try:
-        with asking_redis(visit.site.settings.redis) as url:
-            for name in SERVICES:
-                one = look(name, url)
-                rows.append(Row(one, used.get(name, ""), list(strip(shared.history(name, url)))))
-    except (Unavailable, WrongUse) as error:
-        rows, missing = [], str(error)
+    settings = visit.site.settings
+    rows, missing = visit.site.looks.get("breakers", lambda: read(settings))
     template = "parts/breakers.html" if visit.is_fragment else "breakers.html"
     return visit.page(template, rows=rows, missing=missing, width=WIDTH)
+
+
+def read(settings: Settings) -> tuple[list[Row], str]:
+    """All breakers, or why nobody can tell how they stand."""
+    used = uses(settings)
+    try:
+        with asking_redis(settings.redis) as url:
+            found = [(look(name, url), shared.history(name, url)) for name in SERVICES]
+    except (Unavailable, WrongUse) as error:
+        return [], str(error)
+    return [Row(one, used.get(one.service, ""), list(strip(changes))) for one, changes in found], ""
 
 
 def breaker(visit: Visit) -> Response:
@@ -92,13 +95,16 @@ def open_one(access: Access, name: str, reason: str) -> None:
     reason = reasoned(reason)
     with asking_redis(access.site.settings.redis) as url:
         shared_breaker(name, url).open_by_hand(reason, access.who)
+    access.site.looks.forget()
 
 
 def close_one(access: Access, name: str, reason: str) -> bool:
     """Close a breaker by hand; False for one that is closed already. Raises WrongUse without a reason."""
     reason = reasoned(reason)
     with asking_redis(access.site.settings.redis) as url:
-        return shared_breaker(name, url).close_by_hand(reason, access.who)
+        done = shared_breaker(name, url).close_by_hand(reason, access.who)
+    access.site.looks.forget()
+    return done
 
 
 def require(name: str) -> str:

@@ -1,10 +1,17 @@
 // What the pages do by themselves: parts that ask for it are loaded anew while somebody looks, and links are kept short.
 "use strict";
 
-const EVERY = 2000;
+const EVERY = 2; // seconds, until the console says otherwise: with many pages open each asks less often
+let timer = 0;
+
+function refreshIn(seconds) {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, 1000 * seconds);
+}
 
 // A part with hx-trigger="refresh" is loaded anew, but not while the tab is hidden or somebody types in it.
 function refresh() {
+  refreshIn(EVERY);
   if (document.visibilityState !== "visible") return;
   for (const part of document.querySelectorAll('[hx-trigger~="refresh"]')) {
     if (!part.contains(document.activeElement) || document.activeElement.matches("a, summary")) {
@@ -29,7 +36,11 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
 // What an action did is said once.
-document.addEventListener("DOMContentLoaded", () => setInterval(refresh, EVERY));
+document.addEventListener("DOMContentLoaded", () => refreshIn(EVERY));
+document.addEventListener("htmx:afterRequest", (event) => {
+  const again = Number(event.detail.xhr.getResponseHeader("Fundlyhub-Again"));
+  if (again > 0) refreshIn(again);
+});
 document.addEventListener("visibilitychange", refresh);
 
 // A session that has ended in another tab: the page would stay as it was, and be wrong.

@@ -1,0 +1,1 @@
+"""What the console's pages and its open tabs cost with large tables."""
