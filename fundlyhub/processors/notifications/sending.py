@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine
@@ -17,6 +18,7 @@ from fundlyhub.channels.gateway import Door
 from fundlyhub.channels.messages import Mail, Push, Sms
 from fundlyhub.database import is_outage
 from fundlyhub.errors import AddressGone, Limited, OutcomeUnknown, Permanent, Snooze, Transient
+from fundlyhub.events.refusal import interruption
 from fundlyhub.observability.context import at
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processing import Paused, paused_meanwhile
@@ -113,7 +115,9 @@ class Sending:
         # Nothing may come between taking and calling: a message that is taken and never called would be in doubt.
         for message, composed in ready:
             if message.id in taken:
-                calls[self._pool.submit(message.context().run, self._call, message, composed)] = message
+                call = Future[str | None]()
+                calls[call] = message  # before it begins: if the limit of time strikes now, it is settled or given back
+                self._pool.submit(_run, call, message.context().run, self._call, message, composed)
             else:
                 left.append((message, Busy(f"{message.notice.template}: another worker has it", seconds=seconds)))
         yield from left
@@ -128,9 +132,7 @@ class Sending:
 
     def _wind_up(self, calls: _Calls) -> None:
         """Wait for the calls that have begun, and settle them, however the sending ended."""
-        for call in calls:
-            call.cancel()
-        wait(calls)
+        wait([call for call in calls if not call.cancel()])
         if calls:
             for _ in self._settle(calls):
                 pass
@@ -255,6 +257,18 @@ class Sending:
         ):
             with attempt, self._engine.connect() as db:
                 change(db)
+
+
+def _run(future: Future[str | None], function: Callable[..., str | None], *args: Any) -> None:
+    """Make a call for a future that was there before, unless it was cancelled meanwhile."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function(*args))
+    except BaseException as error:
+        future.set_exception(error)
+        if interruption(error) is not None:  # of whoever called, where no thread did
+            raise
 
 
 def combined(errors: Sequence[Exception]) -> Exception | None:
