@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from logging import getLogger
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ from fundlyhub.processing.dead_letters import Known
 from fundlyhub.processing.delivery import Delivery
 from fundlyhub.processing.pauses import Pause, in_force
 from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.registry import processors
 from fundlyhub.processing.report import Report, Run
+from fundlyhub.processing.routing import matching
 from fundlyhub.settings import get_settings
 
 if TYPE_CHECKING:  # an extra
@@ -108,6 +111,7 @@ def load(processor: type[Processor], positions: Sequence[int], *, ends_wait: End
             work = look(db, processor, ours)
             work.pause, work.held = pause, len(found.rows) - len(ours)
         work.rest = found.rest
+        work.rows = _its_own(processor, work)
         if not careful:
             _read_corrections(db, processor, work)
             work.ready, work.refused = checked(db, processor, work.rows)
@@ -130,6 +134,31 @@ def _read(db: Connection, processor: type[Processor], positions: Sequence[int], 
                 processor.name, len(absent), len(wanted), len(among(absent, away(db))),
             )  # fmt: skip
     return found
+
+
+def _its_own(processor: type[Processor], work: Work) -> list[StoredEvent]:
+    """The events that the processor wants, or has failed to handle before; the relay sends it no others.
+
+    A message may have waited while the log was restored, or be none of the relay's. Its events are not claimed.
+    """
+    rows = [
+        row
+        for row in work.rows
+        if _wants(processor, row.type)  # type: ignore[arg-type]  # mypy takes an instance's __hash__ for the class's
+        or row.position in work.attempts
+        or row.position in work.replayed
+    ]
+    if len(rows) < len(work.rows):
+        log.warning("%s: %d of %d events are of types that it does not handle; they are left alone",
+                    processor.name, len(work.rows) - len(rows), len(work.rows))  # fmt: skip
+    return rows
+
+
+@lru_cache(10_000)
+def _wants(processor: type[Processor], kind: str) -> bool:
+    """Whether it wants a type, or one does that takes it over: an older relay still sends that here."""
+    successors = [one for one in processors().values() if one.takes_over == processor.name]
+    return matching(pattern for one in (processor, *successors) for pattern in one.patterns())(kind)
 
 
 def look(db: Connection, processor: type[Processor], rows: Sequence[StoredEvent]) -> Work:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from fundlyhub import Event, publish_event
+from fundlyhub import Event, UserFollowedUser, publish_event
 from fundlyhub.database import dispose_engines, get_engine
 from fundlyhub.processing.executor import Outage, execute
 from tests.processing.conftest import Query
@@ -172,6 +172,17 @@ def test_a_claim_of_another_event_at_the_position_does_not_count(query: Query) -
 def test_a_position_that_is_not_in_the_log_is_passed_over(query: Query) -> None:
     (position,) = publish("a")
     assert execute(TestCountProcessor, [position, 999_999]).outcomes == {"done": 1}
+
+
+def test_an_event_that_the_processor_does_not_want_is_neither_handled_nor_claimed(query: Query) -> None:
+    """A message of before a restoration of the log, or of somebody else, names any position."""
+    (position,) = publish("a")
+    stray = publish_event(UserFollowedUser(follower_id=uuid4(), followed_user_id=uuid4())).position or 0
+    for careful in (False, True):
+        report = execute(TestCountProcessor, [stray, position], careful=careful)
+        assert report.outcomes == ({"skipped": 1} if careful else {"done": 1})
+        assert report.resend == []
+    assert positions(query(EFFECTS)) == positions(query(CLAIMS)) == [position]
 
 
 def test_a_handler_that_swallows_a_database_error_does_not_pass_for_done(query: Query) -> None:
