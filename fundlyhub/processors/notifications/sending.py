@@ -267,7 +267,7 @@ def _run(future: Future[str | None], function: Callable[..., str | None], *args:
         future.set_result(function(*args))
     except BaseException as error:
         future.set_exception(error)
-        if interruption(error) is not None:  # of whoever called, where no thread did
+        if interruption(error) is not None:  # without threads it is the limit of the batch
             raise
 
 
