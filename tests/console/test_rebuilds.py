@@ -40,7 +40,7 @@ PATIENT = {"FUNDLYHUB_LOCK_TIMEOUT": "60"}
 
 @pytest.fixture(scope="module")
 def site(postgres: Postgres, full: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A console on a database with traffic, whose role is the owner's, as that of `fundlyhub up`."""
+    """A console on a database with traffic, whose role is the owner's."""
     folder = tmp_path_factory.mktemp("rebuilds")
     with copy_of(postgres, full) as dsn, environment_of(dsn, valkey, folder, **PATIENT), served(folder) as running:
         yield running
