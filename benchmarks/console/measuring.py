@@ -69,7 +69,7 @@ def timed(
         else:
             answer = (visitor.api if one.is_api else visitor.pages).get(path)
         times.append((time.perf_counter() - began) * 1_000)
-        if answer.status_code not in (200, 303) and "<nothing>" not in one.path:
+        if answer.status_code not in (200, 303) and not one.is_unknown:
             raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:300]}")
         size = max(size, len(answer.content))
     row = db.execute(_LARGEST, (OURS,)).fetchone()

@@ -31,6 +31,7 @@ _NAMES: Mapping[str, Sequence[str]] = {
     "processor": ["activity_feed", "campaign_stats", "email_notification", "search_index"],
     "breaker": ["smtp", "elasticsearch"],
     "stream": [f"stream-{number}" for number in range(5)],
+    "trace": ["4bf92f3577b34da6a3ce929d0e0e4736"],
     "nothing": ["3f2504e0-4f89-41d3-9a0c-0305e82c3301"],
 }
 
@@ -63,6 +64,7 @@ _MORE: Mapping[str, str] = {
     "an event's id is found": "/events?id=<event>",
     "a message's id is found": "/events?id=<message>",
     "an aggregate is found": "/events?id=<aggregate>",
+    "a trace is not found": "/events?id=<trace>",
     "an id is not found": "/events?id=<nothing>",
     "groups of one processor": "/letters?processor=search_index",
     "groups of one type": "/letters?type=donation.completed",
@@ -114,6 +116,11 @@ class Asked:
             return re.sub(r"<(\w+)>", lambda found: samples[found[1]][turn % len(samples[found[1]])], text)
 
         return of(self.path), None if self.form is None else {name: of(value) for name, value in self.form.items()}
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing is found by it."""
+        return "<nothing>" in self.path or "<trace>" in self.path
 
     @property
     def is_api(self) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -13,30 +14,32 @@ FRESH = 1.0
 """Seconds for which a reading is good."""
 SHARE, LONGEST = 50.0, 30.0
 """A reading that took long is good for so many times as long, in seconds at most: looking must not be what loads."""
+KINDS = 100
+"""Kinds that are kept: those that were looked at last."""
 
 
 class Looks:
-    """The last reading of each kind, good for ``fresh`` seconds or longer.
-
-    There are few kinds: their names come from our own code, not from visitors.
-    """
+    """The last reading of each kind, good for ``fresh`` seconds or longer. A filter may be part of a kind."""
 
     def __init__(self, fresh: float = FRESH) -> None:
         self._fresh = fresh
         self._guard = Lock()
-        self._known: dict[str, _Look] = {}
+        self._known: OrderedDict[Hashable, _Look] = OrderedDict()
 
-    def get(self, kind: str, read: Callable[[], T]) -> T:
+    def get(self, kind: Hashable, read: Callable[[], T]) -> T:
         """The last reading, or a new one where it is old. Raises what ``read`` raises."""
         with self._guard:
             look = self._known.setdefault(kind, _Look(self._fresh))
+            self._known.move_to_end(kind)
+            while len(self._known) > KINDS:
+                self._known.popitem(last=False)
         value: T = look.get(read)
         return value
 
     def forget(self) -> None:
         """Read everything anew at the next look: something was changed."""
         with self._guard:
-            self._known = {}
+            self._known = OrderedDict()
 
 
 class _Look:

@@ -23,8 +23,9 @@ from fundlyhub.settings import Settings
 
 FRESH = 1.0
 """Seconds for which a snapshot is good, at least."""
-SHARE, LONGEST = 200.0, 10.0
-"""It is good for this many times what reading it took of a processor, in seconds at most: half a percent of a core."""
+SHARE, WAITED, LONGEST = 200.0, 50.0, 10.0
+"""It is good for so many times the seconds that reading it took of a processor here (half a percent of a core) and that
+the servers took to answer, in seconds at most: looking must not be what loads."""
 LIMIT = 2.0
 """Seconds that a server has to answer; after that its numbers are missing."""
 POINT = 60.0
@@ -116,14 +117,14 @@ class Snapshots:
     def _read(self) -> Snapshot:
         numbers: dict[str, dict[Labels, float]] = {}
         missing: dict[str, str] = {}
-        began, used = time.monotonic(), 0.0
+        began, used, waited = time.monotonic(), 0.0, 0.0
         for source, result in self._bounded.run(self._sources, LIMIT + 1).items():
-            used += result.used
+            used, waited = used + result.used, waited + result.seconds
             if result.error is not None:
                 missing[source] = describe(result.error)
             for sample in _samples(result.value):
                 numbers.setdefault(sample.metric, {})[sample.labels] = sample.value
-        return Snapshot(numbers, missing, began, max(FRESH, min(LONGEST, SHARE * used)))
+        return Snapshot(numbers, missing, began, max(FRESH, min(LONGEST, max(SHARE * used, WAITED * waited))))
 
 
 def _samples(value: Sequence[Sample] | None) -> Iterator[Sample]:

@@ -29,7 +29,7 @@ from fundlyhub.processing.routing import matching, pattern_regex
 STRETCH = 20_000
 """Events that one statement looks through."""
 STRETCHES = 10
-"""Statements of one page at most."""
+"""Statements of one page at most, unless somebody asks for fewer."""
 LOOKED_UP = 2_000
 """Positions that are looked up at a time."""
 _NEAR = 100
@@ -151,8 +151,13 @@ class Page:
     not_known: str | None = None
 
 
-def find(db: psycopg.Connection[Any], wanted: Wanted, *, limit: int = 50, oldest_first: bool = False) -> Page:
+def find(
+    db: psycopg.Connection[Any], wanted: Wanted, *, limit: int = 50, oldest_first: bool = False,
+    stretches: int = STRETCHES,
+) -> Page:  # fmt: skip
     """The newest events that are wanted, or the oldest, at most ``limit``. ``db`` is an autocommit connection.
+
+    What has to be looked through is looked through in so many stretches of STRETCH events at most.
 
     ::
 
@@ -160,16 +165,18 @@ def find(db: psycopg.Connection[Any], wanted: Wanted, *, limit: int = 50, oldest
         while page.next is not None:
             page = find(db, replace(wanted, before=page.next), limit=100)
     """
-    return _Search(db, wanted, limit, oldest_first).page()
+    return _Search(db, wanted, limit, oldest_first, stretches).page()
 
 
 class _Search:
     """One page: what the lookup table knows is looked up, the rest of the log is looked through."""
 
-    def __init__(self, db: psycopg.Connection[Any], wanted: Wanted, limit: int, oldest_first: bool) -> None:
+    def __init__(
+        self, db: psycopg.Connection[Any], wanted: Wanted, limit: int, oldest_first: bool, stretches: int
+    ) -> None:
         self._db, self._wanted, self._limit, self._oldest_first = db, wanted, limit, oldest_first
         self._found: list[LoggedEvent] = []
-        self._left = STRETCHES * STRETCH
+        self._left = stretches * STRETCH
         self._not_known: str | None = None
 
     def page(self) -> Page:

@@ -37,10 +37,11 @@ _ATTEMPTS = """
 """
 _DEAD = "SELECT processor, type, count(*) FROM events.dead_letters WHERE state = 'open' GROUP BY processor, type"
 _QUARANTINE = "SELECT stream, count(*) FROM events.quarantine WHERE state = 'open' GROUP BY stream"
-# The states in the index of open messages: settled messages are too many to count.
+# The states in the indexes of open and held messages: settled messages are too many to count.
 _MESSAGES = """
     SELECT channel, state, count(*) FROM notifications
-    WHERE state IN ('queued', 'sending', 'failed', 'unknown', 'held') GROUP BY channel, state
+    WHERE state IN ('queued', 'sending', 'failed', 'unknown') GROUP BY channel, state
+    UNION ALL SELECT channel, 'held', count(*) FROM notifications WHERE state = 'held' GROUP BY channel
 """
 
 _REPORTS = """

@@ -22,19 +22,18 @@ from fundlyhub.streams.quarantine_model import AUDIT, Held, State
 from fundlyhub.streams.raw import from_json
 
 _COLUMNS = "q.id, q.stream, q.entry_id, q.type, q.reason, q.state, q.event_id, q.received_at, q.changed_at"
-_CHOSEN = """
-    (%(state)s::text IS NULL OR q.state = %(state)s) AND (%(stream)s::text IS NULL OR q.stream = %(stream)s)
-"""
+# Only what is given is in a query: the planner sees it alone.
+_CONDITIONS = {
+    "state": "q.state = %(state)s",
+    "stream": "q.stream = %(stream)s",
+    "before": "(q.received_at, q.id) < (SELECT received_at, id FROM events.quarantine WHERE id = %(before)s)",
+}
 _FIND = f"""
-    SELECT {_COLUMNS} FROM events.quarantine q WHERE {_CHOSEN}
-      AND (%(before)s::bigint IS NULL OR (q.received_at, q.id) < (
-          SELECT received_at, id FROM events.quarantine WHERE id = %(before)s))
+    SELECT {_COLUMNS} FROM events.quarantine q WHERE CONDITIONS
     ORDER BY q.received_at DESC, q.id DESC LIMIT %(limit)s
 """  # noqa: S608  # our own constants
-_COUNT = f"""
-    SELECT count(*) FROM (SELECT FROM events.quarantine q WHERE {_CHOSEN} LIMIT %(most)s) AS found
-"""  # noqa: S608  # the same
-_IDS = f"SELECT q.id FROM events.quarantine q WHERE {_CHOSEN} ORDER BY q.id"  # noqa: S608  # the same
+_COUNT = "SELECT count(*) FROM (SELECT FROM events.quarantine q WHERE CONDITIONS LIMIT %(most)s) AS found"
+_IDS = "SELECT q.id FROM events.quarantine q WHERE CONDITIONS ORDER BY q.id"
 _SHOW = f"SELECT q.fields, {_COLUMNS} FROM events.quarantine q WHERE q.id = %(id)s"  # noqa: S608  # the same
 _LOCK = "SELECT stream, entry_id, fields FROM events.quarantine WHERE id = %(id)s AND state = 'open' FOR UPDATE"
 _STATE = "SELECT state FROM events.quarantine WHERE id = %(id)s"
@@ -62,19 +61,21 @@ def find(
 ) -> list[Held]:  # fmt: skip
     """Entries, the newest first; with ``before`` those that come after this entry in the list."""
     given = {"state": state, "stream": stream, "before": before, "limit": limit}
-    return [Held(*row) for row in db.exec_driver_sql(_FIND, given)]
+    return [Held(*row) for row in db.exec_driver_sql(_asking(_FIND, given), given)]
 
 
 def count(
     db: Connection, *, state: State | None = "open", stream: str | None = None, most: int | None = None
 ) -> int:  # fmt: skip
     """How many there are; with ``most`` no more are counted than that."""
-    return int(db.exec_driver_sql(_COUNT, {"state": state, "stream": stream, "most": most}).scalar_one())
+    given = {"state": state, "stream": stream, "most": most}
+    return int(db.exec_driver_sql(_asking(_COUNT, given), given).scalar_one())
 
 
 def ids(db: Connection, *, state: State | None = "open", stream: str | None = None) -> list[int]:
     """The ids of all of them, the oldest first."""
-    return list(db.exec_driver_sql(_IDS, {"state": state, "stream": stream}).scalars())
+    given = {"state": state, "stream": stream}
+    return list(db.exec_driver_sql(_asking(_IDS, given), given).scalars())
 
 
 def show(db: Connection, id: int, *, fields: bool = False) -> Shown:
@@ -136,6 +137,12 @@ def corrected(fields: Fields, corrections: Mapping[str, str]) -> Fields:
     new = {_bytes(name): _bytes(value) for name, value in corrections.items()}
     kept = [(name, value) for name, value in fields if name not in new]
     return (*kept, *((name, value) for name, value in new.items() if value))
+
+
+def _asking(query: str, given: Mapping[str, object]) -> str:
+    """A query with the conditions that are given."""
+    asked = [condition for name, condition in _CONDITIONS.items() if given.get(name) is not None]
+    return query.replace("CONDITIONS", " AND ".join(asked) or "true")
 
 
 def _bytes(text: str) -> bytes:

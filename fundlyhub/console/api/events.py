@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Text, Why
 from fundlyhub.console.api.routing import Call, Route
-from fundlyhub.console.pages.events import event_at, position_of, shown, told
+from fundlyhub.console.pages.events import STRETCHES, event_at, position_of, shown, told
 from fundlyhub.errors import WrongState
 from fundlyhub.history.finding import LoggedEvent, Wanted, find
 from fundlyhub.history.searching import meaning
@@ -90,7 +90,7 @@ def events(call: Call, params: Asked) -> Events:
         trace_id=params.trace,
     )  # fmt: skip
     with call.log() as db:
-        page = find(db, wanted, limit=params.limit)
+        page = find(db, wanted, limit=params.limit, stretches=STRETCHES)
     after = None if page.next is None else str(page.next)
     return Events(items=page.events, next=after, looked_through=page.looked_through, not_known=page.not_known)
 

@@ -25,6 +25,8 @@ from fundlyhub.processing.dead_letters import Filter, Letter
 from fundlyhub.web.refusals import Refusal
 
 SHOWN = 50
+STRETCHES = 3
+"""How far one page looks through the log, in stretches of ``finding``: some 50 ms. A link goes on from there."""
 FILTERS = ("type", "aggregate", "aggregate-type", "correlation", "causation", "trace", "since", "until")
 """The parameters of a list, each with the name of the command's option."""
 GAP = 1.0
@@ -47,7 +49,7 @@ def events(visit: Visit) -> Response:
         return _search(visit, name)
     wanted, faults = _wanted(visit)
     with visit.log() as db:
-        page = find(db, wanted, limit=SHOWN)
+        page = find(db, wanted, limit=SHOWN, stretches=STRETCHES)
     is_live = wanted == Wanted()
     return visit.page(
         "parts/events.html" if visit.is_fragment else "events.html", page=page, faults=faults, is_live=is_live,

@@ -27,7 +27,11 @@ LOOKED_AT = 10_000
 
 def groups(visit: Visit) -> Response:
     """All faults, the one with the most letters first."""
-    found, is_all = faults(visit, wanted(visit))
+    filter = wanted(visit)
+    if visit.is_fragment:
+        found, is_all = visit.site.looks.get(("faults", filter), lambda: faults(visit, filter))
+    else:
+        found, is_all = faults(visit, filter)
     template = "parts/letter_groups.html" if visit.is_fragment else "letters.html"
     return visit.page(template, groups=found, is_all=is_all, counted=COUNTED, **_filters(visit))
 

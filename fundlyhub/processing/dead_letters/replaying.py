@@ -101,14 +101,16 @@ def choose(db: Connection, ids: Sequence[int]) -> tuple[list[int], dict[int, str
 
 def _too_old(letters: Sequence[tuple[int, str, int]]) -> set[int]:
     """Letters whose events may have been applied: their claims have been dropped."""
-    positions: dict[Branch, list[int]] = {}
+    known, positions = processors(), dict[Branch, list[int]]()
     for _, processor, position in letters:
-        positions.setdefault(processors()[processor].database, []).append(position)
+        positions.setdefault(known[processor].database, []).append(position)
     gone = set()
     for branch, some in positions.items():
         with get_engine(branch).connect() as db:
             gone |= {(branch, position) for position in dropped(db, some)}
-    return {id for id, processor, position in letters if (processors()[processor].database, position) in gone}
+    if not gone:
+        return set()
+    return {id for id, processor, position in letters if (known[processor].database, position) in gone}
 
 
 def replay(

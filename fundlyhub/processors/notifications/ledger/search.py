@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -14,25 +14,32 @@ from fundlyhub.channels.messages import ChannelName
 from fundlyhub.database.prefixes import the_one, uuid_range
 from fundlyhub.processors.shared.address_hashes import address_hashes, normalized
 
-# Alternatives by index. Addresses are not stored: guests are found by the hash, users by their current address.
+# What each part of a search asks. Only those that are given are in a query: the planner sees them alone. Addresses are
+# not stored: guests and devices are found by the hash, users by their current address.
+_CONDITIONS = {
+    "ids": "n.id = ANY (%(ids)s::uuid[])",
+    "event": "n.event_id = %(event)s",
+    "donation": "(n.matter = %(donation)s OR n.matter >= %(donation)s || ' ' AND n.matter < %(donation)s || '!')",
+    "user": "n.user_id = %(user)s",
+    "recipient": "(starts_with(n.recipient, %(recipient)s) OR starts_with(n.user_id::text, %(recipient)s))",
+    "address": """
+        n.id IN (
+            SELECT id FROM notifications
+            WHERE recipient = ANY (%(hashes)s::text[]) AND (user_id IS NULL OR channel = 'push')
+            UNION ALL
+            SELECT id FROM notifications WHERE user_id IN (
+                SELECT user_id FROM contacts WHERE lower(email) = ANY (%(mails)s::text[])
+                UNION ALL SELECT user_id FROM contacts WHERE phone = %(phone)s))
+    """,
+    "template": "n.template = %(template)s",
+    "channel": "n.channel = %(channel)s",
+    "state": "n.state = %(state)s",
+    "at": "(n.changed_at < %(at)s OR n.changed_at = %(at)s AND n.id > %(last)s)",
+}
 _FIND = """
-    SELECT id, matter, event_id, position, template, channel, recipient, user_id, state, reason, tries, provider,
+    SELECT n.id, matter, event_id, position, template, channel, recipient, user_id, state, reason, tries, provider,
            created_at, sent_at, changed_at
-    FROM notifications
-    WHERE (%(ids)s::uuid[] IS NULL OR id = ANY (%(ids)s::uuid[]))
-      AND (%(event)s::uuid IS NULL OR event_id = %(event)s)
-      AND (%(donation)s::text IS NULL OR matter = %(donation)s::text
-           OR matter >= %(donation)s::text || ' ' AND matter < %(donation)s::text || '!')
-      AND (%(user)s::uuid IS NULL OR user_id = %(user)s)
-      AND (%(recipient)s::text IS NULL OR starts_with(recipient, %(recipient)s)
-           OR starts_with(user_id::text, %(recipient)s))
-      AND (%(hashes)s::text[] IS NULL OR recipient = ANY (%(hashes)s::text[]) OR user_id IN (
-          SELECT user_id FROM contacts WHERE lower(email) = ANY (%(mails)s::text[]) OR phone = %(phone)s))
-      AND (%(template)s::text IS NULL OR template = %(template)s)
-      AND (%(channel)s::text IS NULL OR channel = %(channel)s)
-      AND (%(state)s::text IS NULL OR state = %(state)s)
-      AND (%(at)s::timestamptz IS NULL OR changed_at < %(at)s OR changed_at = %(at)s AND id > %(last)s::uuid)
-    ORDER BY changed_at DESC, id LIMIT %(limit)s
+    FROM notifications n WHERE CONDITIONS ORDER BY changed_at DESC, id LIMIT %(limit)s
 """
 
 
@@ -103,25 +110,26 @@ def in_full(db: Connection, beginnings: Sequence[str]) -> list[UUID]:
 def find(db: Connection, wanted: Wanted, secret: bytes, limit: int, *, after: After | None = None) -> list[Found]:
     """The messages that match, the newest change first; with ``after`` those that come after that place in the list."""
     address = wanted.address
-    given = {
+    given: dict[str, Any] = {
         "ids": list(wanted.ids) if wanted.ids else None,
         "event": wanted.event,
         "donation": f"donation_id={wanted.donation}" if wanted.donation else None,
         "user": wanted.user,
         "recipient": wanted.recipient,
-        "hashes": [one for channel in _channels(address) for one in address_hashes(channel, address, secret)]
-        if address
-        else None,
-        "mails": [normalized("email", address), address.strip().casefold()] if address else None,
-        "phone": normalized("sms", address) if address else None,
+        "address": address or None,
         "template": wanted.template,
         "channel": wanted.channel,
         "state": wanted.state,
         "at": after.changed_at if after else None,
-        "last": after.id if after else None,
-        "limit": limit,
     }
-    return [Found(*row) for row in db.exec_driver_sql(_FIND, given)]
+    asked = [condition for name, condition in _CONDITIONS.items() if given[name] is not None]
+    if address:
+        given["hashes"] = [one for channel in _channels(address) for one in address_hashes(channel, address, secret)]
+        given["mails"] = [normalized("email", address), address.strip().casefold()]
+        given["phone"] = normalized("sms", address)
+    given |= {"last": after.id if after else None, "limit": limit}
+    query = _FIND.replace("CONDITIONS", " AND ".join(asked) or "true")
+    return [Found(*row) for row in db.exec_driver_sql(query, given)]
 
 
 def _channels(address: str) -> tuple[ChannelName, ...]:
