@@ -29,6 +29,10 @@ def test_newest_first_then_new_ones_then_the_longest_ago(slices: int, counted: l
     assert order(slices, counted) == wanted
 
 
+def test_those_that_grew_come_after_the_newest() -> None:
+    assert order(6, [0, 1, 2, 3], grown=[2]) == [5, 4, 2, 0, 1, 3]
+
+
 def claim(db: psycopg.Connection, processor: str, first: int, last: int) -> None:
     """Claims at these positions."""
     db.execute(CLAIM, (processor, first, last))
@@ -52,3 +56,17 @@ def test_late_claims_are_found_on_the_next_turn(settings: Settings) -> None:
         claim(db, "one", 61, 61)
         assert claims.read(db, seconds=-1) == {"one": 42}, "the newest at once"
         assert claims.read(db, seconds=-1) == {"one": 45}, "the others in their turn"
+
+
+def test_slices_that_grow_are_counted_each_time(settings: Settings) -> None:
+    with connect("analytics", autocommit=True) as db:
+        claim(db, "one", 90, 99)
+        claims = Claims(["one"], slice=10)
+        assert claims.read(db, seconds=10) == {"one": 10}
+        assert claims.is_whole
+        claim(db, "one", 40, 42)  # a backlog: far behind the newest
+        while claims.read(db, seconds=-1) == {"one": 10}:
+            pass  # until its turn comes
+        for first in (43, 46):
+            claim(db, "one", first, first + 2)
+            assert claims.read(db, seconds=-1) == {"one": first - 27}
