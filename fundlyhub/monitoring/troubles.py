@@ -9,7 +9,16 @@ from typing import Literal
 from fundlyhub.processing.queues import DEAD_QUEUE, PARKED_QUEUE
 
 Where = Literal[
-    "relay", "queues", "processors", "dead letters", "quarantine", "breakers", "messages", "streams", "servers"
+    "relay",
+    "queues",
+    "processors",
+    "dead letters",
+    "quarantine",
+    "breakers",
+    "messages",
+    "delivery reports",
+    "streams",
+    "servers",
 ]
 LATE = 60.0
 """Seconds after which something is late."""
@@ -100,7 +109,7 @@ def _messages(numbers: Numbers) -> Iterator[Trouble]:
             text = f"Of {messages:,.0f} messages by {channel} nobody knows whether they went out: a person decides."
             yield Trouble("messages", text, is_urgent=False)
     if failed := numbers.get("fundlyhub_delivery_reports_failed", {}).get((), 0):
-        yield Trouble("messages", f"{failed:,.0f} delivery reports cannot be applied.", is_urgent=False)
+        yield Trouble("delivery reports", f"{failed:,.0f} delivery reports cannot be applied.", is_urgent=False)
     if refused := numbers.get("fundlyhub_search_documents_refused", {}).get((), 0):
         yield Trouble("servers", f"Elasticsearch refused {refused:,.0f} documents, and does not find them.", False)
 

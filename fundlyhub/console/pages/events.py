@@ -41,6 +41,8 @@ class Line:
     gap: float | None
     is_processor: bool
     is_bad: bool
+    message: UUID | None = None
+    """The message that it is about."""
 
 
 def events(visit: Visit) -> Response:
@@ -170,8 +172,13 @@ def _lines(entries: Sequence[Entry], processors: set[str]) -> Iterator[Line]:
     for entry in entries:
         passed = (entry.at - last).total_seconds() if entry.at is not None and last is not None else 0.0
         is_bad = entry.what.startswith(("dead letter", "failed")) or entry.what in ("failed", "unknown")
-        yield Line(entry, passed if passed >= GAP else None, entry.where in processors, is_bad)
+        yield Line(entry, passed if passed >= GAP else None, entry.where in processors, is_bad, _message(entry.details))
         last = entry.at or last
+
+
+def _message(details: str | None) -> UUID | None:
+    kind, _, id = (details or "").partition(" ")
+    return UUID(id) if kind == "message" else None
 
 
 PAGES = [

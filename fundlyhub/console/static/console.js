@@ -14,13 +14,16 @@ function refresh() {
   refreshIn(EVERY);
   if (document.visibilityState !== "visible") return;
   for (const part of document.querySelectorAll('[hx-trigger~="refresh"]')) {
-    if (!part.contains(document.activeElement) || document.activeElement.matches("a, summary")) {
-      const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-      htmx.trigger(part, "refresh");
-      if (focused) {
-        part.addEventListener("htmx:afterSwap", () => part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus(), { once: true });
-      }
-    }
+    const active = part.contains(document.activeElement) ? document.activeElement : null;
+    if (active && !active.matches("a, summary, .scroll")) continue;
+    const again = active?.matches(".scroll") ? ".scroll" : active?.hasAttribute("href") ? `a[href="${CSS.escape(active.getAttribute("href"))}"]` : "";
+    let left = [];
+    part.addEventListener("htmx:beforeSwap", () => (left = [...part.querySelectorAll(".scroll")].map((one) => one.scrollLeft)), { once: true });
+    part.addEventListener("htmx:afterSwap", () => {
+      part.querySelectorAll(".scroll").forEach((one, number) => (one.scrollLeft = left[number] ?? 0));
+      if (again) part.querySelector(again)?.focus();
+    }, { once: true });
+    htmx.trigger(part, "refresh");
   }
 }
 
@@ -31,15 +34,24 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
-  if (form.method === "post") form.dataset.sent = "yes";
+  if (form.method === "post" && !form.target) form.dataset.sent = "yes";
 });
 window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
-// What an action did is said once.
-document.addEventListener("DOMContentLoaded", () => refreshIn(EVERY));
+// The frame of a message takes no room before the message is asked for; the menu of a phone shows where one is.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("iframe.message").forEach((frame) => (frame.hidden = true));
+  const here = document.querySelector(".side [aria-current]"), side = here?.closest(".side");
+  if (side) side.scrollLeft = here.offsetLeft - (side.clientWidth - here.offsetWidth) / 2;
+  refreshIn(EVERY);
+});
 document.addEventListener("htmx:afterRequest", (event) => {
   const again = Number(event.detail.xhr.getResponseHeader("Fundlyhub-Again"));
   if (again > 0) refreshIn(again);
+});
+document.addEventListener("submit", (event) => {
+  const frame = event.target.target && document.querySelector(`iframe[name="${CSS.escape(event.target.target)}"]`);
+  if (frame) frame.hidden = false;
 });
 document.addEventListener("visibilitychange", refresh);
 

@@ -1,0 +1,72 @@
+"""No page of the console has a serious fault of accessibility: axe-core looks at each, light, dark, wide and narrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from fundlyhub.console.pages import PAGES
+from fundlyhub.embedded.postgres import Postgres
+from fundlyhub.embedded.valkey import Valkey
+from tests.console.stage import Stage, paths, staged
+from tests.console.test_browser import browser
+from tests.console.widths import LOOKS, tab
+
+__all__ = ["browser"]
+
+VENDORED = Path(__file__).parent / "vendored"
+RUN = """
+    async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+        .filter(one => ["serious", "critical"].includes(one.impact))
+        .map(one => [one.id, one.help, ...one.nodes.slice(0, 5).map(node => node.html + node.failureSummary)].join())
+"""
+"""What is wrong, each with the elements that it is about."""
+
+
+@pytest.fixture(scope="module")
+def stage(postgres: Postgres, full: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A platform with something behind each page."""
+    with staged(postgres, valkey, full, tmp_path_factory.mktemp("axe")) as ready:
+        yield ready
+
+
+def faults(page: Page) -> list[str]:
+    """The serious and critical findings about what a tab shows."""
+    page.evaluate((VENDORED / "axe.min.js").read_text())  # evaluated by the debugger: the policy of the page stands
+    found: list[str] = page.evaluate(RUN)
+    return found
+
+
+def test_the_vendored_file_is_the_one_that_was_looked_at() -> None:
+    digest, name = (VENDORED / "DIGESTS").read_text().split()
+    assert sha256((VENDORED / name).read_bytes()).hexdigest() == digest
+    assert "Mozilla Public License" in (VENDORED / "axe.LICENSE").read_text()
+
+
+@pytest.mark.chaos
+def test_every_route_of_a_page_is_looked_at(stage: Stage) -> None:
+    routes = {re.sub(r"\{\w+\}", "[^/]+", page.path): page.path for page in PAGES if page.method == "GET"}
+    seen = {path.partition("?")[0] for path in (*paths(stage).values(), "/letters/replays/1")}
+    assert [route for pattern, route in routes.items() if not any(re.fullmatch(pattern, path) for path in seen)] == []
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(("width", "colours"), LOOKS)
+def test_no_page_has_a_serious_fault(browser: Browser, stage: Stage, width: int, colours: str) -> None:
+    found: dict[str, list[str]] = {}
+    with tab(browser, stage.site, "privacy", width, colours) as page:
+        for name, path in paths(stage).items():
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == (404 if name == "events-found" else 200), name
+            if here := faults(page):
+                found[name] = here
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            if wide > 0:
+                found.setdefault(name, []).append(f"{wide} px wider than the screen")
+    assert found == {}
