@@ -68,7 +68,7 @@ def set_level(db: Connection, name: str, level: Level, *, who: str) -> None:
 
 
 def set_password(db: Connection, name: str, password: str, *, who: str) -> None:
-    """Change the password, and end all sessions of the user. Raises WrongUse and WrongState."""
+    """Change the password, and end all sessions of the user, but no tokens. Raises WrongUse and WrongState."""
     _change(db, name, "password = %(value)s", _hashed(password))
     _end_sessions(db, name)
     note(db, name, who=who, action="password")

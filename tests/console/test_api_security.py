@@ -182,6 +182,9 @@ def test_a_token_may_no_more_than_its_user_from_the_next_request_on(site: Site, 
     reveal = client.post(f"{PREFIX}/events/1/payload", json={"reason": "x"})
     assert is_refused(reveal, 403), "it stays what it was made as"
     with get_engine("events").begin() as db:
+        users.set_password(db, user, "another password", who="test")
+    assert client.get(f"{PREFIX}/settings").status_code == 200, "a changed password ends sessions, and no tokens"
+    with get_engine("events").begin() as db:
         users.disable(db, user, who="test")
     assert is_refused(client.get(f"{PREFIX}/settings"), 401)
 

@@ -73,11 +73,11 @@ def level_(name: str, level: Level, who: str) -> Answer:
 @by_option
 @answers
 def password_(name: str, who: str) -> Answer:
-    """Change a user's password. All sessions of the user end."""
+    """Change a user's password. All sessions of the user end; tokens of the API stay: see `token disable`."""
     users, new = _users(), _password()
     with transaction("events") as db:
         users.set_password(db, name, new, who=who)
-    return Answer({"name": name}, f"The password of {name} is changed; sessions have ended.")
+    return Answer({"name": name}, f"The password of {name} is changed; sessions have ended, tokens stay.")
 
 
 @user.command("disable")
@@ -88,7 +88,7 @@ def disable(name: str, who: str) -> Answer:
     """Let a user do nothing more. All sessions of the user end, and tokens of the API are disabled for good."""
     with transaction("events") as db:
         _users().disable(db, name, who=who)
-    return Answer({"name": name}, f"{name} is disabled; sessions have ended.")
+    return Answer({"name": name}, f"{name} is disabled; sessions and tokens have ended.")
 
 
 @user.command("enable")
