@@ -31,10 +31,9 @@ class Breaker(BaseModel):
     used_for: str
 
 
-class BreakerHistory(BaseModel):
+class BreakerHistory(Breaker):
     """A breaker and its last changes, the newest first, as `fundlyhub breakers history --json` has them."""
 
-    breaker: Breaker
     history: Sequence[Mapping[str, Any]]
 
 
@@ -53,30 +52,29 @@ class Done(BaseModel):
 
 def breakers(call: Call) -> list[Breaker]:
     """List all breakers."""
-    return [_one(call, name).breaker for name in SERVICES]
+    return [_one(call, name) for name in SERVICES]
 
 
 def breaker(call: Call, params: Named) -> BreakerHistory:
     """Show one breaker and its last changes."""
-    return _one(call, require(params.name))
+    name = require(params.name)
+    return BreakerHistory(**dict(_one(call, name)), history=seen(call, name)[1])
 
 
 def open_(call: Call, params: Named, body: Why) -> Done:
     """Let no call to a service through until somebody closes its breaker."""
     open_one(call, require(params.name), body.reason)
-    return Done(changed=True, breaker=_one(call, params.name).breaker)
+    return Done(changed=True, breaker=_one(call, params.name))
 
 
 def close(call: Call, params: Named, body: Why) -> Done:
     """Let calls to a service through again, few at first."""
     done = close_one(call, require(params.name), body.reason)
-    return Done(changed=done, breaker=_one(call, params.name).breaker)
+    return Done(changed=done, breaker=_one(call, params.name))
 
 
-def _one(call: Call, name: str) -> BreakerHistory:
-    found, history = seen(call, name)
-    used_for = uses(call.site.settings).get(name, "")
-    return BreakerHistory(breaker=Breaker(**as_document(found), used_for=used_for), history=history)
+def _one(call: Call, name: str) -> Breaker:
+    return Breaker(**as_document(seen(call, name)[0]), used_for=uses(call.site.settings).get(name, ""))
 
 
 ROUTES = [

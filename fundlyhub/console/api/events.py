@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, Field
 
-from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Text, Why
+from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Text, Why, all_of
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages.events import STRETCHES, event_at, position_of, shown, told
 from fundlyhub.errors import WrongState
@@ -74,10 +75,10 @@ class At(Given):
     position: Id
 
 
-class Contents(BaseModel):
-    """What an event says."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents(LoggedEvent):
+    """An event and what it says, as `fundlyhub events show --payload --json` has it."""
 
-    event: LoggedEvent
     payload: Raw
     metadata: Raw
 
@@ -123,7 +124,7 @@ def payload(call: Call, params: At, body: Why) -> Contents:
         raise WrongState("the event is not in the log any more")
     event = event_at(call, params.position)
     said, metadata = map(orjson.Fragment, found)
-    return Contents.model_construct(event=event, payload=said, metadata=metadata)
+    return Contents(**all_of(event), payload=said, metadata=metadata)
 
 
 ROUTES = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -55,6 +56,11 @@ class Why(Given):
     """A body that gives the reason."""
 
     reason: Reason
+
+
+def all_of(one: Any) -> dict[str, Any]:
+    """The fields of a dataclass, by name: for an answer that has them beside its own."""
+    return {field.name: getattr(one, field.name) for field in fields(one)}
 
 
 class Unchanged(BaseModel):

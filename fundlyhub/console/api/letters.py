@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, Field
 
 from fundlyhub.console import choosing
-from fundlyhub.console.api.fields import Changed, Given, Id, Listed, Page, Raw, Reason, Text, Unchanged, Why
+from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Reason, Text, Why, all_of
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages.correcting import correct, take_back
 from fundlyhub.console.pages.letters import COUNTED, faults, listed, require, seen
@@ -50,24 +51,42 @@ class One(Given):
     letter: Id
 
 
-class Content(BaseModel):
-    """What its event says, and the payload that counts in its place, if it was corrected."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeLetter(Letter):
+    """A letter as `fundlyhub dlq show --json` has it. ``traceback`` is for the level operator; ``absence`` says why
+    there is no event; ``others`` are letters of the same event."""
+
+    traceback: str | None
+    timeline: Sequence[AuditEntry]
+    event: Envelope | None
+    absence: str | None
+    others: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterAndPayload(WholeLetter):
+    """A letter, what its event says, and the payload that counts in its place, if it was corrected.
+
+    All three are null where the event is not in the log any more.
+    """
 
     payload: Raw
     metadata: Raw
     corrected_payload: Raw
 
 
-class WholeLetter(BaseModel):
-    """A letter with all about it. ``traceback`` is for the level operator; ``content`` against a reason alone."""
+class Undecided(BaseModel):
+    """A letter that was not changed, and its state, or ``unknown``: as `fundlyhub dlq … --json` has it."""
 
-    letter: Letter
-    traceback: str | None
-    timeline: Sequence[AuditEntry]
-    event: Envelope | None
-    absence: str | None
-    others: Sequence[int]
-    content: Content | None
+    id: int
+    state: str
+
+
+class Decided(BaseModel):
+    """What a decision about letters changed and what it did not."""
+
+    changed: list[int]
+    unchanged: list[Undecided]
 
 
 class Correction(Given):
@@ -122,12 +141,17 @@ def letters(call: Call, params: Asked) -> Page[Letter]:
 
 def letter(call: Call, params: One) -> WholeLetter:
     """Show one letter: its error, its event and its history; without its payload."""
-    return _whole(call, *seen(call, params.letter))
+    return WholeLetter(**_whole(call, *seen(call, params.letter)))
 
 
-def payload(call: Call, params: One, body: Why) -> WholeLetter:
+def payload(call: Call, params: One, body: Why) -> LetterAndPayload:
     """Show one letter with the payload of its event. Who looked, and why, is recorded first."""
-    return _whole(call, *seen(call, params.letter, reason=body.reason))
+    found, others = seen(call, params.letter, reason=body.reason)
+    said = found.content
+    texts = (said.payload, said.metadata, said.corrected_payload) if said else (None, None, None)
+    payload, metadata, instead = map(_raw, texts)
+    whole = _whole(call, found, others)
+    return LetterAndPayload(**whole, payload=payload, metadata=metadata, corrected_payload=instead)
 
 
 def correction(call: Call, params: One, body: Correction) -> Corrected:
@@ -144,33 +168,32 @@ def undo(call: Call, params: One, body: Why) -> Undone:
     return Undone(id=params.letter, undone=True)
 
 
-def discard(call: Call, body: Deciding) -> Changed:
+def discard(call: Call, body: Deciding) -> Decided:
     """Discard letters. Nothing is deleted: they can be restored."""
     with call.transaction() as db:
-        return changed(dead_letters.discard(db, body.ids, who=call.who, reason=body.reason))
+        return _decided(dead_letters.discard(db, body.ids, who=call.who, reason=body.reason))
 
 
-def restore(call: Call, body: Deciding) -> Changed:
+def restore(call: Call, body: Deciding) -> Decided:
     """Open discarded letters again."""
     with call.transaction() as db:
-        return changed(dead_letters.restore(db, body.ids, who=call.who, reason=body.reason))
+        return _decided(dead_letters.restore(db, body.ids, who=call.who, reason=body.reason))
 
 
-def changed(done: Changes) -> Changed:
-    """What a decision did, for the answer."""
-    unchanged = [Unchanged(id=id, why=why) for id, why in done.unchanged.items()]
-    return Changed(changed=list(done.changed), unchanged=unchanged)
+def undecided(unchanged: Mapping[int, str]) -> list[Undecided]:
+    """Letters that are not changed, for an answer."""
+    return [Undecided(id=id, state=state) for id, state in unchanged.items()]
 
 
-def _whole(call: Call, found: Shown, others: Sequence[int]) -> WholeLetter:
-    said, content = found.content, None
-    if said is not None:
-        payload, metadata, instead = map(_raw, (said.payload, said.metadata, said.corrected_payload))
-        content = Content.model_construct(payload=payload, metadata=metadata, corrected_payload=instead)
-    return WholeLetter.model_construct(
-        letter=found.letter, traceback=found.traceback if call.may("operator") else None, timeline=found.timeline,
-        event=found.event, absence=found.absence, others=others, content=content,
-    )  # fmt: skip
+def _decided(done: Changes) -> Decided:
+    return Decided(changed=list(done.changed), unchanged=undecided(done.unchanged))
+
+
+def _whole(call: Call, found: Shown, others: Sequence[int]) -> dict[str, Any]:
+    return {
+        **all_of(found.letter), "traceback": found.traceback if call.may("operator") else None,
+        "timeline": found.timeline, "event": found.event, "absence": found.absence, "others": others,
+    }  # fmt: skip
 
 
 def _raw(text: str | None) -> orjson.Fragment | None:

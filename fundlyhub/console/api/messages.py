@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from fundlyhub.console.api.fields import Given, Listed, Page, Reason, Why
+from fundlyhub.console.api.fields import Given, Listed, Page, Reason, Why, all_of
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages.messages import about, listed, printed, sent_to, settle_one, the_one
 from fundlyhub.processors.notifications.ledger.search import Found, Wanted
@@ -44,10 +45,10 @@ class Step(BaseModel):
     details: str
 
 
-class WholeMessage(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeMessage(Found):
     """A message, what became of it, the others of its event, and the open dead letter whose replay would send it."""
 
-    message: Found
     story: list[Step]
     others: Sequence[Found]
     letter: int | None
@@ -94,7 +95,7 @@ def message(call: Call, params: One) -> WholeMessage:
     one = the_one(call, params.id)
     story, others, letter = about(call, one)
     steps = [Step(at=at, what=what, details=details) for at, what, details in story]
-    return WholeMessage(message=one, story=steps, others=others, letter=letter)
+    return WholeMessage(**all_of(one), story=steps, others=others, letter=letter)
 
 
 def text(call: Call, params: One, body: Why) -> Printed:

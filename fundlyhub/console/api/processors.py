@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from fundlyhub.console.api.fields import Given, Reason, Text, Why
+from fundlyhub.console.api.fields import Given, Reason, Text, Why, all_of
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages.processors import Row, require, row, rows
 from fundlyhub.errors import WrongUse
@@ -16,10 +17,10 @@ from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Entry, Standing, standing
 
 
-class Processor(BaseModel):
-    """A processor: how it stands, as `fundlyhub processors list --json` has it, and its numbers of the moment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processor(Standing):
+    """A processor, as `fundlyhub processors list --json` has it, and its numbers of the moment."""
 
-    standing: Standing
     applied: float | None
     applied_per_second: float | None
     waiting: float | None
@@ -28,10 +29,10 @@ class Processor(BaseModel):
     dead: float
 
 
-class ProcessorHistory(BaseModel):
-    """A processor and its pauses, the newest first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorHistory(Processor):
+    """A processor and its pauses, the newest first, as `fundlyhub processors history --json` has them."""
 
-    processor: Processor
     history: Sequence[Entry]
 
 
@@ -71,7 +72,7 @@ def processors(call: Call) -> list[Processor]:
 def processor(call: Call, params: Named) -> ProcessorHistory:
     """Show one processor and its last pauses."""
     one, history = row(call, params.name)
-    return ProcessorHistory(processor=_shown(one), history=history)
+    return ProcessorHistory(**all_of(_shown(one)), history=history)
 
 
 def pause(call: Call, params: Named, body: Pausing) -> Paused:
@@ -94,7 +95,7 @@ def resume(call: Call, params: Named, body: Why) -> Resumed:
 
 def _shown(one: Row) -> Processor:
     return Processor(
-        standing=standing(one.name, one.queue, one.pause), applied=one.applied, applied_per_second=one.rate,
+        **all_of(standing(one.name, one.queue, one.pause)), applied=one.applied, applied_per_second=one.rate,
         waiting=one.waiting, oldest_waiting_seconds=one.oldest, retrying=one.retrying, dead=one.dead,
     )  # fmt: skip
 

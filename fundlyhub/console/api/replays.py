@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from fundlyhub.console.api.fields import Given, Reason, Text, Unchanged
-from fundlyhub.console.api.letters import Chosen, Ids, filter_of
+from fundlyhub.console.api.fields import Given, Reason, Text
+from fundlyhub.console.api.letters import Chosen, Ids, Undecided, filter_of, undecided
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.choosing import FIELDS
 from fundlyhub.console.pages.replaying import frozen, replayable, the_run
@@ -19,11 +19,14 @@ from fundlyhub.processing.dead_letters import Terms
 
 
 class Choice(BaseModel):
-    """The letters that a filter means now, by their ids: decide about these. Of open ones which can be replayed."""
+    """The letters that a filter means now, by their ids: decide about these.
+
+    The rest is as `fundlyhub dlq replay --dry-run --json` has it: which of them would be replayed, and which not.
+    """
 
     ids: list[int]
-    replayable: list[int]
-    unchanged: list[Unchanged]
+    would_replay: list[int]
+    unchanged: list[Undecided]
 
 
 class Replaying(Given):
@@ -60,8 +63,7 @@ def choice(call: Call, params: Chosen) -> Choice:
         raise WrongUse(f"choose by one of {', '.join(FIELDS)} at least")
     ids = frozen(call, filter_of(params))
     able, unable = replayable(call, ids) if params.state == "open" else ([], {})
-    unchanged = [Unchanged(id=id, why=why) for id, why in unable.items()]
-    return Choice(ids=ids, replayable=able, unchanged=unchanged)
+    return Choice(ids=ids, would_replay=able, unchanged=undecided(unable))
 
 
 def replay(call: Call, body: Replaying) -> Replay:

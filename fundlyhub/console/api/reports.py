@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from fundlyhub.console.api.fields import Given, Id, Limit, Unchanged, Why
+from fundlyhub.console.api.fields import Given, Id, Limit, Why
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications.delivery_reports import failed
@@ -27,11 +27,18 @@ class One(Given):
     id: Id
 
 
+class FailedAgain(BaseModel):
+    """A report that could not be applied again, and the error."""
+
+    id: int
+    error: str
+
+
 class Retried(BaseModel):
     """Whether it was applied; ``failed`` names the error if it failed again."""
 
     applied: Sequence[int]
-    failed: list[Unchanged]
+    failed: list[FailedAgain]
 
 
 class Discarded(BaseModel):
@@ -51,7 +58,7 @@ def retry(call: Call, params: One) -> Retried:
     done = failed.retry(get_engine("app"), [params.id])
     if done.unknown:
         raise Refusal(404, "there is no such failed report")
-    return Retried(applied=done.applied, failed=[Unchanged(id=id, why=why) for id, why in done.failed.items()])
+    return Retried(applied=done.applied, failed=[FailedAgain(id=id, error=error) for id, error in done.failed.items()])
 
 
 def discard(call: Call, params: One, body: Why) -> Discarded:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
-from fundlyhub.console.api.fields import Changed, Given, Id, Listed, Page, Text, Why
-from fundlyhub.console.api.letters import changed
+from fundlyhub.console.api.fields import Changed, Given, Id, Listed, Page, Text, Unchanged, Why, all_of
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages.events import position_of
 from fundlyhub.console.pages.streams import MOST, seen, status
-from fundlyhub.database.audited import AuditEntry
+from fundlyhub.database.audited import AuditEntry, Changes
 from fundlyhub.streams import quarantine
 from fundlyhub.streams.quarantine_model import Held, State
 
 
+class Counted(BaseModel):
+    """How many entries rest in quarantine; no more than ``most`` are counted."""
+
+    open: int
+    most: int
+
+
 class Streams(BaseModel):
-    """Of each stream how much waits. ``missing`` says why nobody can tell; ``open`` is counted up to ``most``."""
+    """Of each stream how much waits, as `fundlyhub ingest status --json` has it; ``missing`` says why nobody knows."""
 
     group: str
     streams: Sequence[Mapping[str, Any]]
     missing: str | None
-    open: int
-    most: int
+    quarantine: Counted
 
 
 class Asked(Listed):
@@ -40,12 +46,15 @@ class One(Given):
     id: Id
 
 
-class WholeEntry(BaseModel):
-    """An entry with all about it. ``values`` are pairs of names and values of its fields, against a reason alone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeEntry(Held):
+    """An entry with all about it, as `fundlyhub ingest quarantine show --json` has it.
 
-    entry: Held
+    ``fields`` are pairs of names and values, against a reason alone.
+    """
+
     names: Sequence[str]
-    values: Sequence[tuple[str, str]] | None
+    fields: Sequence[tuple[str, str]] | None
     timeline: Sequence[AuditEntry]
 
 
@@ -55,7 +64,7 @@ def streams(call: Call) -> Streams:
     with call.transaction() as db:
         count = quarantine.count(db, most=MOST)
     group = call.site.settings.ingest_group
-    return Streams(group=group, streams=found, missing=missing or None, open=count, most=MOST)
+    return Streams(group=group, streams=found, missing=missing or None, quarantine=Counted(open=count, most=MOST))
 
 
 def entries(call: Call, params: Asked) -> Page[Held]:
@@ -79,20 +88,25 @@ def fields(call: Call, params: One, body: Why) -> WholeEntry:
 def release(call: Call, params: One) -> Changed:
     """Publish an entry after a fix. What cannot be an event yet stays, with its new reason."""
     with call.transaction() as db:
-        return changed(quarantine.release(db, [params.id], who=call.who))
+        return _changed(quarantine.release(db, [params.id], who=call.who))
 
 
 def discard(call: Call, params: One, body: Why) -> Changed:
     """Let an entry rest for good. Nothing is deleted."""
     with call.transaction() as db:
-        return changed(quarantine.discard(db, [params.id], who=call.who, reason=body.reason))
+        return _changed(quarantine.discard(db, [params.id], who=call.who, reason=body.reason))
+
+
+def _changed(done: Changes) -> Changed:
+    unchanged = [Unchanged(id=id, why=why) for id, why in done.unchanged.items()]
+    return Changed(changed=list(done.changed), unchanged=unchanged)
 
 
 def _shown(found: quarantine.Shown) -> WholeEntry:
     said = None
     if found.fields is not None:
         said = [(_readable(name), _readable(value)) for name, value in found.fields]
-    return WholeEntry(entry=found.held, names=found.names, values=said, timeline=found.timeline)
+    return WholeEntry(**all_of(found.held), names=found.names, fields=said, timeline=found.timeline)
 
 
 def _readable(raw: bytes) -> str:
