@@ -138,7 +138,7 @@ def swap(name: str, despite_findings: bool, aggregate: UUID | None, who: str) ->
     if aggregate is not None:
         return _replaced(name, aggregate, who)
     done = _run(rebuilds.swap, name, despite_findings, who)
-    return Answer(_exchanged(done), done.sentence, Aside(f"fundlyhub rebuild undo {name}"))
+    return Answer(iso_times(done.document()), done.sentence, Aside(f"fundlyhub rebuild undo {name}"))
 
 
 @command.command("undo")
@@ -149,7 +149,7 @@ def swap(name: str, despite_findings: bool, aggregate: UUID | None, who: str) ->
 def undo(name: str, despite_findings: bool, who: str) -> Answer:
     """Put the former tables back in their place, with all that was claimed since."""
     done = _run(rebuilds.undo, name, despite_findings, who)
-    return Answer(_exchanged(done), done.sentence)
+    return Answer(iso_times(done.document()), done.sentence)
 
 
 @command.command("cancel")
@@ -259,13 +259,6 @@ def _compared(found: list[Difference]) -> Iterator[str | Table]:
         yield Table("Examples", ("table", "what", "key", "columns", "rebuilt", "live"), examples)
     else:
         yield "Nothing differs." if not any(one.added + one.gone + one.changed for one in found) else "No examples."
-
-
-def _exchanged(done: Exchanged) -> dict[str, Any]:
-    return {
-        **_document(done.rebuild), "replayed": done.replayed, "under_lock": done.under_lock,
-        "locked_ms": round(done.locked * 1_000, 1), "tries": done.tries, "indexes": done.indexes,
-    }  # fmt: skip
 
 
 def _plain(value: Any) -> str:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
@@ -77,6 +77,13 @@ class Exchanged:
             f"The live tables of {self.rebuild.processor} {what}. They were locked for {self.locked * 1_000:,.0f} ms; "
             f"{self.replayed:,} claims were replayed before, and {self.under_lock:,} meanwhile."
         )
+
+    def document(self) -> dict[str, Any]:
+        """As one JSON document."""
+        return {
+            **asdict(self.rebuild), "replayed": self.replayed, "under_lock": self.under_lock,
+            "locked_ms": round(self.locked * 1_000, 1), "tries": self.tries, "indexes": self.indexes,
+        }  # fmt: skip
 
 
 def swap(

@@ -137,8 +137,10 @@ def test_a_replay_is_begun_followed_and_stopped(site: Site) -> None:
     given = caller(site, "operator")
     chosen = given.get("/letters/choice", processor="campaign_stats").json()
     assert (chosen["ids"], chosen["would_replay"]) == (ids, ids)
-    run = given.post("/letters/replays", {"ids": ids, "reason": "mended"}).json()
+    begun = given.post("/letters/replays", {"ids": ids, "reason": "mended"})
+    run = begun.json()
     path = f"/letters/replays/{run['key']}"
+    assert (begun.status_code, begun.headers["location"]) == (202, f"/api/v1{path}")
     wait_until(lambda: given.get(path).json()["counts"].get("pending") == 1, what="the first letter under way")
     assert given.post(f"{path}/stop").status_code == 200
     wait_until(lambda: given.get(path).json()["is_over"], what="the end")

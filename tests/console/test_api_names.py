@@ -14,6 +14,8 @@ from fundlyhub import publish_event
 from fundlyhub.database import get_engine
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from fundlyhub.rebuilds.filling import go_on
+from fundlyhub.settings import get_settings
 from fundlyhub.testing.databases import copy_of, environment_of
 from tests.console.callers import Caller, caller
 from tests.console.site import Site, served
@@ -21,6 +23,8 @@ from tests.console.test_in_its_role import HELD, REPORTS
 from tests.dead_letters.letters import dead
 from tests.support.command import fundlyhub
 from tests.support.make import search
+from tests.support.platform import wait_until
+from tests.verification.world import OURS, sql
 
 WHY = {"reason": "a test"}
 
@@ -93,3 +97,26 @@ def test_of_events_and_the_quarantine(given: Caller) -> None:
     assert has_all(shown, said("ingest", "quarantine", "show", id, "--fields"))
     assert has_all(given.get("/messages").json()["items"], said("notifications", "list", "--state", "unknown"))
     assert has_all(given.get("/messages/reports").json(), said("notifications", "reports", "list"))
+
+
+def test_of_rebuilds(given: Caller) -> None:
+    sql("UPDATE analytics.campaign_stats_projection SET total_raised = -1")
+    path = "/rebuilds/campaign_stats"
+    begun = given.post(f"{path}/start", {}).json()
+    assert has_all(given.get("/rebuilds").json()["items"], said("rebuild", "list"))
+    go_on(get_settings(), OURS["campaign_stats"], seconds=60)
+    assert has_all(given.get(path).json()["rebuilds"][0], said("rebuild", "status", "campaign_stats"))
+    assert has_all(run_of(given, "diff")["differences"], said("rebuild", "diff", "campaign_stats"))
+    assert has_all(run_of(given, "swap")["exchanged"], said("rebuild", "undo", "campaign_stats"))
+    pruned = said("rebuild", "prune", "campaign_stats")
+    assert begun.keys() == pruned.keys()
+
+
+def run_of(given: Caller, verb: str) -> Any:
+    """What came of a comparison or an exchange."""
+    path = "/rebuilds/campaign_stats"
+    key = given.post(f"{path}/{verb}", {}).json()["key"]
+    wait_until(lambda: given.get(path).json()["run"]["is_over"], what=verb)
+    run = given.get(path).json()["run"]
+    assert (run["key"], run["failed"]) == (key, None)
+    return run

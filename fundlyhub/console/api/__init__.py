@@ -13,10 +13,12 @@ from fundlyhub.console.api import (
     openapi,
     overview,
     processors,
+    rebuilds,
     replays,
     reports,
     settings,
     streams,
+    verify,
 )
 from fundlyhub.console.api.routing import Route
 
@@ -31,6 +33,8 @@ ROUTES: Sequence[Route] = [
     *reports.ROUTES,
     *messages.ROUTES,
     *streams.ROUTES,
+    *rebuilds.ROUTES,
+    *verify.ROUTES,
     *audit.ROUTES,
     *settings.ROUTES,
 ]

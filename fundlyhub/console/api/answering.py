@@ -72,16 +72,17 @@ class Api:
         call = Call(self._site, bearer.who, bearer.level, sent)
         with errors_for_people():
             try:
-                return as_json(route.handler(call, **given))
+                answer = route.handler(call, **given)
             except InvalidEvent as error:
                 reasons = [Fault(where="payload", detail=reason) for reason in error.reasons]
                 raise Faulty(422, "the payload is not valid", reasons) from None
+        return as_json(answer, route.status, {"Location": route.look_at(params, answer)} if route.begins else {})
 
 
-def as_json(answer: object) -> Response:
+def as_json(answer: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer as JSON. Control signs in its texts are escaped: terminals show it, too."""
     text = orjson.dumps(answer, default=_plain).decode()
-    return Response(printable_json(text), media_type="application/json")
+    return Response(printable_json(text), status, headers, media_type="application/json")
 
 
 async def _body(request: Request) -> bytes:

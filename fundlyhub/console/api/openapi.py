@@ -16,7 +16,8 @@ from fundlyhub.console.api.routing import PREFIX, Call, Route
 WORDS = """
 What the pages of the console show and do, as JSON. Send a token (`fundlyhub console token add`) as
 `Authorization: Bearer TOKEN`. Lists go on with the parameter `page`, which is `next` of the page before. Every change
-asks for a reason, stands in the audit under the name USER/TOKEN, and may be sent again. Errors are problem details
+stands in the audit under the name USER/TOKEN, and may be sent again. What goes on beside the request is answered with
+202; `Location` is where to look. Errors are problem details
 (RFC 9457). `x-level` is the level that a route asks for.
 """
 REFUSALS = {
@@ -79,7 +80,7 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
         "operationId": route.name, "tags": [route.group], "summary": summary, "x-level": route.needs,
         "parameters": list(_parameters(route)),
         "responses": {
-            "200": {"description": "Done.", "content": _content(schemas[f"{route.name} answer", "serialization"])},
+            str(route.status): _done(route, schemas),
             **{
                 status: {"description": why, "content": _content(schemas["problem", "serialization"], MEDIA_TYPE)}
                 for status, why in REFUSALS.items()
@@ -91,6 +92,15 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     if route.body is not None:
         found["requestBody"] = {"required": True, "content": _content(schemas[f"{route.name} body", "validation"])}
     return found
+
+
+def _done(route: Route, schemas: Schemas) -> dict[str, Any]:
+    content = _content(schemas[f"{route.name} answer", "serialization"])
+    if not route.begins:
+        return {"description": "Done.", "content": content}
+    location = {"required": True, "schema": {"type": "string"}, "description": f"{PREFIX}{route.begins}"}
+    said = "Begun: it goes on beside the request. `Location` tells how far it is."
+    return {"description": said, "headers": {"Location": location}, "content": content}
 
 
 def _parameters(route: Route) -> Iterator[dict[str, Any]]:

@@ -98,7 +98,7 @@ def _shown(run: Run) -> Replay:
 
 ROUTES = [
     Route("GET", "/letters/choice", choice, "operator"),
-    Route("POST", "/letters/replays", replay, "operator"),
+    Route("POST", "/letters/replays", replay, "operator", begins="/letters/replays/{key}"),
     Route("GET", "/letters/replays", replays),
     Route("GET", "/letters/replays/{run}", progress),
     Route("POST", "/letters/replays/{run}/stop", stop, "operator"),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_type_hints
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -37,6 +38,8 @@ class Call(Access):
 class Route:
     """A route: its path below PREFIX, its function, and the level that it asks for.
 
+    One that has begun something which goes on beside the request answers 202, and names where to look.
+
     A function takes the Call, then ``params`` (parameters of the address) and ``body``, if it has them.
     """
 
@@ -44,6 +47,19 @@ class Route:
     path: str
     handler: Callable[..., Any]
     needs: Level = "viewer"
+    begins: str = ""
+    """Where to look how far that is what it begins; empty where it is done when the answer comes. See ``look_at``."""
+
+    @property
+    def status(self) -> int:
+        """The status of an answer that is no refusal."""
+        return 202 if self.begins else 200
+
+    def look_at(self, params: BaseModel, answer: Any) -> str:
+        """The address of ``begins``, with values of the request's path or of the answer."""
+        names = re.findall(r"\{(\w+)\}", self.begins)
+        found = {name: getattr(params if hasattr(params, name) else answer, name) for name in names}
+        return PREFIX + self.begins.format(**{name: quote(str(value), safe="") for name, value in found.items()})
 
     @property
     def params(self) -> type[BaseModel]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from starlette.responses import Response
 
 from fundlyhub import rebuilds
+from fundlyhub.console.access import Access
 from fundlyhub.console.pages.rebuilds import OF_VALUES, board, named
 from fundlyhub.console.runs import Run
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongUse
+from fundlyhub.rebuilds import Rebuild
 from fundlyhub.rebuilds.comparing import note_values
 from fundlyhub.rebuilds.rights import rights
 from fundlyhub.web.refusals import Refusal
@@ -24,89 +26,122 @@ FASTEST = 1_000_000
 
 def start(visit: Visit) -> Response:
     """Begin to rebuild; workers fill the tables."""
-    name = _allowed(visit, "start")
-    one = rebuilds.start(visit.site.settings, visit.site.processors, name, who=visit.who, rate=_rate(visit))
-    return _back(visit, name, f"{name} is being rebuilt, up to position {one.up_to:,} and then with the log.")
+    name = visit.path("processor")
+    one = begin(visit, name, _rate(visit))
+    return _back(visit, f"{name} is being rebuilt, up to position {one.up_to:,} and then with the log.")
 
 
 def compare(visit: Visit) -> Response:
     """Begin to compare the rebuilt tables with the live ones: numbers of rows, and examples by their ids."""
-    return _compare(visit, "comparison", values=False)
+    begin_comparison(visit, visit.path("processor"))
+    return _back(visit)
 
 
 def compare_values(visit: Visit) -> Response:
     """The same with all values that differ, which may be about people: who asked is recorded first."""
-    name, reason = _allowed(visit, "diff"), reasoned(visit.field("reason"))
-    with visit.transaction() as db:
-        note_values(db, name, who=visit.who, command="console: rebuild diff", reason=reason)
-    return _compare(visit, OF_VALUES, values=True)
+    begin_comparison_of_values(visit, visit.path("processor"), visit.field("reason"))
+    return _back(visit)
 
 
 def swap(visit: Visit) -> Response:
     """Begin to put the rebuilt tables in the place of the live ones."""
-    return _exchange(visit, "swap", rebuilds.swap)
+    begin_exchange(visit, "swap", visit.path("processor"), despite_findings=visit.field("despite") == "yes")
+    return _back(visit)
 
 
 def undo(visit: Visit) -> Response:
     """Begin to put the former tables back in their place."""
-    return _exchange(visit, "undo", rebuilds.undo)
+    begin_exchange(visit, "undo", visit.path("processor"), despite_findings=visit.field("despite") == "yes")
+    return _back(visit)
 
 
 def cancel(visit: Visit) -> Response:
     """End a rebuild that was not put in place."""
-    name = _allowed(visit, "cancel")
-    rebuilds.cancel(visit.site.settings, visit.site.processors, name, who=visit.who)
-    return _back(visit, name, f"The rebuild of {name} is cancelled, and its tables are gone.")
+    one = end(visit, "cancel", visit.path("processor"))
+    return _back(visit, f"The rebuild of {one.processor} is cancelled, and its tables are gone.")
 
 
 def prune(visit: Visit) -> Response:
     """Drop the tables that an exchange has left."""
-    name = _allowed(visit, "prune")
-    rebuilds.prune(visit.site.settings, visit.site.processors, name, who=visit.who)
-    return _back(visit, name, f"The tables that the rebuild of {name} had left are gone.")
+    one = end(visit, "prune", visit.path("processor"))
+    return _back(visit, f"The tables that the rebuild of {one.processor} had left are gone.")
 
 
-def _compare(visit: Visit, kind: str, *, values: bool) -> Response:
-    name, site = _allowed(visit, "diff"), visit.site
+def begin(access: Access, name: str, rate: int | None) -> Rebuild:
+    """Begin to rebuild, with at most ``rate`` events a second. Raises Refusal, WrongUse and WrongState."""
+    _require_owner(access, "start", name)
+    one = rebuilds.start(access.site.settings, access.site.processors, name, who=access.who, rate=rate)
+    access.site.looks.forget()
+    return one
+
+
+def begin_comparison(access: Access, name: str) -> Run:
+    """Begin to compare, beside the request. Raises Refusal, and WrongState while something else runs about it."""
+    _require_owner(access, "diff", name)
+    return _compare(access, "comparison", name, values=False)
+
+
+def begin_comparison_of_values(access: Access, name: str, reason: str) -> Run:
+    """The same with values: the request and its reason are recorded first. Raises WrongUse without a reason."""
+    _require_owner(access, "diff", name)
+    reason = reasoned(reason)
+    with access.transaction() as db:
+        note_values(db, name, who=access.who, command="console: rebuild diff", reason=reason)
+    return _compare(access, OF_VALUES, name, values=True)
+
+
+def begin_exchange(access: Access, verb: Literal["swap", "undo"], name: str, *, despite_findings: bool) -> Run:
+    """Begin to exchange tables, beside the request. Raises Refusal, and WrongState as a comparison does."""
+    _require_owner(access, verb, name)
+    site, exchange = access.site, rebuilds.swap if verb == "swap" else rebuilds.undo
+    go = partial(exchange, site.settings, site.processors, name, who=access.who, despite_findings=despite_findings)
+
+    def work(run: Run) -> Any:
+        try:
+            return go(tell=run.tell)
+        finally:
+            site.looks.forget()
+
+    return _begun(access, Run(verb, name, access.who), work)
+
+
+def end(access: Access, verb: Literal["cancel", "prune"], name: str) -> Rebuild:
+    """Drop what a rebuild has made, or what an exchange has left. Raises Refusal, and WrongState if there is none."""
+    _require_owner(access, verb, name)
+    drop = rebuilds.cancel if verb == "cancel" else rebuilds.prune
+    one = drop(access.site.settings, access.site.processors, name, who=access.who)
+    access.site.looks.forget()
+    return one
+
+
+def _compare(access: Access, kind: str, name: str, *, values: bool) -> Run:
+    site = access.site
 
     def work(_: Run) -> Any:
         return rebuilds.diff(site.settings, site.processors, name, values=values)
 
-    rows = board(visit).of(name)
-    site.runs.start(Run(kind, name, visit.who, rows[0].one.id if rows else 0), work)
-    return _back(visit, name)
+    rows = board(access).of(name)
+    return _begun(access, Run(kind, name, access.who, rows[0].one.id if rows else 0), work)
 
 
-def _exchange(visit: Visit, verb: str, exchange: Callable[..., rebuilds.Exchanged]) -> Response:
-    name, site, who = _allowed(visit, verb), visit.site, visit.who
-    despite = visit.field("despite") == "yes"
-    begin = partial(exchange, site.settings, site.processors, name, who=who, despite_findings=despite)
-
-    def work(run: Run) -> Any:
-        try:
-            return begin(tell=run.tell)
-        finally:
-            site.looks.forget()
-
-    site.runs.start(Run(verb, name, who), work)
-    return _back(visit, name)
+def _begun(access: Access, run: Run, work: Callable[[Run], Any]) -> Run:
+    access.site.runs.start(run, work)
+    access.site.looks.forget()
+    return run
 
 
-def _allowed(visit: Visit, verb: str) -> str:
-    """The processor. Raises Refusal where the database role may not do what is asked, with the command to run."""
-    name, cls = named(visit)
-    ours = rights(visit.site.settings, cls.database)
+def _require_owner(access: Access, verb: str, name: str) -> None:
+    """Raise Refusal where the database role may not do what is asked, with the command to run."""
+    ours = rights(access.site.settings, named(access, name).database)
     if not ours.is_owner:
         raise Refusal(
             409, f"the console's database role {ours.role} makes no schemas and owns no tables: run "
                  f"`fundlyhub rebuild {verb} {name}` as the owner's role",
         )  # fmt: skip
-    return name
 
 
-def _back(visit: Visit, name: str, said: str = "") -> Response:
-    visit.site.looks.forget()
-    return visit.go(f"/rebuilds/{name}", said)
+def _back(visit: Visit, said: str = "") -> Response:
+    return visit.go(f"/rebuilds/{visit.path('processor')}", said)
 
 
 def _rate(visit: Visit) -> int | None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from fundlyhub import rebuilds
+from fundlyhub.console.access import Access
 from fundlyhub.console.runs import Run
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.errors import FundlyHubError, WrongUse
@@ -65,35 +66,35 @@ def listing(visit: Visit) -> Response:
     for name, cls in sorted(visit.site.processors.items()):
         why = refused(cls, visit.site.processors)
         (unable if why else able)[name] = why
-    ended = list(_ended(visit, visit.site.processors))[:KEPT]
-    return visit.page("rebuilds.html", board=found, workers=workers(visit), able=able, unable=unable, ended=ended)
+    gone = list(ended(visit, visit.site.processors))[:KEPT]
+    return visit.page("rebuilds.html", board=found, workers=workers(visit), able=able, unable=unable, ended=gone)
 
 
 def one(visit: Visit) -> Response:
     """One processor's rebuild: its progress, or what can be done about it where that has changed."""
-    name, cls = named(visit)
+    name = visit.path("processor")
+    cls = named(visit, name)
     found = board(visit)
     rows = found.of(name)
-    newest, run = rows[0] if rows else None, _run(visit, name, rows)
+    newest, run = rows[0] if rows else None, newest_run(visit, name, rows)
     now = _fingerprint(rows, run)
     if visit.given("part") == "actions" and visit.given("known") == now:
         return Response(status_code=204)
-    shows_values = run is not None and run.who == visit.who and visit.may("privacy")
     values: dict[str, Any] = {
         "name": name, "board": found, "rows": rows, "newest": newest, "run": run, "workers": workers(visit),
         "states": {row.one.state for row in rows}, "known": now, "rights": found.rights.get(cls.database),
-        "why": refused(cls, visit.site.processors), "shows_values": shows_values,
+        "why": refused(cls, visit.site.processors), "shows_values": run is not None and may_see_values(visit, run),
     }  # fmt: skip
     if visit.is_fragment:
         part = "rebuild_actions" if visit.given("part") == "actions" else "rebuild"
         return visit.page(f"parts/{part}.html", **values)
-    return visit.page("rebuild.html", ended=list(_ended(visit, {name: cls})), **values)
+    return visit.page("rebuild.html", ended=list(ended(visit, {name: cls})), **values)
 
 
-def board(visit: Visit) -> Board:
+def board(access: Access) -> Board:
     """The rebuilds as they stand, read at most once a second for all tabs."""
-    settings, processors = visit.site.settings, visit.site.processors
-    return visit.site.looks.get("rebuilds", lambda: read(settings, processors))
+    settings, processors = access.site.settings, access.site.processors
+    return access.site.looks.get("rebuilds", lambda: read(settings, processors))
 
 
 def read(settings: Settings, processors: Processors) -> Board:
@@ -115,12 +116,11 @@ def read(settings: Settings, processors: Processors) -> Board:
     return found
 
 
-def named(visit: Visit) -> tuple[str, type[Processor]]:
-    """The processor in the path. Raises Refusal if there is none."""
-    name = visit.path("processor")
-    if name not in visit.site.processors:
+def named(access: Access, name: str) -> type[Processor]:
+    """The processor of a name. Raises Refusal if there is none."""
+    if name not in access.site.processors:
         raise Refusal(404, "there is no such processor")
-    return name, visit.site.processors[name]
+    return access.site.processors[name]
 
 
 def refused(cls: type[Processor], processors: Processors) -> str:
@@ -132,9 +132,9 @@ def refused(cls: type[Processor], processors: Processors) -> str:
     return ""
 
 
-def workers(visit: Visit) -> int | None:
+def workers(access: Access) -> int | None:
     """How many workers consume the queue of rebuilds; None while the broker does not say."""
-    known = visit.site.snapshots.now().value("fundlyhub_queue_consumers", REBUILDS)
+    known = access.site.snapshots.now().value("fundlyhub_queue_consumers", REBUILDS)
     return None if known is None else int(known)
 
 
@@ -146,24 +146,29 @@ def _status(settings: Settings, processors: Processors, name: str, found: Board)
         return None
 
 
-def _ended(visit: Visit, processors: Processors) -> Iterator[Rebuild]:
+def ended(access: Access, processors: Processors) -> Iterator[Rebuild]:
     """Rebuilds of these processors whose tables are gone, the newest first."""
     for branch in branches(processors):
-        here = {name: cls for name, cls in visit.site.processors.items() if cls.database == branch}
+        here = {name: cls for name, cls in access.site.processors.items() if cls.database == branch}
         try:
-            found = rebuilds.listed(visit.site.settings, here, dropped=True, limit=KEPT)
+            found = rebuilds.listed(access.site.settings, here, dropped=True, limit=KEPT)
         except (FundlyHubError, DBAPIError, psycopg.Error):
             continue  # the board says so
         yield from (one for one in found if one.state == "dropped" and one.processor in processors)
 
 
-def _run(visit: Visit, name: str, rows: list[Row]) -> Run | None:
+def newest_run(access: Access, name: str, rows: list[Row]) -> Run | None:
     """The newest run about a processor. A comparison counts while the rebuild that it compared is there."""
-    run = visit.site.runs.of(name)
+    run = access.site.runs.of(name)
     if run is None or not run.is_over or not run.subject:
         return run
     forget_values(run, datetime.now(UTC))
     return run if rows and rows[0].one.id == run.subject and rows[0].one.state == "running" else None
+
+
+def may_see_values(access: Access, run: Run) -> bool:
+    """Whether values that a comparison found are for this request: they are for the one who asked alone."""
+    return run.who == access.who and access.may("privacy")
 
 
 def _fingerprint(rows: list[Row], run: Run | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from fundlyhub.console import users
+from fundlyhub.console.access import Access
 from fundlyhub.console.runs import Run
 from fundlyhub.console.verifications import Verification
 from fundlyhub.console.visits import Page, Visit
@@ -22,6 +24,7 @@ from fundlyhub.web.refusals import Refusal
 
 LEAST, MOST = 1, 100_000
 """Events of a sample."""
+SIZE = f"a sample has {LEAST} to {MOST:,} events"
 USUAL = 1_000
 SHOWN = 50
 """Findings that the page shows; the report lists more."""
@@ -29,40 +32,44 @@ REPAIR = "verify"
 """What the run that sends events again is about: no processor is called so."""
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """The newest verification and its report; ``again`` counts, by processor, the events that can be sent again.
+
+    ``repair`` is the run that sends them. ``restricted`` is the name of a database role that may not compare tables;
+    ``missing`` says why our rights are not known. Both are empty otherwise.
+    """
+
+    newest: Verification | None
+    report: Mapping[str, Any] | None
+    again: Mapping[str, int]
+    repair: Run | None
+    restricted: str
+    missing: str
+
+
 def verify(visit: Visit) -> Response:
     """The form, and the verification that runs or the last report."""
-    newest, repair = visit.site.verifications.newest, visit.site.runs.of(REPAIR)
-    known = _fingerprint(newest, repair)
+    now = state(visit)
+    newest, repair, known = now.newest, now.repair, _fingerprint(now.newest, visit.site.runs.of(REPAIR))
     if visit.is_fragment and visit.given("known") == known:
         return Response(status_code=204)
-    report = (newest.report if newest else None) or {}
-    if repair is not None and (newest is None or repair.began < newest.began):
-        repair = None  # of the report before
-    allowed, missing = _rights(visit)
+    report = now.report or {}
     values: dict[str, Any] = {
-        "run": newest, "report": newest.report if newest else None, "known": known, "usual": USUAL, "most": MOST,
-        "findings": report.get("findings", [])[:SHOWN], "names": sorted(visit.site.processors), "missing": missing,
-        "restricted": next((one.role for one in allowed if not one.is_owner), ""), "repair": repair,
-        "again": sum(Repairs.of(report.get("findings", ()), visit.site.processors).counts.values()),
+        "run": newest, "report": now.report, "known": known, "usual": USUAL, "most": MOST,
+        "findings": report.get("findings", [])[:SHOWN], "names": sorted(visit.site.processors), "missing": now.missing,
+        "restricted": now.restricted, "repair": repair, "again": sum(now.again.values()),
     }  # fmt: skip
     return visit.page("parts/verify.html" if visit.is_fragment else "verify.html", **values)
 
 
 def start(visit: Visit) -> Response:
     """Begin a verification of a sample. Raises WrongUse for a wrong size, and WrongState while one runs."""
-    options = list(_options(visit))
-    if visit.field("tables") == "yes":
-        for one in _rights(visit)[0]:
-            if not one.is_owner:
-                raise Refusal(
-                    409, f"the console's database role {one.role} makes no schemas, which comparing tables needs: "
-                         f"run `fundlyhub verify {' '.join(options)}` as the owner's role",
-                )  # fmt: skip
-    else:
-        options.append("--no-tables")
-    visit.site.verifications.start(options, who=visit.who)
-    with visit.transaction() as db:
-        users.note(db, visit.who, who=visit.who, action="verification started", details=" ".join(options)[:1_000])
+    size = visit.field("sample")
+    if not (size.isascii() and size.isdigit() and len(size) < 9):
+        raise WrongUse(SIZE)
+    names = [name for name in visit.site.processors if visit.field(f"processor:{name}") == "yes"]
+    begin(visit, int(size), names, tables=visit.field("tables") == "yes")
     return visit.go("/verify")
 
 
@@ -74,13 +81,59 @@ def stop(visit: Visit) -> Response:
 
 def repair(visit: Visit) -> Response:
     """Send again what the report that the form names found missing or overdue."""
-    newest, processors = visit.site.verifications.newest, visit.site.processors
-    if newest is None or newest.key != visit.field("report") or newest.report is None:
+    send_again(visit, visit.field("report"))
+    return visit.go("/verify")
+
+
+def state(access: Access) -> State:
+    """The newest verification, what can be done about its findings, and what our role may compare."""
+    newest, repair = access.site.verifications.newest, access.site.runs.of(REPAIR)
+    if repair is not None and (newest is None or repair.began < newest.began):
+        repair = None  # of the report before
+    report = newest.report if newest else None
+    again = Repairs.of((report or {}).get("findings", ()), access.site.processors).counts
+    allowed, missing = _rights(access)
+    restricted = next((one.role for one in allowed if not one.is_owner), "")
+    return State(newest, report, again, repair, restricted, missing)
+
+
+def begin(access: Access, size: int, names: Iterable[str], *, tables: bool) -> Verification:
+    """Begin a verification of a sample: of these processors, or of all of them where none is named.
+
+    With ``tables`` the statistics of campaigns are compared too. Raises WrongUse for a wrong size or an unknown name,
+    Refusal where the database role may not compare tables, and WrongState while a verification runs.
+    """
+    if not LEAST <= size <= MOST:
+        raise WrongUse(SIZE)
+    options = ["--sample", str(size)]
+    for name in sorted(set(names)):
+        if name not in access.site.processors:
+            raise WrongUse(f"no such processor: {name}; there are {', '.join(access.site.processors)}")
+        options += ["--processor", name]
+    if tables:
+        for one in _rights(access)[0]:
+            if not one.is_owner:
+                raise Refusal(
+                    409, f"the console's database role {one.role} makes no schemas, which comparing tables needs: "
+                         f"run `fundlyhub verify {' '.join(options)}` as the owner's role",
+                )  # fmt: skip
+    else:
+        options.append("--no-tables")
+    begun = access.site.verifications.start(options, who=access.who)
+    with access.transaction() as db:
+        users.note(db, access.who, who=access.who, action="verification started", details=" ".join(options)[:1_000])
+    return begun
+
+
+def send_again(access: Access, key: str) -> Run:
+    """Begin to send again what can be sent of the report with this key. Raises WrongState if that is not the newest."""
+    newest, processors = access.site.verifications.newest, access.site.processors
+    if newest is None or newest.key != key or newest.report is None:
         raise WrongState("there is a newer report, or none: look at it first")
     repairs = Repairs.of(newest.report["findings"], processors)
     if not repairs.counts:
         raise WrongState("the report lists nothing that can be sent again")
-    visit.site.settings.broker  # noqa: B018  # a missing URL is better said before that
+    access.site.settings.broker  # noqa: B018  # a missing URL is better said before that
 
     def work(_: Run) -> int:
         from fundlyhub.celery import app  # loaded for this alone: it takes a second
@@ -88,27 +141,16 @@ def repair(visit: Visit) -> Response:
         return repairs.send(app, processors)
 
     details = ", ".join(f"{name} {count:,}" for name, count in repairs.counts.items())
-    with visit.transaction() as db:
-        users.note(db, visit.who, who=visit.who, action="events sent again", details=details[:1_000])
-    visit.site.runs.start(Run("repair", REPAIR, visit.who), work)
-    return visit.go("/verify")
+    with access.transaction() as db:
+        users.note(db, access.who, who=access.who, action="events sent again", details=details[:1_000])
+    return access.site.runs.start(Run("repair", REPAIR, access.who), work)
 
 
-def _options(visit: Visit) -> Iterator[str]:
-    size = visit.field("sample")
-    if not (size.isascii() and size.isdigit() and len(size) < 9 and LEAST <= int(size) <= MOST):
-        raise WrongUse(f"a sample has {LEAST} to {MOST:,} events")
-    yield from ("--sample", str(int(size)))
-    for name in sorted(visit.site.processors):
-        if visit.field(f"processor:{name}") == "yes":
-            yield from ("--processor", name)
-
-
-def _rights(visit: Visit) -> tuple[list[Rights], str]:
+def _rights(access: Access) -> tuple[list[Rights], str]:
     """What our role may do in the databases that have tables, and why that is not known of all of them."""
-    settings, some = visit.site.settings, branches(visit.site.processors)
+    settings, some = access.site.settings, branches(access.site.processors)
     try:
-        return visit.site.looks.get("rights", lambda: [rights(settings, branch) for branch in some]), ""
+        return access.site.looks.get("rights", lambda: [rights(settings, branch) for branch in some]), ""
     except (FundlyHubError, DBAPIError, psycopg.Error) as error:
         return [], describe(error)
 
