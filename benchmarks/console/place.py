@@ -28,7 +28,7 @@ from tests.support.rabbitmq import free_port
 
 NAME = "measured"
 OPTIONS = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_planning": "on",
-           "max_wal_size": "4GB", "checkpoint_timeout": "15min"}  # fmt: skip
+           "max_wal_size": "4GB", "checkpoint_timeout": "15min", "autovacuum": "off"}  # fmt: skip
 
 
 @contextmanager

@@ -45,6 +45,7 @@ _PATHS = {
     "/quarantine/{id}": "/quarantine/<held>",
     "/rebuilds/{processor}": "/rebuilds/<processor>",
     "/letters/choose": "/letters/choose?fingerprint=<fault>",
+    "/letters/behind": "/letters/behind?fingerprint=<fault>",
     "/letters/choice": "/letters/choice?fingerprint=<fault>",
     "/events/search": "/events/search?id=<event>",
 }

@@ -32,6 +32,7 @@ class Site:
     replays: Replays = field(default_factory=Replays)
     runs: Runs = field(default_factory=Runs)
     looks: Looks = field(default_factory=Looks)
+    minutes: Looks = field(default_factory=lambda: Looks(60.0))
     verifications: Verifications = field(default_factory=Verifications)
     pace: Pace = field(default_factory=Pace)
 

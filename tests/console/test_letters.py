@@ -43,6 +43,7 @@ def test_a_fault_leads_to_its_letters_and_one_letter_to_its_event(site: Site) ->
     assert "a fault of ours" in groups
     listed = visitor.get(f"/letters/list?fingerprint={fault}").text
     assert all(f'href="/letters/{id}"' in listed for id in ids)
+    assert re.search(r"Behind these letters wait \d+ (person|people), 0 campaigns, as their events say", listed)
     assert "/letters/choose" not in listed, "a viewer decides nothing"
     page = visitor.get(f"/letters/{ids[0]}").text
     assert "handle_batch" not in page, "a traceback may quote the event"

@@ -13,10 +13,11 @@ from fundlyhub.console import choosing
 from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Reason, Text, Why, all_of
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages.correcting import correct, take_back
-from fundlyhub.console.pages.letters import COUNTED, faults, listed, require, seen
+from fundlyhub.console.pages.letters import COUNTED, LOOKED_AT, faults, listed, require, seen
+from fundlyhub.console.pages.letters import behind as harm_behind
 from fundlyhub.database.audited import AuditEntry
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Changes, Filter, Group, Letter, Shown, State
+from fundlyhub.processing.dead_letters import Changes, Filter, Group, Harm, Letter, Shown, State
 from fundlyhub.processing.dead_letters.showing import Envelope
 
 Ids = Annotated[list[Id], Field(min_length=1, max_length=choosing.MOST)]
@@ -43,6 +44,17 @@ class Faults(BaseModel):
     groups: Sequence[Group]
     is_all: bool
     counted: int
+
+
+class Behind(BaseModel):
+    """What waits behind the letters of a fault, as their events say. ``letters`` were looked at, ``most`` at most.
+
+    ``things`` counts what the events are about, by kind.
+    """
+
+    harm: Harm
+    things: Mapping[str, int]
+    most: int
 
 
 class One(Given):
@@ -133,6 +145,12 @@ def groups(call: Call, params: Chosen) -> Faults:
     return Faults(groups=found, is_all=is_all, counted=COUNTED)
 
 
+def behind(call: Call, params: Chosen) -> Behind:
+    """Show what waits behind letters, of one fault as a rule: people, campaigns and money. It is kept for a minute."""
+    found, things = harm_behind(call, filter_of(params))
+    return Behind(harm=found, things=dict(things), most=LOOKED_AT)
+
+
 def letters(call: Call, params: Asked) -> Page[Letter]:
     """List letters, the newest failure first."""
     found, more = listed(call, filter_of(params, params.page), params.limit)
@@ -202,6 +220,7 @@ def _raw(text: str | None) -> orjson.Fragment | None:
 
 ROUTES = [
     Route("GET", "/letters/groups", groups),
+    Route("GET", "/letters/behind", behind),
     Route("POST", "/letters/discard", discard, "operator"),
     Route("POST", "/letters/restore", restore, "operator"),
     Route("GET", "/letters", letters),

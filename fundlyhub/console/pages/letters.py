@@ -14,15 +14,15 @@ from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Filter, Group, Letter, Shown
+from fundlyhub.processing.dead_letters import Filter, Group, Harm, Letter, Shown
 from fundlyhub.web.refusals import Refusal
 
 GROUPS = 200
 COUNTED = 100_000
 """Letters that are counted for the page of groups at most."""
 LISTED = 50
-LOOKED_AT = 10_000
-"""Letters of a group whose things are counted."""
+LOOKED_AT = 2_000
+"""Letters of a group of which it is counted what waits behind them."""
 
 
 def groups(visit: Visit) -> Response:
@@ -40,11 +40,11 @@ def letters(visit: Visit) -> Response:
     """Letters of a filter, as a rule of one fault, the newest failure first."""
     filter = wanted(visit)
     found, more = listed(visit, filter, LISTED)
-    behind: list[tuple[str, int]] = []
-    if filter.fingerprint and not filter.before:
-        with visit.transaction() as db:
-            behind = dead_letters.things(db, dead_letters.in_full(db, filter), most=LOOKED_AT)
-    return visit.page("letter_list.html", letters=found, more=more, behind=behind, most=LOOKED_AT, **_filters(visit))
+    is_group = bool(filter.fingerprint and not filter.before and found)
+    waiting, things = behind(visit, filter) if is_group else (None, [])
+    return visit.page(
+        "letter_list.html", letters=found, more=more, harm=waiting, things=things, most=LOOKED_AT, **_filters(visit)
+    )
 
 
 def letter(visit: Visit) -> Response:
@@ -68,6 +68,17 @@ def faults(access: Access, filter: Filter) -> tuple[Sequence[Group], bool]:
     with access.transaction() as db:
         found = dead_letters.groups(db, dead_letters.in_full(db, filter), limit=GROUPS, most=COUNTED)
     return found, len(found) < GROUPS and sum(one.letters for one in found) < COUNTED
+
+
+def behind(access: Access, filter: Filter) -> tuple[Harm, Sequence[tuple[str, int]]]:
+    """What waits behind the letters of a group: people, campaigns and money, and things by kind; kept for a minute."""
+
+    def read() -> tuple[Harm, Sequence[tuple[str, int]]]:
+        with access.transaction() as db:
+            wanted = dead_letters.in_full(db, filter)
+            return dead_letters.harm_of(db, wanted, most=LOOKED_AT), dead_letters.things(db, wanted, most=LOOKED_AT)
+
+    return access.site.minutes.get(("behind", filter), read)
 
 
 def listed(access: Access, filter: Filter, limit: int) -> tuple[Sequence[Letter], str | None]:

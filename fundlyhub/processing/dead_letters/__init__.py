@@ -11,6 +11,7 @@ from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, corre
 from fundlyhub.processing.dead_letters.deciding import discard, restore
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, reason
 from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids, in_full, things
+from fundlyhub.processing.dead_letters.harm import Harm, harm_of
 from fundlyhub.processing.dead_letters.model import AUDIT, WORKER, Action, Letter, State
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
 from fundlyhub.processing.dead_letters.recording import (
@@ -39,6 +40,7 @@ __all__ = [
     "End",
     "Filter",
     "Group",
+    "Harm",
     "ImportReport",
     "Known",
     "Letter",
@@ -59,6 +61,7 @@ __all__ = [
     "fingerprint",
     "forget_waits",
     "groups",
+    "harm_of",
     "ids",
     "import_lines",
     "in_full",
