@@ -13,6 +13,7 @@ from fundlyhub.console.api.fields import Given, Reason, Text, Why, all_of
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages.processors import Row, require, row, rows
 from fundlyhub.errors import WrongUse
+from fundlyhub.monitoring.latency import Latency
 from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Entry, Standing, standing
 
@@ -27,6 +28,10 @@ class Processor(Standing):
     oldest_waiting_seconds: float | None
     retrying: float | None
     dead: float
+    latency: Annotated[
+        Latency | None,
+        Field(description="Seconds from publication to effect, of the newest events; kept for a minute."),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,7 @@ def _shown(one: Row) -> Processor:
     return Processor(
         **all_of(standing(one.name, one.queue, one.pause)), applied=one.applied, applied_per_second=one.rate,
         waiting=one.waiting, oldest_waiting_seconds=one.oldest, retrying=one.retrying, dead=one.dead,
+        latency=one.latency,
     )  # fmt: skip
 
 

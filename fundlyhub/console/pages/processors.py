@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import psycopg
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from fundlyhub.console.access import Access, Site
 from fundlyhub.console.snapshots import Snapshot
 from fundlyhub.console.visits import Page, Visit
+from fundlyhub.monitoring.latency import Latency, latencies
 from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Entry, Pause
 from fundlyhub.web.refusals import Refusal
@@ -32,6 +35,8 @@ class Row:
     oldest: float | None
     retrying: float | None
     dead: float
+    latency: Latency | None
+    """From publication to effect, of the newest events, as of a minute ago at most; None while that is not known."""
 
 
 def processors(visit: Visit) -> Response:
@@ -97,8 +102,16 @@ def _row(site: Site, snapshot: Snapshot, name: str, pause: Pause | None) -> Row:
         name, known.queue if known else None, pause, site.snapshots.rate("fundlyhub_events_applied", name),
         snapshot.value("fundlyhub_events_applied", name), snapshot.value("fundlyhub_events_waiting", name),
         snapshot.value("fundlyhub_events_waiting_seconds", name), snapshot.value("fundlyhub_events_retrying", name),
-        dead,
+        dead, _latencies(site).get(name),
     )  # fmt: skip
+
+
+def _latencies(site: Site) -> Mapping[str, Latency]:
+    """Read at most once a minute; nothing while a database does not answer."""
+    try:
+        return site.minutes.get("latencies", lambda: latencies(site.processors))
+    except (DBAPIError, psycopg.Error):
+        return {}
 
 
 PAGES = [
