@@ -93,6 +93,8 @@ def shares(console: int, servers: Sequence[int], visitor: Visitor, tabs: Sequenc
         time.sleep(EVERY * number / len(tabs))
         while time.monotonic() < end:
             answer = visitor.pages.get(path, headers={"HX-Request": "true"})
+            if HEADER not in answer.headers:
+                raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:300]}")
             time.sleep(float(answer.headers[HEADER]))
 
     with ThreadPoolExecutor(max(1, len(tabs))) as pool:
