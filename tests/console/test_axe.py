@@ -5,27 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from fundlyhub.console.pages import PAGES
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
+from tests.console.axe import VENDORED, faults
 from tests.console.stage import Stage, paths, staged
 from tests.console.test_browser import browser
 from tests.console.widths import LOOKS, tab
 
 __all__ = ["browser"]
-
-VENDORED = Path(__file__).parent / "vendored"
-RUN = """
-    async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
-        .filter(one => ["serious", "critical"].includes(one.impact))
-        .map(one => [one.id, one.help, ...one.nodes.slice(0, 5).map(node => node.html + node.failureSummary)].join())
-"""
-"""What is wrong, each with the elements that it is about."""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +25,6 @@ def stage(postgres: Postgres, full: str, valkey: Valkey, tmp_path_factory: pytes
     """A platform with something behind each page."""
     with staged(postgres, valkey, full, tmp_path_factory.mktemp("axe")) as ready:
         yield ready
-
-
-def faults(page: Page) -> list[str]:
-    """The serious and critical findings about what a tab shows."""
-    page.evaluate((VENDORED / "axe.min.js").read_text())  # evaluated by the debugger: the policy of the page stands
-    found: list[str] = page.evaluate(RUN)
-    return found
 
 
 def test_the_vendored_file_is_the_one_that_was_looked_at() -> None:
