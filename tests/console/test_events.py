@@ -47,6 +47,7 @@ def test_each_kind_of_id_leads_to_its_story_or_its_list(site: Site) -> None:
         assert meaning(db, TRACE).kind == "trace"
     page = visitor.get(story).text
     assert f"published {first.type}" in page
+    assert page.count('class="mark"') >= 2, "its timeline has what happened to the event and to its message"
     assert f"message {message}" in page
     assert f'href="/events/{caused.position}"' in page
     assert visitor.get(f"/events/{(caused.position or 0) + 1000}").status_code == 404

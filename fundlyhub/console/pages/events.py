@@ -12,6 +12,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from fundlyhub.console.access import Access
+from fundlyhub.console.timeline import Timeline, timeline
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
@@ -164,7 +165,20 @@ def shown(access: Access, position: int, reason: str) -> tuple[str, str] | None:
 def _story(visit: Visit, payload: tuple[str, str] | None) -> Response:
     tale, letters = told(visit, visit.number("position"))
     lines = list(_lines(tale.entries, set(visit.site.processors)))
-    return visit.page("event.html", one=tale.event, told=tale, lines=lines, letters=letters, payload=payload)
+    scale = timeline([line.entry.at for line in lines if line.entry.at is not None])
+    return visit.page(
+        "event.html", one=tale.event, told=tale, lines=lines, letters=letters, payload=payload, scale=scale,
+        lanes=_lanes(lines, scale),
+    )  # fmt: skip
+
+
+def _lanes(lines: Sequence[Line], scale: Timeline | None) -> list[tuple[str, list[tuple[float, bool]]]]:
+    """For each place the marks of what happened there: where on the timeline, and whether it is bad."""
+    lanes: dict[str, list[tuple[float, bool]]] = {}
+    for line in lines:
+        if scale is not None and line.entry.at is not None:
+            lanes.setdefault(line.entry.where, []).append((scale.x[line.entry.at], line.is_bad))
+    return list(lanes.items())
 
 
 def _lines(entries: Sequence[Entry], processors: set[str]) -> Iterator[Line]:
