@@ -155,7 +155,7 @@ def one(call: Call, params: One) -> OfProcessor:
 
 
 def start(call: Call, params: One, body: Starting) -> rebuilds.Rebuild:
-    """Begin to rebuild a processor's tables beside the live ones; workers of the queue `rebuilds` fill them."""
+    """Begin to rebuild a processor's tables beside the live ones; workers of the queue rebuilds fill them."""
     return rebuilding.begin(call, params.processor, body.rate)
 
 
@@ -165,7 +165,7 @@ def diff(call: Call, params: One) -> Run:
 
 
 def values(call: Call, params: One, body: Why) -> Run:
-    """The same with all values that differ, which may be about people. Who asked, and why, is recorded first."""
+    """Begin to compare, with all values that differ, maybe of people. Who asked, and why, is recorded first."""
     return _run(call, rebuilding.begin_comparison_of_values(call, params.processor, body.reason))
 
 
