@@ -32,6 +32,12 @@ class Site:
     replays: Replays = field(default_factory=Replays)
     runs: Runs = field(default_factory=Runs)
     looks: Looks = field(default_factory=Looks)
+
+    def forget(self) -> None:
+        """Read everything anew at the next look: something was changed."""
+        self.looks.forget()
+        self.snapshots.forget()
+
     minutes: Looks = field(default_factory=lambda: Looks(60.0))
     verifications: Verifications = field(default_factory=Verifications)
     pace: Pace = field(default_factory=Pace)

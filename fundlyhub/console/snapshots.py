@@ -73,17 +73,23 @@ class Snapshots:
         in_each_process(self._begin)
 
     def _begin(self) -> None:
-        self._lock, self._bounded = Lock(), Bounded()
+        self._lock, self._bounded, self._is_stale = Lock(), Bounded(), False
 
     def now(self) -> Snapshot:
         """A snapshot that is about a second old at most: longer where reading is dear, or a source does not answer."""
         with self._lock:
-            if not self._recent or time.monotonic() - self._recent[-1].clock >= self._recent[-1].good:
+            is_good = self._recent and time.monotonic() - self._recent[-1].clock < self._recent[-1].good
+            if self._is_stale or not is_good:
+                self._is_stale = False
                 self._recent.append(self._read())
             newest = self._recent[-1]
             if not self._points or newest.clock - self._points[-1].clock >= POINT:
                 self._points.append(newest)
             return newest
+
+    def forget(self) -> None:
+        """Read anew at the next look: somebody changed something, and wants to see it."""
+        self._is_stale = True
 
     def latest(self) -> Snapshot | None:
         """The last snapshot, however old: for what must not wait for a server that hangs."""

@@ -20,7 +20,10 @@ LOOKS = [(width, colours) for width in (1280, 390) for colours in ("light", "dar
 def tab(browser: Browser, site: Site, level: Level, width: int = 1280, colours: str = "light") -> Iterator[Page]:
     """A tab whose visitor is signed in with this level."""
     context = browser.new_context(
-        base_url=site.url, viewport={"width": width, "height": 800}, color_scheme=cast(Colours, colours)
+        base_url=site.url,
+        viewport={"width": width, "height": 800},
+        color_scheme=cast(Colours, colours),
+        reduced_motion="reduce",  # what fades in has other colours meanwhile
     )
     context.add_cookies([{"name": "fundlyhub_session", "value": site.visitor(level).token, "url": site.url}])
     try:

@@ -87,6 +87,7 @@ def pause(call: Call, params: Named, body: Pausing) -> Paused:
     require(call, params.name)
     with call.transaction() as db:
         pauses.pause_by_hand(db, params.name, who=call.who, reason=body.reason, until=body.until)
+    call.site.forget()
     return Paused(name=params.name, paused=True, until=body.until)
 
 
@@ -95,6 +96,7 @@ def resume(call: Call, params: Named, body: Why) -> Resumed:
     require(call, params.name)
     with call.transaction() as db:
         done = pauses.end_by_hand(db, params.name, who=call.who, reason=body.reason)
+    call.site.forget()
     return Resumed(name=params.name, resumed=done)
 
 

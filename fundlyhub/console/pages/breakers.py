@@ -95,7 +95,7 @@ def open_one(access: Access, name: str, reason: str) -> None:
     reason = reasoned(reason)
     with asking_redis(access.site.settings.redis) as url:
         shared_breaker(name, url).open_by_hand(reason, access.who)
-    access.site.looks.forget()
+    access.site.forget()
 
 
 def close_one(access: Access, name: str, reason: str) -> bool:
@@ -103,7 +103,7 @@ def close_one(access: Access, name: str, reason: str) -> bool:
     reason = reasoned(reason)
     with asking_redis(access.site.settings.redis) as url:
         done = shared_breaker(name, url).close_by_hand(reason, access.who)
-    access.site.looks.forget()
+    access.site.forget()
     return done
 
 

@@ -60,6 +60,7 @@ def pause(visit: Visit) -> Response:
         require(visit, name)
         until = None if span is None else datetime.now(UTC) + span
         pauses.pause_by_hand(db, name, who=visit.who, reason=visit.field("reason"), until=until)
+    visit.site.forget()
     return visit.go(f"/processors/{name}", f"{name} is paused.")
 
 
@@ -69,6 +70,7 @@ def resume(visit: Visit) -> Response:
     with visit.transaction() as db:
         require(visit, name)
         done = pauses.end_by_hand(db, name, who=visit.who, reason=visit.field("reason") or "by hand")
+    visit.site.forget()
     return visit.go(f"/processors/{name}", f"{name} is {'resumed' if done else 'not paused'}.")
 
 

@@ -71,7 +71,7 @@ def begin(access: Access, name: str, rate: int | None) -> Rebuild:
     """Begin to rebuild, with at most ``rate`` events a second. Raises Refusal, WrongUse and WrongState."""
     _require_owner(access, "start", name)
     one = rebuilds.start(access.site.settings, access.site.processors, name, who=access.who, rate=rate)
-    access.site.looks.forget()
+    access.site.forget()
     return one
 
 
@@ -100,7 +100,7 @@ def begin_exchange(access: Access, verb: Literal["swap", "undo"], name: str, *, 
         try:
             return go(tell=run.tell)
         finally:
-            site.looks.forget()
+            site.forget()
 
     return _begun(access, Run(verb, name, access.who), work)
 
@@ -110,7 +110,7 @@ def end(access: Access, verb: Literal["cancel", "prune"], name: str) -> Rebuild:
     _require_owner(access, verb, name)
     drop = rebuilds.cancel if verb == "cancel" else rebuilds.prune
     one = drop(access.site.settings, access.site.processors, name, who=access.who)
-    access.site.looks.forget()
+    access.site.forget()
     return one
 
 
@@ -126,7 +126,7 @@ def _compare(access: Access, kind: str, name: str, *, values: bool) -> Run:
 
 def _begun(access: Access, run: Run, work: Callable[[Run], Any]) -> Run:
     access.site.runs.start(run, work)
-    access.site.looks.forget()
+    access.site.forget()
     return run
 
 

@@ -86,7 +86,7 @@ def restore(visit: Visit) -> Response:
 
 def _after(visit: Visit, what: str, done: dead_letters.Changes) -> Response:
     """Back to the letter if it was one, and else to the groups."""
-    visit.site.looks.forget()
+    visit.site.forget()
     ids = choosing.ids(visit.field("ids"))
     said = choosing.tell(what, done.changed, done.unchanged)
     return visit.go(f"/letters/{ids[0]}" if len(ids) == 1 and done.changed else "/letters", said)
