@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from logging import getLogger
@@ -98,6 +99,7 @@ class _Console:
         return endpoint
 
     def _answer(self, page: Page, request: Request, form: dict[str, str]) -> Response:
+        began = time.thread_time()
         visitor = self._guard.visitor(request)
         if visitor is None:
             return _to_sign_in(request, page)
@@ -111,7 +113,7 @@ class _Console:
         with errors_for_people():
             answer = page.handler(visit)
         if visit.is_fragment and page.method == "GET":
-            answer.headers[HEADER] = f"{self._site.pace.again():.2f}"
+            answer.headers[HEADER] = f"{self._site.pace.again(time.thread_time() - began):.2f}"
         return answer
 
 

@@ -9,8 +9,9 @@ HEADER = "Fundlyhub-Again"
 """Of the answer to a part that was loaded anew: the seconds after which its page asks again."""
 EVERY = 2.0
 """Seconds between two looks of a page that is the only one."""
-BETWEEN = 0.5
-"""Seconds between two looks of any of them."""
+BETWEEN, SHARE = 0.5, 200.0
+"""Seconds between two looks of any of them, and how often at least the time that one took of a processor passes until
+the next: all looks together take about half a percent of a core."""
 LONGEST = 30.0
 """Seconds that a page waits at most."""
 
@@ -21,16 +22,18 @@ class Pace:
     def __init__(self) -> None:
         self._lock, self._next = Lock(), 0.0
 
-    def again(self, now: float | None = None) -> float:
-        """In how many seconds a page that asks now is to ask again.
+    def again(self, used: float, now: float | None = None) -> float:
+        """In how many seconds a page that asks now is to ask again; ``used`` is what its look took of a processor.
 
         >>> pace = Pace()
-        >>> pace.again(10.0), pace.again(12.0)  # one page
+        >>> pace.again(0.002, 10.0), pace.again(0.002, 12.0)  # one page
         (2.0, 2.0)
-        >>> [pace.again(14.0) for _ in range(5)]  # five pages
-        [2.0, 2.5, 3.0, 3.5, 4.0]
+        >>> [pace.again(0.002, 14.0) for _ in range(4)]  # four pages
+        [2.0, 2.5, 3.0, 3.5]
+        >>> pace.again(0.010, 14.0)  # a dear one
+        5.5
         """
         now = time.monotonic() if now is None else now
         with self._lock:
-            self._next = min(max(now + EVERY, self._next + BETWEEN), now + LONGEST)
+            self._next = min(max(now + EVERY, self._next + max(BETWEEN, SHARE * used)), now + LONGEST)
             return self._next - now

@@ -13,7 +13,7 @@ import psycopg
 from fundlyhub.database import get_engine
 from fundlyhub.database.prefixes import uuid_range
 from fundlyhub.errors import WrongUse
-from fundlyhub.history.finding import COLUMNS, LoggedEvent, Wanted, at, find
+from fundlyhub.history.finding import COLUMNS, STRETCHES, LoggedEvent, Wanted, at, find
 
 MOST = 20
 """Events of a beginning that are shown at most."""
@@ -34,8 +34,10 @@ class Meaning:
     wanted: Wanted | None = None
 
 
-def meaning(db: psycopg.Connection[Any], text: str) -> Meaning:
+def meaning(db: psycopg.Connection[Any], text: str, *, stretches: int = STRETCHES) -> Meaning:
     """What a text means, the likeliest first; ``kind`` is "nothing" for what is not found.
+
+    What has no index, a trace, is looked for in so many stretches of the newest events (``finding.STRETCH``).
 
     Event ids and message ids may be their first characters. ``db`` is an autocommit connection to the Events DB.
 
@@ -54,7 +56,7 @@ def meaning(db: psycopg.Connection[Any], text: str) -> Meaning:
         if found := at(db, _positions_of_messages(given)):
             return Meaning("message", found)
     for kind, wanted in _lists(text, span[0] if span and span[0] == span[1] else None):
-        if find(db, wanted, limit=1).events:
+        if find(db, wanted, limit=1, stretches=stretches).events:
             return Meaning(kind, wanted=wanted)
     return Meaning("nothing")
 

@@ -99,7 +99,7 @@ def events(call: Call, params: Asked) -> Events:
 def search(call: Call, params: Sought) -> Meant:
     """Find what an id stands for: a position, an event, a message, a correlation, an aggregate or a trace."""
     with call.log() as db:
-        found = meaning(db, params.id.strip())
+        found = meaning(db, params.id.strip(), stretches=STRETCHES)
     lists = None
     if found.wanted is not None:
         names = {"correlation": found.wanted.correlation_id, "causation": found.wanted.causation_id,

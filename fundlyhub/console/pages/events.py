@@ -72,7 +72,7 @@ def reveal(visit: Visit) -> Response:
 
 def _search(visit: Visit, name: str) -> Response:
     with visit.log() as db:
-        found = meaning(db, name[:200])
+        found = meaning(db, name[:200], stretches=STRETCHES)
     if len(found.events) == 1:
         return visit.go(f"/events/{found.events[0].position}")
     if found.wanted is not None:

@@ -21,7 +21,7 @@ GROUPS = 200
 COUNTED = 100_000
 """Letters that are counted for the page of groups at most."""
 LISTED = 50
-LOOKED_AT = 2_000
+LOOKED_AT = 1_000
 """Letters of a group of which it is counted what waits behind them."""
 
 
