@@ -15,8 +15,8 @@ WIDTH = 1_000.0
 """Units of the whole."""
 FOLD = 60.0
 """Units of a folded gap."""
-LONG = 4.0
-"""A gap is folded if it is so many times as long as all shorter ones together."""
+LONG, LEAST = 4.0, 1.0
+"""A gap is folded if it is so many times as long as all shorter ones together, and takes so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _longest_to_scale(gaps: Sequence[float]) -> float:
     shorter, longest = 0.0, 0.0
     ordered = sorted(gaps)
     for number, gap in enumerate(ordered):
-        if shorter and gap > LONG * shorter and len(ordered) - number <= 10:
+        if shorter and gap > max(LONG * shorter, LEAST) and len(ordered) - number <= 10:
             break
         shorter, longest = shorter + gap, gap
     return longest

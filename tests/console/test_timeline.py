@@ -37,6 +37,12 @@ def test_a_month_in_between_is_folded_and_told() -> None:
     assert places[-1] == approx(WIDTH)
 
 
+def test_what_happened_within_a_second_is_to_scale_however_uneven() -> None:
+    found = timeline(at(0, 0.001, 0.02, 0.9))
+    assert found is not None
+    assert found.folds == []
+
+
 def test_one_moment_makes_no_timeline() -> None:
     assert timeline(at(5, 5)) is None
     assert timeline([]) is None
