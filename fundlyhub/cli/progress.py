@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import click
+from fundlyhub.cli.output import say
 
 
 class Tell(Protocol):
@@ -48,6 +48,6 @@ def progress_lines() -> Iterator[Tell]:
         now = time.monotonic()
         if what != last or now >= due:
             last, due = what, now + EVERY
-            click.echo(json.dumps({"what": what, "done": done, "total": total}), err=True)
+            say(json.dumps({"what": what, "done": done, "total": total}), err=True)
 
     yield tell

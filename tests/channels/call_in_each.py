@@ -69,7 +69,7 @@ def pushes() -> Ids:
 
 def in_threads() -> Ids:
     """SendGrid's, asked by the threads of a channel."""
-    return list(_pool("email").map(lambda _: _sendgrid().send(mail(str(uuid4()))), range(CALLS), timeout=20))
+    return list(_pool("email", 16).map(lambda _: _sendgrid().send(mail(str(uuid4()))), range(CALLS), timeout=20))
 
 
 def searches() -> Ids:

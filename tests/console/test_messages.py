@@ -176,7 +176,7 @@ def test_the_api_lists_settles_and_shows_messages_as_the_pages_do(site: Site, ev
     assert [given.post(f"{path}/settle", decision).json()["changed"] for _ in range(2)] == [True, False]
     assert state_of(id) == ("failed", f"not sent, says {given.who}: by its log", False)
     seen = given.get(path).json()
-    assert (seen["message"]["state"], seen["story"][-1]["what"]) == ("failed", "failed")
+    assert (seen["state"], seen["story"][-1]["what"]) == ("failed", "failed")
     assert len(seen["others"]) == 5
     assert given.post(f"{path}/text", {}).status_code == 422
     assert "10.00" in given.post(f"{path}/text", {"reason": "ticket 7"}).json()["text"]

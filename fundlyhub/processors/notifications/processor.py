@@ -90,15 +90,15 @@ class _Telling(NotificationProcessor, register=False):
                     yield error
 
     def _sending(self, *, for_many: bool) -> Sending:
-        pool, rate = _pool(self.channel), _rate(self.channel, get_settings()) if for_many else None
-        return Sending(self.door(), pool, get_engine("app"), get_settings(), for_many=for_many, rate=rate)
+        used, rate = self.door(), _rate(self.channel, get_settings()) if for_many else None
+        pool = _pool(self.channel, 0 if used.is_file else 2 * used.limit)
+        return Sending(used, pool, get_engine("app"), get_settings(), for_many=for_many, rate=rate)
 
 
 @process_cache
-def _pool(channel: ChannelName) -> Executor:
+def _pool(channel: ChannelName, threads: int) -> Executor:
     """Threads that live as long as the process: each keeps its client, and the client its connection."""
-    used = door(channel)
-    return AtOnce() if used.is_file else ThreadPoolExecutor(2 * used.limit, thread_name_prefix=channel)
+    return ThreadPoolExecutor(threads, thread_name_prefix=channel) if threads else AtOnce()
 
 
 @process_cache
