@@ -25,13 +25,12 @@ from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import WrongUse
 from fundlyhub.settings import Settings, get_settings
 from fundlyhub.testing.databases import environment_of
-from tests.processing.test_all_processors import made, wait_made
 from tests.support.brokers import broker_place
 from tests.support.command import dsns
 from tests.support.make import initiated
 from tests.support.pgbouncer import MISSING, PgBouncer, binary
 from tests.support.platform import Platform, wait_until
-from tests.support.traffic import published
+from tests.support.traffic import Traffic
 
 MODES = ("session", "transaction")
 
@@ -157,13 +156,14 @@ def otherwise(dsn: str, tally: Tally) -> list[tuple[Any, ...]]:
 
 def test_all_processors_work_behind_it(platform_behind: Platform, dsn: str, mode: str) -> None:
     """The relay takes the direct way where it must; publishers, workers and commands take the pooler."""
-    run, tally = published(400)
+    traffic = Traffic(400)
+    ((run, tally),) = traffic.runs
     relays = dsns(dsn) if mode == "transaction" else {}
     platform_behind.relay(FUNDLYHUB_PROCESSORS="", **relays)
     platform_behind.worker("writes,projections,notifications,broadcasts", FUNDLYHUB_PROCESSORS="")
-    wait_made(tally, tally.effects)
+    traffic.wait_made(traffic.effects)
     assert otherwise(dsn, tally) == []
-    assert made(tally) == tally.effects
+    assert traffic.made() == traffic.effects
     assert compare(get_settings(), run).mismatches == []
     assert platform_behind.value("SELECT count(*) FROM events.dead_letters") == 0
     assert platform_behind.value("SELECT count(*) FROM events.attempts WHERE attempts > 0") == 0
