@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.testing.databases import copy_of, environment_of
 from tests.console.site import Site, served
 from tests.verification import world
+
+expect.set_options(timeout=60_000)  # milliseconds: a browser is slow beside three other processes of tests
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from fundlyhub.database import get_engine
 from fundlyhub.processing import pauses
 from tests.console.site import PASSWORD, Site
 
-look.set_options(timeout=60_000)  # milliseconds: a browser starts slowly beside three other processes of tests
 MISSING = "Chromium is not installed (Debian: apt-get install chromium)"
 
 
