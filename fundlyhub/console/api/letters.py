@@ -173,7 +173,7 @@ def payload(call: Call, params: One, body: Why) -> LetterAndPayload:
 
 
 def correction(call: Call, params: One, body: Correction) -> Corrected:
-    """Correct the payload of a letter's event, for its processor; with ``dry_run`` only check it. Then replay it."""
+    """Correct the payload of a letter's event, for its processor; with dry_run only check it. Then replay it."""
     require(call, params.letter)
     new = call.sent["payload"]
     done = correct(call, params.letter, new, body.reason, as_of=body.as_of, is_saved=not body.dry_run)
