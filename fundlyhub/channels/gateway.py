@@ -28,9 +28,13 @@ class Door(Generic[M]):
     def __init__(self, sender: Sender[M], *, limit: int, breaker: Breaker | None, timeout: float = TIMEOUT) -> None:
         self.provider = sender.provider
         self.limit = limit
-        self.is_file = sender.provider == "file"
         self.timeout = timeout
         self._sender, self._breaker = sender, breaker
+
+    @property
+    def is_file(self) -> bool:
+        """Whether messages are written to files: that is done at once, and by no thread."""
+        return self.provider == "file"
 
     def check(self) -> None:
         """Raise Snooze while the breaker is open."""
