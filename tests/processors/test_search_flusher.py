@@ -30,6 +30,7 @@ from tests.support import ROOT
 from tests.support.elasticsearch import Peer
 from tests.support.make import campaign, completed
 from tests.support.platform import Platform, wait_until
+from tests.support.searched import titles
 
 USER = UUID(int=1)
 CAMPAIGNS = [UUID(int=100 + n) for n in range(35)]
@@ -54,19 +55,8 @@ def engine(peer: Peer) -> SearchEngine:
     return SearchEngine(peer.url, breaker, prefix=f"t{uuid4().hex}")
 
 
-def outside_documents(peer: Peer, engine: SearchEngine) -> dict[UUID, str]:
-    """The titles that everybody may find outside, by id."""
-    found: dict[UUID, str] = {}
-    with peer.client() as client:
-        for kind in SHAPES:
-            engine.refresh(kind)
-            answer = client.search(index=engine.alias(kind), query={"term": {"findable": True}}, size=1_000)
-            found |= {UUID(hit["_id"]): hit["_source"]["title"] for hit in answer["hits"]["hits"]}
-    return found
-
-
 def inside_documents(world: World) -> dict[UUID, str]:
-    """The same inside."""
+    """The titles inside, by id."""
     found: dict[UUID, str] = {}
     with world.engine.begin() as db:
         for shape in SHAPES.values():
@@ -79,7 +69,7 @@ def ends_equal(world: World, peer: Peer, engine: SearchEngine) -> None:
     """A flush brings the engine up to date, and leaves nothing to do."""
     Flusher(engine).flush()
     assert not is_behind()
-    assert outside_documents(peer, engine) == inside_documents(world)
+    assert titles(peer, engine) == inside_documents(world)
     assert len(inside_documents(world)) > 20
 
 

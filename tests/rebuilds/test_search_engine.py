@@ -20,7 +20,7 @@ from fundlyhub.settings import Settings
 from tests.rebuilds.test_exchange import filled
 from tests.support.elasticsearch import Peer
 from tests.support.platform import wait_until
-from tests.support.searched import searched_by
+from tests.support.searched import searched_by, titles
 from tests.verification.world import BEN, OURS, WELLS, sql
 
 SEARCH = "search_index"
@@ -36,17 +36,6 @@ def engine(at_rest: Settings, peer: Peer) -> Iterator[SearchEngine]:
     """The external search engine of this platform, which has all documents."""
     with searched_by(peer) as engine:
         yield engine
-
-
-def titles(peer: Peer, engine: SearchEngine) -> dict[UUID, str]:
-    """What everybody may find outside."""
-    found: dict[UUID, str] = {}
-    with peer.client() as client:
-        for kind in SHAPES:
-            engine.refresh(kind)
-            answer = client.search(index=engine.alias(kind), query={"term": {"findable": True}}, size=1_000)
-            found |= {UUID(hit["_id"]): hit["_source"]["title"] for hit in answer["hits"]["hits"]}
-    return found
 
 
 def indices(peer: Peer, engine: SearchEngine) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import pytest
 
@@ -33,3 +34,14 @@ def searched_by(peer: Peer) -> Iterator[SearchEngine]:
                 client.indices.delete(index=name)
     get_settings.cache_clear()
     outside_engine.cache_clear()
+
+
+def titles(peer: Peer, engine: SearchEngine) -> dict[UUID, str]:
+    """The titles that everybody may find outside, by id."""
+    found: dict[UUID, str] = {}
+    with peer.client() as client:
+        for kind in SHAPES:
+            engine.refresh(kind)
+            answer = client.search(index=engine.alias(kind), query={"term": {"findable": True}}, size=1_000)
+            found |= {UUID(hit["_id"]): hit["_source"]["title"] for hit in answer["hits"]["hits"]}
+    return found
