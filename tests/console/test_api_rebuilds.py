@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-import redis
 
 from fundlyhub import rebuilds
 from fundlyhub.console.api.routing import PREFIX
@@ -20,29 +18,17 @@ from fundlyhub.settings import get_settings
 from fundlyhub.testing.databases import copy_of, environment_of
 from tests.console.callers import Caller, caller
 from tests.console.site import Site, served
-from tests.console.test_verify import IMPATIENT, LOST
+from tests.console.test_verify import IMPATIENT, LOST, empty_queues, site
 from tests.rebuilds.schemas import schemas
 from tests.support.platform import wait_until
 from tests.support.roles import Roles
 from tests.verification.world import OURS, found, sql
 
+__all__ = ["empty_queues", "site"]  # the fixtures
+
 STATS = "campaign_stats"
 PATH = f"/rebuilds/{STATS}"
 ALL = {"sample": 100_000}
-
-
-@pytest.fixture(autouse=True)
-def empty_queues(valkey: Valkey) -> None:
-    """What waits in a queue is in flight, and another test has sent some."""
-    with redis.Redis.from_url(valkey.url) as client:
-        client.flushall()
-
-
-@pytest.fixture
-def site(postgres: Postgres, full: str, valkey: Valkey, tmp_path: Path) -> Iterator[Site]:
-    """A console on a database with traffic, whose role is the owner's."""
-    with copy_of(postgres, full) as dsn, environment_of(dsn, valkey, tmp_path, **IMPATIENT), served(tmp_path) as one:
-        yield one
 
 
 def over(given: Caller, begun: httpx.Response, is_over: Callable[[Any], bool]) -> Any:
