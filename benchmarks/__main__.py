@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.plan import FULL, MEASURES, SHORT, Plan
 from benchmarks.report import text
 from benchmarks.results import Results
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROWS, WHOLE
 from benchmarks.run import Run
 from benchmarks.stage import Stage
 
@@ -40,7 +40,7 @@ def options() -> argparse.ArgumentParser:
     """What can be asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--full", action="store_true", help="the full plan: an hour, all peers, three rounds")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, help="only these rows")
+    parser.add_argument("--rows", nargs="+", choices=[*ROWS, *WHOLE], help="only these rows")
     parser.add_argument("--measures", nargs="+", choices=MEASURES, help="only these measures")
     parser.add_argument("--rates", nargs="+", type=int, help="events a second at which latency is measured")
     numbers = {
@@ -48,6 +48,7 @@ def options() -> argparse.ArgumentParser:
         "rounds": "rounds, of which the median counts",
         "publishing": "events that are published one by one",
         "mails": "mails",
+        "whole": "events of the whole system; a peer gets a share of them",
         "batches": "events for each size of batch",
         "rebuild-events": "events in the log that is rebuilt",
         "held-events": "events of a drain before and behind a transaction that is held open",

@@ -29,9 +29,9 @@ class Gift(NamedTuple):
     donor_id: UUID
     amount: Decimal
 
-    def line(self) -> str:
-        """Its event as a line of JSON, which is what each row is given."""
-        payload = {
+    def payload(self) -> dict[str, Any]:
+        """The payload of its event, as JSON."""
+        return {
             "donationId": str(self.donation_id),
             "campaignId": str(self.campaign_id),
             "donorId": str(self.donor_id),
@@ -41,7 +41,10 @@ class Gift(NamedTuple):
             "paymentProvider": "stripe",
             "transactionId": f"pi_{self.event_id.hex[:24]}",
         }
-        return json.dumps({"id": str(self.event_id), "at": self.at.isoformat(), "payload": payload})
+
+    def line(self) -> str:
+        """Its event as a line of JSON, which is what each row is given."""
+        return json.dumps({"id": str(self.event_id), "at": self.at.isoformat(), "payload": self.payload()})
 
 
 @dataclass(slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MEASURES = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "rebuild", "held", "growth")
+MEASURES = (
+    "drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "rebuild", "whole", "held", "growth",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class Plan:
     events: int = 100_000
     """Of a drain; a peer gets a share of them, see ``Row.scale``."""
     rounds: int = 1
-    measures: tuple[str, ...] = ("drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "rebuild")
+    measures: tuple[str, ...] = tuple(name for name in MEASURES if name not in ("held", "growth"))
     rows: tuple[str, ...] = ()
     """Keys of rows; none is all of them."""
     rates: tuple[int, ...] = (50, 5_000)
@@ -24,6 +26,8 @@ class Plan:
     latency_seconds: float = 8.0
     publishing: int = 2_000
     mails: int = 1_000
+    whole: int = 6_000
+    """Events of the whole system; see ``Whole.scale``."""
     batches: int = 20_000
     idle_seconds: float = 15.0
     rebuild_events: int = 50_000
@@ -47,6 +51,7 @@ FULL = Plan(
     latency_seconds=10.0,
     publishing=6_000,
     mails=3_000,
+    whole=40_000,
     batches=60_000,
     idle_seconds=60.0,
     rebuild_events=300_000,

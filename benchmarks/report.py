@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.chart import Bar, bars
 from benchmarks.results import Number, Results, best_peer
-from benchmarks.rows import AVERAGE, ROWS
+from benchmarks.rows import AVERAGE, AVERAGE_WHOLE, ROWS, TITLES
 from benchmarks.targets import PEERS, targets
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -91,7 +91,7 @@ def _drain(results: Results) -> str:
         ratios = [f"{rate.median / other.median:.2f}" if other else "" for other in base.values()]
         costs = [_cell(results, "drain", key, name) for name in ("client_cpu_us", "server_cpu_us", "wal_bytes")]
         memory = [_cell(results, "drain", key, name) for name in ("worker_mb", "relay_mb")]
-        rows.append((ROWS[key].title, _spread(rate), *ratios, *costs, *memory))
+        rows.append((TITLES[key], _spread(rate), *ratios, *costs, *memory))
     head = ("row", "events/s", "× average Celery", "× best peer", "× limit", "CPU µs/event", "servers' CPU µs/event",
             "WAL B/event", "worker MB", "relay MB")  # fmt: skip
     return _table(head, rows)
@@ -103,7 +103,7 @@ def _latency(results: Results) -> str:
     for measure in measures:
         for key in _in_order(results, measure):
             cells = [_spread(results.number(measure, key, name)) for name in ("p50", "p95", "p99")]
-            rows.append((measure.removeprefix("latency at "), ROWS[key].title, *cells))
+            rows.append((measure.removeprefix("latency at "), TITLES[key], *cells))
     return _table(("rate", "row", "p50 ms", "p95 ms", "p99 ms"), rows)
 
 
@@ -164,6 +164,20 @@ def _grown(results: Results) -> str:
     return _table(("step", *head, "lost"), rows)
 
 
+def _whole(results: Results) -> str:
+    base = [results.number("whole", row, "events_per_s") for row in (AVERAGE_WHOLE, "whole-limit")]
+    names = ("messages_per_s", "client_cpu_us", "server_cpu_us", "provider_cpu_us", "wal_bytes")
+    rows = []
+    for key in _in_order(results, "whole"):
+        rate = results.number("whole", key, "events_per_s")
+        assert rate is not None
+        ratios = [f"{rate.median / other.median:.2f}" if other else "" for other in base]
+        rows.append((TITLES[key], _spread(rate), *ratios, *(_cell(results, "whole", key, name) for name in names)))
+    head = ("row", "events/s", "× average Celery", "× limit", "messages/s", "CPU µs/event", "servers' CPU µs/event",
+            "the provider's", "WAL B/event")  # fmt: skip
+    return _table(head, rows)
+
+
 def _held(results: Results) -> str:
     columns = {
         "published/s": "offered_per_s", "applied/s": "kept_per_s", "p99 ms": "kept_p99",
@@ -194,6 +208,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "batches": _batches,
     "idle": _idle,
     "rebuild": _rebuild,
+    "whole": _whole,
     "growth": _grown,
     "held": _held,
 }
@@ -201,16 +216,14 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
 
 def _in_order(results: Results, measure: str) -> Iterator[str]:
     there = results.rows(measure)
-    return (key for key in ROWS if key in there)
+    return (key for key in TITLES if key in there)
 
 
 def _simple(results: Results, measure: str, columns: Mapping[str, str]) -> str:
     """A row for each; a column that an older run did not measure is left out."""
     keys = list(_in_order(results, measure))
     there = {head: name for head, name in columns.items() if any(results.number(measure, key, name) for key in keys)}
-    rows = [
-        (ROWS[key].title, *(_spread(results.number(measure, key, name)) for name in there.values())) for key in keys
-    ]
+    rows = [(TITLES[key], *(_spread(results.number(measure, key, name)) for name in there.values())) for key in keys]
     return _table(("row", *there), rows)
 
 

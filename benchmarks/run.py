@@ -14,15 +14,31 @@ from typing import Any
 import psycopg
 
 from benchmarks.data import gifts, totals, write
-from benchmarks.measures import batches, drain, growth, held, hop, idle, latency, mail, publishing, rebuild, relaying
+from benchmarks.measures import (
+    batches,
+    drain,
+    growth,
+    held,
+    hop,
+    idle,
+    latency,
+    mail,
+    publishing,
+    rebuild,
+    relaying,
+    whole,
+)
 from benchmarks.plan import Plan
 from benchmarks.results import Results
-from benchmarks.rows import ROWS, Row
+from benchmarks.rows import ROWS, TITLES, WHOLE, Row, Whole
 from benchmarks.rows.ours import Ours
 from benchmarks.stage import Failed, Stage
+from benchmarks.stream import Stream
 
 LEAST = {"peer": 2_000, "ours": 10_000, "limit": 10_000}
 """Events of a drain at least: several commits of whoever works in batches."""
+LEAST_WHOLE = {"peer": 500, "ours": 2_500, "limit": 5_000}
+"""The same of the whole system."""
 LEAST_RELAYED = 20_000
 """Events for the relay alone at least: several of its pages."""
 
@@ -35,12 +51,13 @@ class Run:
     def __init__(self, stage: Stage, plan: Plan) -> None:
         self.stage, self.plan = stage, plan
         self.results = Results(about=about(stage, plan))
-        chosen = [ROWS[key] for key in plan.rows or ROWS]
+        chosen = [ROWS[key] for key in plan.rows or ROWS if key in ROWS]
         missing = {row.key: reason for row in chosen if (reason := row.missing(stage))}
         self.results.missing = missing
         self.rows: list[Row] = [row for row in chosen if row.key not in missing]
         for key, reason in missing.items():
-            say(f"{ROWS[key].title}: left out, {reason}")
+            say(f"{TITLES[key]}: left out, {reason}")
+        self.whole = [WHOLE[key] for key in plan.rows or WHOLE if key in WHOLE]
 
     def all(self) -> Results:
         """Round after round, so that what changes on the machine meanwhile falls on every row."""
@@ -92,6 +109,11 @@ class Run:
             self._one("rebuild", row, rebuild.measure, row, self._file(count), count, plan.rebuild_rate,
                       plan.rebuild_seconds)  # fmt: skip
 
+    def _whole(self) -> None:
+        for row in self.whole:
+            count = max(LEAST_WHOLE[row.kind], int(self.plan.whole * row.scale))
+            self._one("whole", row, whole.measure, row, Stream(count))
+
     def _held(self) -> None:
         for row in self._ours("ours"):
             plan = self.plan
@@ -106,7 +128,7 @@ class Run:
     def _file(self, count: int) -> Path:
         return write(self.stage.folder / f"gifts-{count}.jsonl", count)
 
-    def _one(self, measure: str, row: Row, action: Callable[..., Mapping[str, float]], *given: Any) -> None:
+    def _one(self, measure: str, row: Row | Whole, action: Callable[..., Mapping[str, float]], *given: Any) -> None:
         self._many(measure, lambda *all_given: iter([(row.key, action(*all_given))]), *given)
 
     def _many(self, measure: str, action: Callable[..., Numbers], *given: Any) -> None:

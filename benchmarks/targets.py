@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from benchmarks.results import Results, best_peer
-from benchmarks.rows import AVERAGE, ROWS
+from benchmarks.rows import AVERAGE, AVERAGE_WHOLE, ROWS
 
 PEERS = tuple(key for key, row in ROWS.items() if row.kind == "peer")
 
@@ -38,6 +38,10 @@ def targets(results: Results) -> Iterator[Target]:
     yield _at_least("drain against the limit", _ratio(drain, value("drain", "limit")), 0.5, "×")
     everything = value("drain", "ours-all")
     yield _at_least("drain with all processors against that Celery with one", _ratio(everything, average), 8, "×")
+    whole = value("whole", "whole")
+    theirs, limit = value("whole", AVERAGE_WHOLE), value("whole", "whole-limit")
+    yield _at_least("whole system against the average team's Celery doing it all", _ratio(whole, theirs), 10, "×")
+    yield _at_least("whole system against the limit of the whole", _ratio(whole, limit), 0.6, "×")
     mails = _ratio(value("mail", "ours", "mails_per_s"), value("mail", AVERAGE, "mails_per_s"))
     yield _at_least("mails against the average team's Celery", mails, 1, "×")
     light = "latency at 50/s"

@@ -90,7 +90,7 @@ def _at(provider: SendGrid) -> Mapping[str, str]:
         "FUNDLYHUB_EMAIL_BACKEND": "sendgrid",
         "FUNDLYHUB_SENDGRID_API_KEY": "SG.key",
         "FUNDLYHUB_SENDGRID_BASE_URL": provider.url,
-        "BENCH_SENDGRID": provider.url,
+        "BENCH_PROVIDER": provider.url,
     }
 
 

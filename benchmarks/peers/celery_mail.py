@@ -31,7 +31,7 @@ _TEXT = _TEMPLATES.from_string("Welcome, {{ name }}!\n\nBegin: {{ site }}/campai
 @cache
 def client() -> sendgrid.SendGridAPIClient:
     """One for the process, with a timeout."""
-    made = sendgrid.SendGridAPIClient("SG.key", host=os.environ["BENCH_SENDGRID"])
+    made = sendgrid.SendGridAPIClient("SG.key", host=os.environ["BENCH_PROVIDER"])
     made.client.timeout = 10
     return made
 

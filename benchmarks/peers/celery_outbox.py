@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from celery import Celery
 
@@ -20,7 +20,7 @@ _NEXT = """
     SELECT id, event FROM bench.outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
 """
 _SENT = "UPDATE bench.outbox SET sent_at = now() WHERE id = ANY ($1)"
-_PUT = "INSERT INTO bench.outbox (event) VALUES ($1)"
+PUT = "INSERT INTO bench.outbox (event) VALUES ($1)"
 
 SETTINGS = {
     "task_acks_late": True,
@@ -39,14 +39,14 @@ def apply(event: Event) -> None:
     work.apply(event)
 
 
-def relay() -> None:
-    """Move rows of the outbox into the queue, one task each."""
+def relay(deliver: Callable[[Event], object] = apply.delay) -> None:
+    """Move rows of the outbox into the queue, one task each unless ``deliver`` makes others of a row."""
     db = work.connect()
     while True:
         with db.transaction():
             rows = db.execute(_NEXT, (PAGE,)).fetchall()
             for _, event in rows:
-                apply.delay(event)
+                deliver(event)
             if rows:
                 db.execute(_SENT, ([row[0] for row in rows],))
         if not rows:
@@ -66,7 +66,7 @@ def publish(events: Sequence[Event]) -> None:
     with db.transaction():
         for event in events:
             db.execute(work.BUSINESS, work.business(event))
-            db.execute(_PUT, (json.dumps(event),))
+            db.execute(PUT, (json.dumps(event),))
 
 
 if __name__ == "__main__":

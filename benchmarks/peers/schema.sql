@@ -26,3 +26,9 @@ CREATE TABLE bench.outbox (
 );
 CREATE INDEX ON bench.outbox (id) WHERE sent_at IS NULL;
 CREATE TABLE bench.users (id uuid PRIMARY KEY, name text NOT NULL, email text NOT NULL);
+-- What the whole system needs: the change of the business that an event comes with, and a row per event and handler
+-- against repeats. The effects go into the platform's own tables.
+CREATE TABLE bench.changes (event_id uuid PRIMARY KEY, type text NOT NULL);
+CREATE TABLE bench.handled (
+    handler text, number bigint, event_id uuid NOT NULL, PRIMARY KEY (handler, number)
+);

@@ -10,6 +10,7 @@ from benchmarks.rows.ours import Ours, OursOnRabbitMQ, OursWithAll
 from benchmarks.rows.pgqueuer import PgQueuer
 from benchmarks.rows.procrastinate import Procrastinate
 from benchmarks.rows.row import Row
+from benchmarks.rows.whole import WHOLE, CeleryWhole, Whole
 
 ROWS: dict[str, Row] = {
     row.key: row
@@ -22,4 +23,9 @@ ROWS: dict[str, Row] = {
 AVERAGE = CeleryOutbox.key
 """The row that all others are compared with."""
 
-__all__ = ["AVERAGE", "ROWS", "Row"]
+AVERAGE_WHOLE = CeleryWhole.key
+"""The same of the whole system."""
+
+TITLES = {key: row.title for key, row in ROWS.items()} | {key: row.title for key, row in WHOLE.items()}
+
+__all__ = ["AVERAGE", "AVERAGE_WHOLE", "ROWS", "TITLES", "WHOLE", "Row", "Whole"]

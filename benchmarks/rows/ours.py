@@ -26,7 +26,7 @@ class Ours(Row):
     title = "FundlyHub on Valkey"
     kind: ClassVar[Kind] = "ours"
     broker: ClassVar[Broker | None] = "valkey"
-    processors: ClassVar[tuple[str, ...]] = ("campaign_stats",)
+    processors: tuple[str, ...] = ("campaign_stats",)
     queues: ClassVar[str] = "projections"
 
     done = "SELECT coalesce(sum(donation_count), 0)::bigint FROM analytics.campaign_stats_projection"
@@ -41,6 +41,10 @@ class Ours(Row):
         SELECT campaign_id, total_raised, donation_count, unique_donors, largest_donation, average_donation
         FROM analytics.campaign_stats_projection
     """
+
+    def __init__(self, processors: tuple[str, ...] | None = None) -> None:
+        if processors is not None:
+            self.processors = processors
 
     def backlog(self, stage: Stage, file: Path, count: int) -> str:
         """A filled log."""

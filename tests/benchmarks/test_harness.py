@@ -57,14 +57,15 @@ def test_the_cost_of_a_tree_counts_children_that_have_ended() -> None:
 
 
 SIZES = {
-    "events": 10_000, "publishing": 200, "mails": 30, "batches": 200, "idle-seconds": 1, "latency-seconds": 1,
-    "held-seconds": 1, "held-events": 5_000, "rebuild-events": 5_000,
+    "events": 10_000, "publishing": 200, "mails": 30, "whole": 1_000, "batches": 200, "idle-seconds": 1,
+    "latency-seconds": 1, "held-seconds": 1, "held-events": 5_000, "rebuild-events": 5_000,
     "rebuild-seconds": 1, "growth-small": 20_500, "growth-large": 30_000,
 }  # fmt: skip
 PARTS: tuple[tuple[str, ...], ...] = (
     ("drain", "latency", "hop", "publishing"),
     ("relay", "mail", "batches", "idle"),
     ("rebuild", "held"),
+    ("whole",),
     ("growth",),
 )
 """Side by side on several processes of tests: together they take minutes."""
@@ -82,10 +83,10 @@ def test_each_measure_is_in_a_very_small_run() -> None:
 def test_a_very_small_run_gives_numbers_of_every_measure(tmp_path: Path, measures: tuple[str, ...]) -> None:
     out = tmp_path / "numbers.json"
     arguments = [part for name, value in SIZES.items() for part in (f"--{name}", str(value))]
-    rows = ["ours", "celery-outbox", "limit"]
+    rows, whole = ["ours", "celery-outbox", "limit"], ["whole", "whole-files", "whole-celery", "whole-limit"]
     argv = [sys.executable, "-m", "benchmarks", *arguments, "--rates", "50", "--json", "--out", str(out)]
     done = subprocess.run(
-        [*argv, "--rows", *rows, "--measures", *measures],
+        [*argv, "--rows", *rows, *whole, "--measures", *measures],
         env=environment({}), cwd=ROOT, capture_output=True, text=True, timeout=1_800, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3_000:]
@@ -94,6 +95,8 @@ def test_a_very_small_run_gives_numbers_of_every_measure(tmp_path: Path, measure
     assert results.failures == []
     if "drain" in measures:
         assert results.rows("drain") == rows
+    if "whole" in measures:
+        assert results.rows("whole") == whole
     for name in measures:
         found = results.rows("latency at 50/s" if name == "latency" else name)
         assert "ours" in found if name in OURS_ALONE else found

@@ -1,0 +1,158 @@
+"""The rows of the whole system: all effects and all messages of a platform's events."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import fundlyhub.processors  # noqa: F401  # registers them
+from benchmarks.cast import fill_cast, fill_log
+from benchmarks.peers.whole_effects import EFFECTS
+from benchmarks.peers.whole_messages import CHANNELS
+from benchmarks.rows.ours import CHILDREN, Ours
+from benchmarks.rows.row import Broker, Kind
+from benchmarks.stage import PYTHON, Place, Stage
+from benchmarks.stream import Happening, Stream
+from fundlyhub.processing import registry
+from fundlyhub.processing.routing import Router
+from tests.support.platform import Process
+
+QUEUES = ("writes", "projections", "notifications")
+PROCESSORS = tuple(name for name, one in registry.processors().items() if one.queue in QUEUES)
+"""All that take single events: four of writes, two of projections, three of notifications."""
+_HANDLED = "number, handler IN ('email', 'push', 'sms'), pg_xact_commit_timestamp(xmin) FROM bench.handled"
+
+
+class Whole(ABC):
+    """One way to do all the work. ``key`` is its name in results and options."""
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+    kind: Kind
+    broker: ClassVar[Broker | None] = "valkey"
+    over_http: ClassVar[bool] = True
+    """Whether its messages go to a provider; else they are written to files."""
+    scale: ClassVar[float] = 1.0
+    """Share of the events that it gets, so that a run takes seconds and not minutes."""
+
+    done: ClassVar[str] = "SELECT count(*) FROM bench.handled"
+    """SQL: how many effects of the stream there are; the messages of an event through a channel are one."""
+    applied: ClassVar[str] = f"SELECT {_HANDLED}"
+    """SQL: an event's number, whether the effect is that of a channel, and when it was committed."""
+    committed: ClassVar[str] = """
+        SELECT row_number() OVER (ORDER BY at), at
+        FROM (SELECT pg_xact_commit_timestamp(xmin) AS at FROM bench.changes) AS change
+    """
+
+    @abstractmethod
+    def backlog(self, stage: Stage, stream: Stream) -> str:
+        """The template of a database with the cast, and what of the backlog is in it."""
+
+    def fill(self, place: Place, file: Path) -> None:  # noqa: B027  # what is in the template needs no more
+        """What of the backlog is not in the template."""
+
+    @abstractmethod
+    def start(self, place: Place) -> dict[str, Process]:
+        """Start the processes, by name; the one that hands out the work last, when the others are ready."""
+
+    def effects(self, happenings: Iterable[Happening]) -> int:
+        """How many effects these events have."""
+        each = {kind: len(EFFECTS[kind]) + len(CHANNELS[kind]) for kind in EFFECTS}
+        return sum(each[one.type] for one in happenings)
+
+
+class OursWhole(Whole):
+    """Everything on, as docs/deploy.md has it: the messages have workers of their own."""
+
+    key = "whole"
+    title = "FundlyHub on Valkey, everything on, messages over HTTP"
+    kind: Kind = "ours"
+    processors: tuple[str, ...] = PROCESSORS
+    workers: Mapping[str, int] = {"writes,projections": CHILDREN, "notifications": CHILDREN}
+    """Child processes, by the queues of their worker."""
+
+    done = """
+        SELECT (SELECT count(*) FROM app.processed_events WHERE position > last)
+             + (SELECT count(*) FROM analytics.processed_events WHERE position > last) FROM bench.cast
+    """
+    applied = """
+        SELECT position - last, processor LIKE '%%\\_notification', pg_xact_commit_timestamp(claims.xmin) FROM (
+            SELECT processor, position, xmin FROM analytics.processed_events UNION ALL
+            SELECT processor, position, xmin FROM app.processed_events) claims, bench.cast
+        WHERE position > last
+    """
+    committed = """
+        SELECT position - last, pg_xact_commit_timestamp(xid::xid) FROM events.events, bench.cast WHERE position > last
+    """
+
+    def backlog(self, stage: Stage, stream: Stream) -> str:
+        """A log with the cast, taken up, and the stream, not taken up."""
+        file = stream.write(stage.folder / f"stream-{stream.count}.jsonl")
+        return stage.template(f"stream_{stream.count}", lambda dsn: fill_log(dsn, stream, file))
+
+    def start(self, place: Place) -> dict[str, Process]:
+        """A worker for the messages, one for everything else, and when they are ready the relay."""
+        ours = Ours(self.processors)
+        workers = {queues: ours.start_worker(place, children, queues) for queues, children in self.workers.items()}
+        return {**workers, "relay": ours.start_relay(place)}
+
+    def effects(self, happenings: Iterable[Happening]) -> int:
+        """How many of the processors want each of these events."""
+        router = Router({name: one for name, one in registry.processors().items() if name in self.processors})
+        return sum(len(router.wanting(one.type)) for one in happenings)
+
+
+class OursToFiles(OursWhole):
+    """The same, with the backends that a fresh clone has."""
+
+    key = "whole-files"
+    title = "FundlyHub on Valkey, everything on, messages to files"
+    over_http = False
+
+
+class CeleryWhole(Whole):
+    """The average team's Celery, which does all of it."""
+
+    key = "whole-celery"
+    title = "average team's Celery: outbox, a task per event and handler, messages over HTTP"
+    kind = "peer"
+    scale = 0.1
+    module: ClassVar[str] = "benchmarks.peers.celery_whole"
+
+    def backlog(self, stage: Stage, stream: Stream) -> str:
+        """The cast: the outbox is filled in each run."""
+        return stage.template(f"cast_{stream.count}", lambda dsn: fill_cast(dsn, stream))
+
+    def fill(self, place: Place, file: Path) -> None:
+        """Rows of the outbox."""
+        place.run([PYTHON, "-m", self.module, "fill", str(file)])
+
+    def start(self, place: Place) -> dict[str, Process]:
+        """Worker and relay."""
+        argv = [PYTHON, "-m", "celery", "-A", self.module, "worker", "-c", str(CHILDREN)]
+        argv += ["--without-gossip", "--without-mingle", "-l", "WARNING"]
+        return {
+            "worker": place.start("worker", argv),
+            "relay": place.start("relay", [PYTHON, "-m", self.module, "relay"]),
+        }
+
+
+class LimitWhole(OursWhole):
+    """No relay, no broker, no framework."""
+
+    key = "whole-limit"
+    title = "the limit of the whole: set-based psycopg, messages over kept connections"
+    kind = "limit"
+    broker = None
+    done, applied = Whole.done, Whole.applied
+    effects = Whole.effects
+
+    def start(self, place: Place) -> dict[str, Process]:
+        """Each takes every other batch."""
+        module = [PYTHON, "-m", "benchmarks.peers.limit_whole"]
+        return {f"worker {n}": place.start("limit", [*module, str(n), str(CHILDREN)]) for n in range(CHILDREN)}
+
+
+WHOLE: Mapping[str, Whole] = {row.key: row for row in (OursWhole(), OursToFiles(), CeleryWhole(), LimitWhole())}
