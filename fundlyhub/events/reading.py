@@ -113,7 +113,7 @@ def read(db: Connection, positions: Sequence[int]) -> list[StoredEvent]:
     return [row for portion in read_in_portions(db, positions) for row in portion]
 
 
-def read_first(db: Connection, positions: Sequence[int], question: str, **given: str) -> First:
+def read_first(db: Connection, positions: Sequence[int], question: str, **given: Sequence[str]) -> First:
     """The first rows at these positions, up to ``load_bytes`` of text, and in the same round trip an answer.
 
     The question is a constant SQL expression, with the parameters ``positions`` and ``given``; its answer is None
@@ -134,7 +134,7 @@ def read_first(db: Connection, positions: Sequence[int], question: str, **given:
 
 
 def identities(
-    db: Connection, positions: Sequence[int], question: str = "NULL", **given: str
+    db: Connection, positions: Sequence[int], question: str = "NULL", **given: Sequence[str]
 ) -> tuple[list[StoredEvent], bool | None]:
     """The rows without their contents, which may be anything, and the answer to a question; see ``read_first``.
 
@@ -157,7 +157,7 @@ def cut(sizes: Iterable[tuple[int, int]], limit: int) -> list[tuple[int, ...]]:
     return [tuple(portion) for portion in portions]
 
 
-def _rows(db: Connection, positions: Sequence[int], question: str, small: int, **given: str) -> Sequence[Any]:
+def _rows(db: Connection, positions: Sequence[int], question: str, small: int, **given: Sequence[str]) -> Sequence[Any]:
     """The answer, the bytes of text, and the row of each; contents of more than ``small`` bytes are left out."""
     return _fetched(db, _READ, question, positions=array(positions), small=small, **given)
 

@@ -7,8 +7,9 @@ other claims nothing, and no reader of an old state can slip past it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from logging import getLogger
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -26,25 +27,32 @@ log = getLogger(__name__)
 
 
 # A claim of another event at the same position stems from a log that was restored to an earlier time: it
-# does not count, and is overwritten together with the effect. Sorted by position, so that two workers with
-# overlapping batches wait for each other and do not deadlock.
-# Returns the claimed positions; NULL means that all of them were new, which is the usual answer. A fresh row has the
-# time of its transaction, and an overwritten one a later time: a partitioned table does not return xmax.
+# does not count, and is overwritten together with the effect. Sorted, so that two workers with overlapping batches wait
+# for each other and do not deadlock.
+# Returns the claimed ones, as whose and which; NULL means that all of them were new, which is the usual answer. A fresh
+# row has the time of its transaction, and an overwritten one a later time: a partitioned table does not return xmax.
 _CLAIM = """
     WITH fresh AS (
         INSERT INTO processed_events AS claimed (processor, position, event_id)
-        SELECT %(processor)s, given.position, given.id
-        FROM unnest(%(positions)s::bigint[], %(ids)s::uuid[]) AS given(position, id)
-        ORDER BY given.position
+        SELECT {processor}, given.position, given.id
+        FROM {given}
+        ORDER BY 1, 2
         ON CONFLICT (processor, position) DO UPDATE
             SET event_id = excluded.event_id, processed_at = clock_timestamp() + interval '1 microsecond'
             WHERE claimed.event_id <> excluded.event_id
-        RETURNING position, processed_at <> now() AS overwritten
+        RETURNING processor, position, processed_at <> now() AS overwritten
     )
-    SELECT count(*), CASE WHEN count(*) <> %(given)s THEN array_agg(position) END,
+    SELECT count(*), CASE WHEN count(*) <> %(given)s THEN jsonb_agg(jsonb_build_array(processor, position)) END,
            count(*) FILTER (WHERE overwritten), min(position) FILTER (WHERE overwritten)
     FROM fresh
 """
+_CLAIM_FOR_ONE = _CLAIM.format(
+    processor="%(name)s", given="unnest(%(positions)s::bigint[], %(ids)s::uuid[]) AS given(position, id)"
+)
+_CLAIM_FOR_SEVERAL = _CLAIM.format(
+    processor="(%(names)s::text[])[given.whose]",
+    given="unnest(%(positions)s::bigint[], %(ids)s::uuid[], %(whose)s::int[]) AS given(position, id, whose)",
+)
 
 _CLAIMED = """
     SELECT position, event_id FROM processed_events
@@ -62,14 +70,25 @@ def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event
 
     Raises ClaimsDropped when the claims of one of these positions have been dropped.
     """
-    given = {
-        "processor": processor,
+    return claim_for_several(db, {processor: events})[processor]
+
+
+def claim_for_several(db: Connection, given: Mapping[str, Sequence[Event]]) -> dict[str, list[Event]]:
+    """The same for several processors, by their names, in one statement."""
+    (first, *others), events = given, [event for wanted in given.values() for event in wanted]
+    values: dict[str, Any] = {
         "given": len(events),
         "positions": array(event.position for event in events),
         "ids": array(event.id for event in events),
     }
+    if others:
+        values["names"] = list(given)
+        values["whose"] = array(number for number, wanted in enumerate(given.values(), 1) for _ in wanted)
+    else:
+        values["name"] = first
     try:
-        count, positions, overwritten, first = db.exec_driver_sql(_CLAIM, given).one()
+        found = db.exec_driver_sql(_CLAIM_FOR_SEVERAL if others else _CLAIM_FOR_ONE, values)
+        count, claimed_now, overwritten, lowest = found.one()
     except DBAPIError as error:
         if violated(error) == REFUSES_DROPPED:
             raise ClaimsDropped() from None
@@ -77,12 +96,12 @@ def claim(db: Connection, processor: str, events: Sequence[Event]) -> list[Event
     if overwritten:
         log.warning(
             "%s: %d claims held other events at these positions (a restored log?), the first at %d",
-            processor, overwritten, first,
+            ", ".join(given), overwritten, lowest,
         )  # fmt: skip
     if count == len(events):
-        return list(events)
-    fresh = set(positions or ())
-    return [event for event in events if event.position in fresh]
+        return {name: list(wanted) for name, wanted in given.items()}
+    fresh = {(name, position) for name, position in claimed_now or ()}
+    return {name: [one for one in wanted if (name, one.position) in fresh] for name, wanted in given.items()}
 
 
 def claimed(db: Connection, processor: str, positions: Sequence[int]) -> dict[int, UUID]:

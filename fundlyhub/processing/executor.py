@@ -72,22 +72,23 @@ def execute(
                 runs = [*work.refused, *handle(processor, work)]
                 report = settle(processor, work, without_paused(processor, work, runs))
             if work.pause is None and not paused_meanwhile():
-                _afterwards(processor)
+                call_afterwards(processor)
         return report + work.held_back() + Report(resend=[Resend(one, 0, ends_wait=ends_wait) for one in work.rest])
     except Exception as error:
         if (limit := interruption(error)) is not None:
             raise limit from None
-        if is_outage(error) or _is_the_databases(error):
-            raise Outage(error, work.leased.isoformat() if work.leased else ends_wait) from error
+        if (outage := as_outage(error, work.leased.isoformat() if work.leased else ends_wait)) is not None:
+            raise outage from error
         return broken_down(processor, positions, error)
 
 
-def _is_the_databases(error: Exception) -> bool:
-    """Whether a statement of ours failed through no fault of an event: a table or a right is missing."""
-    return isinstance(error, (DBAPIError, psycopg.Error)) and not is_to_blame(error)
+def as_outage(error: Exception, ends_wait: EndsWait = False) -> Outage | None:
+    """The error as an outage, if no event is to blame: the server is away, or a table or a right of ours is missing."""
+    ours = isinstance(error, (DBAPIError, psycopg.Error)) and not is_to_blame(error)
+    return Outage(error, ends_wait) if is_outage(error) or ours else None
 
 
-def _afterwards(processor: type[Processor]) -> None:
+def call_afterwards(processor: type[Processor]) -> None:
     """Do what follows from committed rows; an error of it fails no event."""
     try:
         processor().afterwards()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -26,6 +27,8 @@ from fundlyhub.processing.outcome import DONE, SKIPPED
 from fundlyhub.processing.pause_watch import Paused, paused_meanwhile
 from fundlyhub.processing.processor import NotificationProcessor, Processor
 from fundlyhub.processing.report import Run, ended
+
+T = TypeVar("T")
 
 COLLISIONS = 5
 """How often a transaction runs again after a deadlock or a serialization failure."""
@@ -88,23 +91,38 @@ def claim_and_handle(processor: type[Processor], work: Work, events: Sequence[Ev
 
 
 def _transact(processor: type[Processor], events: Sequence[Event]) -> list[Run]:
-    """Claim and effect in one transaction, which runs again when it collides with another one."""
-    for collision in range(COLLISIONS + 1):
+    """Claim and effect in one transaction."""
+
+    def once() -> list[Run]:
+        with get_engine(processor.database).begin() as db:
+            fresh = claim(db, processor.name, events)
+            seconds = apply(processor, fresh, db)
+            handled = time.perf_counter()
+        metrics.ran(processor.name, seconds, time.perf_counter() - handled)
+        return runs_of(events, fresh)
+
+    return again_after_collisions(once)
+
+
+def apply(processor: type[Processor], events: Sequence[Event], db: Connection) -> float:
+    """Have events handled in an open transaction, if there are any; the seconds it took."""
+    began = time.perf_counter()
+    if events:
+        processor().handle_batch(events, db)
+        _refuse_hidden_failure(db)
+    return time.perf_counter() - began
+
+
+def again_after_collisions(transaction: Callable[[], T]) -> T:
+    """Run a transaction, and run it again when it collides with another one."""
+    for collision in range(COLLISIONS):
         try:
-            with get_engine(processor.database).begin() as db:
-                fresh = claim(db, processor.name, events)
-                began = time.perf_counter()
-                if fresh:
-                    processor().handle_batch(fresh, db)
-                    _refuse_hidden_failure(db)
-                handled = time.perf_counter()
-            metrics.ran(processor.name, handled - began, time.perf_counter() - handled)
-            return _runs(events, fresh)
+            return transaction()
         except Exception as error:
-            if collision == COLLISIONS or not is_concurrency_fault(error):
+            if not is_concurrency_fault(error):
                 raise
             time.sleep(random.uniform(0, 0.01 * 2**collision))
-    raise AssertionError("unreachable")
+    return transaction()
 
 
 def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequence[Event]) -> list[Run]:
@@ -126,7 +144,7 @@ def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequenc
         with get_engine(processor.database).begin() as db:
             claim(db, processor.name, done)
     metrics.ran(processor.name, handled - began, time.perf_counter() - handled)
-    settled = _runs([event for event in events if event.id not in errors], done)
+    settled = runs_of([event for event in events if event.id not in errors], done)
     return settled + [Run(event, errors[event.id]) for event in left if event.id in errors]
 
 
@@ -137,6 +155,7 @@ def _refuse_hidden_failure(db: Connection) -> None:
         raise Permanent("the handler swallowed a database error; let it pass, or use a savepoint")
 
 
-def _runs(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
+def runs_of(events: Iterable[Event], fresh: Sequence[Event]) -> list[Run]:
+    """Events of which the ``fresh`` ones were applied now, and the others before."""
     applied = {event.position for event in fresh}
     return [Run(event, None, outcome=DONE if event.position in applied else SKIPPED) for event in events]

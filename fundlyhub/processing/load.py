@@ -35,13 +35,17 @@ if TYPE_CHECKING:  # an extra
 
 log = getLogger(__name__)
 
-# Whether one of the events has failed before, or the processor is paused.
-_ANY_KNOWN = """
-    EXISTS (SELECT FROM events.attempts WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[]))
-    OR EXISTS (
-        SELECT FROM events.dead_letters WHERE processor = %(processor)s AND position = ANY (%(positions)s::bigint[])
+# Whether one of the events has failed before, or one of the processors is paused.
+ANY_KNOWN = """
+    EXISTS (
+        SELECT FROM events.attempts
+        WHERE processor = ANY (%(processors)s::text[]) AND position = ANY (%(positions)s::bigint[])
     )
-    OR EXISTS (SELECT FROM events.processor_pauses WHERE processor = %(processor)s AND ended_at IS NULL)
+    OR EXISTS (
+        SELECT FROM events.dead_letters
+        WHERE processor = ANY (%(processors)s::text[]) AND position = ANY (%(positions)s::bigint[])
+    )
+    OR EXISTS (SELECT FROM events.processor_pauses WHERE processor = ANY (%(processors)s::text[]) AND ended_at IS NULL)
 """
 
 
@@ -123,17 +127,22 @@ def load(processor: type[Processor], positions: Sequence[int], *, ends_wait: End
 def _read(db: Connection, processor: type[Processor], positions: Sequence[int], careful: bool) -> First:
     """The rows at these positions, and whether anything is known of them; those that are absent are logged."""
     if careful or not processor.reads_contents:
-        found = First(*identities(db, positions, _ANY_KNOWN, processor=processor.name), [])
+        found = First(*identities(db, positions, ANY_KNOWN, processors=[processor.name]), [])
     else:
-        found = read_first(db, positions, _ANY_KNOWN, processor=processor.name)
+        found = read_first(db, positions, ANY_KNOWN, processors=[processor.name])
+    tell_of_absent(db, processor.name, positions, found)
+    return found
+
+
+def tell_of_absent(db: Connection, whose: str, positions: Sequence[int], found: First) -> None:
+    """Log how many of these positions have no row."""
     if len(found.rows) < len(wanted := set(positions)):
         absent = wanted.difference((row.position for row in found.rows), *found.rest)
         if absent:
             log.warning(
                 "%s: %d of %d positions are not in the log, %d of them archived",
-                processor.name, len(absent), len(wanted), len(among(absent, away(db))),
+                whose, len(absent), len(wanted), len(among(absent, away(db))),
             )  # fmt: skip
-    return found
 
 
 def _its_own(processor: type[Processor], work: Work) -> list[StoredEvent]:
@@ -144,7 +153,7 @@ def _its_own(processor: type[Processor], work: Work) -> list[StoredEvent]:
     rows = [
         row
         for row in work.rows
-        if _wants(processor, row.type)  # type: ignore[arg-type]  # mypy takes an instance's __hash__ for the class's
+        if wants(processor, row.type)  # type: ignore[arg-type]  # mypy takes an instance's __hash__ for the class's
         or row.position in work.attempts
         or row.position in work.replayed
     ]
@@ -155,7 +164,7 @@ def _its_own(processor: type[Processor], work: Work) -> list[StoredEvent]:
 
 
 @lru_cache(10_000)
-def _wants(processor: type[Processor], kind: str) -> bool:
+def wants(processor: type[Processor], kind: str) -> bool:
     """Whether it wants a type, or one does that takes it over: an older relay still sends that here."""
     successors = [one for one in processors().values() if one.takes_over == processor.name]
     return matching(pattern for one in (processor, *successors) for pattern in one.patterns())(kind)

@@ -19,9 +19,15 @@ LONGEST_DELAY = timedelta(hours=1)
 """How far ahead a message may be due; until then it stays in a worker's memory. Ours wait for a minute at most."""
 
 _Position = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+
+
+class _Options(BaseModel):
+    processors: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = []
+
+
 # Celery's protocol 2: positional arguments, named ones, and other tasks to run afterwards, of which we have none.
 _Body = TypeAdapter(
-    tuple[tuple[Annotated[list[_Position], Field(max_length=MAX_BATCH)]], dict[str, Any], dict[str, None] | None]
+    tuple[tuple[Annotated[list[_Position], Field(max_length=MAX_BATCH)]], _Options, dict[str, None] | None]
 )
 _Id = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
 
@@ -46,6 +52,8 @@ class _Headers(BaseModel):
     expires: AwareDatetime | None = None
 
 
+PROCESSORS = "processors"
+"""The argument of a shared message that names those that it is for."""
 REASON = "x-fundlyhub-reason"
 QUEUE = "x-fundlyhub-queue"
 PARKED_AT = "x-fundlyhub-parked-at"
@@ -57,6 +65,8 @@ class Errand:
 
     task: str
     positions: tuple[int, ...]
+    processors: tuple[str, ...] = ()
+    """Of a shared message: the names of those that it is for."""
 
 
 class Unreadable(Exception):
@@ -101,10 +111,10 @@ def read(message: Message) -> Errand:
     if len(body) > MAX_BODY:
         raise Unreadable(f"it has more than {MAX_BODY} bytes")
     try:
-        (positions,), _, _ = _Body.validate_json(body)
+        (positions,), options, _ = _Body.validate_json(body)
     except ValidationError:
         raise Unreadable("its arguments are not positions alone") from None
-    return Errand(task, tuple(positions))
+    return Errand(task, tuple(positions), tuple(options.processors))
 
 
 def describe(positions: Sequence[int]) -> str:

@@ -26,7 +26,8 @@ LOOK = 0.5
 _PAUSED = """
     SELECT EXISTS (
         SELECT FROM events.processor_pauses
-        WHERE processor = %(processor)s AND ended_at IS NULL AND (until IS NULL OR until > clock_timestamp())
+        WHERE processor = ANY (%(processors)s::text[])
+            AND ended_at IS NULL AND (until IS NULL OR until > clock_timestamp())
     )
 """
 
@@ -48,23 +49,23 @@ class Paused(Exception):
 
 
 class _Watch:
-    """One run of one processor."""
+    """One run of one or several processors."""
 
-    def __init__(self, processor: str) -> None:
-        self._processor, self._next, self._paused = processor, time.monotonic() + LOOK, False
+    def __init__(self, processors: Sequence[str]) -> None:
+        self._processors, self._next, self._paused = list(processors), time.monotonic() + LOOK, False
 
     def look(self) -> bool:
         if not self._paused and time.monotonic() >= self._next:
             self._next = time.monotonic() + LOOK
             self._paused = self._is_paused()
             if self._paused:
-                log.info("%s was paused: what is left of its batch waits", self._processor)
+                log.info("%s: paused; what is left of the batch waits", ", ".join(self._processors))
         return self._paused
 
     def _is_paused(self) -> bool:
         try:
             with get_engine("events").connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-                return bool(db.exec_driver_sql(_PAUSED, {"processor": self._processor}).scalar_one())
+                return bool(db.exec_driver_sql(_PAUSED, {"processors": self._processors}).scalar_one())
         except DBAPIError:  # the run itself finds out whether it matters
             return False
 
@@ -73,9 +74,9 @@ _watch: ContextVar[_Watch | None] = ContextVar("pause_watch", default=None)
 
 
 @contextmanager
-def watching(processor: str, *, on: bool = True) -> Iterator[None]:
-    """Watch the pauses of a processor while this context lasts, unless it is not ``on``: a probe runs in a pause."""
-    token = _watch.set(_Watch(processor) if on else None)
+def watching(*processors: str, on: bool = True) -> Iterator[None]:
+    """Watch the pauses of processors while this context lasts, unless it is not ``on``: a probe runs in a pause."""
+    token = _watch.set(_Watch(processors) if on else None)
     try:
         yield
     finally:
@@ -83,7 +84,7 @@ def watching(processor: str, *, on: bool = True) -> Iterator[None]:
 
 
 def paused_meanwhile() -> bool:
-    """Whether the processor that runs here was paused since its batch began; looked up twice a second at most.
+    """Whether a processor that runs here was paused since the batch began; looked up twice a second at most.
 
     A ``deliver`` that takes long asks between two messages, begins no more, and returns ``Paused()`` for what is left.
 

@@ -70,6 +70,9 @@ class Processor:
     other's sweep stands, so that no event falls between the two."""
     batch_size: ClassVar[int] = 500
     """Events in one call at most; up to 2,000."""
+    shares_transactions: ClassVar[bool] = True
+    """Whether its events may be applied in one transaction with those of the other processors of its queue, each once
+    all the same. Not if its handler holds locks for long, or changes parameters of the transaction (``SET LOCAL``)."""
     max_attempts: ClassVar[int] = 14
     """Failures of one event before it is a dead letter. With the backoff below the last one comes 62 minutes after the
     first at the earliest: an outage of an hour, of whatever the handler calls, costs no dead letter."""

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from fundlyhub.forks import in_child, leave_to_parent
 from fundlyhub.processing.attempts import EndsWait
 from fundlyhub.processing.broker_connections import give_up, open_line
-from fundlyhub.processing.messages import describe
+from fundlyhub.processing.messages import PROCESSORS, describe
 from fundlyhub.processing.queues import EXCHANGE, declare, depths, routing_key
 from fundlyhub.processing.routing import Batch
 from fundlyhub.settings import get_settings
@@ -71,6 +71,8 @@ class Publisher:
 
     def _publish(self, producer: Producer, batch: Batch, kwargs: dict[str, Any]) -> None:
         task, queue = batch.task, batch.queue
+        if len(batch.processors) > 1:
+            kwargs = {**kwargs, PROCESSORS: batch.names}
         message = self._app.amqp.as_task_v2(
             str(uuid4()), task, args=(batch.positions,), kwargs=kwargs, argsrepr=describe(batch.positions),
             ignore_result=True, origin="relay",

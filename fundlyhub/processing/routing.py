@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,24 +11,36 @@ from functools import lru_cache
 from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import canonical_type
 from fundlyhub.processing.processor import Processor, Queue
+from fundlyhub.settings import Branch
+
+SHARED: Mapping[Queue, Branch] = {"writes": "app", "projections": "analytics"}
+"""The queues whose processors share messages, and the database that all of these have their effects in."""
+SMALLEST_SHARE = 100
+"""Events in one call that a processor takes at least if it is to share messages: one that wants fewer at a time would
+make the transactions of its neighbours as small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Positions that one message carries for one processor."""
+    """Positions that one message carries, for one processor, or for several of a queue: then it is shared."""
 
-    processor: type[Processor]
+    processors: tuple[type[Processor], ...]
     positions: tuple[int, ...]
 
     @property
     def task(self) -> str:
-        """The name of the task that runs it."""
-        return self.processor.task_name()
+        """The name of the task that runs it: the processor's own, or the queue's."""
+        return self.queue if len(self.processors) > 1 else self.processors[0].task_name()
 
     @property
     def queue(self) -> Queue:
         """The queue that it goes to."""
-        return self.processor.queue
+        return self.processors[0].queue
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its processors."""
+        return [processor.name for processor in self.processors]
 
 
 class Router:
@@ -41,14 +53,26 @@ class Router:
     def _wanting(self, kind: str) -> tuple[type[Processor], ...]:
         return tuple(processor for processor, wants in self._wants if wants(kind))
 
-    def batches(self, rows: Iterable[tuple[int, str]]) -> Iterator[Batch]:
-        """(position, type) rows in order, as one or more batches per processor, order kept."""
-        groups: dict[type[Processor], list[int]] = {}
+    def batches(self, rows: Iterable[tuple[int, str]], *, without: Collection[str] = ()) -> Iterator[Batch]:
+        """(position, type) rows in order, as batches for the processors that want them, order kept.
+
+        The processors of a queue share messages where they can: a worker then reads an event once for all of them, in
+        one transaction. Each message names them, since a release may have others. Those ``without`` get nothing.
+        """
+        groups: dict[str, tuple[dict[type[Processor], None], list[int]]] = {}
         for position, kind in rows:
             for processor in self.wanting(kind):
-                groups.setdefault(processor, []).append(position)
-        for processor, positions in groups.items():
-            yield from batches(processor, positions)
+                if processor.name not in without:
+                    key = processor.queue if shares(processor) else processor.task_name()
+                    members, positions = groups.setdefault(key, ({}, []))
+                    members[processor] = None
+                    if positions[-1:] != [position]:
+                        positions.append(position)
+        for members, positions in groups.values():
+            size = min(processor.batch_size for processor in members)
+            # Those that take the most at a time meet others at the same rows most often: they lock them last.
+            ordered = sorted(members, key=lambda one: (one.batch_size, one.name))
+            yield from _cut(tuple(ordered), positions, size)
 
     def unrouted(self, rows: Iterable[tuple[int, str]]) -> dict[str, tuple[int, int]]:
         """The types that no processor wants the contents of: the number of events, and the last position."""
@@ -59,10 +83,29 @@ class Router:
         return passed
 
 
+def shares(processor: type[Processor]) -> bool:
+    """Whether it shares messages with others of its queue: those have their effects in the same database."""
+    takes_part = processor.shares_transactions and processor.reads_contents and processor.batch_size >= SMALLEST_SHARE
+    return takes_part and SHARED.get(processor.queue) == processor.database
+
+
 def batches(processor: type[Processor], positions: Sequence[int]) -> list[Batch]:
-    """Positions for a processor, in batches of at most its ``batch_size``."""
-    size = processor.batch_size
-    return [Batch(processor, tuple(positions[start : start + size])) for start in range(0, len(positions), size)]
+    """Positions for a processor alone, in batches of at most its ``batch_size``."""
+    return list(_cut((processor,), positions, processor.batch_size))
+
+
+def apart(processors: Iterable[type[Processor]], rows: Sequence[tuple[int, str]]) -> list[Batch]:
+    """(position, type) rows in order, as batches for each of these processors alone."""
+    return [
+        batch
+        for processor in processors
+        for batch in batches(processor, [at for at, kind in rows if wanting(processor)(kind)])
+    ]
+
+
+def _cut(processors: tuple[type[Processor], ...], positions: Sequence[int], size: int) -> Iterator[Batch]:
+    for start in range(0, len(positions), size):
+        yield Batch(processors, tuple(positions[start : start + size]))
 
 
 def wanting(processor: type[Processor]) -> Callable[[str], bool]:

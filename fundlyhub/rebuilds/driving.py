@@ -34,7 +34,7 @@ class RebuildTask(Batch):
     @property
     def task(self) -> str:
         """The name of the task that runs it."""
-        return rebuild_task(self.processor)
+        return rebuild_task(self.processors[0])
 
     @property
     def queue(self) -> Queue:
@@ -66,4 +66,4 @@ class Rebuilder(PublishingCompanion):
     def _tasks(self, branch: Branch, db: psycopg.Connection[Any]) -> Iterator[Batch]:
         for number, name, ranges in db.execute(_RUNNING.format(live=branch)).fetchall():
             if processor := self._processors.get(name):  # another release may have begun it
-                yield from [RebuildTask(processor, (number,))] * (min(AT_ONCE, ranges) or 1)
+                yield from [RebuildTask((processor,), (number,))] * (min(AT_ONCE, ranges) or 1)

@@ -6,10 +6,8 @@ that the relay has passed over was in the log by then, and is found; one that co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from logging import getLogger
-
-from fundlyhub.processing.routing import Batch
 
 log = getLogger(__name__)
 
@@ -27,7 +25,7 @@ class HeldBack:
             log.info("paused: %s; new events stay in the log", ", ".join(sorted(begun)))
         self._names = now
 
-    def without(self, batches: Iterable[Batch]) -> list[Batch]:
-        """The batches of processors that are not paused. Their events must have been read from the log before."""
-        names = self._names
-        return [batch for batch in batches if batch.processor.name not in names]
+    @property
+    def names(self) -> frozenset[str]:
+        """Those that are paused. Read it after the events have been read from the log."""
+        return self._names

@@ -163,7 +163,7 @@ class Relay:
             return 0
         rows = cursor.page(self._settings.relay_page)
         pairs = [(position, kind) for position, kind, _ in rows]
-        batches = self._held.without(self._router.batches(pairs))
+        batches = list(self._router.batches(pairs, without=self._held.names))
         with relaying(cursor.db, (batch.positions for batch in batches)):
             if batches and not self._publish(batches):
                 return 0
@@ -174,7 +174,7 @@ class Relay:
             cursor.move(rows[-1][0] if len(rows) == self._settings.relay_page else None)
         self.progress.events += len(rows)
         self.progress.messages += len(batches)
-        metrics.relayed((kind for _, kind in pairs), (batch.processor.name for batch in batches))
+        metrics.relayed((kind for _, kind in pairs), (name for batch in batches for name in batch.names))
         return len(rows)
 
     def _publish(self, batches: list[Batch]) -> bool:

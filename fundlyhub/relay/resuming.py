@@ -101,7 +101,7 @@ class Resumer(PublishingCompanion):
         with get_engine("events").begin() as log_db:
             ours = pauses.start_probe(log_db, pause, positions)
         if ours:
-            self._publisher.send([Batch(processor, tuple(positions))], ends_wait=True)
+            self._publisher.send([Batch((processor,), tuple(positions))], ends_wait=True)
 
     def _newest(self, db: psycopg.Connection[Any], processor: type[Processor]) -> list[int]:
         """Held-back positions at the end of the log."""

@@ -92,7 +92,7 @@ class Sweeper(PublishingCompanion):
                 log.warning("%s: it cannot be told whether there is more to do (%s)", name, describe(error))
                 continue
             if wanted:
-                self._publisher.send([Batch(processor, ())])
+                self._publisher.send([Batch((processor,), ())])
 
     def _target(self, db: psycopg.Connection[Any], now: float) -> str | None:
         """The newest snapshot that the relay was done with at least ``sweep_grace`` seconds ago."""

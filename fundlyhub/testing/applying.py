@@ -14,7 +14,7 @@ from fundlyhub.processing import registry
 from fundlyhub.processing.executor import execute
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Report
-from fundlyhub.processing.routing import Router
+from fundlyhub.processing.routing import apart
 from fundlyhub.relay.cursor import SnapshotCursor
 from fundlyhub.relay.leader import try_to_lead
 from fundlyhub.relay.registration import register
@@ -95,9 +95,9 @@ def drain(processors: Mapping[str, type[Processor]] | None = None, *, check: boo
         if not try_to_lead(db, NAME):
             raise AssertionError("a relay leads on this database: stop it, or wait for its workers")
         register(db, known)
-        cursor, router = SnapshotCursor.take(db, NAME), Router(known)
+        cursor = SnapshotCursor.take(db, NAME)
         for _ in range(ROUNDS):
-            moved = _step(cursor, router, done, left)
+            moved = _step(cursor, known, done, left)
             more = [one for one in known.values() if one.has_more()]
             for processor in more:
                 processor().afterwards()
@@ -116,13 +116,15 @@ def _known() -> Mapping[str, type[Processor]]:
     return registry.processors()
 
 
-def _step(cursor: SnapshotCursor, router: Router, done: Drained, left: set[tuple[str, int]]) -> bool:
+def _step(
+    cursor: SnapshotCursor, known: Mapping[str, type[Processor]], done: Drained, left: set[tuple[str, int]]
+) -> bool:
     """Relay one page and run its batches; whether there was one."""
     if not cursor.open():
         return False
     rows = cursor.page(PAGE)
-    for batch in list(router.batches([(position, kind) for position, kind, _ in rows])):
-        _run(batch.processor, list(batch.positions), done, left)
+    for batch in apart(known.values(), [(position, kind) for position, kind, _ in rows]):
+        _run(batch.processors[0], list(batch.positions), done, left)
     cursor.move(rows[-1][0] if len(rows) == PAGE else None)
     return True
 

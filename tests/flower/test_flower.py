@@ -15,7 +15,7 @@ from tests.support.make import completed, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
 
-COUNT, STATS = "projections.test_count", "projections.campaign_stats"
+COUNT, STATS, SHARED = "projections.test_count", "projections.campaign_stats", "projections"
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_it_shows_tasks_by_processor_retries_and_failures_and_no_payload(
 
     gifts = [completed(donor_email="ada@example.org", transaction_id="pi_secret") for _ in range(3)]
     publish_events(gifts)
-    assert awaited(flower, STATS, "SUCCESS")["result"] in ("1 done", "2 done", "3 done")
+    assert awaited(flower, SHARED, "SUCCESS")["result"] in ("2 done", "4 done", "6 done"), "in either processor"
     publish_event(search("transient"))
     assert awaited(flower, COUNT, "RETRY")["exception"] == "1 to be tried again"
     publish_event(search("permanent"))

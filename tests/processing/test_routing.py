@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fundlyhub.processing import ProjectionProcessor
 from fundlyhub.processing.processor import Processor
-from fundlyhub.processing.routing import Batch, Router, batches
+from fundlyhub.processing.routing import SMALLEST_SHARE, Batch, Router, apart, batches
 
 
-def processor(*patterns: str, name: str = "p", batch_size: int = 500) -> type[Processor]:
-    body = {"name": name, "handles": patterns, "batch_size": batch_size, "handle": lambda self, event, db: None}
+def processor(*patterns: str, name: str = "p", **attributes: Any) -> type[Processor]:
+    body = {"name": name, "handles": patterns, "handle": lambda self, event, db: None, **attributes}
     return type("P", (ProjectionProcessor,), body, register=False)
 
 
@@ -48,13 +50,42 @@ def test_a_pattern_wants_a_type(pattern: str, kind: str, wanted: bool) -> None:
 
 def test_batches_keep_the_order_and_the_size_of_each_processor() -> None:
     small, large = processor("a.*", name="small", batch_size=2), processor("a.x", name="large")
-    router = Router({"large": large, "small": small})
     rows = [(1, "a.x"), (4, "a.y"), (5, "b.z"), (9, "a.x"), (12, "a.x")]
-    assert sorted(router.batches(rows), key=lambda batch: batch.positions) == [
-        Batch(small, (1, 4)),
-        Batch(large, (1, 9, 12)),
-        Batch(small, (9, 12)),
+    assert apart([small, large], rows) == [
+        Batch((small,), (1, 4)),
+        Batch((small,), (9, 12)),
+        Batch((large,), (1, 9, 12)),
     ]
+    assert list(Router({"small": small}).batches(rows)) == [Batch((small,), (1, 4)), Batch((small,), (9, 12))]
+
+
+def test_processors_of_a_queue_share_messages_that_name_them() -> None:
+    one, two = processor("a.*", name="one"), processor("a.x", "b.x", name="two")
+    alone = processor("a.*", name="alone", shares_transactions=False)
+    router = Router({"two": two, "one": one, "alone": alone})
+    (shared, other) = router.batches([(1, "a.x"), (2, "a.y"), (3, "c.x"), (4, "b.x")])
+    assert shared == Batch((one, two), (1, 2, 4))
+    assert (shared.task, shared.queue, shared.names) == ("projections", "projections", ["one", "two"])
+    assert other == Batch((alone,), (1, 2))
+    assert other.task == "projections.alone"
+
+
+def test_a_paused_processor_takes_no_part() -> None:
+    one, two = processor("a.*", name="one"), processor("a.x", name="two")
+    router = Router({"one": one, "two": two})
+    assert list(router.batches([(1, "a.x"), (2, "a.y")], without={"one"})) == [Batch((two,), (1,))]
+    assert list(router.batches([(1, "a.x")], without={"one", "two"})) == []
+
+
+def test_a_shared_message_has_the_smallest_size_of_its_processors() -> None:
+    known = {name: processor("a.*", name=name, batch_size=size) for name, size in (("one", 100), ("two", 200))}
+    found = list(Router(known).batches((at, "a.x") for at in range(1, 102)))
+    assert [len(batch.positions) for batch in found] == [100, 1]
+
+
+def test_a_processor_of_small_batches_does_not_make_those_of_its_neighbours_small() -> None:
+    one, slow = processor("a.*", name="one"), processor("a.*", name="slow", batch_size=SMALLEST_SHARE - 1)
+    assert {batch.processors for batch in Router({"one": one, "slow": slow}).batches([(1, "a.x")])} == {(one,), (slow,)}
 
 
 def test_what_nobody_wants_is_counted_with_its_last_position() -> None:
@@ -65,4 +96,4 @@ def test_what_nobody_wants_is_counted_with_its_last_position() -> None:
 def test_splitting_nothing_gives_nothing() -> None:
     one = processor("a.*", batch_size=2)
     assert batches(one, []) == []
-    assert batches(one, [1, 2, 3]) == [Batch(one, (1, 2)), Batch(one, (3,))]
+    assert batches(one, [1, 2, 3]) == [Batch((one,), (1, 2)), Batch((one,), (3,))]

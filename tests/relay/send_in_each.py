@@ -22,7 +22,7 @@ def batches() -> int:
     """By the relay's own publisher, which counts confirmations."""
     processor = registry.processors()["campaign_stats"]
     for position in range(BATCHES):
-        _publisher().send([Batch(processor, (position + 1,))])
+        _publisher().send([Batch((processor,), (position + 1,))])
     return BATCHES
 
 

@@ -44,7 +44,7 @@ class Broker:
 
     def send(self, positions: Sequence[int]) -> None:
         """One message for the processor."""
-        self.publisher.send([Batch(TestCountProcessor, tuple(positions))])
+        self.publisher.send([Batch((TestCountProcessor,), tuple(positions))])
 
     def refuse(self, *, requeue: bool = False, times: int = 1) -> None:
         """A worker that gives a message back, so often."""
@@ -179,12 +179,26 @@ def test_a_message_of_a_processor_that_is_not_known_here_is_parked(broker: Broke
     class Newer(TestCountProcessor, register=False):
         name = "newer"
 
-    broker.publisher.send([Batch(Newer, (position,))])
+    broker.publisher.send([Batch((Newer,), (position,))])
     broker.refuse()
     broker.dead()
     assert broker.collector.collect() == 1
     assert (broker.depth(DEAD_QUEUE), broker.depth(PARKED_QUEUE)) == (0, 1)
     assert broker.query(ATTEMPTS) == broker.query(CLAIMS) == broker.query(LETTERS) == []
+
+
+def test_a_shared_message_is_divided_among_its_processors_that_are_known_here(broker: Broker) -> None:
+    class Newer(TestCountProcessor, register=False):
+        name = "newer"
+
+    sent = publish("a", "b")
+    broker.publisher.send([Batch((Newer, TestCountProcessor), tuple(sent))])
+    broker.refuse()
+    broker.dead()
+    assert broker.collector.collect() == 1
+    assert (broker.depth(DEAD_QUEUE), broker.depth(PARKED_QUEUE)) == (0, 0)
+    assert broker.taken() == [(sent, {"careful": True})]
+    assert execute(TestCountProcessor, sent, careful=True).outcomes == {"done": 2}
 
 
 def test_a_message_stays_in_the_dead_queue_while_the_log_is_away(broker: Broker) -> None:

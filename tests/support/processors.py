@@ -23,7 +23,7 @@ TABLES = """
     CREATE SEQUENCE analytics.test_batches;
 """
 
-_EFFECT = """
+EFFECT = """
     INSERT INTO test_effects
     SELECT %(name)s, unnest(%(positions)s::bigint[]), nextval('test_batches')
 """
@@ -41,7 +41,7 @@ class TestCountProcessor(ProjectionProcessor):
         """One row an event; some events misbehave, as their text tells."""
         for event in events:
             misbehave(getattr(event.payload, "query", ""), db)
-        db.exec_driver_sql(_EFFECT, {"name": self.name, "positions": [event.position for event in events]})
+        db.exec_driver_sql(EFFECT, {"name": self.name, "positions": [event.position for event in events]})
 
 
 class TestSlowProcessor(ProjectionProcessor):
@@ -55,9 +55,9 @@ class TestSlowProcessor(ProjectionProcessor):
         """Half of the effect, a pause, the other half."""
         positions = [event.position for event in events]
         middle = len(positions) // 2
-        db.exec_driver_sql(_EFFECT, {"name": self.name, "positions": positions[:middle]})
+        db.exec_driver_sql(EFFECT, {"name": self.name, "positions": positions[:middle]})
         time.sleep(0.05)
-        db.exec_driver_sql(_EFFECT, {"name": self.name, "positions": positions[middle:]})
+        db.exec_driver_sql(EFFECT, {"name": self.name, "positions": positions[middle:]})
 
 
 def misbehave(word: str, db: Connection) -> None:

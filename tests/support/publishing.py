@@ -10,7 +10,7 @@ from fundlyhub.processing.routing import Batch
 
 
 class To(Publisher):
-    """Hands each batch to ``take``, as the name of its processor and its positions."""
+    """Hands each batch to ``take``, as the name of its processor, or of its queue, and its positions."""
 
     def __init__(self, take: Callable[[str, Sequence[int]], Any]) -> None:
         self._take = take
@@ -18,4 +18,4 @@ class To(Publisher):
     def send(self, batches: Sequence[Batch], **_: Any) -> None:
         """Hand them over, in order."""
         for batch in batches:
-            self._take(batch.processor.name, batch.positions)
+            self._take(batch.task.rpartition(".")[2], batch.positions)

@@ -17,8 +17,7 @@ from kombu import Message, Producer
 
 from fundlyhub.processing.messages import Unreadable, park, read
 from fundlyhub.processing.queues import PARKED_QUEUE, QUEUES
-from fundlyhub.processing.registry import processors
-from fundlyhub.processing.task_names import task_names
+from fundlyhub.processing.task_names import all_task_names
 from fundlyhub.processing.worker.stopping import bound_the_rest
 from fundlyhub.settings import get_settings
 
@@ -34,7 +33,7 @@ class RefusingConsumer(Consumer):
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
         """Celery's own, behind a look at the message: no task but a processor's exists, and none of Celery's."""
         take_up = super().create_task_handler(*args, **options)
-        ours = {name for processor in processors().values() for name in task_names(processor)}
+        ours = all_task_names()
 
         def handle(message: Message) -> None:
             try:

@@ -21,6 +21,7 @@ _WORDS = {
     "held": "held back, since the processor is paused",
 }
 _OUTAGE = "a database failed"
+_ALONE = "for runs of a processor alone"
 _WITH_CARE = "to be run with care"
 _RETRIED = re.compile("|".join((_WORDS["retry"], _WORDS["snoozed"], _WITH_CARE, _OUTAGE)))
 _DEAD = re.compile(rf"\d {_WORDS['dead']}\b")
@@ -38,11 +39,16 @@ class Summary:
         return self._text
 
 
-def summary(report: Report) -> Summary:
-    """What became of a batch: ``498 done, 1 to be tried again, 1 dead``."""
+def summary(report: Report, *, divided: int = 0) -> Summary:
+    """What became of a batch: ``498 done, 1 to be tried again, 1 dead``; of a shared one each event in each processor.
+
+    ``divided`` is the number of those that are left to runs of their processor alone.
+    """
     parts = [f"{report.outcomes[name]} {word}" for name, word in _WORDS.items() if report.outcomes[name]]
     if careful := sum(len(resend.positions) for resend in report.resend if resend.careful):
         parts.append(f"{careful} {_WITH_CARE}")
+    if divided:
+        parts.append(f"{divided} {_ALONE}")
     return Summary(", ".join(parts) or "nothing to do")
 
 

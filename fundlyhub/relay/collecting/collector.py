@@ -26,8 +26,9 @@ from fundlyhub.processing.messages import Errand, Unreadable, expand_nothing, re
 from fundlyhub.processing.outcome import DeliveryLimit, NoWorker
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Run
-from fundlyhub.processing.routing import Batch
+from fundlyhub.processing.routing import SHARED, Batch, shares
 from fundlyhub.processing.settle import write_down
+from fundlyhub.processing.shared import divided
 from fundlyhub.processing.task_names import rebuild_task
 from fundlyhub.relay.background_thread import PublishingCompanion
 from fundlyhub.relay.collecting.dead_queue import DELIVERY_LIMIT, DeadQueue, reason_of
@@ -45,6 +46,7 @@ class Collector(PublishingCompanion):
         expand_nothing()
         super().__init__(settings.sweep_interval, app)
         self._settings = settings
+        self._processors = processors
         self._by_task = {processor.task_name(): processor for processor in processors.values()}
         self._rebuilding = {rebuild_task(processor) for processor in processors.values()}
         self._queue = DeadQueue(settings)
@@ -73,6 +75,9 @@ class Collector(PublishingCompanion):
             errand = read(message)
             if errand.task in self._rebuilding:
                 return  # it carries nothing: a rebuild goes on from its own claims
+            if errand.task in SHARED:
+                self._divide(errand)
+                return
             processor = self._by_task.get(errand.task)
             if processor is None:
                 raise Unreadable(f"no processor of this release has the task {errand.task[:100]}")
@@ -90,7 +95,15 @@ class Collector(PublishingCompanion):
             self._queue.park(message, why)
             return
         if again:
-            self._publisher.send([Batch(processor, (position,)) for position in again], careful=True)
+            self._publisher.send([Batch((processor,), (position,)) for position in again], careful=True)
+
+    def _divide(self, errand: Errand) -> None:
+        """Send a shared message's events again, for each of its processors alone: then the faulty one is found."""
+        found = {name: one for name, one in self._processors.items() if name in errand.processors and shares(one)}
+        log.warning("a shared message of %d events came back; they are sent to %s alone",
+                    len(errand.positions), ", ".join(sorted(found)) or "nobody")  # fmt: skip
+        batches = divided(list(found.values()), errand.positions).left
+        self._publisher.send([one for one in batches if one.queue == errand.task], careful=True)
 
     def _written_down(self, processor: type[Processor], errand: Errand, reason: str) -> list[int]:
         """What became of the events, in the tables; returns those that are to be sent again, each for itself."""

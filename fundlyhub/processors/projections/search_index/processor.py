@@ -30,7 +30,6 @@ class SearchIndexProcessor(ProjectionProcessor):
     ends in the same documents.
     """
 
-    batch_size = 200  # documents may hold stories
     handles = (*payloads_of(*WANTED), *FOLLOW_PAYLOADS, DonationCompleted)
     tables = (
         "entity_fields",
