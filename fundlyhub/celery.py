@@ -39,6 +39,7 @@ from fundlyhub.observability.context import begin_message, end_message
 from fundlyhub.observability.logs import configure
 from fundlyhub.printable import one_line
 from fundlyhub.processing import broker_connections, queues, registry, tasks
+from fundlyhub.processing.broker_transports import guard_transports
 from fundlyhub.processing.messages import expand_nothing
 from fundlyhub.processing.worker.garbage import tune
 from fundlyhub.processing.worker.presence import Presence
@@ -57,6 +58,7 @@ def make_app() -> Celery:
     settings = get_settings()
     settings.broker  # noqa: B018  # a missing URL is better said here than in Celery's loader
     registry.load(settings.processors)
+    guard_transports()
     app = Celery("fundlyhub")
     app.config_from_object(_settings_module())
     tasks.install(app)

@@ -33,7 +33,7 @@ _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class StoredEvent(NamedTuple):
-    """A row of the log, unchecked. Payload and metadata are JSON text, or None if they are far too large.
+    """A row of the log, unchecked. Payload and metadata are JSON text, or None if they are far too large or too deep.
 
     ``aggregate_id`` is read only where the contents are not.
     """
@@ -63,7 +63,9 @@ def decode(stored: str | None, field: str = "payload") -> dict[str, Any]:
     """
     if stored == "{}":  # the usual metadata
         return {}
-    if stored is None or len(stored) > MAX_TEXT:
+    if stored is None:
+        raise InvalidEvent(f"{field}: must have at most {MAX_BYTES} bytes and {MAX_DEPTH} levels")
+    if len(stored) > MAX_TEXT:
         raise InvalidEvent(f"{field}: must have at most {MAX_BYTES} bytes")
     try:
         # jsonb's text has no surrounding space; json.loads would make a decoder for each call.

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import array
 from fundlyhub.events.log import LONGEST_AGGREGATE_ID, LONGEST_TYPE, MAX_TEXT, StoredEvent, representable
-from fundlyhub.events.rules import MAX_BYTES, MAX_DIGITS
+from fundlyhub.events.rules import MAX_BYTES, MAX_DEPTH, MAX_DIGITS
 from fundlyhub.settings import get_settings
 
 _UNCOMPRESSED = 2_000
@@ -25,10 +25,13 @@ _RAW = 7 * MAX_BYTES
 """Most bytes of a value within the limits, without compression: a digit and its comma take twelve."""
 _NUMBER = 2 * MAX_DIGITS + 10
 """Most characters of a number that an event may have."""
+DEEPEST = 100
+"""Levels that are loaded. Events have ``MAX_DEPTH`` at most; encoders and PostgreSQL's own paths give up at some
+hundreds, or at some thousands, with an error that would be that of all the rows of a statement."""
 
 
 def short(column: str) -> str:
-    """SQL for whether a jsonb column is surely not far too large as text, without making that text.
+    """SQL for whether a jsonb column is surely not far too large as text, nor far too deep, without making that text.
 
     A few bytes of jsonb can be a number of 147,000 digits, and a megabyte that was compressed can be a hundred. So only
     what is small in any case passes without a look: up to the size that is never compressed, then by its size without
@@ -38,9 +41,14 @@ def short(column: str) -> str:
     return f"""CASE
         WHEN pg_column_size({column}) <= {_UNCOMPRESSED} AND pg_column_compression({column}) IS NULL THEN true
         WHEN pg_column_size({column}) > {_STORED} THEN false
+        WHEN {_deeper(column, DEEPEST)} THEN false
         WHEN pg_column_size(ROW({column})) <= {_SIMPLE} THEN true
         WHEN pg_column_size(ROW({column})) > {_RAW} THEN false
         ELSE NOT EXISTS (SELECT FROM {numbers} AS number WHERE octet_length(number::text) > {_NUMBER}) END"""
+
+
+def _deeper(column: str, levels: int) -> str:
+    return f"{column} @? 'strict $.**{{{levels + 1}}}'"
 
 
 _SHOWN = 2_000_000
@@ -48,14 +56,22 @@ _SHOWN = 2_000_000
 
 
 def pretty(column: str) -> str:
-    """SQL for a jsonb column as text that people read. What is too large to be loaded is too large for that, too."""
-    return f"CASE WHEN {short(column)} THEN left(jsonb_pretty({column}), {_SHOWN}) ELSE '(far too large)' END"
+    """SQL for a jsonb column as text that people read. What is too large to be loaded is too large for that, too.
+
+    What is deeper than events may be stays in one line: the server makes all of the indentation before it is cut.
+    """
+    text = f"CASE WHEN {_deeper(column, MAX_DEPTH)} THEN {column}::text ELSE jsonb_pretty({column}) END"
+    return f"CASE WHEN {short(column)} THEN left({text}, {_SHOWN}) ELSE '(far too large, or far too deep)' END"
 
 
 _TIMES = f"""{representable("occurred_at")} AS occurred_at, {representable("recorded_at")} AS recorded_at"""
 _SHORT = f"left(type, {LONGEST_TYPE + 1}) AS type, left(version, 30) AS version"
 _FITS = f"octet_length({{}}) <= {MAX_TEXT}"
 _PAYLOAD, _METADATA = _FITS.format("payload"), _FITS.format("metadata")
+# A question is put into the statement by its braces; a JSON path has some, too.
+_SHORT_PAYLOAD, _SHORT_METADATA = (
+    short(column).replace("{", "{{").replace("}", "}}") for column in ("payload", "metadata")
+)
 
 # The text of each column is made once, and tells its length. OFFSET 0 keeps the planner from making it again.
 _READ = f"""
@@ -67,8 +83,8 @@ _READ = f"""
                 + CASE WHEN {_METADATA} THEN octet_length(metadata) ELSE 0 END AS total
         FROM (
             SELECT position, id, {_SHORT}, {_TIMES}, correlation_id, causation_id,
-                   CASE WHEN {short("payload")} THEN payload::text END AS payload,
-                   CASE WHEN {short("metadata")} THEN metadata::text END AS metadata
+                   CASE WHEN {_SHORT_PAYLOAD} THEN payload::text END AS payload,
+                   CASE WHEN {_SHORT_METADATA} THEN metadata::text END AS metadata
             FROM events.events
             WHERE position = ANY (%(positions)s::bigint[])
             ORDER BY position OFFSET 0
@@ -100,7 +116,7 @@ def read_in_portions(db: Connection, positions: Sequence[int]) -> Iterator[list[
     """The rows at these positions, in order, in lists of limited size; missing positions are left out.
 
     A list holds at most ``load_bytes`` of text (a setting), however large the events are. A payload or metadata beyond
-    ``MAX_TEXT`` is None.
+    ``MAX_TEXT`` or ``DEEPEST`` is None.
     """
     found = read_first(db, positions, "NULL")
     yield found.rows

@@ -22,9 +22,12 @@ import psycopg
 from fundlyhub.errors import Unavailable
 from fundlyhub.events import StoredEvent
 from fundlyhub.events.encoding import dumps
+from fundlyhub.events.reading import DEEPEST
+from fundlyhub.people.belongings import mentions
 from fundlyhub.people.log import Found, text
+from fundlyhub.people.nesting import shallow
 from fundlyhub.people.person import Person
-from fundlyhub.people.redaction import Redacted, redact
+from fundlyhub.people.redaction import Redacted, redact, redact_all
 from fundlyhub.private_files import anew
 from fundlyhub.retention.archives.file import digest_of, sync_folder
 
@@ -90,19 +93,23 @@ def _lines(path: Path, person: Person) -> Iterator[tuple[bytes, Found | None]]:
     """Each line as it is to be, and its event if that is about the person."""
     with gzip.open(path) as lines:
         for line in lines:
-            said = json.loads(line, parse_float=Decimal)
-            found = _redacted(said, person)
+            whole = line.decode()
+            readable = shallow(whole, DEEPEST + 1)
+            said = json.loads(readable, parse_float=Decimal)
+            found = _redacted(said, person, None if readable == whole else whole)
             if found is not None and found.redacted.changed:
                 said.update(payload=found.redacted.payload, metadata=found.redacted.metadata)
                 line = dumps(said) + b"\n"
             yield line, found
 
 
-def _redacted(said: dict[str, Any], person: Person) -> Found | None:
+def _redacted(said: dict[str, Any], person: Person, too_deep: str | None) -> Found | None:
     payload, metadata = said.get("payload"), said.get("metadata") or {}
     if not isinstance(payload, dict) or not isinstance(metadata, dict):
         return None
     redacted: Redacted | None = redact(said["type"], said["version"], payload, metadata, person)
+    if too_deep is not None and (redacted or mentions(too_deep, person)):
+        redacted = redact_all(redacted, payload, metadata)
     return None if redacted is None else Found(_row(said), redacted)
 
 

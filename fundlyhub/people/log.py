@@ -17,8 +17,10 @@ from fundlyhub.errors import InvalidEvent
 from fundlyhub.events import Event, StoredEvent
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.log import representable
+from fundlyhub.people.belongings import mentions
+from fundlyhub.people.nesting import shallow
 from fundlyhub.people.person import Person
-from fundlyhub.people.redaction import Json, Redacted, redact
+from fundlyhub.people.redaction import Json, Redacted, redact, redact_all
 
 PAGE = 500
 """Events that are read at a time: a row may be large."""
@@ -78,9 +80,16 @@ def about(rows: Iterable[StoredEvent], person: Person) -> list[Found]:
         payload, metadata = parsed(row.payload), parsed(row.metadata)
         if payload is None or metadata is None:
             continue
-        if (redacted := redact(row.type, row.version, payload, metadata, person)) is not None:
+        redacted = redact(row.type, row.version, payload, metadata, person)
+        if _too_deep(row) and (redacted or mentions(f"{row.payload} {row.metadata}", person)):
+            redacted = redact_all(redacted, payload, metadata)
+        if redacted is not None:
             found.append(Found(row, redacted))
     return found
+
+
+def _too_deep(row: StoredEvent) -> bool:
+    return any(said is not None and shallow(said) != said for said in (row.payload, row.metadata))
 
 
 def overwrite(db: psycopg.Connection[Any], found: Iterable[Found], person: Person) -> int:
@@ -101,11 +110,11 @@ def overwrite(db: psycopg.Connection[Any], found: Iterable[Found], person: Perso
     return len(changed)
 
 
-def parsed(stored: str | bytes | None) -> Json | None:
+def parsed(stored: str | None) -> Json | None:
     """The JSON object of a column; None for what is none, or what nothing can read."""
     try:
-        value = json.loads(stored or "", parse_float=Decimal)
-    except (ValueError, RecursionError):
+        value = json.loads(shallow(stored or ""), parse_float=Decimal)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -87,6 +87,17 @@ def redact(kind: str, version: str, payload: Json, metadata: Json, person: Perso
     return Redacted(payload, kept, fields, changed, things, addresses)
 
 
+def redact_all(redacted: Redacted | None, payload: Json, metadata: Json) -> Redacted:
+    """An event that no reader can hold, without any word: what may stand in it nobody can tell. Changes ``payload``."""
+    kept = {key: value for key, value in metadata.items() if key in KEPT}
+    found = redacted or Redacted(payload, kept, erased(metadata), changed=True)
+    _overwrite(found.payload)
+    found.fields |= {EVERYTHING}
+    found.metadata[ERASED] = sorted(found.fields)
+    found.changed = True
+    return found
+
+
 def _known(
     cls: type[Payload], kind: str, payload: Json, person: Person, again: bool
 ) -> tuple[list[str] | None, list[str], list[str]]:

@@ -22,6 +22,7 @@ from kombu import Connection
 
 from fundlyhub.database import is_outage
 from fundlyhub.errors import Unavailable, WrongUse
+from fundlyhub.processing.broker_transports import guard_transports
 from fundlyhub.redis_servers import require_one_server
 from fundlyhub.server_urls import is_misconfigured, reason, where
 from fundlyhub.settings import Settings
@@ -42,6 +43,7 @@ def open_line(settings: Settings, *, answer: float | None = None, confirm: bool 
     in one line and without a password, when the broker cannot be reached or does not let us in; WrongUse when it never
     will be what we need.
     """
+    guard_transports()
     wait = settings.broker_timeout if answer is None else answer
     options: dict[str, Any] = (
         {"read_timeout": wait, "write_timeout": wait, **({"confirm_publish": True} if confirm else {})}

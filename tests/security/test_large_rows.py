@@ -81,7 +81,7 @@ def test_far_too_large_events_are_dead_letters_and_hold_up_no_other(running: Pla
     wait_until(lambda: running.value(count) == len(HOSTILE), what="the dead letters")
     reasons = "SELECT string_agg(DISTINCT error_message, ';' ORDER BY error_message) FROM events.dead_letters"
     assert running.value(reasons) == (
-        "metadata: must have at most 262144 bytes;payload: must have at most 262144 bytes"
+        "metadata: must have at most 262144 bytes and 32 levels;payload: must have at most 262144 bytes and 32 levels"
     )
     assert peak_memory_of_children(worker) < 300_000_000
 
