@@ -19,6 +19,10 @@ make() { # NAME: a file of what stdin holds, unless it is there
 }
 random() { openssl rand -hex 24; }
 of() { cat "$folder/$1"; }
+hashed() { # PASSWORD: as RabbitMQ stores it: a salt of four bytes, and SHA-256 of salt and password
+    salt=$(openssl rand -hex 2)
+    { printf %s "$salt"; printf %s%s "$salt" "$1" | openssl dgst -sha256 -binary; } | openssl base64 -A
+}
 
 random | make postgres_password
 for role in publisher contacts ingest relay worker webhooks monitor console reader owner; do
@@ -29,7 +33,22 @@ echo "postgresql://fundlyhub:$(of postgres_password)@postgres:5432/fundlyhub" | 
 random | make rabbitmq_password
 printf 'default_user = fundlyhub\ndefault_pass = %s\n' "$(of rabbitmq_password)" | make rabbitmq_conf
 echo "amqp://fundlyhub:$(of rabbitmq_password)@rabbitmq:5672//" | make broker_url
-echo "http://fundlyhub:$(of rabbitmq_password)@rabbitmq:15672/api/" | make broker_api
+# Flower watches: it may make and read queues of its own, ask workers, and reach no queue or exchange of ours.
+random | make flower_broker_password
+flower='^(celeryev(\\.[-0-9a-f]{36})?|(reply\\.)?celery\\.pidbox|[-0-9a-f]{36}\\.reply\\.celery\\.pidbox)$'
+make rabbitmq_definitions <<END
+{"vhosts": [{"name": "/"}],
+ "users": [
+  {"name": "fundlyhub", "password_hash": "$(hashed "$(of rabbitmq_password)")",
+   "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator"},
+  {"name": "flower", "password_hash": "$(hashed "$(of flower_broker_password)")",
+   "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "management"}],
+ "permissions": [
+  {"user": "fundlyhub", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
+  {"user": "flower", "vhost": "/", "configure": "$flower", "write": "$flower", "read": "$flower"}]}
+END
+echo "http://flower:$(of flower_broker_password)@rabbitmq:15672/api/" | make flower_broker_api
+echo "amqp://flower:$(of flower_broker_password)@rabbitmq:5672//" | make flower_broker_url
 random | make valkey_password
 printf 'dir /data\nappendonly yes\nmaxmemory-policy noeviction\nrequirepass %s\n' "$(of valkey_password)" | make valkey_conf
 echo "redis://:$(of valkey_password)@valkey:6379/0" | make redis_url

@@ -102,7 +102,8 @@ def _check_before_work(**_: object) -> None:
     try:
         refuse_other_settings(app)
         require_current("events", "app", "analytics", with_packages=True)
-        get_settings().secret  # noqa: B018  # without the key no address can be told from another
+        if queues.KEYED.intersection(app.amqp.queues.consume_from):
+            get_settings().secret  # noqa: B018  # without the key no address can be told from another
     except FundlyHubError as error:
         _leave(error)
 

@@ -18,6 +18,8 @@ from kombu import Queue as Declaration
 from fundlyhub.processing.processor import Queue
 
 QUEUES: tuple[Queue, ...] = get_args(Queue)
+KEYED = frozenset({"writes", "notifications", "broadcasts"})
+"""Queues whose processors hash addresses, which takes ``FUNDLYHUB_SECRET_KEY``."""
 EXCHANGE = "fundlyhub"
 DEAD_EXCHANGE = "fundlyhub.dlx"
 DEAD_QUEUE = "fundlyhub.dead"

@@ -124,7 +124,11 @@ def machine(postgres: Postgres, rabbitmq: RabbitNode, valkey: Valkey, tmp_path: 
     create_database(postgres, name)
     dsn = database_dsn(postgres.dsn, name)
     with broker_place(rabbitmq) as broker_url:
-        machine = Machine(dsn, {"broker_url": broker_url, "redis_url": valkey.database_url(1)}, tmp_path)
+        machine = Machine(
+            dsn,
+            {"broker_url": broker_url, "flower_broker_url": broker_url, "redis_url": valkey.database_url(1)},
+            tmp_path,
+        )
         with settings_of(dsns(dsn)):
             yield machine
         for process in machine.processes.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import stat
 from pathlib import Path
@@ -10,8 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database.roles import NAMES, PREFIX
-from fundlyhub.processing.queues import QUEUES
+from fundlyhub.errors import WrongUse
+from fundlyhub.processing.processor import Processor
+from fundlyhub.processing.queues import KEYED, QUEUES
+from fundlyhub.processing.registry import processors
+from fundlyhub.processing.task_names import REBUILDS
+from fundlyhub.rebuilds.refusals import exchanged_tables
 from tests.containers.composed import DOCKER, composed, made_secrets, ours, secrets_of
 
 SERVICES: dict[str, dict[str, Any]] = composed()["services"]
@@ -20,15 +27,47 @@ SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|API_KEY|DSN|BROKER_URL|REDIS_URL|BAS
 DATABASE = {"relay": "relay", "ingest": "ingest", "webhooks": "webhooks", "metrics": "monitor", "console": "console",
             "operator": "console", "owner": "owner", "migrate": "superuser",
             **{f"worker-{queue}": "worker" for queue in QUEUES}}  # fmt: skip
-KEY = {"webhooks", "console", "operator", "owner", *(name for name in DATABASE if name.startswith("worker-"))}
-BROKER = {"relay", "metrics", "console", "flower", "operator", "owner"} | {
+BROKER = {"relay", "metrics", "console", "operator", "owner"} | {
     name for name in DATABASE if name.startswith("worker-")
 }
-REDIS = {*DATABASE, "flower"} - {"migrate", "flower"}
-OWN = {"postgres": {"postgres_password"}, "rabbitmq": {"rabbitmq_conf"}, "valkey": {"valkey_conf"},
-       "flower": {"broker_api", "flower_password"}}  # fmt: skip
+OWN = {"postgres": {"postgres_password"}, "rabbitmq": {"rabbitmq_conf", "rabbitmq_definitions"},
+       "valkey": {"valkey_conf"}, "flower": {"flower_broker_url", "flower_broker_api", "flower_password"}}  # fmt: skip
 OUTWARD = {"webhooks", "console", "flower"}
 WITH_KEYS = {"worker-notifications", "worker-broadcasts"}
+
+
+def code_of(queue: str) -> str:
+    """The source of the processors whose batches come through a queue, with the packages that they stand in."""
+    found = processors().values()
+    if queue == REBUILDS:
+        running = [one for one in found if can_be_rebuilt(one)]
+    else:
+        running = [one for one in found if one.queue == queue]
+    folders = {Path(inspect.getfile(one)).parent for one in running}
+    return "".join(path.read_text() for folder in sorted(folders) for path in sorted(folder.rglob("*.py")))
+
+
+def can_be_rebuilt(processor: type[Processor]) -> bool:
+    try:
+        exchanged_tables(processor, processors())
+    except WrongUse:
+        return False
+    return True
+
+
+CODE = {f"worker-{queue}": code_of(queue) for queue in QUEUES}
+KEY = {"webhooks", "console", "operator", "owner"} | {
+    name for name, code in CODE.items() if re.search(r"settings(\(\))?\.secret\b", code)
+}
+REDIS = {name for name in DATABASE if name != "migrate" and name not in CODE} | {
+    name for name, code in CODE.items() if re.search(r"\bbreaker", code)
+}
+
+
+def test_a_worker_asks_for_the_key_exactly_where_its_processors_use_it() -> None:
+    assert {name for name in KEY if name in CODE} == {f"worker-{queue}" for queue in KEYED}
+    assert "worker-projections" not in KEY
+    assert "worker-writes" not in REDIS
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -65,7 +104,7 @@ def test_networks_lead_out_only_where_somebody_must() -> None:
     assert {name for name, one in networks.items() if not one.get("internal")} == {"providers", "outward"}
     reached = {name: {at for at, one in SERVICES.items() if name in one["networks"]} for name in networks}
     assert reached["database"] == {*DATABASE, "postgres"}
-    assert reached["broker"] == {*BROKER, "rabbitmq"}
+    assert reached["broker"] == {*BROKER, "flower", "rabbitmq"}
     assert reached["cache"] == {*REDIS, "valkey"}
 
 

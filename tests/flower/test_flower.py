@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from fundlyhub import publish_event, publish_events
 from fundlyhub.embedded.flower import USER, Flower
+from tests.flower.watcher import watcher
 from tests.support.make import completed, search
 from tests.support.platform import Platform, wait_until
 from tests.support.processors import TABLES
@@ -19,9 +21,10 @@ COUNT, STATS, SHARED = "projections.test_count", "projections.campaign_stats", "
 
 
 @pytest.fixture
-def flower(platform: Platform) -> Iterator[httpx.Client]:
-    """Flower as `fundlyhub up` starts it, and somebody who knows its password."""
-    service = (made := Flower(platform.folder / "flower")).service(platform.environment)
+def flower(platform: Platform, tmp_path: Path) -> Iterator[httpx.Client]:
+    """Flower as `fundlyhub up` starts it, but as the broker's user for it; and somebody who knows its password."""
+    environment = {**platform.environment, "FUNDLYHUB_BROKER_URL": watcher(platform, tmp_path)}
+    service = (made := Flower(platform.folder / "flower")).service(environment)
     process = platform.start("flower", list(service.argv), service.env)
     wait_until(lambda: process.said(service.ready), what="Flower")
     with httpx.Client(base_url=made.url, auth=(USER, made.password_file.read_text()), timeout=30) as client:
