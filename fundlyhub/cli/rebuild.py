@@ -13,12 +13,13 @@ import click
 
 from fundlyhub import rebuilds
 from fundlyhub.cli.databases import ready, transaction
-from fundlyhub.cli.options import by_option
+from fundlyhub.cli.options import by_option, optional_reason
 from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times
 from fundlyhub.cli.progress import Tell, progress_bar
 from fundlyhub.cli.queues import work_queues
 from fundlyhub.cli.times import shown
 from fundlyhub.cli.wiring import known_processors
+from fundlyhub.database.console_audit import note_rebuild
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.processing.task_names import REBUILDS
 from fundlyhub.rebuilds import Difference, Exchanged, Rebuild, Status
@@ -49,11 +50,13 @@ def command() -> None:
 @command.command("start")
 @name_argument
 @click.option("--rate", type=click.IntRange(1), metavar="N", help="Replay at most this many events per second.")
+@optional_reason
 @by_option
 @answers
-def start(name: str, rate: int | None, who: str) -> Answer:
+def start(name: str, rate: int | None, reason: str | None, who: str) -> Answer:
     """Begin to rebuild the tables of a processor. Nothing of the live ones changes."""
     ready("events", "app", "analytics")
+    _asked("start", name, reason, who)
     one = rebuilds.start(get_settings(), known_processors(), name, who=who, rate=rate)
     return Answer(
         _document(one),
@@ -127,14 +130,16 @@ def diff(name: str, examples: int, values: bool, aggregate: UUID | None, who: st
 @name_argument
 @despite_option
 @aggregate_option
+@optional_reason
 @by_option
 @answers
-def swap(name: str, despite_findings: bool, aggregate: UUID | None, who: str) -> Answer:
+def swap(name: str, despite_findings: bool, aggregate: UUID | None, reason: str | None, who: str) -> Answer:
     """Put the rebuilt tables in the place of the live ones, in one short transaction. The former ones are kept.
 
     With --aggregate the rows of one campaign, user or other aggregate alone are made now, and put in the place of its
     live ones. All other rows stay, nothing has to be started, and nothing is kept to go back to: see `diff` first.
     """
+    _asked("swap", name, reason, who)
     if aggregate is not None:
         return _replaced(name, aggregate, who)
     done = _run(rebuilds.swap, name, despite_findings, who)
@@ -144,34 +149,48 @@ def swap(name: str, despite_findings: bool, aggregate: UUID | None, who: str) ->
 @command.command("undo")
 @name_argument
 @despite_option
+@optional_reason
 @by_option
 @answers
-def undo(name: str, despite_findings: bool, who: str) -> Answer:
+def undo(name: str, despite_findings: bool, reason: str | None, who: str) -> Answer:
     """Put the former tables back in their place, with all that was claimed since."""
+    _asked("undo", name, reason, who)
     done = _run(rebuilds.undo, name, despite_findings, who)
     return Answer(iso_times(done.document()), done.sentence)
 
 
 @command.command("cancel")
 @name_argument
+@optional_reason
 @by_option
 @answers
-def cancel(name: str, who: str) -> Answer:
+def cancel(name: str, reason: str | None, who: str) -> Answer:
     """End a rebuild that was not put in place, and drop its tables."""
     ready("app", "analytics")
+    _asked("cancel", name, reason, who)
     one = rebuilds.cancel(get_settings(), known_processors(), name, who=who)
     return Answer(_document(one), f"The rebuild of {name} is cancelled, and its tables are gone.")
 
 
 @command.command("prune")
 @name_argument
+@optional_reason
 @by_option
 @answers
-def prune(name: str, who: str) -> Answer:
+def prune(name: str, reason: str | None, who: str) -> Answer:
     """Drop the tables that a swap or its undoing has left; then there is nothing to go back to."""
     ready("app", "analytics")
+    _asked("prune", name, reason, who)
     one = rebuilds.prune(get_settings(), known_processors(), name, who=who)
     return Answer(_document(one), f"The tables that the rebuild of {name} had left are gone.")
+
+
+def _asked(verb: str, name: str, reason: str | None, who: str) -> None:
+    """Keep the reason in the console's audit, where one is given. Raises WrongUse if it is not one printable line."""
+    if reason is not None:
+        ready("events")
+        with transaction("events") as db:
+            note_rebuild(db, verb, name, who=who, reason=reason)
 
 
 def _replaced(name: str, aggregate: UUID, who: str) -> Answer:

@@ -18,6 +18,7 @@ from fundlyhub.console.runs import Runs
 from fundlyhub.console.snapshots import Snapshots
 from fundlyhub.console.verifications import Verifications
 from fundlyhub.database import get_engine
+from fundlyhub.processing.dead_letters import Faults, State
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Branch, Settings
 
@@ -38,6 +39,8 @@ class Site:
         self.looks.forget()
         self.snapshots.forget()
 
+    faults: dict[State, Faults] = field(default_factory=dict)
+    """The dead letters by fault as they were counted last: the next count reads less."""
     minutes: Looks = field(default_factory=lambda: Looks(60.0))
     verifications: Verifications = field(default_factory=Verifications)
     pace: Pace = field(default_factory=Pace)

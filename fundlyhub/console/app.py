@@ -110,7 +110,7 @@ class _Console:
         if not allows(visitor.level, page.needs):
             raise Refusal(403, f"this is for the level {page.needs}, and {visitor.name} is {visitor.level}")
         visit = Visit(self._site, visitor.name, visitor.level, request, visitor, form)
-        with errors_for_people():
+        with errors_for_people(page.method):
             answer = page.handler(visit)
         if visit.is_fragment and page.method == "GET":
             answer.headers[HEADER] = f"{self._site.pace.again(time.thread_time() - began):.2f}"

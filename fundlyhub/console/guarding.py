@@ -9,12 +9,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fundlyhub.console import sessions
 from fundlyhub.console.sessions import LONGEST, Visitor
 from fundlyhub.database import get_engine
+from fundlyhub.database.deadlines import at_most
 from fundlyhub.forks import in_each_process
 from fundlyhub.settings import Settings
 from fundlyhub.web.bodies import read_body
@@ -24,6 +26,12 @@ from fundlyhub.web.serving import TRUSTED
 LARGEST = 2_000_000
 """Bytes of a form: a payload that is edited may have a quarter of a megabyte, and is longer when it is encoded."""
 FIELDS = 200
+LOOK_UP = 2.0
+"""Seconds for which the Events DB may take to look a session up."""
+AWAY = 2.0
+"""Seconds after a look-up has failed in which pages that only look go by what is remembered."""
+RECENT = 1.0
+"""Seconds for which a session that was looked up is good for the parts of a page that load themselves anew."""
 REMEMBERED = 600.0
 """Seconds for which a session counts after it was last looked up, while the Events DB does not answer."""
 _MANY = 1_000
@@ -39,6 +47,7 @@ class Guard:
     def _begin(self) -> None:
         self._lock = Lock()
         self._seen: OrderedDict[str, tuple[Visitor, float]] = OrderedDict()
+        self._away_until = 0.0
 
     def visitor(self, request: Request) -> Visitor | None:
         """Who asks; None for nobody that we know.
@@ -46,22 +55,45 @@ class Guard:
         While the Events DB is away, who was known a short time ago is still known, to see what is wrong.
         """
         token = request.cookies.get(cookie_name(request), "")
-        if not token:
-            return None
-        try:
-            with get_engine("events").begin() as db:
-                found = sessions.find(db, token)
-        except (DBAPIError, psycopg.Error):
-            return self._remembered(token)
+        found = self._found(token, request) if token else None
         if found is not None and found.via == "proxy" and self.named_by_proxy(request) != found.name:
             return None  # the proxy has signed this user out, or somebody else in
+        return found
+
+    def forget(self, token: str) -> None:
+        """Look this session up the next time, whoever asks: it has ended."""
+        with self._lock:
+            self._seen.pop(token, None)
+
+    def _found(self, token: str, request: Request) -> Visitor | None:
+        now = time.monotonic()
+        if request.method == "GET":
+            if now < self._away_until:
+                return self._remembered(token)
+            if request.headers.get("hx-request") and (recent := self._recent(token, now)):
+                return recent
+        try:
+            with at_most(LOOK_UP), get_engine("events").begin() as db:
+                found = sessions.find(db, token)
+        except (DBAPIError, PoolTimeout, psycopg.Error):
+            self._away_until = time.monotonic() + AWAY
+            return self._remembered(token)
+        self._away_until = 0.0
+        self._keep(token, found)
+        return found
+
+    def _keep(self, token: str, found: Visitor | None) -> None:
         with self._lock:
             self._seen.pop(token, None)
             if found is not None:
                 self._seen[token] = found, time.monotonic()
                 while len(self._seen) > _MANY:
                     self._seen.popitem(last=False)
-        return found
+
+    def _recent(self, token: str, now: float) -> Visitor | None:
+        with self._lock:
+            visitor, at = self._seen.get(token, (None, 0.0))
+        return visitor if now - at < RECENT else None
 
     def named_by_proxy(self, request: Request) -> str | None:
         """Whom the proxy before us has signed in; nobody unless it is trusted."""

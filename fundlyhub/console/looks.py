@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 FRESH = 1.0
 """Seconds for which a reading is good."""
-SHARE, LONGEST = 50.0, 30.0
+SHARE, LONGEST = 100.0, 30.0
 """A reading that took long is good for so many times as long, in seconds at most: looking must not be what loads."""
 KINDS = 100
 """Kinds that are kept: those that were looked at last."""

@@ -96,9 +96,8 @@ def when(at: datetime | None) -> Markup:
     """A moment as ``<time>``, in UTC to the second; the browser shows on hover how long ago that was."""
     if at is None:
         return Markup("–")
-    utc = at.astimezone(UTC)
-    exact = utc.isoformat(timespec="milliseconds")
-    return Markup('<time datetime="{}">{}</time>').format(exact, utc.strftime("%Y-%m-%d %H:%M:%S"))
+    exact = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return Markup(f'<time datetime="{exact}">{exact[:10]} {exact[11:19]}</time>')  # noqa: S704  # digits of ours
 
 
 def ago(at: datetime | None) -> Markup:
@@ -107,7 +106,7 @@ def ago(at: datetime | None) -> Markup:
         return Markup("–")
     passed = max(0.0, (datetime.now(UTC) - at).total_seconds())
     exact = at.astimezone(UTC).isoformat(timespec="seconds")
-    return Markup('<time datetime="{}" title="{}">{} ago</time>').format(exact, exact, span(passed))
+    return Markup(f'<time datetime="{exact}" title="{exact}">{span(passed)} ago</time>')  # noqa: S704  # the same
 
 
 def shown(text: object) -> Markup:

@@ -12,7 +12,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from fundlyhub.console.levels import Level
-from fundlyhub.console.users import note
+from fundlyhub.database.console_audit import note
 from fundlyhub.errors import WrongState
 
 IDLE = timedelta(minutes=45)

@@ -9,15 +9,19 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from fundlyhub.console import sessions, users
+from fundlyhub.console.errors import LOOKING
 from fundlyhub.console.guarding import Guard, cookie_name, is_from_here, parsed, set_session
 from fundlyhub.console.rendering import render
 from fundlyhub.database import get_engine
+from fundlyhub.database.console_audit import note
+from fundlyhub.database.deadlines import at_most
 from fundlyhub.errors import Unavailable, WrongState
 from fundlyhub.settings import Settings
 from fundlyhub.web.limits import Limits
@@ -27,6 +31,7 @@ OF_A_CALLER, OF_A_NAME = 20, 10
 """Attempts a minute to sign in, from one address and with one name."""
 
 WRONG = "The name or the password is wrong, or the user is disabled."
+_Handler = Callable[[Request, dict[str, str]], Response]
 USED = "This link has been used, or is too old. Ask for another: fundlyhub console link NAME"
 
 
@@ -64,7 +69,7 @@ class SigningIn:
         def begin(db: Connection) -> str | None:
             if users.verify(db, name, password):
                 return sessions.begin(db, name, "password")
-            users.note(db, "?", who="console", action="refused", details=None)
+            note(db, "?", who="console", action="refused", details=None)
             return None
 
         return self._enter(request, begin, WRONG)
@@ -86,6 +91,7 @@ class SigningIn:
                 raise Refusal(403, "this request did not come from a page of this console")
             with get_engine("events").begin() as db:
                 sessions.end(db, visitor.token)
+            self._guard.forget(visitor.token)
         answer = RedirectResponse("/sign-in", 303)
         answer.delete_cookie(cookie_name(request), path="/", secure=request.url.scheme == "https", httponly=True)
         return answer
@@ -113,12 +119,16 @@ class SigningIn:
         if name:
             self._limits.check("sign-in-name", name, OF_A_NAME)
 
-    def _thread(self, handler: Callable[[Request, dict[str, str]], Response]) -> Callable[[Request], Any]:
+    def _answer(self, handler: _Handler, request: Request, form: dict[str, str]) -> Response:
+        with at_most(LOOKING):
+            return handler(request, form)
+
+    def _thread(self, handler: _Handler) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             form = await parsed(request) if request.method == "POST" else {}
             try:
-                return await run_in_threadpool(handler, request, form)
-            except (DBAPIError, psycopg.Error):
+                return await run_in_threadpool(self._answer, handler, request, form)
+            except (DBAPIError, PoolTimeout, psycopg.Error):
                 raise Refusal(503, "the Events DB does not answer, so nobody can sign in") from None
             except Unavailable as error:
                 raise Refusal(503, str(error)) from error

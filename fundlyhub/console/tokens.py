@@ -11,7 +11,8 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from fundlyhub.console.levels import LEVELS, Level
-from fundlyhub.console.users import NAME, NAME_RULE, level_of, note
+from fundlyhub.console.users import NAME, NAME_RULE, level_of
+from fundlyhub.database.console_audit import note
 from fundlyhub.errors import WrongState, WrongUse
 
 PREFIX = "fundlyhub_"

@@ -11,7 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from sqlalchemy import Connection
 
 from fundlyhub.console.levels import Level
-from fundlyhub.database.audited import named
+from fundlyhub.database.console_audit import note
 from fundlyhub.errors import Unavailable, WrongState, WrongUse
 from fundlyhub.forks import process_cache
 
@@ -33,9 +33,6 @@ _LIST = """
 _FIND = "SELECT level, password FROM events.console_users WHERE name = %(name)s AND disabled_at IS NULL"
 _DISABLE_TOKENS = """
     UPDATE events.console_tokens SET disabled_at = clock_timestamp() WHERE user_name = %(name)s AND disabled_at IS NULL
-"""
-_NOTE = """
-    INSERT INTO events.console_audit (name, who, action, details) VALUES (%(name)s, %(who)s, %(action)s, %(details)s)
 """
 
 
@@ -116,11 +113,6 @@ def verify(db: Connection, name: str, password: str) -> bool:
     except VerificationError as error:
         raise Unavailable(f"the password cannot be checked now: {error}") from error
     return known is not None
-
-
-def note(db: Connection, name: str, *, who: str, action: str, details: str | None = None) -> None:
-    """Add a line to the console's audit, in the caller's transaction."""
-    db.exec_driver_sql(_NOTE, {"name": name, "who": named(who), "action": action, "details": details})
 
 
 def _change(db: Connection, name: str, what: str, value: str | None = None) -> None:

@@ -24,7 +24,7 @@ _KINDS: Mapping[str, tuple[str, str, str, str, str]] = {
     "console": ("events.console_audit", "name", "action", "details", "true"),
 }  # fmt: skip
 KINDS = tuple(_KINDS)
-"""Payloads and messages that were shown; decisions on dead letters, pauses and quarantine; the console's users."""
+"""Payloads and messages that were shown; decisions on letters, pauses and quarantine; and the console's own."""
 
 
 def _page_of(kind: str) -> str:

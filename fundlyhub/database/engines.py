@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from fundlyhub.account import account
+from fundlyhub.database.deadlines import connect_timeout
 from fundlyhub.database.faults import parsed_dsn, unavailable
 from fundlyhub.database.pinging import watch
 from fundlyhub.database.poolers import keeps_session, open_connection
@@ -36,7 +37,7 @@ KEEPALIVES = {
 def parameters(settings: Settings, branch: Branch) -> dict[str, Any]:
     """What every connection of ours has in common, as libpq parameters."""
     return {
-        "connect_timeout": max(2, round(settings.connect_timeout)),  # libpq takes whole seconds, and 1 for 2
+        "connect_timeout": connect_timeout(settings.connect_timeout),
         "application_name": f"fundlyhub-{branch}",
         **KEEPALIVES,
     }

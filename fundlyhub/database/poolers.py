@@ -19,6 +19,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Composed
 
+from fundlyhub.database.deadlines import PunctualConnection
+
 PATIENCE = 5.0
 """Seconds that the pooler has to hand out a second connection, while its mode is found out."""
 
@@ -47,7 +49,7 @@ def open_connection(
         shared = SharedConnection.connect(dsn, prepare_threshold=None, cursor_factory=_Cursor, **parameters)
         shared.autocommit, shared.variables = autocommit, _setting(variables, local=True)
         return shared
-    own = psycopg.connect(dsn, autocommit=True, **parameters)
+    own = PunctualConnection.connect(dsn, autocommit=True, **parameters)
     with _closed_on_error(own):
         own.execute(_setting(variables, local=False))
         own.autocommit = autocommit
@@ -59,7 +61,7 @@ def keeps_session(connection: psycopg.Connection[Any]) -> bool:
     return not isinstance(connection, SharedConnection)
 
 
-class SharedConnection(psycopg.Connection[Any]):
+class SharedConnection(PunctualConnection):
     """A connection to a pooler in transaction mode: the server behind it may change with each transaction.
 
     A statement in autocommit becomes a transaction of its own, since it needs the variables too.
@@ -123,7 +125,7 @@ def _directly(dsn: str, parameters: Mapping[str, Any], variables: Mapping[str, s
     """A connection that got its variables at its start; None behind a pooler that takes none."""
     options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in variables.items())
     try:
-        connection = psycopg.connect(dsn, autocommit=True, options=options, **parameters)
+        connection = PunctualConnection.connect(dsn, autocommit=True, options=options, **parameters)
     except psycopg.OperationalError as error:
         if _REFUSED in str(error):
             return None

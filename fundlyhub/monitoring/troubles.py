@@ -106,7 +106,7 @@ def _services(numbers: Numbers) -> Iterator[Trouble]:
 def _messages(numbers: Numbers) -> Iterator[Trouble]:
     for (channel, state), messages in numbers.get("fundlyhub_messages_open", {}).items():
         if messages and state == "unknown":
-            text = f"Of {messages:,.0f} messages by {channel} nobody knows whether they went out: a person decides."
+            text = f"{messages:,.0f} messages by {channel} may or may not have gone out: a person decides."
             yield Trouble("messages", text, is_urgent=False)
     if failed := numbers.get("fundlyhub_delivery_reports_failed", {}).get((), 0):
         yield Trouble("delivery reports", f"{failed:,.0f} delivery reports cannot be applied.", is_urgent=False)

@@ -102,7 +102,7 @@ def test_of_events_and_the_quarantine(given: Caller) -> None:
 def test_of_rebuilds(given: Caller) -> None:
     sql("UPDATE analytics.campaign_stats_projection SET total_raised = -1")
     path = "/rebuilds/campaign_stats"
-    begun = given.post(f"{path}/start", {}).json()
+    begun = given.post(f"{path}/start", {"reason": "a test"}).json()
     assert has_all(given.get("/rebuilds").json()["items"], said("rebuild", "list"))
     go_on(get_settings(), OURS["campaign_stats"], seconds=60)
     assert has_all(given.get(path).json()["rebuilds"][0], said("rebuild", "status", "campaign_stats"))
@@ -115,7 +115,7 @@ def test_of_rebuilds(given: Caller) -> None:
 def run_of(given: Caller, verb: str) -> Any:
     """What came of a comparison or an exchange."""
     path = "/rebuilds/campaign_stats"
-    key = given.post(f"{path}/{verb}", {}).json()["key"]
+    key = given.post(f"{path}/{verb}", {} if verb == "diff" else {"reason": "a test"}).json()["key"]
     wait_until(lambda: given.get(path).json()["run"]["is_over"], what=verb)
     run = given.get(path).json()["run"]
     assert (run["key"], run["failed"]) == (key, None)

@@ -27,8 +27,9 @@ from tests.verification.world import OURS, found, sql
 __all__ = ["empty_queues", "site"]  # the fixtures
 
 STATS = "campaign_stats"
+WHY = {"reason": "a test"}
 PATH = f"/rebuilds/{STATS}"
-ALL = {"sample": 100_000}
+ALL = {"sample": 100_000, **WHY}
 
 
 def over(given: Caller, begun: httpx.Response, is_over: Callable[[Any], bool]) -> Any:
@@ -63,13 +64,13 @@ def test_a_rebuild_from_its_start_to_its_undoing(site: Site) -> None:
     given = caller(site, "operator")
     assert "it sends messages" in given.get("/rebuilds").json()["refused"]["email_notification"]
     sql("UPDATE analytics.campaign_stats_projection SET total_raised = -1")
-    begun = given.post(f"{PATH}/start", {"rate": 5_000})
+    begun = given.post(f"{PATH}/start", {**WHY, "rate": 5_000})
     assert (begun.status_code, begun.headers["location"]) == (202, f"{PREFIX}{PATH}")
     assert (begun.json()["who"], begun.json()["rate"]) == (given.who, 5_000)
-    assert refused_as(given.post(f"{PATH}/start", {}), "is being rebuilt already")
+    assert refused_as(given.post(f"{PATH}/start", WHY), "is being rebuilt already")
     (one,) = given.get("/rebuilds").json()["items"]
     assert (one["phase"], one["positions"], one["findings"]) == ("filling", 0, [])
-    early = run_of(given, given.post(f"{PATH}/swap", {}))
+    early = run_of(given, given.post(f"{PATH}/swap", WHY))
     assert (early["exchanged"], "is being filled" in early["failed"]) == (None, True)
 
     sql("""INSERT INTO analytics.rebuild_findings (rebuild_id, position, event_id, what)
@@ -81,17 +82,17 @@ def test_a_rebuild_from_its_start_to_its_undoing(site: Site) -> None:
     (one,) = given.get(PATH).json()["rebuilds"]
     assert (one["phase"], one["behind"], one["findings_total"]) == ("following", 0, 1)
     assert one["findings"][0]["what"] == "too old"
-    refused = run_of(given, given.post(f"{PATH}/swap", {}))
+    refused = run_of(given, given.post(f"{PATH}/swap", WHY))
     assert "1 claimed events could not be applied" in refused["failed"]
-    run = run_of(given, given.post(f"{PATH}/swap", {"despite_findings": True}))
+    run = run_of(given, given.post(f"{PATH}/swap", {**WHY, "despite_findings": True}))
     assert (run["failed"], run["exchanged"]["tries"]) == (None, 1)
     assert found(STATS) == []
 
-    run = run_of(given, given.post(f"{PATH}/undo", {"despite_findings": True}))
+    run = run_of(given, given.post(f"{PATH}/undo", {**WHY, "despite_findings": True}))
     assert run["exchanged"]["processor"] == STATS
     assert found(STATS) != []
-    assert given.post(f"{PATH}/prune").json()["processor"] == STATS
-    assert refused_as(given.post(f"{PATH}/prune"), "no former tables")
+    assert given.post(f"{PATH}/prune", WHY).json()["processor"] == STATS
+    assert refused_as(given.post(f"{PATH}/prune", WHY), "no former tables")
     assert schemas() == []
     assert [one["state"] for one in given.get(PATH).json()["rebuilds"]] == ["dropped"]
     assert given.get("/rebuilds").json()["items"] == []
@@ -117,9 +118,9 @@ def test_values_are_for_the_token_that_asked_and_the_question_is_kept(site: Site
     with get_engine("events").begin() as db:
         (line,) = disclosed.disclosures(db, limit=9)
     assert (line.who, line.what) == (asking.who, "values of the tables of search_index: wrong names")
-    assert other.post(f"{path}/cancel").json()["processor"] == "search_index"
+    assert other.post(f"{path}/cancel", WHY).json()["processor"] == "search_index"
     assert other.get(path).json()["run"] is None, "what was compared is gone"
-    assert refused_as(other.post(f"{path}/cancel"), "is not being rebuilt")
+    assert refused_as(other.post(f"{path}/cancel", WHY), "is not being rebuilt")
 
 
 def test_a_sample_is_verified_and_what_is_missing_is_sent_again(site: Site) -> None:
@@ -140,7 +141,7 @@ def test_one_verification_runs_at_a_time_and_is_stopped(site: Site) -> None:
     given = caller(site, "operator")
     for wrong in ({}, {"sample": 0}, {"sample": 100_001}, {"sample": "5"}, {"sample": 5, "processors": ["a", 1]}):
         assert given.post("/verify/start", wrong).status_code == 422
-    unknown = given.post("/verify/start", {"sample": 5, "processors": ["--repair"]})
+    unknown = given.post("/verify/start", {**WHY, "sample": 5, "processors": ["--repair"]})
     assert (unknown.status_code, "no such processor: --repair" in unknown.json()["detail"]) == (400, True)
     begun = given.post("/verify/start", ALL)
     assert refused_as(given.post("/verify/start", ALL), "is under way")
@@ -160,7 +161,7 @@ def test_as_the_consoles_role_it_says_how_far_a_rebuild_is_and_what_the_owner_ru
             said = given.get(PATH).json()
             assert (said["restricted"], said["rebuilds"][0]["phase"]) == ("fundlyhub_console", "filling")
             for verb in ("start", "diff", "values", "swap", "undo", "cancel", "prune"):
-                answer = given.post(f"{PATH}/{verb}", {"reason": "x"} if verb == "values" else {})
+                answer = given.post(f"{PATH}/{verb}", {} if verb == "diff" else {"reason": "x"})
                 command = "diff" if verb == "values" else verb
                 assert refused_as(answer, f"run `fundlyhub rebuild {command} {STATS}` as the owner's role")
             answer = given.post("/verify/start", {**ALL, "tables": True})

@@ -32,8 +32,8 @@ REPORTS = """
     SELECT 'smtp', '[]', 1, now(), 'x' FROM generate_series(1, 4) RETURNING id
 """
 TABLES: dict[str, dict[str, Any]] = {
-    **{f"/rebuilds/{verb}": {} for verb in ("start", "diff", "swap", "undo", "cancel", "prune")},
-    "/verify/start": {"sample": 5}, "/verify/stop": {}, "/verify/repair": {"report": "x"},
+    **{f"/rebuilds/{verb}": WHY for verb in ("start", "swap", "undo", "cancel", "prune")}, "/rebuilds/diff": {},
+    "/verify/start": {"sample": 5, **WHY}, "/verify/stop": {}, "/verify/repair": {"report": "x"},
 }  # fmt: skip
 """Bodies of routes about rebuilds and verifications."""
 MESSAGES = """

@@ -30,6 +30,7 @@ from tests.support.roles import Roles
 from tests.verification.world import OURS, found, sql
 
 STATS = "campaign_stats"
+WHY = {"reason": "a test"}
 PATH = f"/rebuilds/{STATS}"
 HOLD = "SELECT pg_advisory_xact_lock(%s, max(id)::int) FROM analytics.rebuilds"
 """The newest rebuild is busy, as while a page is filled."""
@@ -85,7 +86,7 @@ def test_a_rebuild_from_its_start_to_its_undoing(site: Site) -> None:
     assert (actions(visitor), actions(viewer)) == ({"start"}, set())
     sql("UPDATE analytics.campaign_stats_projection SET total_raised = -1")
 
-    begun = visitor.post(f"{PATH}/start", {"rate": "5000"})
+    begun = visitor.post(f"{PATH}/start", {**WHY, "rate": "5000"})
     assert (begun.status_code, begun.headers["location"]) == (303, PATH)
     assert "is being rebuilt" in visitor.get(PATH).text
     one = rebuilds.status(get_settings(), OURS, STATS).rebuild
@@ -106,19 +107,22 @@ def test_a_rebuild_from_its_start_to_its_undoing(site: Site) -> None:
     assert "-1" in page, "whole numbers are shown"
     assert "Examples" in viewer.get(PATH).text
 
-    visitor.post(f"{PATH}/swap")
+    visitor.post(f"{PATH}/swap", WHY)
     shows(visitor, "are those of the rebuild. They were locked for")
     assert found(STATS) == []
     assert actions(visitor) == {"start", "undo", "prune"}
     assert "What a swap would change" not in visitor.get(PATH).text, "what was compared is not there any more"
     assert actions(viewer) == set()
-    visitor.post(f"{PATH}/undo")
+    visitor.post(f"{PATH}/undo", WHY)
     shows(visitor, "are the former ones again")
     assert found(STATS) != []
-    visitor.post(f"{PATH}/prune")
+    visitor.post(f"{PATH}/prune", WHY)
     assert schemas() == []
     assert "had left are gone" in visitor.get(PATH).text
     assert "Earlier ones" in visitor.get(PATH).text
+    audit = visitor.get("/audit?kind=console").text
+    for verb in ("start", "swap", "undo", "prune"):
+        assert f'<td>rebuild {verb}</td><td class="wide">{STATS}</td><td class="wide">a test</td>' in audit
 
 
 def test_values_are_for_the_level_privacy_with_a_reason_and_for_the_one_who_asked(site: Site) -> None:
@@ -171,21 +175,21 @@ def test_a_rebuild_of_another_release_leads_nowhere(site: Site) -> None:
 
 def test_of_two_starts_one_begins_and_the_other_says_why_not(site: Site) -> None:
     one, other = site.visitor("operator"), site.visitor("privacy")
-    assert one.post(f"{PATH}/start").status_code == 303
-    second = other.post(f"{PATH}/start")
+    assert one.post(f"{PATH}/start", WHY).status_code == 303
+    second = other.post(f"{PATH}/start", WHY)
     assert second.status_code == 409
     assert "is being rebuilt already" in second.text
     assert len(schemas()) == 1
-    assert one.post(f"{PATH}/swap").status_code == 303
+    assert one.post(f"{PATH}/swap", WHY).status_code == 303
     assert "is being filled" in shows(one, "failed"), "a swap that comes too early says so"
-    assert one.post(f"{PATH}/cancel").status_code == 303
-    assert one.post(f"{PATH}/cancel").status_code == 409
+    assert one.post(f"{PATH}/cancel", WHY).status_code == 303
+    assert one.post(f"{PATH}/cancel", WHY).status_code == 409
     assert schemas() == []
 
 
 def test_of_two_comparisons_one_runs_and_of_one_that_waits_the_page_says_what_the_end_would_mean(site: Site) -> None:
     visitor = site.visitor("operator")
-    visitor.post(f"{PATH}/start")
+    visitor.post(f"{PATH}/start", WHY)
     fill(get_settings())
     with psycopg.connect(get_settings().dsn("events")) as db:
         db.execute(HOLD, (LOCK_CLASS,))
@@ -200,9 +204,17 @@ def test_of_two_comparisons_one_runs_and_of_one_that_waits_the_page_says_what_th
     shows(visitor, "What a swap would change")
 
 
+@pytest.mark.parametrize("verb", ["start", "swap", "undo", "cancel", "prune"])
+@pytest.mark.parametrize("reason", ["", "a \x1b[31mred word"])
+def test_nothing_begins_without_a_reason(site: Site, verb: str, reason: str) -> None:
+    answer = site.visitor("operator").post(f"{PATH}/{verb}", {"reason": reason})
+    assert (answer.status_code, "reason" in answer.text) == (400, True)
+    assert schemas() == []
+
+
 @pytest.mark.parametrize("rate", ["0", "-1", "1e3", "٣", "10000000", "x" * 50, "<script>"])
 def test_a_rate_is_a_number(site: Site, rate: str) -> None:
-    answer = site.visitor("operator").post(f"{PATH}/start", {"rate": rate})
+    answer = site.visitor("operator").post(f"{PATH}/start", {**WHY, "rate": rate})
     assert answer.status_code == 400
     assert "<script>" not in answer.text
     assert schemas() == []
@@ -220,9 +232,9 @@ def test_hostile_words_of_a_rebuild_are_shown_as_they_are(site: Site) -> None:
     assert "Events that could not be applied: 1" in visitor.get(PATH).text
     fill(get_settings())
     shows(visitor, "without the 1 event that")
-    visitor.post(f"{PATH}/swap")
+    visitor.post(f"{PATH}/swap", WHY)
     shows(visitor, "1 claimed events could not be applied")
-    visitor.post(f"{PATH}/swap", {"despite": "yes"})
+    visitor.post(f"{PATH}/swap", {**WHY, "despite": "yes"})
     shows(visitor, "are those of the rebuild")
 
 
@@ -233,7 +245,7 @@ def test_forms_are_drawn_anew_only_when_something_else_can_be_done(site: Site) -
     address = known[1].replace("&amp;", "&")
     ask = {"HX-Request": "true"}
     assert visitor.client.get(address, headers=ask).status_code == 204
-    visitor.post(f"{PATH}/start")
+    visitor.post(f"{PATH}/start", WHY)
     again = visitor.client.get(address, headers=ask)
     assert (again.status_code, "Cancel the rebuild" in again.text, "<html" in again.text) == (200, True, False)
 
@@ -266,5 +278,5 @@ def test_what_cannot_be_rebuilt_says_why_and_offers_nothing(site: Site) -> None:
     page = site.visitor("operator").get("/rebuilds/email_notification").text
     assert "it sends messages" in page
     assert "/start" not in page
-    assert site.visitor("operator").post("/rebuilds/email_notification/start").status_code == 400
+    assert site.visitor("operator").post("/rebuilds/email_notification/start", WHY).status_code == 400
     assert site.visitor("operator").get("/rebuilds/nobody").status_code == 404

@@ -28,7 +28,7 @@ LOST = """
     AND position IN (SELECT position FROM analytics.processed_events WHERE processor = 'campaign_stats'
                      ORDER BY position LIMIT 3)
 """
-ALL = {"sample": "100000"}
+ALL = {"sample": "100000", "reason": "a test"}
 TABLES = {**ALL, "tables": "yes", "processor:campaign_stats": "yes"}
 
 
@@ -161,7 +161,7 @@ def test_a_sample_is_a_number_within_bounds(site: Site) -> None:
         "1; ls",
         "<script>alert(1)</script>",
     ):
-        answer = visitor.post("/verify/start", {"sample": sample})
+        answer = visitor.post("/verify/start", {"sample": sample, "reason": "a test"})
         assert answer.status_code == 400, sample
         assert "<script>alert" not in answer.text
     assert "Begun by" not in visitor.get("/verify").text
@@ -170,7 +170,8 @@ def test_a_sample_is_a_number_within_bounds(site: Site) -> None:
 def test_words_of_a_form_are_no_options_of_the_command(site: Site) -> None:
     visitor = site.visitor("operator")
     visitor.post(
-        "/verify/start", {"sample": "5", "processor:--repair": "yes", "processor:nobody": "yes", "repair": "yes"}
+        "/verify/start",
+        {"sample": "5", "reason": "x", "processor:--repair": "yes", "processor:nobody": "yes", "repair": "yes"},
     )
     page = ended(visitor)
     assert "fundlyhub verify --sample 5 --no-tables<" in page
@@ -178,12 +179,12 @@ def test_words_of_a_form_are_no_options_of_the_command(site: Site) -> None:
 
 def test_the_part_is_drawn_anew_only_when_it_changes(site: Site) -> None:
     visitor = site.visitor("operator")
-    visitor.post("/verify/start", {"sample": "5"})
+    visitor.post("/verify/start", {"sample": "5", "reason": "a test"})
     address = re.search(r'hx-get="([^"]*)"', ended(visitor))
     assert address is not None
     ask = {"HX-Request": "true"}
     assert visitor.client.get(address[1], headers=ask).status_code == 204
-    visitor.post("/verify/start", {"sample": "6"})
+    visitor.post("/verify/start", {"sample": "6", "reason": "a test"})
     assert visitor.client.get(address[1], headers=ask).status_code == 200
 
 

@@ -22,6 +22,7 @@ def test_a_sample_is_verified_and_what_is_missing_is_sent_again(page: Page) -> N
     page.keyboard.press("Enter")
     page.get_by_label("campaign_stats").focus()
     page.keyboard.press("Space")
+    page.get_by_label("Reason").fill("after the outage")
     page.get_by_label("Events").focus()
     page.keyboard.press("ControlOrMeta+A")
     page.keyboard.type("100000")

@@ -12,7 +12,7 @@ from fundlyhub import publish_events
 from fundlyhub.database import get_engine
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Filter, finding, show
+from fundlyhub.processing.dead_letters import Filter, finding, grouping, show
 from fundlyhub.processing.executor import execute
 from tests.dead_letters.letters import Broken, correct, dead, discard
 from tests.processing.conftest import Query
@@ -132,8 +132,11 @@ def test_a_hundred_thousand_letters_are_listed_by_indexes(query: Query) -> None:
     for wanted in (Filter(fingerprint="c81e728d9d4c"), Filter(aggregate_id="a7"), Filter(state="resolved")):
         assert "Seq Scan on dead_letters" not in plan(wanted, finding._FIND, limit=50)
     groups = plan(Filter(), finding._GROUPS, table=False, limit=50, most=200_000)
-    assert "Index Only Scan using dead_letters_groups_idx" in groups
+    assert "Index Only Scan using dead_letters_faults_idx" in groups
     assert "Heap Fetches: 0" in groups, "all that groups count is in the index"
+    parts = plan(Filter(), grouping._PARTS, table=False, most=200_000)
+    assert "Index Only Scan using dead_letters_faults_idx" in parts
+    assert "Heap Fetches: 0" in parts, "and all that is counted by type too"
     with get_engine("events").begin() as db:
         assert len(dead_letters.find(db, Filter(processor="p3"), limit=50)) == 50
         assert sum(group.letters for group in dead_letters.groups(db, Filter(), limit=100)) == 90_000

@@ -70,7 +70,7 @@ class Api:
         elif body.strip() not in (b"", b"{}"):
             raise Refusal(400, "this takes no body")
         call = Call(self._site, bearer.who, bearer.level, sent)
-        with errors_for_people():
+        with errors_for_people(route.method):
             try:
                 answer = route.handler(call, **given)
             except InvalidEvent as error:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 
 from fundlyhub.console import tokens
+from fundlyhub.console.guarding import LOOK_UP
 from fundlyhub.console.tokens import Bearer
 from fundlyhub.database import get_engine
+from fundlyhub.database.deadlines import at_most
 from fundlyhub.settings import Settings
 from fundlyhub.web.limits import Limits
 from fundlyhub.web.refusals import Refusal
@@ -34,7 +37,7 @@ class Bearers:
 
     def _find(self, token: str) -> Bearer | None:
         try:
-            with get_engine("events").begin() as db:
+            with at_most(LOOK_UP), get_engine("events").begin() as db:
                 return tokens.find(db, token)
-        except (DBAPIError, psycopg.Error):
+        except (DBAPIError, PoolTimeout, psycopg.Error):
             raise Refusal(503, "the Events DB does not answer, so no token can be checked") from None

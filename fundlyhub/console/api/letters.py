@@ -189,13 +189,15 @@ def undo(call: Call, params: One, body: Why) -> Undone:
 def discard(call: Call, body: Deciding) -> Decided:
     """Discard letters. Nothing is deleted: they can be restored."""
     with call.transaction() as db:
-        return _decided(dead_letters.discard(db, body.ids, who=call.who, reason=body.reason))
+        done = dead_letters.discard(db, body.ids, who=call.who, reason=body.reason)
+    return _decided(call, done)
 
 
 def restore(call: Call, body: Deciding) -> Decided:
     """Open discarded letters again."""
     with call.transaction() as db:
-        return _decided(dead_letters.restore(db, body.ids, who=call.who, reason=body.reason))
+        done = dead_letters.restore(db, body.ids, who=call.who, reason=body.reason)
+    return _decided(call, done)
 
 
 def undecided(unchanged: Mapping[int, str]) -> list[Undecided]:
@@ -203,7 +205,8 @@ def undecided(unchanged: Mapping[int, str]) -> list[Undecided]:
     return [Undecided(id=id, state=state) for id, state in unchanged.items()]
 
 
-def _decided(done: Changes) -> Decided:
+def _decided(call: Call, done: Changes) -> Decided:
+    call.site.forget()
     return Decided(changed=list(done.changed), unchanged=undecided(done.unchanged))
 
 

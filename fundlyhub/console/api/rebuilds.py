@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -118,14 +118,14 @@ class One(Given):
     processor: Text
 
 
-class Starting(Given):
-    """At most how many events a second."""
+class Starting(Why):
+    """Why, and at most how many events a second."""
 
     rate: Annotated[int | None, Field(ge=1, le=rebuilding.FASTEST)] = None
 
 
-class Exchanging(Given):
-    """With ``despite_findings`` also where claimed events could not be applied: their effects are gone."""
+class Exchanging(Why):
+    """Why. With ``despite_findings`` also where claimed events could not be applied: their effects are gone."""
 
     despite_findings: bool = False
 
@@ -156,7 +156,7 @@ def one(call: Call, params: One) -> OfProcessor:
 
 def start(call: Call, params: One, body: Starting) -> rebuilds.Rebuild:
     """Begin to rebuild a processor's tables beside the live ones; workers of the queue rebuilds fill them."""
-    return rebuilding.begin(call, params.processor, body.rate)
+    return rebuilding.begin(call, params.processor, body.rate, body.reason)
 
 
 def diff(call: Call, params: One) -> Run:
@@ -171,24 +171,27 @@ def values(call: Call, params: One, body: Why) -> Run:
 
 def swap(call: Call, params: One, body: Exchanging) -> Run:
     """Begin to put the rebuilt tables in the place of the live ones, which are kept."""
-    despite = body.despite_findings
-    return _run(call, rebuilding.begin_exchange(call, "swap", params.processor, despite_findings=despite))
+    return _exchange(call, "swap", params, body)
 
 
 def undo(call: Call, params: One, body: Exchanging) -> Run:
     """Begin to put the former tables back in their place, with all that was claimed since."""
-    despite = body.despite_findings
-    return _run(call, rebuilding.begin_exchange(call, "undo", params.processor, despite_findings=despite))
+    return _exchange(call, "undo", params, body)
 
 
-def cancel(call: Call, params: One) -> rebuilds.Rebuild:
+def cancel(call: Call, params: One, body: Why) -> rebuilds.Rebuild:
     """End a rebuild that was not put in place, and drop its tables."""
-    return rebuilding.end(call, "cancel", params.processor)
+    return rebuilding.end(call, "cancel", params.processor, body.reason)
 
 
-def prune(call: Call, params: One) -> rebuilds.Rebuild:
+def prune(call: Call, params: One, body: Why) -> rebuilds.Rebuild:
     """Drop the tables that an exchange has left; then there is nothing to go back to."""
-    return rebuilding.end(call, "prune", params.processor)
+    return rebuilding.end(call, "prune", params.processor, body.reason)
+
+
+def _exchange(call: Call, verb: Literal["swap", "undo"], params: One, body: Exchanging) -> Run:
+    despite = body.despite_findings
+    return _run(call, rebuilding.begin_exchange(call, verb, params.processor, body.reason, despite_findings=despite))
 
 
 def _shown(row: Row, workers: int | None) -> RebuildProgress:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from fundlyhub.console import runs, verifications
-from fundlyhub.console.api.fields import Given, Text
+from fundlyhub.console.api.fields import Given, Text, Why
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.pages import verify as page
 from fundlyhub.console.pages.verify import LEAST, MOST
@@ -57,8 +57,8 @@ class State(BaseModel):
     missing: str | None
 
 
-class Starting(Given):
-    """How many events; of which processors (of all of them if none is named); whether tables are compared too."""
+class Starting(Why):
+    """Why, how many events; of which processors (of all of them if none is named); whether tables are compared too."""
 
     sample: Annotated[int, Field(ge=LEAST, le=MOST)]
     processors: Annotated[Sequence[Text], Field(max_length=100)] = ()
@@ -83,7 +83,7 @@ def verify(call: Call) -> State:
 
 def start(call: Call, body: Starting) -> Verification:
     """Begin to verify a random sample. One runs at a time."""
-    return _shown(page.begin(call, body.sample, body.processors, tables=body.tables))
+    return _shown(page.begin(call, body.sample, body.processors, tables=body.tables, reason=body.reason))
 
 
 def stop(call: Call) -> State:

@@ -10,7 +10,7 @@ from fundlyhub.web.refusals import Refusal
 
 TITLES = {
     "shown": "Payloads and messages that were shown", "letters": "Dead letters", "pauses": "Pauses",
-    "quarantine": "Quarantine", "console": "The console's users",
+    "quarantine": "Quarantine", "console": "The console: users, messages, rebuilds, verifications",
 }  # fmt: skip
 COMMANDS = {
     "shown": "fundlyhub audit", "letters": "fundlyhub dlq show ID", "pauses": "fundlyhub processors history NAME",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Filter, Group, Harm, Letter, Shown
+from fundlyhub.processing.dead_letters import Faults, Filter, Group, Harm, Letter, Shown, State
 from fundlyhub.web.refusals import Refusal
 
 GROUPS = 200
@@ -27,11 +28,7 @@ LOOKED_AT = 1_000
 
 def groups(visit: Visit) -> Response:
     """All faults, the one with the most letters first."""
-    filter = wanted(visit)
-    if visit.is_fragment:
-        found, is_all = visit.site.looks.get(("faults", filter), lambda: faults(visit, filter))
-    else:
-        found, is_all = faults(visit, filter)
+    found, is_all = faults(visit, wanted(visit))
     template = "parts/letter_groups.html" if visit.is_fragment else "letters.html"
     return visit.page(template, groups=found, is_all=is_all, counted=COUNTED, **_filters(visit))
 
@@ -64,10 +61,35 @@ def show(visit: Visit, *, reason: str | None = None) -> Response:
 
 
 def faults(access: Access, filter: Filter) -> tuple[Sequence[Group], bool]:
-    """The faults of a filter, the one with the most letters first; and whether these are all, with all letters."""
+    """The faults of a filter, the one with the most letters first; and whether these are all, with all letters.
+
+    All letters of a state are counted at once, for all tabs and all filters, and the counts are kept for a while.
+    """
+    if filter.fingerprint is not None:
+        with access.transaction() as db:
+            filter = dead_letters.in_full(db, filter)
+    counted = access.site.looks.get(("faults", filter.state), partial(_count, access, filter.state or "open"))
+    is_plain = filter.aggregate_id is None and filter.aggregate_type is None
+    if filter == Filter(state=filter.state) or (counted.is_all and is_plain):
+        found: Sequence[Group] = counted.groups(filter)
+        is_all = counted.is_all
+    else:
+        found = access.site.looks.get(("faults", filter), partial(_group, access, filter))
+        is_all = sum(one.letters for one in found) < COUNTED
+    return found[:GROUPS], is_all and len(found) <= GROUPS
+
+
+def _count(access: Access, state: State) -> Faults:
     with access.transaction() as db:
-        found = dead_letters.groups(db, dead_letters.in_full(db, filter), limit=GROUPS, most=COUNTED)
-    return found, len(found) < GROUPS and sum(one.letters for one in found) < COUNTED
+        counted = dead_letters.count_faults(db, state, most=COUNTED, known=access.site.faults.get(state))
+    access.site.faults[state] = counted
+    return counted
+
+
+def _group(access: Access, filter: Filter) -> Sequence[Group]:
+    """The faults of a filter that needs a look of its own."""
+    with access.transaction() as db:
+        return dead_letters.groups(db, filter, limit=GROUPS + 1, most=COUNTED)
 
 
 def behind(access: Access, filter: Filter) -> tuple[Harm, Sequence[tuple[str, int]]]:

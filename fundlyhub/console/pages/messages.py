@@ -11,9 +11,9 @@ from starlette.responses import HTMLResponse, Response
 
 from fundlyhub.console.access import Access
 from fundlyhub.console.rendering import render
-from fundlyhub.console.users import note as note_decision
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database.audited import reasoned
+from fundlyhub.database.console_audit import note as note_decision
 from fundlyhub.database.disclosed import note
 from fundlyhub.errors import FundlyHubError, WrongState, WrongUse
 from fundlyhub.events import Event

@@ -14,6 +14,7 @@ from fundlyhub.console.pages.rebuilds import OF_VALUES, board, named
 from fundlyhub.console.runs import Run
 from fundlyhub.console.visits import Page, Visit
 from fundlyhub.database.audited import reasoned
+from fundlyhub.database.console_audit import note_rebuild
 from fundlyhub.errors import WrongUse
 from fundlyhub.rebuilds import Rebuild
 from fundlyhub.rebuilds.comparing import note_values
@@ -27,7 +28,7 @@ FASTEST = 1_000_000
 def start(visit: Visit) -> Response:
     """Begin to rebuild; workers fill the tables."""
     name = visit.path("processor")
-    one = begin(visit, name, _rate(visit))
+    one = begin(visit, name, _rate(visit), visit.field("reason"))
     return _back(visit, f"{name} is being rebuilt, up to position {one.up_to:,} and then with the log.")
 
 
@@ -45,31 +46,32 @@ def compare_values(visit: Visit) -> Response:
 
 def swap(visit: Visit) -> Response:
     """Begin to put the rebuilt tables in the place of the live ones."""
-    begin_exchange(visit, "swap", visit.path("processor"), despite_findings=visit.field("despite") == "yes")
-    return _back(visit)
+    return _exchange(visit, "swap")
 
 
 def undo(visit: Visit) -> Response:
     """Begin to put the former tables back in their place."""
-    begin_exchange(visit, "undo", visit.path("processor"), despite_findings=visit.field("despite") == "yes")
-    return _back(visit)
+    return _exchange(visit, "undo")
 
 
 def cancel(visit: Visit) -> Response:
     """End a rebuild that was not put in place."""
-    one = end(visit, "cancel", visit.path("processor"))
+    one = end(visit, "cancel", visit.path("processor"), visit.field("reason"))
     return _back(visit, f"The rebuild of {one.processor} is cancelled, and its tables are gone.")
 
 
 def prune(visit: Visit) -> Response:
     """Drop the tables that an exchange has left."""
-    one = end(visit, "prune", visit.path("processor"))
+    one = end(visit, "prune", visit.path("processor"), visit.field("reason"))
     return _back(visit, f"The tables that the rebuild of {one.processor} had left are gone.")
 
 
-def begin(access: Access, name: str, rate: int | None) -> Rebuild:
-    """Begin to rebuild, with at most ``rate`` events a second. Raises Refusal, WrongUse and WrongState."""
-    _require_owner(access, "start", name)
+def begin(access: Access, name: str, rate: int | None, reason: str) -> Rebuild:
+    """Begin to rebuild, with at most ``rate`` events a second. Raises Refusal, WrongUse and WrongState.
+
+    Here and below the audit keeps first who asks, and why: also where it then turns out that it cannot be.
+    """
+    _asked(access, "start", name, reason)
     one = rebuilds.start(access.site.settings, access.site.processors, name, who=access.who, rate=rate)
     access.site.forget()
     return one
@@ -90,9 +92,11 @@ def begin_comparison_of_values(access: Access, name: str, reason: str) -> Run:
     return _compare(access, OF_VALUES, name, values=True)
 
 
-def begin_exchange(access: Access, verb: Literal["swap", "undo"], name: str, *, despite_findings: bool) -> Run:
+def begin_exchange(
+    access: Access, verb: Literal["swap", "undo"], name: str, reason: str, *, despite_findings: bool
+) -> Run:
     """Begin to exchange tables, beside the request. Raises Refusal, and WrongState as a comparison does."""
-    _require_owner(access, verb, name)
+    _asked(access, verb, name, reason)
     site, exchange = access.site, rebuilds.swap if verb == "swap" else rebuilds.undo
     go = partial(exchange, site.settings, site.processors, name, who=access.who, despite_findings=despite_findings)
 
@@ -105,9 +109,9 @@ def begin_exchange(access: Access, verb: Literal["swap", "undo"], name: str, *, 
     return _begun(access, Run(verb, name, access.who), work)
 
 
-def end(access: Access, verb: Literal["cancel", "prune"], name: str) -> Rebuild:
+def end(access: Access, verb: Literal["cancel", "prune"], name: str, reason: str) -> Rebuild:
     """Drop what a rebuild has made, or what an exchange has left. Raises Refusal, and WrongState if there is none."""
-    _require_owner(access, verb, name)
+    _asked(access, verb, name, reason)
     drop = rebuilds.cancel if verb == "cancel" else rebuilds.prune
     one = drop(access.site.settings, access.site.processors, name, who=access.who)
     access.site.forget()
@@ -130,6 +134,13 @@ def _begun(access: Access, run: Run, work: Callable[[Run], Any]) -> Run:
     return run
 
 
+def _asked(access: Access, verb: str, name: str, reason: str) -> None:
+    """Keep who asks for what, and why. Raises Refusal as below, and WrongUse without a reason."""
+    _require_owner(access, verb, name)
+    with access.transaction() as db:
+        note_rebuild(db, verb, name, who=access.who, reason=reason)
+
+
 def _require_owner(access: Access, verb: str, name: str) -> None:
     """Raise Refusal where the database role may not do what is asked, with the command to run."""
     ours = rights(access.site.settings, named(access, name).database)
@@ -138,6 +149,12 @@ def _require_owner(access: Access, verb: str, name: str) -> None:
             409, f"the console's database role {ours.role} makes no schemas and owns no tables: run "
                  f"`fundlyhub rebuild {verb} {name}` as the owner's role",
         )  # fmt: skip
+
+
+def _exchange(visit: Visit, verb: Literal["swap", "undo"]) -> Response:
+    name, despite = visit.path("processor"), visit.field("despite") == "yes"
+    begin_exchange(visit, verb, name, visit.field("reason"), despite_findings=despite)
+    return _back(visit)
 
 
 def _back(visit: Visit, said: str = "") -> Response:

@@ -10,11 +10,12 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
-from fundlyhub.console import users
 from fundlyhub.console.access import Access
 from fundlyhub.console.runs import Run
 from fundlyhub.console.verifications import Verification
 from fundlyhub.console.visits import Page, Visit
+from fundlyhub.database.audited import reasoned
+from fundlyhub.database.console_audit import note
 from fundlyhub.errors import FundlyHubError, WrongState, WrongUse
 from fundlyhub.observability.redaction import describe
 from fundlyhub.rebuilds.model import branches
@@ -69,7 +70,7 @@ def start(visit: Visit) -> Response:
     if not (size.isascii() and size.isdigit() and len(size) < 9):
         raise WrongUse(SIZE)
     names = [name for name in visit.site.processors if visit.field(f"processor:{name}") == "yes"]
-    begin(visit, int(size), names, tables=visit.field("tables") == "yes")
+    begin(visit, int(size), names, tables=visit.field("tables") == "yes", reason=visit.field("reason"))
     return visit.go("/verify")
 
 
@@ -97,14 +98,15 @@ def state(access: Access) -> State:
     return State(newest, report, again, repair, restricted, missing)
 
 
-def begin(access: Access, size: int, names: Iterable[str], *, tables: bool) -> Verification:
+def begin(access: Access, size: int, names: Iterable[str], *, tables: bool, reason: str) -> Verification:
     """Begin a verification of a sample: of these processors, or of all of them where none is named.
 
-    With ``tables`` the statistics of campaigns are compared too. Raises WrongUse for a wrong size or an unknown name,
-    Refusal where the database role may not compare tables, and WrongState while a verification runs.
+    With ``tables`` the statistics of campaigns are compared too. Raises WrongUse for a wrong size, an unknown name and
+    no reason, Refusal where the database role may not compare tables, and WrongState while a verification runs.
     """
     if not LEAST <= size <= MOST:
         raise WrongUse(SIZE)
+    reason = reasoned(reason)
     options = ["--sample", str(size)]
     for name in sorted(set(names)):
         if name not in access.site.processors:
@@ -120,8 +122,9 @@ def begin(access: Access, size: int, names: Iterable[str], *, tables: bool) -> V
     else:
         options.append("--no-tables")
     begun = access.site.verifications.start(options, who=access.who)
+    said = f"{reason} ({' '.join(options)[:1_000]})"
     with access.transaction() as db:
-        users.note(db, access.who, who=access.who, action="verification started", details=" ".join(options)[:1_000])
+        note(db, access.who, who=access.who, action="verification started", details=said)
     return begun
 
 
@@ -142,7 +145,7 @@ def send_again(access: Access, key: str) -> Run:
 
     details = ", ".join(f"{name} {count:,}" for name, count in repairs.counts.items())
     with access.transaction() as db:
-        users.note(db, access.who, who=access.who, action="events sent again", details=details[:1_000])
+        note(db, access.who, who=access.who, action="events sent again", details=details[:1_000])
     return access.site.runs.start(Run("repair", REPAIR, access.who), work)
 
 

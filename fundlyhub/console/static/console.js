@@ -55,6 +55,21 @@ document.addEventListener("submit", (event) => {
 });
 document.addEventListener("visibilitychange", refresh);
 
+// On a phone the rows of a table become cards (console.css): each cell then names its column. Roles are written out,
+// since a table that is not laid out as one is none for a screen reader.
+function asCards(table) {
+  const names = [...table.querySelectorAll("thead th")].map((one) => one.textContent.trim());
+  const roles = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", "thead th": "columnheader", "tbody th": "rowheader", td: "cell" };
+  for (const [what, role] of Object.entries(roles)) {
+    for (const one of [table, ...table.querySelectorAll(what)]) if (one.matches(what)) one.setAttribute("role", role);
+  }
+  for (const row of table.tBodies[0]?.rows ?? []) [...row.cells].forEach((cell, number) => (cell.dataset.column = names[number] ?? ""));
+  table.classList.add("cards");
+}
+document.addEventListener("htmx:load", (event) => {
+  event.detail.elt.querySelectorAll(".scroll > table").forEach(asCards);
+});
+
 // A session that has ended in another tab: the page would stay as it was, and be wrong.
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.status === 401) window.location.assign("/sign-in");

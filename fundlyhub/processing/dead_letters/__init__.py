@@ -11,6 +11,7 @@ from fundlyhub.processing.dead_letters.correcting import Corrected, Draft, corre
 from fundlyhub.processing.dead_letters.deciding import discard, restore
 from fundlyhub.processing.dead_letters.faults import describe, error_class, fingerprint, reason
 from fundlyhub.processing.dead_letters.finding import Filter, Group, count, find, groups, ids, in_full, things
+from fundlyhub.processing.dead_letters.grouping import Faults, count_faults
 from fundlyhub.processing.dead_letters.harm import Harm, harm_of
 from fundlyhub.processing.dead_letters.model import AUDIT, WORKER, Action, Letter, State
 from fundlyhub.processing.dead_letters.moving import ImportReport, export_lines, import_lines
@@ -38,6 +39,7 @@ __all__ = [
     "DeadLetter",
     "Draft",
     "End",
+    "Faults",
     "Filter",
     "Group",
     "Harm",
@@ -52,6 +54,7 @@ __all__ = [
     "correct",
     "corrections",
     "count",
+    "count_faults",
     "describe",
     "discard",
     "draft",

@@ -61,6 +61,7 @@ _GROUPS = """
 _EVENTS = """
     SELECT DISTINCT event_id FROM events.dead_letters WHERE event_id BETWEEN %(low)s AND %(high)s LIMIT 2
 """
+_IS_FINGERPRINT = "SELECT EXISTS (SELECT FROM events.dead_letters WHERE fingerprint = %(beginning)s)"
 _FINGERPRINTS = """
     SELECT DISTINCT fingerprint FROM events.dead_letters WHERE starts_with(fingerprint, %(beginning)s) LIMIT 2
 """
@@ -127,10 +128,15 @@ def in_full(db: Connection, wanted: Filter) -> Filter:
         low, high = uuid_range(wanted.event_id)
         found = db.exec_driver_sql(_EVENTS, {"low": low, "high": high}).scalars().all() or [low]
         wanted = replace(wanted, event_id=the_one(found, "event's id", wanted.event_id))
-    if wanted.fingerprint is not None:
+    if wanted.fingerprint is not None and not _is_fingerprint(db, wanted.fingerprint):
         prints = db.exec_driver_sql(_FINGERPRINTS, {"beginning": wanted.fingerprint}).scalars().all()
         wanted = replace(wanted, fingerprint=the_one(prints or [wanted.fingerprint], "fingerprint", wanted.fingerprint))
     return wanted
+
+
+def _is_fingerprint(db: Connection, text: str) -> bool:
+    """Whether it is a whole one, as links have it: then nobody reads all letters that begin so."""
+    return bool(db.exec_driver_sql(_IS_FINGERPRINT, {"beginning": text}).scalar_one())
 
 
 def find(db: Connection, wanted: Filter, *, limit: int) -> list[Letter]:
