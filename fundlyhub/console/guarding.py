@@ -61,7 +61,7 @@ class Guard:
         return found
 
     def forget(self, token: str) -> None:
-        """Look this session up the next time, whoever asks: it has ended."""
+        """Look this session up at the next request: it has ended."""
         with self._lock:
             self._seen.pop(token, None)
 
