@@ -66,6 +66,7 @@ def pretty(column: str) -> str:
 
 _TIMES = f"""{representable("occurred_at")} AS occurred_at, {representable("recorded_at")} AS recorded_at"""
 _SHORT = f"left(type, {LONGEST_TYPE + 1}) AS type, left(version, 30) AS version"
+_ABOUT = f"left(aggregate_id, {LONGEST_AGGREGATE_ID}) AS aggregate_id"
 _FITS = f"octet_length({{}}) <= {MAX_TEXT}"
 _PAYLOAD, _METADATA = _FITS.format("payload"), _FITS.format("metadata")
 # A question is put into the statement by its braces; a JSON path has some, too.
@@ -77,12 +78,12 @@ _SHORT_PAYLOAD, _SHORT_METADATA = (
 _READ = f"""
     SELECT {{question}}, total, position, id, type, version, occurred_at, recorded_at, correlation_id, causation_id,
            CASE WHEN {_PAYLOAD} AND total <= %(small)s THEN payload END,
-           CASE WHEN {_METADATA} AND total <= %(small)s THEN metadata END, NULL
+           CASE WHEN {_METADATA} AND total <= %(small)s THEN metadata END, aggregate_id
     FROM (
         SELECT *, CASE WHEN {_PAYLOAD} THEN octet_length(payload) ELSE 0 END
                 + CASE WHEN {_METADATA} THEN octet_length(metadata) ELSE 0 END AS total
         FROM (
-            SELECT position, id, {_SHORT}, {_TIMES}, correlation_id, causation_id,
+            SELECT position, id, {_SHORT}, {_TIMES}, correlation_id, causation_id, {_ABOUT},
                    CASE WHEN {_SHORT_PAYLOAD} THEN payload::text END AS payload,
                    CASE WHEN {_SHORT_METADATA} THEN metadata::text END AS metadata
             FROM events.events
@@ -99,7 +100,7 @@ _IDENTITIES = f"""
                 THEN jsonb_strip_nulls(jsonb_build_object(
                     'traceparent', left(metadata ->> 'traceparent', 60),
                     'tracestate', left(metadata ->> 'tracestate', 600)))::text END,
-           left(aggregate_id, {LONGEST_AGGREGATE_ID})
+           {_ABOUT}
     FROM events.events WHERE position = ANY (%(positions)s::bigint[]) ORDER BY position
 """  # noqa: S608  # our own constants
 

@@ -49,9 +49,19 @@ class Router:
     def __init__(self, processors: Mapping[str, type[Processor]]) -> None:
         self._wants = [(processor, matching(processor.patterns())) for processor in processors.values()]
         self.wanting = lru_cache(maxsize=1_000)(self._wanting)
+        self._keys = lru_cache(maxsize=1_000)(self._find_keys)
 
     def _wanting(self, kind: str) -> tuple[type[Processor], ...]:
         return tuple(processor for processor, wants in self._wants if wants(kind))
+
+    def _find_keys(self, kind: str) -> list[tuple[type[Processor], str]]:
+        """Who wants a type, each with what its messages are grouped by: its queue, where it shares them.
+
+        Nobody's contents are read for processors alone that need none.
+        """
+        takers = self.wanting(kind)
+        read = {one.queue for one in takers if shares(one) and one.reads_contents}
+        return [(one, one.queue if shares(one) and one.queue in read else one.task_name()) for one in takers]
 
     def batches(self, rows: Iterable[tuple[int, str]], *, without: Collection[str] = ()) -> Iterator[Batch]:
         """(position, type) rows in order, as batches for the processors that want them, order kept.
@@ -61,9 +71,8 @@ class Router:
         """
         groups: dict[str, tuple[dict[type[Processor], None], list[int]]] = {}
         for position, kind in rows:
-            for processor in self.wanting(kind):
+            for processor, key in self._keys(kind):
                 if processor.name not in without:
-                    key = processor.queue if shares(processor) else processor.task_name()
                     members, positions = groups.setdefault(key, ({}, []))
                     members[processor] = None
                     if positions[-1:] != [position]:
@@ -85,7 +94,7 @@ class Router:
 
 def shares(processor: type[Processor]) -> bool:
     """Whether it shares messages with others of its queue: those have their effects in the same database."""
-    takes_part = processor.shares_transactions and processor.reads_contents and processor.batch_size >= SMALLEST_SHARE
+    takes_part = processor.shares_transactions and processor.batch_size >= SMALLEST_SHARE
     return takes_part and SHARED.get(processor.queue) == processor.database
 
 

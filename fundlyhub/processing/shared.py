@@ -97,14 +97,17 @@ def _execute(processors: Sequence[type[Processor]], positions: Sequence[int]) ->
         rows = [(row.position, row.type) for row in found.rows]
         if found.answer is not False:
             return Shared(left=apart(processors, rows))
-        ready, refused = checked(db, processors[0], found.rows)
+        reader = next((one for one in processors if one.reads_contents), processors[0])
+        ready, refused = checked(db, reader, found.rows)
     done = Shared(left=[Batch(tuple(processors), portion) for portion in found.rest])
     done.left += apart(processors, [(run.position, run.event.type) for run in refused])
-    wanted: Wanted = {
-        processor: events
-        for processor in processors
-        if (events := [event for event in ready if wants(processor, event.type)])  # type: ignore[arg-type]
-    }
+    rows_of = {row.position: row for row in found.rows}
+    unread = [Event.unread(rows_of[event.position]) for event in ready if event.position in rows_of]
+    wanted: Wanted = {}
+    for processor in processors:
+        given = ready if processor.reads_contents else unread
+        if events := [event for event in given if wants(processor, event.type)]:  # type: ignore[arg-type]
+            wanted[processor] = events
     for processor in [one for one in wanted if time.monotonic() - _failed_at.get(one.name, -ALONE_FOR) < ALONE_FOR]:
         _leave(processor, wanted, done)
     _run(wanted, done)

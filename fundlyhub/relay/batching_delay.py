@@ -23,18 +23,23 @@ FIRST, LEAST, LONGEST = 0.004, 0.001, 0.1
 GROWTH = 1.4
 """By what the pause grows with each look while messages pile up. A larger factor goes too far: doubling it, the pause
 came to its maximum at 50 transactions a second with everything on, and half of it would have sufficed."""
+SHRINKAGE = 0.95
+"""By what it shrinks with each look at few messages."""
 
 
 class Pace:
     """The pause after each page of the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._pause, self._waiting, self._look_at = 0.0, 0, 0.0
 
     def pause(self, waiting: Callable[[], int]) -> float:
         """Seconds to wait now. ``waiting`` tells what ``crowd`` does, without one's own; asked ten times a second."""
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._look_at:
+            # Without events there were no looks, and workers had time to catch up.
+            self._pause *= SHRINKAGE ** ((now - self._look_at) / LOOK)
             self._look_at = now + LOOK
             before, self._waiting = self._waiting, waiting()
             self._pause = next_pause(self._pause, before, self._waiting)
@@ -52,5 +57,5 @@ def next_pause(seconds: float, before: int, now: int) -> float:
     Longer while they pile up; as long, while they become fewer; and a little shorter with each look at few.
     """
     if now <= CROWD:
-        return 0.95 * seconds if seconds > LEAST else 0.0
+        return SHRINKAGE * seconds if seconds > LEAST else 0.0
     return min(LONGEST, max(FIRST, GROWTH * seconds)) if now >= before or not seconds else seconds

@@ -70,6 +70,12 @@ def test_processors_of_a_queue_share_messages_that_name_them() -> None:
     assert other.task == "projections.alone"
 
 
+def test_a_processor_without_contents_shares_where_they_are_read_anyway() -> None:
+    reader, other = processor("a.*", name="reader"), processor("**", name="other", reads_contents=False)
+    found = list(Router({"reader": reader, "other": other}).batches([(1, "a.x"), (2, "b.x"), (3, "a.y")]))
+    assert found == [Batch((other, reader), (1, 3)), Batch((other,), (2,))]
+
+
 def test_a_paused_processor_takes_no_part() -> None:
     one, two = processor("a.*", name="one"), processor("a.x", name="two")
     router = Router({"one": one, "two": two})

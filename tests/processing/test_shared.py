@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fundlyhub import Event, publish_event
 from fundlyhub.database import get_engine
+from fundlyhub.events.opaque import Unread
 from fundlyhub.processing import pauses, shared
 from fundlyhub.processing.executor import Outage, execute
 from fundlyhub.processing.processor import Processor
@@ -20,7 +21,7 @@ from fundlyhub.processing.routing import Batch
 from fundlyhub.processing.shared import Shared, execute_shared
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, LETTERS, Counting, by_sql, publish
-from tests.support.make import initiated
+from tests.support.make import completed, initiated
 from tests.support.processors import TestCountProcessor
 
 EFFECTS = "SELECT processor, position FROM analytics.test_effects ORDER BY processor, position"
@@ -237,3 +238,24 @@ def test_what_is_too_large_together_is_left_to_shared_batches_of_its_own(query: 
     for batch in done.left:
         assert not execute_shared(batch.processors, batch.positions).left
     assert query(EFFECTS) == query(CLAIMS) == of_all(sent)
+
+
+class Contentless(Counting, register=False):
+    """One that needs no contents, as that of the lookup table does."""
+
+    name = "contentless"
+    handles = ("**", "search.**")
+    reads_contents = False
+    seen: ClassVar[list[Event]] = []
+
+    def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
+        type(self).seen += events
+        super().handle_batch(events, db)
+
+
+def test_one_that_needs_no_contents_gets_none(query: Query) -> None:
+    Contentless.seen.clear()
+    gift = publish_event(completed())
+    execute_shared((Contentless, TestCountProcessor), [gift.position or 0, *publish("a")])
+    assert [type(event.payload) for event in Contentless.seen] == [Unread, Unread]
+    assert Contentless.seen[0].aggregate_id == gift.aggregate_id

@@ -67,5 +67,15 @@ def test_the_broker_is_asked_ten_times_a_second_at_most() -> None:
     assert FIRST in pauses
 
 
+def test_a_pause_does_not_outlast_an_idle_time() -> None:
+    now = 0.0
+    pace = Pace(lambda: now)
+    depths = iter(range(CROWD + 1, CROWD + 30))
+    while pace.pause(lambda: next(depths)) < LONGEST:
+        now += LOOK
+    now += 10.0
+    assert pace.pause(lambda: 0) == 0.0
+
+
 def test_messages_to_people_that_wait_hold_up_no_donation() -> None:
     assert crowd({"writes": 1, "projections": 2, "notifications": 5_000, "broadcasts": 300}) == 2
