@@ -49,6 +49,7 @@ def options() -> argparse.ArgumentParser:
         "publishing": "events that are published one by one",
         "mails": "mails",
         "whole": "events of the whole system; a peer gets a share of them",
+        "whole-costs": "events of which the costs are told by processor",
         "batches": "events for each size of batch",
         "rebuild-events": "events in the log that is rebuilt",
         "held-events": "events of a drain before and behind a transaction that is held open",

@@ -14,7 +14,7 @@ from benchmarks.data import CAMPAIGNS
 from benchmarks.effects import creditor
 from benchmarks.peers import work
 from benchmarks.publisher import checked
-from benchmarks.stream import USERS, Person, Stream, campaign, request, user
+from benchmarks.stream import PAYOUTS, USERS, Person, Stream, campaign, request, user
 from fundlyhub import CampaignCreated, Event, Payload, PayoutRequested, UserRegistered, publish_events
 from fundlyhub.processing import NotificationProcessor, registry
 from fundlyhub.testing import drain
@@ -34,24 +34,28 @@ _DEVICE = "INSERT INTO app.devices (user_id, token) VALUES (%s, %s)"
 _WISH = "INSERT INTO app.preferences (user_id, category, channel, wanted) VALUES (%s, %s, %s, %s)"
 
 
-def fill_cast(dsn: str, stream: Stream) -> None:
-    """Everybody and everything that is there before the stream."""
+def fill_cast(dsn: str) -> None:
+    """Everybody and everything that is there before any stream."""
     known = registry.processors()
     tellers = [name for name, one in known.items() if issubclass(one, NotificationProcessor)]
     with settings_of({**dsns(dsn), "FUNDLYHUB_SECRET_KEY": "a key for benchmarks"}):
-        publish_events(Event.of(payload) for payload in _payloads(stream))
+        publish_events(Event.of(payload) for payload in _payloads())
         drain({name: one for name, one in known.items() if name not in tellers})
     with psycopg.connect(dsn) as db, db.cursor() as cursor:
         cursor.executemany(_REACH, list(_reach()))
         cursor.executemany(_DEVICE, [(user(one.number), one.device) for one in _people() if one.device])
-        cursor.executemany(_WISH, list(_wishes(stream)))
         cursor.execute(_NEVER_TOLD, (tellers,))
         cursor.execute(DDL)
 
 
-def fill_log(dsn: str, stream: Stream, file: Path) -> None:
-    """The events of the stream, after its cast."""
-    fill_cast(dsn, stream)
+def fill_wishes(dsn: str, stream: Stream) -> None:
+    """What the cast wants to be told of a stream."""
+    with psycopg.connect(dsn) as db, db.cursor() as cursor:
+        cursor.executemany(_WISH, list(_wishes(stream)))
+
+
+def fill_log(dsn: str, file: Path) -> None:
+    """The events of a stream, after its cast."""
     with settings_of(dsns(dsn)):
         publish_events(map(checked, work.events(str(file))))
 
@@ -60,7 +64,7 @@ def _people() -> Iterator[Person]:
     return map(Person, range(USERS))
 
 
-def _payloads(stream: Stream) -> Iterator[Payload]:
+def _payloads() -> Iterator[Payload]:
     for one in _people():
         yield UserRegistered(user_id=user(one.number), email=one.email, name=one.name, registration_method="email")
     for number in range(1, CAMPAIGNS + 1):
@@ -69,7 +73,7 @@ def _payloads(stream: Stream) -> Iterator[Payload]:
             title=f"Help number {number}", goal_amount=Decimal(10_000), story="<p>What it is for.</p>", currency="USD",
             status="active", visibility="public",
         )  # fmt: skip
-    for number in range(1, stream.payouts + 1):
+    for number in range(1, PAYOUTS + 1):
         yield PayoutRequested(
             request_id=request(number), user_id=user(creditor(number).number), fundraiser_id=None,
             bank_account_id=request(0), amount_str="250.00", currency="USD", is_first_payout=False, risk_score=5,

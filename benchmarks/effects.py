@@ -127,6 +127,11 @@ def copies(stream: Stream, happenings: Sequence[Happening]) -> Counter[Copy]:
     return Counter(copy for one in happenings for copy in _copies(stream.tired, one))
 
 
+def through(messages: Counter[Copy], channel: str | None) -> Counter[Copy]:
+    """Those of one channel; of none there are none."""
+    return Counter({one: count for one, count in messages.items() if one.channel == channel})
+
+
 def _copies(tired: frozenset[int], one: Happening) -> Iterator[Copy]:
     said = one.payload
     match one.type:

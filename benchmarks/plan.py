@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MEASURES = (
-    "drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "rebuild", "whole", "held", "growth",
+    "drain", "latency", "hop", "publishing", "relay", "mail", "batches", "idle", "rebuild", "processes", "whole",
+    "whole_latency", "whole_costs", "held", "growth",
 )  # fmt: skip
 
 
@@ -16,7 +17,7 @@ class Plan:
     events: int = 100_000
     """Of a drain; a peer gets a share of them, see ``Row.scale``."""
     rounds: int = 1
-    measures: tuple[str, ...] = tuple(name for name in MEASURES if name not in ("held", "growth"))
+    measures: tuple[str, ...] = tuple(name for name in MEASURES if name not in ("whole_costs", "held", "growth"))
     rows: tuple[str, ...] = ()
     """Keys of rows; none is all of them."""
     rates: tuple[int, ...] = (50, 5_000)
@@ -28,6 +29,10 @@ class Plan:
     mails: int = 1_000
     whole: int = 6_000
     """Events of the whole system; see ``Whole.scale``."""
+    whole_costs: int = 3_000
+    """Events of which the costs are told by processor."""
+    whole_rates: tuple[int, ...] = (50,)
+    """Events a second at which its latency is measured."""
     batches: int = 20_000
     idle_seconds: float = 15.0
     rebuild_events: int = 50_000
@@ -52,6 +57,7 @@ FULL = Plan(
     publishing=6_000,
     mails=3_000,
     whole=40_000,
+    whole_rates=(50, 500),
     batches=60_000,
     idle_seconds=60.0,
     rebuild_events=300_000,

@@ -1,7 +1,7 @@
 """`python -m benchmarks.provider FOLDER`: one provider of mails, push messages and SMS, in a process of its own.
 
 It speaks as the fakes of ``fundlyhub.testing`` do and is faster than they are, so that it is not what limits a run. It
-writes a line for each message that it takes, and its address when it is ready.
+keeps what it takes in memory, so that no disk holds it up, and says it when it is asked.
 """
 
 from __future__ import annotations
@@ -11,64 +11,25 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TextIO
 
-from benchmarks.effects import Copy
-from benchmarks.stage import PYTHON, Place
-from fundlyhub.testing.providers import Fake, Fcm, SendGrid, Twilio
-from tests.support.platform import Process, wait_until
+from fundlyhub.testing.providers import Fcm, SendGrid, Twilio
 
-CHANNELS: Mapping[str, type[Fake]] = {"email": SendGrid, "push": Fcm, "sms": Twilio}
+Fake = SendGrid | Fcm | Twilio
+FAKES: Mapping[str, type[SendGrid] | type[Fcm] | type[Twilio]] = {"email": SendGrid, "push": Fcm, "sms": Twilio}
+WHERE = "provider.url"
+"""The file of its address, which is there when it is ready."""
+COUNT, TAKEN = "/count", "/taken"
+"""How many messages it has taken; and which: of each a line with channel, recipient, reference and time."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_WHERE, _TAKEN = "provider.url", "provider.taken"
-
-
-class Taken(NamedTuple):
-    """A message that was taken, and when, in seconds since 1970."""
-
-    copy: Copy
-    reference: str
-    at: float
-
-
-class Provider:
-    """A provider that runs beside what is measured."""
-
-    def __init__(self, place: Place) -> None:
-        self._folder = place.folder
-        self.process: Process = place.start("provider", [PYTHON, "-m", "benchmarks.provider", str(place.folder)])
-        where = place.folder / _WHERE
-
-        def is_ready() -> bool:
-            place.check_alive()
-            return where.exists()
-
-        wait_until(is_ready, what="the provider")
-        self.url = where.read_text()
-        for fake in CHANNELS.values():
-            place.environment |= fake(url=self.url).variables(place.folder)  # type: ignore[attr-defined]
-        place.environment["BENCH_PROVIDER"] = self.url
-
-    def count(self) -> int:
-        """How many messages it has taken."""
-        return len(self._lines())
-
-    def taken(self) -> Sequence[Taken]:
-        """The messages that it has taken."""
-        rows = (json.loads(line) for line in self._lines())
-        return [Taken(Copy(channel, to), reference, at) for channel, to, reference, at in rows]
-
-    def _lines(self) -> Sequence[str]:
-        return (self._folder / _TAKEN).read_text().splitlines()
 
 
 class _Connection(asyncio.Protocol):
     """One kept connection, request after request."""
 
-    def __init__(self, fakes: Mapping[str, Fake], out: TextIO) -> None:
-        self._fakes, self._out, self._read = fakes, out, b""
+    def __init__(self, fakes: Mapping[str, Fake], taken: list[str]) -> None:
+        self._fakes, self._taken, self._read = fakes, taken, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -90,12 +51,16 @@ class _Connection(asyncio.Protocol):
         return True
 
     def _answer(self, path: str, body: bytes) -> bytes:
+        if path == COUNT:
+            return _response(200, {}, str(len(self._taken)).encode())
+        if path == TAKEN:
+            return _response(200, {}, "\n".join(self._taken).encode())
         channel = "email" if path.startswith("/v3/") else "sms" if path.startswith("/2010-") else "push"
         fake = self._fakes[channel]
         if (other := fake.other(path)) is not None:
             return _response(200, {}, other)
         message = fake.read(body)
-        self._out.write(json.dumps([channel, message.recipient, message.reference, time.time()]) + "\n")
+        self._taken.append(json.dumps([channel, message.recipient, message.reference, time.time()]))
         return _response(fake.success, *fake.success_answer())
 
 
@@ -107,14 +72,14 @@ def _response(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
 
 async def serve(folder: Path) -> None:
     """Answer until the end."""
-    with (folder / _TAKEN).open("w", buffering=1) as out:
-        fakes = {channel: fake() for channel, fake in CHANNELS.items()}
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(fakes, out), "127.0.0.1", 0, backlog=256)
-        making = folder / f"{_WHERE}.making"
-        making.write_text(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        making.rename(folder / _WHERE)
-        await server.serve_forever()
+    taken: list[str] = []
+    fakes = {channel: fake() for channel, fake in FAKES.items()}
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(fakes, taken), "127.0.0.1", 0, backlog=256)
+    making = folder / f"{WHERE}.making"
+    making.write_text(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    making.rename(folder / WHERE)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":

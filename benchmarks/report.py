@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks import whole_tables
 from benchmarks.chart import Bar, bars
-from benchmarks.results import Number, Results, best_peer
-from benchmarks.rows import AVERAGE, AVERAGE_WHOLE, ROWS, TITLES
+from benchmarks.results import Results, best_peer
+from benchmarks.rows import AVERAGE, ROWS, TITLES
+from benchmarks.tables import cell, in_order, markdown, measures, number_text, share, simple, spread
 from benchmarks.targets import PEERS, targets
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -73,10 +75,10 @@ def _about(results: Results) -> str:
 def _targets(results: Results) -> str:
     said = {True: "met", False: "**not met**", None: "not measured"}
     rows = [
-        (one.what, one.bound, "" if one.found is None else f"{_number(one.found)} {one.unit}", said[one.met])
+        (one.what, one.bound, "" if one.found is None else f"{number_text(one.found)} {one.unit}", said[one.met])
         for one in targets(results)
     ]
-    return _table(("measure", "target", "found", ""), rows)
+    return markdown(("measure", "target", "found", ""), rows)
 
 
 def _drain(results: Results) -> str:
@@ -85,68 +87,67 @@ def _drain(results: Results) -> str:
         ("average", AVERAGE), ("peer", best), ("limit", "limit"),
     )}  # fmt: skip
     rows = []
-    for key in _in_order(results, "drain"):
+    for key in in_order(results, "drain"):
         rate = results.number("drain", key, "events_per_s")
         assert rate is not None
         ratios = [f"{rate.median / other.median:.2f}" if other else "" for other in base.values()]
-        costs = [_cell(results, "drain", key, name) for name in ("client_cpu_us", "server_cpu_us", "wal_bytes")]
-        memory = [_cell(results, "drain", key, name) for name in ("worker_mb", "relay_mb")]
-        rows.append((TITLES[key], _spread(rate), *ratios, *costs, *memory))
+        costs = [cell(results, "drain", key, name) for name in ("client_cpu_us", "server_cpu_us", "wal_bytes")]
+        memory = [cell(results, "drain", key, name) for name in ("worker_mb", "relay_mb")]
+        rows.append((TITLES[key], spread(rate), *ratios, *costs, *memory))
     head = ("row", "events/s", "× average Celery", "× best peer", "× limit", "CPU µs/event", "servers' CPU µs/event",
             "WAL B/event", "worker MB", "relay MB")  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def _latency(results: Results) -> str:
-    measures = [name for name in dict.fromkeys(key[0] for key in results.numbers) if name.startswith("latency at ")]
     rows = []
-    for measure in measures:
-        for key in _in_order(results, measure):
-            cells = [_spread(results.number(measure, key, name)) for name in ("p50", "p95", "p99")]
+    for measure in measures(results, "latency at "):
+        for key in in_order(results, measure):
+            cells = [spread(results.number(measure, key, name)) for name in ("p50", "p95", "p99")]
             rows.append((measure.removeprefix("latency at "), TITLES[key], *cells))
-    return _table(("rate", "row", "p50 ms", "p95 ms", "p99 ms"), rows)
+    return markdown(("rate", "row", "p50 ms", "p95 ms", "p99 ms"), rows)
 
 
 def _hop(results: Results) -> str:
     rows = [
-        (row, *(_spread(results.number("hop", row, name)) for name in ("p50", "p95", "p99")))
+        (row, *(spread(results.number("hop", row, name)) for name in ("p50", "p95", "p99")))
         for row in results.rows("hop")
     ]
-    return _table(("a task that does nothing", "p50 ms", "p95 ms", "p99 ms"), rows)
+    return markdown(("a task that does nothing", "p50 ms", "p95 ms", "p99 ms"), rows)
 
 
 def _publishing(results: Results) -> str:
     rows = [
         (
             kind,
-            _spread(results.number("publishing", kind, "by_hand_per_s")),
-            _spread(results.number("publishing", kind, "events_per_s")),
-            _share(results.number("publishing", kind, "lost")),
+            spread(results.number("publishing", kind, "by_hand_per_s")),
+            spread(results.number("publishing", kind, "events_per_s")),
+            share(results.number("publishing", kind, "lost")),
         )
         for kind in results.rows("publishing")
     ]
-    return _table(("business transaction with", "INSERT by hand, events/s", "ours, events/s", "lost"), rows)
+    return markdown(("business transaction with", "INSERT by hand, events/s", "ours, events/s", "lost"), rows)
 
 
 def _relay(results: Results) -> str:
-    return _simple(results, "relay", {"events/s": "events_per_s", "most MB": "relay_mb"})
+    return simple(results, "relay", {"events/s": "events_per_s", "most MB": "relay_mb"})
 
 
 def _mail(results: Results) -> str:
     columns = {"mails/s": "mails_per_s", "CPU µs/mail": "client_cpu_us", "servers' CPU µs/mail": "server_cpu_us",
                "the provider's": "provider_cpu_us"}  # fmt: skip
-    return _simple(results, "mail", columns)
+    return simple(results, "mail", columns)
 
 
 def _batches(results: Results) -> str:
-    rows = [(size, _spread(results.number("batches", size, "events_per_s"))) for size in results.rows("batches")]
-    return _table(("executor alone, one process", "events/s"), rows)
+    rows = [(size, spread(results.number("batches", size, "events_per_s"))) for size in results.rows("batches")]
+    return markdown(("executor alone, one process", "events/s"), rows)
 
 
 def _idle(results: Results) -> str:
     columns = {"relay, % of a core": "relay_percent", "worker, % of a core": "worker_percent", "relay MB": "relay_mb",
                "worker MB": "worker_mb"}  # fmt: skip
-    return _simple(results, "idle", columns)
+    return simple(results, "idle", columns)
 
 
 def _grown(results: Results) -> str:
@@ -154,28 +155,14 @@ def _grown(results: Results) -> str:
     rows = [
         (
             step,
-            _spread(results.number("growth", step, "small_per_s")),
-            _spread(results.number("growth", step, "large_per_s")),
-            _share(results.number("growth", step, "lost")),
+            spread(results.number("growth", step, "small_per_s")),
+            spread(results.number("growth", step, "large_per_s")),
+            share(results.number("growth", step, "lost")),
         )
         for step in results.rows("growth")
     ]
     head = f"events/s at {about['growth_small']:,}", f"events/s at {about['growth_large']:,}"
-    return _table(("step", *head, "lost"), rows)
-
-
-def _whole(results: Results) -> str:
-    base = [results.number("whole", row, "events_per_s") for row in (AVERAGE_WHOLE, "whole-limit")]
-    names = ("messages_per_s", "client_cpu_us", "server_cpu_us", "provider_cpu_us", "wal_bytes")
-    rows = []
-    for key in _in_order(results, "whole"):
-        rate = results.number("whole", key, "events_per_s")
-        assert rate is not None
-        ratios = [f"{rate.median / other.median:.2f}" if other else "" for other in base]
-        rows.append((TITLES[key], _spread(rate), *ratios, *(_cell(results, "whole", key, name) for name in names)))
-    head = ("row", "events/s", "× average Celery", "× limit", "messages/s", "CPU µs/event", "servers' CPU µs/event",
-            "the provider's", "WAL B/event")  # fmt: skip
-    return _table(head, rows)
+    return markdown(("step", *head, "lost"), rows)
 
 
 def _held(results: Results) -> str:
@@ -184,7 +171,7 @@ def _held(results: Results) -> str:
         "drain before, events/s": "before_per_s", "drain at its end": "held_per_s", "when it is over": "over_per_s",
         "held s": "held_s",
     }  # fmt: skip
-    return _simple(results, "held", columns)
+    return simple(results, "held", columns)
 
 
 def _rebuild(results: Results) -> str:
@@ -193,7 +180,7 @@ def _rebuild(results: Results) -> str:
         "p99 ms without": "p99", "p99 ms beside": "p99_beside", "p99 beside / without": "p99_ratio",
         "swap locked ms": "swap_ms", "undo locked ms": "undo_ms",
     }  # fmt: skip
-    return _simple(results, "rebuild", columns)
+    return simple(results, "rebuild", columns)
 
 
 TABLES: Mapping[str, Callable[[Results], str]] = {
@@ -208,55 +195,13 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "batches": _batches,
     "idle": _idle,
     "rebuild": _rebuild,
-    "whole": _whole,
+    "processes": whole_tables.processes,
+    "whole": whole_tables.whole,
+    "wholelatency": whole_tables.latency,
+    "wholecosts": whole_tables.costs,
     "growth": _grown,
     "held": _held,
 }
-
-
-def _in_order(results: Results, measure: str) -> Iterator[str]:
-    there = results.rows(measure)
-    return (key for key in TITLES if key in there)
-
-
-def _simple(results: Results, measure: str, columns: Mapping[str, str]) -> str:
-    """A row for each; a column that an older run did not measure is left out."""
-    keys = list(_in_order(results, measure))
-    there = {head: name for head, name in columns.items() if any(results.number(measure, key, name) for key in keys)}
-    rows = [(TITLES[key], *(_spread(results.number(measure, key, name)) for name in there.values())) for key in keys]
-    return _table(("row", *there), rows)
-
-
-def _cell(results: Results, measure: str, row: str, quantity: str) -> str:
-    number = results.number(measure, row, quantity)
-    return "" if number is None else _number(number.median)
-
-
-def _spread(number: Number | None) -> str:
-    """The median, and in brackets how far the rounds lie apart."""
-    if number is None:
-        return ""
-    if len(number.values) == 1:
-        return _number(number.median)
-    return f"{_number(number.median)} ({_number(number.lowest)} to {_number(number.highest)})"
-
-
-def _share(number: Number | None) -> str:
-    return "" if number is None else f"{round(100 * number.median)} %"
-
-
-def _number(value: float) -> str:
-    """Three digits where there are no more: 0.52, 9.84, 41.3, 41,300."""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "Not measured.\n"
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

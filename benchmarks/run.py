@@ -23,15 +23,19 @@ from benchmarks.measures import (
     idle,
     latency,
     mail,
+    processes,
     publishing,
     rebuild,
     relaying,
     whole,
+    whole_costs,
+    whole_latency,
 )
 from benchmarks.plan import Plan
 from benchmarks.results import Results
 from benchmarks.rows import ROWS, TITLES, WHOLE, Row, Whole
 from benchmarks.rows.ours import Ours
+from benchmarks.rows.whole import PROCESSORS, OneProcessor
 from benchmarks.stage import Failed, Stage
 from benchmarks.stream import Stream
 
@@ -111,8 +115,29 @@ class Run:
 
     def _whole(self) -> None:
         for row in self.whole:
-            count = max(LEAST_WHOLE[row.kind], int(self.plan.whole * row.scale))
-            self._one("whole", row, whole.measure, row, Stream(count))
+            self._one("whole", row, whole.measure, row, self._stream(row, self.plan.whole))
+
+    def _whole_latency(self) -> None:
+        for rate in self.plan.whole_rates:
+            seconds = self.plan.latency_seconds
+            stream = Stream(whole_latency.WARM + int(rate * seconds))
+            for row in self.whole:
+                if row.kind != "limit" and row.over_http:
+                    self._one(f"whole at {rate:,}/s", row, whole_latency.measure, row, stream, rate, seconds)
+
+    def _whole_costs(self) -> None:
+        alone = [OneProcessor(name) for name in PROCESSORS] if any(row.key == "whole" for row in self.whole) else []
+        for row in (*self.whole, *alone):
+            if row.over_http:
+                self._one("whole_costs", row, whole_costs.measure, row, self._stream(row, self.plan.whole_costs))
+
+    def _stream(self, row: Whole, events: int) -> Stream:
+        return Stream(max(LEAST_WHOLE[row.kind], int(events * row.scale)))
+
+    def _processes(self) -> None:
+        count = max(LEAST["ours"], self.plan.events)
+        for _ in self._ours("ours"):
+            self._many("processes", processes.measure, self._file(count), count, totals(gifts(count)))
 
     def _held(self) -> None:
         for row in self._ours("ours"):

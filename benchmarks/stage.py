@@ -81,10 +81,10 @@ class Place:
             raise Failed(f"{' '.join(argv[-4:])}: {done.stderr[-2_000:]}")
         return done.stdout
 
-    def check_alive(self) -> None:
-        """Raise Failed when a process has ended."""
+    def check_alive(self, *, may_end: bool = False) -> None:
+        """Raise Failed when a process has ended; with ``may_end`` when one has failed."""
         for process in self.processes:
-            if process.popen.poll() is not None:
+            if process.popen.poll() is not None and not (may_end and process.popen.returncode == 0):
                 raise Failed(f"ended with {process.popen.returncode}: {process.log.read_text()[-2_000:]}")
 
     def wait_for(
@@ -92,12 +92,11 @@ class Place:
     ) -> None:
         """Wait until ``look`` counts as many as are wanted.
 
-        Raises Failed when the count stands still, and with ``alive`` also when a process has ended.
+        Raises Failed when the count stands still, and when a process has failed, or with ``alive`` has ended.
         """
         seen, since = -1, time.monotonic()
         while (now := look()) < wanted:
-            if alive:
-                self.check_alive()
+            self.check_alive(may_end=not alive)
             if now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > PATIENCE:
@@ -158,8 +157,11 @@ class Stage:
             pids.append(self.rabbitmq.pid)
         return pids
 
-    def template(self, name: str, fill: Callable[[str], None] | None = None) -> str:
-        """A database that others are copied from, made once: migrated, with the peers' tables, then ``fill(dsn)``."""
+    def template(self, name: str, fill: Callable[[str], None] | None = None, base: str = "plain") -> str:
+        """A database that others are copied from, made once: migrated, with the peers' tables, then ``fill(dsn)``.
+
+        ``base`` is the template that it begins as.
+        """
         if name not in self._templates:
             if fill is None:
                 migrated_template(self.postgres, name)
@@ -167,7 +169,8 @@ class Stage:
                 with psycopg.connect(dsn, autocommit=True) as db:
                     db.execute(PEERS_SCHEMA.read_text())
             else:
-                create_database(self.postgres, name, self.template("plain"))
+                self.template("plain")
+                create_database(self.postgres, name, base)
                 dsn = database_dsn(self.postgres.dsn, name)
                 fill(dsn)
             with psycopg.connect(dsn, autocommit=True) as db:

@@ -23,6 +23,8 @@ from benchmarks.data import SEED, Gift, gifts
 USERS = 5_000
 """People of the cast: they give, own campaigns, follow and are followed."""
 GIFT, FOLLOW, SIGN_UP, PAYOUT = "donation.completed", "user.followed_user", "user.registered", "payout.completed"
+PAYOUTS = 3_000
+"""Payouts that the cast has requested: a stream has no more that arrive, so it has at most 100,000 events."""
 KINDS = {GIFT: 82, FOLLOW: 10, SIGN_UP: 5, PAYOUT: 3}
 """The types of events, and how many of a hundred there are of each."""
 ENOUGH = 10
@@ -121,19 +123,15 @@ class Stream:
         ]  # fmt: skip
 
     @cached_property
-    def payouts(self) -> int:
-        """How many payouts arrive; all of them are requested before."""
-        return sum(one.type == PAYOUT for one in self.happenings)
-
-    @cached_property
     def tired(self) -> frozenset[int]:
         """People who want no messages of donations and follows: they would get too many."""
         told = Counter(number_of(one.payload["campaignId"]) for one in self.happenings if one.type == GIFT)
         told.update(number_of(one.payload["followedUserId"]) for one in self.happenings if one.type == FOLLOW)
         return frozenset(number for number, count in told.items() if count > ENOUGH)
 
-    def write(self, file: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         """The events as a file of lines, made once."""
+        file = folder / f"stream-{self.count}.jsonl"
         if not file.exists():
             making = file.with_suffix(".making")
             making.write_text("".join(one.line() + "\n" for one in self.happenings))

@@ -1,20 +1,20 @@
-"""Mails: planned, rendered and sent to a provider in this process, a second; ours against the average team's Celery.
+"""Mails: planned, rendered and sent to a provider, a second; ours against the average team's Celery, and ours to files.
 
 Ours keeps a ledger, takes a lease for each mail before the call, and claims the event after it; theirs does neither.
-The clock is the provider's: from the first mail that it took to the last one. What the provider itself costs is told
-apart, since it shares the cores: it must not be what limits either.
+The clock is the provider's, or that of the files: from the first mail to the last one. The provider is a process of its
+own, and what it costs is told apart, since it shares the cores: it must not be what limits either.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 import psycopg
 
+from benchmarks.outlets import Outlet, OverHttp, ToFiles
 from benchmarks.rows.celery_outbox import CeleryOutbox
 from benchmarks.rows.ours import Ours
 from benchmarks.rows.row import Row
@@ -24,8 +24,6 @@ from fundlyhub import publish_events
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.user import UserRegistered
 from fundlyhub.testing.databases import settings_of
-from fundlyhub.testing.providers import SendGrid
-from fundlyhub.testing.providers.http import Accepted
 from tests.support.platform import Process
 
 
@@ -35,6 +33,12 @@ class OursMailing(Ours):
     key = "ours"
     processors = ("email_notification",)
     queues = "notifications"
+
+
+class OursToFiles(OursMailing):
+    """The same, with the backend that a fresh clone has."""
+
+    key: ClassVar[str] = "ours-files"
 
 
 class TheirsMailing(CeleryOutbox):
@@ -47,51 +51,38 @@ class TheirsMailing(CeleryOutbox):
         return {"worker": place.start("worker", argv), "relay": place.start("relay", [*self.program(), "relay"])}
 
 
-@dataclass
-class Clocked(SendGrid):
-    """SendGrid, which remembers when it took each mail."""
-
-    times: list[float] = field(default_factory=list)
-
-    def read(self, body: bytes) -> Accepted:
-        """A mail, now."""
-        self.times.append(time.monotonic())
-        return super().read(body)
-
-
 def measure(stage: Stage, mails: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Both, one after the other. Raises Failed when a mail is missing or went out twice."""
-    for row, fill in ((OursMailing(), _register), (TheirsMailing(), _enter)):
-        with Clocked.running() as provider, stage.place(row.broker) as place:
-            place.environment |= _at(provider)
-            fill(place, mails)
-            place.db.execute("ANALYZE")
-            clients = [one.popen.pid for one in row.start(place).values()]
-            place.wait_for(lambda: len(provider.times), 1, "mails")
-            before, begun = _cpu(stage, row, clients), len(provider.times)
-            place.wait_for(lambda: len(provider.times), mails, "mails")
-            after, left = _cpu(stage, row, clients), mails - begun or 1
-            if len({one.reference for one in provider.accepted}) != mails or len(provider.accepted) != mails:
-                raise Failed(f"{row.key}: {len(provider.accepted)} mails went out, and not {mails}")
-            # What was under way together with the first one is not counted either.
-            first, last = provider.times[0], provider.times[-1]
-            names = ("client_cpu_us", "server_cpu_us", "provider_cpu_us")
-            costs = {name: (b - a) / left * 1e6 for name, a, b in zip(names, before, after, strict=True)}
-            yield row.key, {"mails_per_s": (mails - 1) / (last - first), **costs}
+    """One after the other. Raises Failed when a mail is missing or went out twice."""
+    yield "ours", _one(stage, OursMailing(), OverHttp, _register, mails)
+    yield "ours-files", _one(stage, OursToFiles(), ToFiles, _register, mails)
+    yield "celery-outbox", _one(stage, TheirsMailing(), OverHttp, _enter, mails)
 
 
-def _cpu(stage: Stage, row: Row, clients: Sequence[int]) -> tuple[float, float, float]:
-    """CPU seconds so far: of the row's processes, of its servers, and of this process, where the provider is."""
-    return cpu_seconds(clients), cpu_seconds(stage.server_pids(row.broker)), time.process_time()
+def _one(
+    stage: Stage, row: Row, to: Callable[[Place], Outlet], fill: Callable[[Place, int], None], mails: int
+) -> dict[str, float]:
+    with stage.place(row.broker) as place:
+        outlet = to(place)
+        fill(place, mails)
+        place.db.execute("ANALYZE")
+        clients = [one.popen.pid for one in row.start(place).values()]
+        place.wait_for(outlet.count, 1, "mails", poll=0.01)
+        before, begun = _cpu(stage, row, clients, outlet), outlet.count()
+        place.wait_for(outlet.count, mails, "mails")
+        after, left = _cpu(stage, row, clients, outlet), mails - begun or 1
+        taken = outlet.taken()
+    if len({one.copy for one in taken}) != mails or len(taken) != mails:
+        raise Failed(f"{row.key}: {len(taken)} mails went out, and not {mails}")
+    # What was under way together with the first one is not counted either.
+    first, last = min(one.at for one in taken), max(one.at for one in taken)
+    names = ("client_cpu_us", "server_cpu_us", "provider_cpu_us")
+    costs = {name: (b - a) / left * 1e6 for name, a, b in zip(names, before, after, strict=True)}
+    return {"mails_per_s": (mails - 1) / (last - first), **costs}
 
 
-def _at(provider: SendGrid) -> Mapping[str, str]:
-    return {
-        "FUNDLYHUB_EMAIL_BACKEND": "sendgrid",
-        "FUNDLYHUB_SENDGRID_API_KEY": "SG.key",
-        "FUNDLYHUB_SENDGRID_BASE_URL": provider.url,
-        "BENCH_PROVIDER": provider.url,
-    }
+def _cpu(stage: Stage, row: Row, clients: Sequence[int], outlet: Outlet) -> tuple[float, float, float]:
+    """CPU seconds so far: of the row's processes, of its servers, and of the provider."""
+    return cpu_seconds(clients), cpu_seconds(stage.server_pids(row.broker)), cpu_seconds(outlet.pids)
 
 
 def _register(place: Place, people: int) -> None:

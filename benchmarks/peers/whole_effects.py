@@ -2,7 +2,7 @@
 
 Each statement takes arrays, and does in one round trip what one of our processors does: the rows against repeats, and
 the effect of what is new. What our processors keep so that any order of events ends in the same rows is left out. Rows
-are written in one order everywhere, so that no two statements deadlock.
+are written in one order everywhere, so that no two statements deadlock. Positions begin behind those of the cast.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _CLAIMED = """
         SELECT '{handler}', number, id FROM unnest($1::bigint[], $2::uuid[]) AS given(number, id) ORDER BY number
         ON CONFLICT DO NOTHING RETURNING number
     ), given AS (
-        SELECT given.* FROM unnest($1::bigint[], {arrays}) AS given(number, {columns}) JOIN claimed USING (number)
+        SELECT given.*, number + 1000000 AS position
+        FROM unnest($1::bigint[], {arrays}) AS given(number, {columns}) JOIN claimed USING (number)
     )
 """
 CLAIM = """
@@ -66,7 +67,7 @@ _STATISTICS = """
     , fact AS (
         INSERT INTO analytics.donation_facts
             (donation_id, position, campaign_id, currency, donor_id, amount, donated_at, refunded, refund_count)
-        SELECT donation, number, campaign, currency, donor, amount, at, 0, 0 FROM given ORDER BY donation
+        SELECT donation, position, campaign, currency, donor, amount, at, 0, 0 FROM given ORDER BY donation
     ), met AS (
         INSERT INTO analytics.campaign_donors (campaign_id, currency, donor_id)
         SELECT DISTINCT campaign, currency, donor FROM given ORDER BY 1, 2, 3
@@ -93,19 +94,19 @@ _STATISTICS = """
 """
 _DONORS = """
     INSERT INTO app.gift_donors (donation_id, position, campaign_id, donor_id, amount, currency, transaction_id)
-    SELECT donation, number, campaign, donor, amount, currency, transaction FROM given ORDER BY donation
+    SELECT donation, position, campaign, donor, amount, currency, transaction FROM given ORDER BY donation
 """
 _FEED_OF_GIFTS = """
     , line AS (
         INSERT INTO app.activities
             (position, occurred_at, type, actor_kind, actor_id, target_kind, target_id, amount, currency)
-        SELECT number, at, 'donation_made', CASE WHEN NOT anonymous THEN 'user' END,
+        SELECT position, at, 'donation_made', CASE WHEN NOT anonymous THEN 'user' END,
                CASE WHEN NOT anonymous THEN donor END, 'campaign', campaign, amount, currency
-        FROM given ORDER BY number
+        FROM given ORDER BY position
     )
     INSERT INTO app.timeline_entries (kind, id, occurred_at, position)
-    SELECT 'campaign', campaign, at, number FROM given
-    UNION ALL SELECT 'user', donor, at, number FROM given WHERE NOT anonymous
+    SELECT 'campaign', campaign, at, position FROM given
+    UNION ALL SELECT 'user', donor, at, position FROM given WHERE NOT anonymous
     ORDER BY 1, 2, 3, 4
 """
 # How well known something is, is one of a few levels: only a new one changes the document that is found.
@@ -130,7 +131,7 @@ _SEARCH_OF_GIFTS = """
 _SUBSCRIPTIONS = """
     , pair AS (
         INSERT INTO app.follows (follower_id, kind, followed_id, occurred_at, position, follows)
-        SELECT follower, 'user', followed, at, number, true FROM given ORDER BY follower, followed
+        SELECT follower, 'user', followed, at, position, true FROM given ORDER BY follower, followed
         RETURNING follower_id, followed_id
     )
     INSERT INTO app.follow_counts AS known (kind, id, follower_count, following_count)
@@ -144,15 +145,15 @@ _SUBSCRIPTIONS = """
 _FEED_OF_FOLLOWS = """
     , line AS (
         INSERT INTO app.activities (position, occurred_at, type, actor_kind, actor_id, target_kind, target_id)
-        SELECT number, at, 'followed_user', 'user', follower, 'user', followed FROM given ORDER BY number
+        SELECT position, at, 'followed_user', 'user', follower, 'user', followed FROM given ORDER BY position
     )
     INSERT INTO app.timeline_entries (kind, id, occurred_at, position)
-    SELECT 'user', follower, at, number FROM given ORDER BY follower, at, number
+    SELECT 'user', follower, at, position FROM given ORDER BY follower, at, position
 """
 _SEARCH_OF_FOLLOWS = """
     , counted AS (
         INSERT INTO analytics.search_follows (follower_id, kind, followed_id, occurred_at, position, follows)
-        SELECT follower, 'user', followed, at, number, true FROM given ORDER BY follower, followed
+        SELECT follower, 'user', followed, at, position, true FROM given ORDER BY follower, followed
         RETURNING followed_id
     )
 """ + _DOCUMENTS.format(kind="user", id="followed_id")
@@ -173,7 +174,7 @@ _PEOPLE_FOUND = """
 """
 _PAYOUTS = """
     INSERT INTO app.entity_fields (kind, id, field, value, occurred_at, position)
-    SELECT 'payout', request, 'outcome', '"completed"', at, number FROM given ORDER BY request
+    SELECT 'payout', request, 'outcome', '"completed"', at, position FROM given ORDER BY request
 """
 
 _AT = {"at": "timestamptz"}

@@ -87,19 +87,21 @@ def pace(
     *,
     prepare: Callable[[Event], T],
     per: int = 1,
+    warm: int = WARM,
+    effects: int | None = None,
 ) -> None:
-    """Publish at this rate, ``per`` events together, after a few whose effects are awaited.
+    """Publish at this rate, ``per`` events together, after a few whose ``effects`` are awaited, by default one of each.
 
     They are prepared beforehand, since in real life they come from many machines. Says as JSON how many were
     published, and how late the last one was.
     """
-    given = iter([prepare(event) for event in islice(events(file), WARM + int(rate * seconds))])
-    for _ in range(WARM):
+    given = iter([prepare(event) for event in islice(events(file), warm + int(rate * seconds))])
+    for _ in range(warm):
         publish([next(given)])
     end = time.monotonic() + PATIENCE
-    while applied() < WARM:
+    while applied() < (effects or warm):
         if time.monotonic() > end:
-            sys.exit(f"the first {WARM} events were not applied within {PATIENCE:.0f} s")
+            sys.exit(f"the first {warm} events were not applied within {PATIENCE:.0f} s")
         time.sleep(0.05)
     start, count, late = time.monotonic(), int(rate * seconds / per), 0.0
     for tick in range(count):
@@ -107,7 +109,7 @@ def pace(
         if late < 0:
             time.sleep(-late)
         publish(list(islice(given, per)))
-    print(json.dumps({"warm": WARM, "published": count * per, "late_s": round(max(0.0, late), 3)}))
+    print(json.dumps({"warm": warm, "published": count * per, "late_s": round(max(0.0, late), 3)}))
 
 
 def count_applied() -> int:
@@ -137,5 +139,8 @@ def main(
             work()
         case ["publish", file, rate, seconds]:
             pace(file, float(rate), float(seconds), publish, count_applied, prepare=lambda event: event)
+        case ["publish", file, rate, seconds, warm, effects]:
+            pace(file, float(rate), float(seconds), publish, count_applied, prepare=lambda event: event,
+                 warm=int(warm), effects=int(effects))  # fmt: skip
         case _:
-            raise SystemExit("setup | fill FILE | work | publish FILE RATE SECONDS")
+            raise SystemExit("setup | fill FILE | work | publish FILE RATE SECONDS [WARM EFFECTS]")

@@ -10,7 +10,7 @@ from benchmarks.rows.ours import Ours, OursOnRabbitMQ, OursWithAll
 from benchmarks.rows.pgqueuer import PgQueuer
 from benchmarks.rows.procrastinate import Procrastinate
 from benchmarks.rows.row import Row
-from benchmarks.rows.whole import WHOLE, CeleryWhole, Whole
+from benchmarks.rows.whole import CHANNEL_OF, WHOLE, CeleryWhole, Whole
 
 ROWS: dict[str, Row] = {
     row.key: row
@@ -26,6 +26,11 @@ AVERAGE = CeleryOutbox.key
 AVERAGE_WHOLE = CeleryWhole.key
 """The same of the whole system."""
 
-TITLES = {key: row.title for key, row in ROWS.items()} | {key: row.title for key, row in WHOLE.items()}
+TITLES = {
+    **{key: row.title for key, row in ROWS.items()},
+    "ours-files": "FundlyHub on Valkey, mails to files",
+    **{key: row.title for key, row in WHOLE.items()},
+}
+"""Of all rows, in the order of the tables."""
 
-__all__ = ["AVERAGE", "AVERAGE_WHOLE", "ROWS", "TITLES", "WHOLE", "Row", "Whole"]
+__all__ = ["AVERAGE", "AVERAGE_WHOLE", "CHANNEL_OF", "ROWS", "TITLES", "WHOLE", "Row", "Whole"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import fundlyhub.processors  # noqa: F401  # registers them
-from benchmarks.cast import fill_cast, fill_log
+from benchmarks.cast import fill_cast, fill_log, fill_wishes
 from benchmarks.peers.whole_effects import EFFECTS
 from benchmarks.peers.whole_messages import CHANNELS
 from benchmarks.rows.ours import CHILDREN, Ours
@@ -22,6 +22,9 @@ from tests.support.platform import Process
 QUEUES = ("writes", "projections", "notifications")
 PROCESSORS = tuple(name for name, one in registry.processors().items() if one.queue in QUEUES)
 """All that take single events: four of writes, two of projections, three of notifications."""
+CHANNEL_OF = {name: name.removesuffix("_notification") for name in PROCESSORS if name.endswith("_notification")}
+"""The channels of the processors that send messages."""
+_LEDGER = "SELECT id::text, position - last FROM app.notifications, bench.cast"
 _HANDLED = "number, handler IN ('email', 'push', 'sms'), pg_xact_commit_timestamp(xmin) FROM bench.handled"
 
 
@@ -46,9 +49,15 @@ class Whole(ABC):
         FROM (SELECT pg_xact_commit_timestamp(xmin) AS at FROM bench.changes) AS change
     """
 
-    @abstractmethod
+    def cast(self, stage: Stage, stream: Stream) -> str:
+        """The template of a database with the cast, taken up."""
+        return stage.template(
+            f"cast_{stream.count}", lambda dsn: fill_wishes(dsn, stream), base=stage.template("cast", fill_cast)
+        )
+
     def backlog(self, stage: Stage, stream: Stream) -> str:
-        """The template of a database with the cast, and what of the backlog is in it."""
+        """The template of a database for a run with a backlog: with the cast alone, and it is filled in each run."""
+        return self.cast(stage, stream)
 
     def fill(self, place: Place, file: Path) -> None:  # noqa: B027  # what is in the template needs no more
         """What of the backlog is not in the template."""
@@ -56,6 +65,14 @@ class Whole(ABC):
     @abstractmethod
     def start(self, place: Place) -> dict[str, Process]:
         """Start the processes, by name; the one that hands out the work last, when the others are ready."""
+
+    @abstractmethod
+    def publisher(self, file: Path, *pace: float) -> list[str]:
+        """The command that publishes: the rate, the seconds, and how many events with how many effects go ahead."""
+
+    def numbers(self, place: Place, stream: Stream) -> Mapping[str, int]:
+        """The numbers of events by the references of their messages."""
+        return {str(one.id): one.number for one in stream.happenings}
 
     def effects(self, happenings: Iterable[Happening]) -> int:
         """How many effects these events have."""
@@ -89,14 +106,22 @@ class OursWhole(Whole):
 
     def backlog(self, stage: Stage, stream: Stream) -> str:
         """A log with the cast, taken up, and the stream, not taken up."""
-        file = stream.write(stage.folder / f"stream-{stream.count}.jsonl")
-        return stage.template(f"stream_{stream.count}", lambda dsn: fill_log(dsn, stream, file))
+        file = stream.write(stage.folder)
+        return stage.template(f"stream_{stream.count}", lambda dsn: fill_log(dsn, file), base=self.cast(stage, stream))
 
     def start(self, place: Place) -> dict[str, Process]:
         """A worker for the messages, one for everything else, and when they are ready the relay."""
         ours = Ours(self.processors)
         workers = {queues: ours.start_worker(place, children, queues) for queues, children in self.workers.items()}
         return {**workers, "relay": ours.start_relay(place)}
+
+    def publisher(self, file: Path, *pace: float) -> list[str]:
+        """`publish_events` beside a business row."""
+        return [PYTHON, "-m", "benchmarks.stream_publisher", str(file), *map(str, pace)]
+
+    def numbers(self, place: Place, stream: Stream) -> Mapping[str, int]:
+        """By the ids of the ledger."""
+        return dict(place.db.execute(_LEDGER).fetchall())
 
     def effects(self, happenings: Iterable[Happening]) -> int:
         """How many of the processors want each of these events."""
@@ -112,6 +137,17 @@ class OursToFiles(OursWhole):
     over_http = False
 
 
+class OneProcessor(OursWhole):
+    """One of ours alone, on the events of all."""
+
+    def __init__(self, name: str) -> None:
+        processor = registry.processors()[name]
+        self.key = name  # type: ignore[misc]  # each has its own
+        self.processors, self.workers = (name,), {processor.queue: CHILDREN}
+        self.channel = CHANNEL_OF.get(name)
+        """The channel of its messages; None for one that sends none."""
+
+
 class CeleryWhole(Whole):
     """The average team's Celery, which does all of it."""
 
@@ -121,13 +157,13 @@ class CeleryWhole(Whole):
     scale = 0.1
     module: ClassVar[str] = "benchmarks.peers.celery_whole"
 
-    def backlog(self, stage: Stage, stream: Stream) -> str:
-        """The cast: the outbox is filled in each run."""
-        return stage.template(f"cast_{stream.count}", lambda dsn: fill_cast(dsn, stream))
-
     def fill(self, place: Place, file: Path) -> None:
         """Rows of the outbox."""
         place.run([PYTHON, "-m", self.module, "fill", str(file)])
+
+    def publisher(self, file: Path, *pace: float) -> list[str]:
+        """Its own verb."""
+        return [PYTHON, "-m", self.module, "publish", str(file), *map(str, pace)]
 
     def start(self, place: Place) -> dict[str, Process]:
         """Worker and relay."""
@@ -148,6 +184,10 @@ class LimitWhole(OursWhole):
     broker = None
     done, applied = Whole.done, Whole.applied
     effects = Whole.effects
+
+    def publisher(self, file: Path, *pace: float) -> list[str]:
+        """None."""
+        raise NotImplementedError("the limit drains a backlog, and nothing else")
 
     def start(self, place: Place) -> dict[str, Process]:
         """Each takes every other batch."""

@@ -17,7 +17,7 @@ from fundlyhub.demo.publisher import Tally
 class Result:
     """The result of a run. ``verified`` is the report of `fundlyhub verify`.
 
-    ``rush`` is the clock of the first phase, ``steady`` that of the paced one.
+    ``rush`` is the clock of the first phase, ``whole`` the same with messages, and ``steady`` that of the paced one.
     """
 
     run: int
@@ -27,6 +27,7 @@ class Result:
     outage: Report | None
     verified: Mapping[str, Any]
     rush: Clock
+    whole: Clock
     steady: Clock
     seconds: float
 
@@ -52,6 +53,7 @@ def report(result: Result, seed: int, broker: str, api: bool) -> dict[str, Any]:
         "outage": result.outage.document() if result.outage else None,
         "mismatches": mismatches,
         "throughput_events_per_s": round(result.rush.rate(), 1),
+        "whole_events_per_s": round(result.whole.rate(), 1),
         "latency_ms": result.steady.latency_ms(),
         "clock": result.rush.source,
         "seconds": round(result.seconds, 1),

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import effects
-from benchmarks.cast import fill_log
+from benchmarks.cast import fill_cast, fill_log, fill_wishes
 from benchmarks.effects import Copy
 from benchmarks.measures import whole
+from benchmarks.outlets import Taken, ToFiles
 from benchmarks.peers.whole_effects import EFFECTS
 from benchmarks.peers.whole_messages import CHANNELS
-from benchmarks.provider import Taken
 from benchmarks.publisher import checked
 from benchmarks.rows import WHOLE
 from benchmarks.rows.whole import PROCESSORS
@@ -67,12 +67,16 @@ def test_effects_of_the_real_processors_are_those_that_are_expected(settings: Se
     row, dsn = WHOLE["whole"], settings.dsn("analytics")
     place = Place(dsn, tmp_path, {})
     place.db.execute(Path("benchmarks/peers/schema.sql").read_text())
-    fill_log(dsn, SMALL, SMALL.write(tmp_path / "stream.jsonl"))
+    fill_cast(dsn)
+    fill_wishes(dsn, SMALL)
+    fill_log(dsn, SMALL.write(tmp_path))
     drain()
     messages = effects.copies(SMALL, SMALL.happenings)
     taken = [Taken(copy, "reference", 0.0) for copy in messages.elements()]
     whole.verify(place, row, SMALL.happenings, messages, taken)
-    whole.verify(place, row, SMALL.happenings, messages, None)  # the files that the backends have written
+    files = ToFiles(Place(dsn, settings.data_dir, {}))
+    assert files.count() == messages.total()
+    whole.verify(place, row, SMALL.happenings, messages, files.taken())
     for went in (taken[1:], [*taken, taken[0]]):
         with pytest.raises(Failed, match="messages"):
             whole.verify(place, row, SMALL.happenings, messages, went)
