@@ -27,7 +27,7 @@ from fundlyhub.demo.stream import Stream
 from fundlyhub.testing.databases import migrated_template
 from fundlyhub.testing.servers import folder_of_servers, quick_postgres, running_valkey
 from tests.console.stage import Stage, paths, staged
-from tests.console.widths import LOOKS, tab
+from tests.console.widths import LOOKS, outside, tab
 from tests.verification import world
 
 TRAFFIC = 12.0
@@ -77,6 +77,11 @@ def platform(traffic: float) -> Iterator[Stage]:
 def take(page: Page, path: str, file: Path, tallest: int | None = None) -> None:
     """A picture of a page: all of it, or its upper part."""
     page.goto(path)
+    snap(page, file, tallest)
+
+
+def snap(page: Page, file: Path, tallest: int | None = None) -> None:
+    """A picture of what a tab shows."""
     page.wait_for_load_state("networkidle")
     height = page.evaluate("document.documentElement.scrollHeight")
     clip = {"x": 0, "y": 0, "width": 1280, "height": min(height, tallest)} if tallest else None
@@ -97,6 +102,8 @@ def main(folder: Path, docs: bool) -> None:
                 for name, path in paths(stage).items():
                     file = folder / (f"{name}.png" if docs else f"{name}-{width}-{colours}.png")
                     take(page, path, file, TALLEST.get(name, 860) if docs else None)
+            for name, _, page in () if docs else outside(browser, stage.site, width, colours):
+                snap(page, folder / f"{name}-{width}-{colours}.png")
         browser.close()
 
 

@@ -74,6 +74,13 @@ def served(folder: Path, *options: str, roles: Mapping[str, str] | None = None) 
     with get_engine("events").begin() as db:
         for level in LEVELS:
             users.add(db, level, level, PASSWORD, who="test")
+    with running(folder, *options, roles=roles) as site:
+        yield site
+
+
+@contextmanager
+def running(folder: Path, *options: str, roles: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """The same where the users are there already."""
     port = free_port()
     argv = [sys.executable, "-m", "fundlyhub", "console", "--port", str(port), *options]
     process = Process("console", argv, {**os.environ, **(roles or {})}, folder)

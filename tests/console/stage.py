@@ -107,7 +107,7 @@ def staged(postgres: Postgres, valkey: Valkey, full: str, folder: Path) -> Itera
 
 
 def _set(platform: Platform, site: Site) -> Stage:
-    letters = [*_letters(BrokenStats, 5), *_letters(BrokenFeed, 2)]
+    letters = [*dead_letters_of(BrokenStats, 5), *dead_letters_of(BrokenFeed, 2)]
     rebuilds.start(get_settings(), OURS, REBUILT, rate=None, who="ann")
     go_on(get_settings(), OURS[REBUILT], seconds=60)
     held, messages = sql(HELD), sql(UNKNOWN)
@@ -118,7 +118,7 @@ def _set(platform: Platform, site: Site) -> Stage:
     return Stage(platform, site, letters, held[0][0], [id for (id,) in messages], sql(query)[0][0])
 
 
-def _letters(broken: type[Processor], gifts: int) -> list[int]:
+def dead_letters_of(broken: type[Processor], gifts: int) -> list[int]:
     """Ids of dead letters of so many new donations."""
     made = [completed(WELLS, donor_id=BEN, amount=Decimal(20 + n), currency="EUR") for n in range(gifts)]
     positions = [event.position or 0 for event in publish_events(made)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from fundlyhub.console.pages import PAGES
 from fundlyhub.embedded.postgres import Postgres
@@ -15,7 +15,7 @@ from fundlyhub.embedded.valkey import Valkey
 from tests.console.axe import VENDORED, faults
 from tests.console.stage import Stage, paths, staged
 from tests.console.test_browser import browser
-from tests.console.widths import LOOKS, tab
+from tests.console.widths import LOOKS, outside, tab
 
 __all__ = ["browser"]
 
@@ -49,9 +49,30 @@ def test_no_page_has_a_serious_fault(browser: Browser, stage: Stage, width: int,
             answer = page.goto(path)
             assert answer is not None
             assert answer.status == (404 if name == "events-found" else 200), name
-            if here := faults(page):
+            if here := [*faults(page), *too_wide(page)]:
                 found[name] = here
-            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            if wide > 0:
-                found.setdefault(name, []).append(f"{wide} px wider than the screen")
     assert found == {}
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(("width", "colours"), LOOKS)
+def test_no_page_of_nobody_and_no_error_has_a_serious_fault(
+    browser: Browser, stage: Stage, width: int, colours: str
+) -> None:
+    found: dict[str, list[str]] = {}
+    statuses: dict[str, int] = {}
+    for name, statuses[name], page in outside(browser, stage.site, width, colours):
+        if here := [*faults(page), *too_wide(page)]:
+            found[name] = here
+    assert found == {}
+    assert list(statuses.values()) == [200, 401, 200, 401, 404, 403, 400]
+
+
+def too_wide(page: Page) -> Iterator[str]:
+    """What has to be scrolled sideways: the page, or on a phone a table."""
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    if wide > 0:
+        yield f"{wide} px wider than the screen"
+    hidden = "one => one.scrollWidth > one.clientWidth && innerWidth < 500"
+    for table in page.evaluate(f"[...document.querySelectorAll('.scroll')].filter({hidden}).map(one => one.innerText)"):
+        yield f"a table is wider than its place: {table[:200]}"

@@ -12,7 +12,7 @@ from fundlyhub.console.api.fields import Given, Reason, Text
 from fundlyhub.console.api.letters import Chosen, Ids, Undecided, filter_of, undecided
 from fundlyhub.console.api.routing import Call, Route
 from fundlyhub.console.choosing import FIELDS
-from fundlyhub.console.pages.replaying import frozen, replayable, the_run
+from fundlyhub.console.pages.replaying import frozen, the_run
 from fundlyhub.console.replays import Run
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing.dead_letters import Terms
@@ -61,8 +61,7 @@ def choice(call: Call, params: Chosen) -> Choice:
     """Choose letters by a filter: a dry run. What is decided afterwards is decided about these ids."""
     if not any(getattr(params, name) for name in FIELDS):
         raise WrongUse(f"choose by one of {', '.join(FIELDS)} at least")
-    ids = frozen(call, filter_of(params))
-    able, unable = replayable(call, ids) if params.state == "open" else ([], {})
+    ids, able, unable = frozen(call, filter_of(params))
     return Choice(ids=ids, would_replay=able, unchanged=undecided(unable))
 
 

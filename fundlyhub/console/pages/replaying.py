@@ -22,11 +22,11 @@ def choose(visit: Visit) -> Response:
     state = choosing.state(visit)
     if visit.given("ids"):
         ids = choosing.ids(visit.given("ids"))
+        able, unable = replayable(visit, ids) if state == "open" else ([], {})
     elif any(visit.given(name) for name in FIELDS):
-        ids = frozen(visit, choosing.wanted(visit))
+        ids, able, unable = frozen(visit, choosing.wanted(visit))
     else:
         raise WrongUse("choose letters first")
-    able, unable = replayable(visit, ids) if state == "open" else ([], {})
     reasons = {why: sum(one == why for one in unable.values()) for why in sorted(set(unable.values()))}
     which = choosing.options(visit) if not visit.given("ids") else " ".join(map(str, ids[:20]))
     return visit.page(
@@ -35,10 +35,13 @@ def choose(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-def frozen(access: Access, filter: Filter) -> list[int]:
-    """The ids of the letters that a filter means now, MOST at most."""
+def frozen(access: Access, filter: Filter) -> tuple[list[int], list[int], dict[int, str]]:
+    """The ids of the letters that a filter means now, MOST at most; which can be replayed, and why open ones cannot."""
     with access.transaction() as db:
-        return dead_letters.ids(db, dead_letters.in_full(db, filter), limit=MOST)
+        wanted = dead_letters.in_full(db, filter)
+        if wanted.state == "open":
+            return dead_letters.choose_open(db, wanted, limit=MOST)
+        return dead_letters.ids(db, wanted, limit=MOST), [], {}
 
 
 def replayable(access: Access, ids: Sequence[int]) -> tuple[list[int], dict[int, str]]:

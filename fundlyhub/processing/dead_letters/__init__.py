@@ -25,7 +25,7 @@ from fundlyhub.processing.dead_letters.recording import (
     record,
     resolve,
 )
-from fundlyhub.processing.dead_letters.replaying import Replayed, choose, replay
+from fundlyhub.processing.dead_letters.replaying import Replayed, choose, choose_open, replay
 from fundlyhub.processing.dead_letters.showing import Shown, show
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "State",
     "Terms",
     "choose",
+    "choose_open",
     "correct",
     "corrections",
     "count",

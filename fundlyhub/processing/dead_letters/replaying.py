@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
@@ -22,6 +22,7 @@ from fundlyhub.processing.broker_connections import is_passing
 from fundlyhub.processing.claims import dropped
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
 from fundlyhub.processing.dead_letters.deciding import unchanged
+from fundlyhub.processing.dead_letters.finding import Filter
 from fundlyhub.processing.registry import processors
 from fundlyhub.processing.routing import batches
 from fundlyhub.settings import Branch, get_settings
@@ -38,6 +39,10 @@ _CHOOSE = """
     SELECT id, processor, position FROM events.dead_letters
     WHERE id = ANY (%(ids)s::bigint[]) AND state = 'open' AND processor = ANY (%(processors)s)
     ORDER BY position, processor
+"""
+_MEANT = """
+    SELECT d.id, d.processor, d.position FROM events.dead_letters d
+    WHERE CONDITIONS ORDER BY d.position, d.processor LIMIT %(limit)s
 """
 # Letters are locked in the order in which all lock them; see ``deciding``.
 _REPLAY = """
@@ -92,6 +97,18 @@ class Replayed:
 def choose(db: Connection, ids: Sequence[int]) -> tuple[list[int], dict[int, str]]:
     """A dry run: which of these letters can be replayed, in the order of their events, and why the others cannot."""
     rows = db.exec_driver_sql(_CHOOSE, {"ids": list(ids), "processors": list(processors())}).all()
+    return _judged(db, ids, rows)
+
+
+def choose_open(db: Connection, wanted: Filter, *, limit: int) -> tuple[list[int], list[int], dict[int, str]]:
+    """The same of the open letters that a filter means, ``limit`` at most: their ids, and both parts of them."""
+    rows = db.exec_driver_sql(wanted.query(_MEANT), wanted.values(limit=limit)).all()
+    ids, ours = [id for id, _, _ in rows], processors()
+    return ids, *_judged(db, ids, [row for row in rows if row[1] in ours])
+
+
+def _judged(db: Connection, ids: Sequence[int], rows: Sequence[Any]) -> tuple[list[int], dict[int, str]]:
+    """What can be replayed of these letters, of which ``rows`` are open and of processors of ours."""
     old = _too_old([(id, processor, position) for id, processor, position in rows])
     gone = among((position for _, _, position in rows), away(db))
     archived = {id: f"its event {absence(db, position)}" for id, _, position in rows if position in gone}
