@@ -27,7 +27,7 @@ class Deadly(Door[Any]):
 
     def __init__(self, real: Door[Any], where: str) -> None:
         self.provider, self.limit, self.timeout = real.provider, real.limit, real.timeout
-        self._real, self._where = real, where
+        self._real, self._where, self._sent = real, where, 0
 
     def check(self) -> None:
         """Before a message is taken."""
@@ -40,6 +40,9 @@ class Deadly(Door[Any]):
         if self._where == "before the call":
             die()
         answer = self._real.send(message)
+        self._sent += 1
+        if self._where == f"after call {self._sent}":
+            die()
         if self._where == "after the call":
             die()
         return answer
@@ -50,10 +53,12 @@ class Dying(EmailNotificationProcessor, register=False):
 
     name = EmailNotificationProcessor.name
     where = ""
+    _door: Door[Any] | None = None
 
     def door(self) -> Door[Any]:
-        """The way out."""
-        return Deadly(door("email"), self.where)
+        """The way out, the same each time: it counts."""
+        type(self)._door = type(self)._door or Deadly(door("email"), self.where)
+        return type(self)._door
 
     def deliver(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Exception]:
         """Between the last row and the claim."""
