@@ -69,10 +69,13 @@ def test_no_page_of_nobody_and_no_error_has_a_serious_fault(
 
 
 def too_wide(page: Page) -> Iterator[str]:
-    """What has to be scrolled sideways: the page, or on a phone a table."""
+    """What has to be scrolled sideways, the page or on a phone a table; and cards whose names and values overlap."""
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     if wide > 0:
         yield f"{wide} px wider than the screen"
     hidden = "one => one.scrollWidth > one.clientWidth && innerWidth < 500"
     for table in page.evaluate(f"[...document.querySelectorAll('.scroll')].filter({hidden}).map(one => one.innerText)"):
         yield f"a table is wider than its place: {table[:200]}"
+    covered = "one => innerWidth < 500 && parseFloat(getComputedStyle(one).paddingLeft) < 100"
+    if page.evaluate(f"[...document.querySelectorAll('.cards tbody td')].some({covered})"):
+        yield "names of columns lie over values"
