@@ -33,7 +33,7 @@ _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class StoredEvent(NamedTuple):
-    """A row of the log, unchecked. Payload and metadata are JSON text, or None if they are far too large or too deep."""
+    """A row of the log, unchecked. Payload and metadata are JSON text; None if they are far too large or too deep."""
 
     position: int
     id: UUID
