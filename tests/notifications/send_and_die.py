@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -48,17 +49,21 @@ class Deadly(Door[Any]):
         return answer
 
 
+@cache
+def deadly(where: str) -> Door[Any]:
+    """The door of this process."""
+    return Deadly(door("email"), where)
+
+
 class Dying(EmailNotificationProcessor, register=False):
     """The mails, by that door."""
 
     name = EmailNotificationProcessor.name
     where = ""
-    _door: Door[Any] | None = None
 
     def door(self) -> Door[Any]:
         """The way out, the same each time: it counts."""
-        type(self)._door = type(self)._door or Deadly(door("email"), self.where)
-        return type(self)._door
+        return deadly(self.where)
 
     def deliver(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Exception]:
         """Between the last row and the claim."""
