@@ -32,6 +32,7 @@ import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import FundlyHubError, Unavailable, WrongUse
 from fundlyhub.forks import in_child, leave_to_parent
+from fundlyhub.garbage import tune
 from fundlyhub.monitoring import prefork
 from fundlyhub.monitoring.servers import redis_client
 from fundlyhub.observability import metrics, tracing
@@ -41,7 +42,6 @@ from fundlyhub.printable import one_line
 from fundlyhub.processing import broker_connections, queues, registry, tasks
 from fundlyhub.processing.broker_transports import guard_transports
 from fundlyhub.processing.messages import expand_nothing
-from fundlyhub.processing.worker.garbage import tune
 from fundlyhub.processing.worker.presence import Presence
 from fundlyhub.processing.worker.remote_control import only_look
 from fundlyhub.processing.worker.stopping import bound_the_stop

@@ -19,6 +19,7 @@ import click
 
 from fundlyhub.cli.commands import COMMANDS
 from fundlyhub.errors import FundlyHubError, WrongUse
+from fundlyhub.garbage import look_seldom
 from fundlyhub.printable import one_line
 
 
@@ -107,6 +108,7 @@ def cli() -> None:
 
 def main() -> None:
     """The console script."""
+    look_seldom()
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its escape, and goes on
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -101,8 +101,10 @@ def _execute(processors: Sequence[type[Processor]], positions: Sequence[int]) ->
         ready, refused = checked(db, reader, found.rows)
     done = Shared(left=[Batch(tuple(processors), portion) for portion in found.rest])
     done.left += apart(processors, [(run.position, run.event.type) for run in refused])
-    rows_of = {row.position: row for row in found.rows}
-    unread = [Event.unread(rows_of[event.position]) for event in ready if event.position in rows_of]
+    unread: list[Event] = []
+    if not all(processor.reads_contents for processor in processors):
+        readable = {event.position for event in ready}
+        unread = [Event.unread(row) for row in found.rows if row.position in readable]
     wanted: Wanted = {}
     for processor in processors:
         given = ready if processor.reads_contents else unread

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 BASE = {
     "settings", "unknown_variables", "errors", "account", "secret_files", "addresses", "forks", "server_urls",
-    "redis_servers", "printable", "private_files", "secret_keys", "installed",
+    "redis_servers", "printable", "private_files", "secret_keys", "installed", "garbage",
 }  # fmt: skip
 """Modules that any part may import."""
 
@@ -21,6 +21,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "secret_files": {"errors"},
     "private_files": set(),
     "secret_keys": set(),
+    "garbage": set(),
     "installed": {"errors"},
     "settings": {"errors", "addresses", "server_urls", "secret_files"},
     "unknown_variables": {"settings", "secret_files"},
