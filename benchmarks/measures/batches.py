@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmarks.data import gifts, totals
 from benchmarks.rows.ours import Ours
 from benchmarks.stage import Stage
+from fundlyhub import garbage
 from fundlyhub.processing.executor import execute
-from fundlyhub.processing.worker import garbage
 from fundlyhub.processors.projections.campaign_stats import CampaignStatsProcessor
 from fundlyhub.testing.databases import settings_of
 
