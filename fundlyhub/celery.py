@@ -108,6 +108,17 @@ def _check_before_work(**_: object) -> None:
         _leave(error)
 
 
+NICENESS = 10
+"""Of a worker that rebuilds alone: where all of a machine's processors are busy, live events go first."""
+
+
+@worker_init.connect
+def _stand_back(**_: object) -> None:
+    """Before any child is forked: what makes tables anew has time."""
+    if {*app.amqp.queues.consume_from} == {"rebuilds"}:
+        os.nice(NICENESS)
+
+
 @worker_init.connect
 def _look_at_redis(**_: object) -> None:
     """One that is away costs the shared state of breakers, and no more; one that never can serve is a mistake."""

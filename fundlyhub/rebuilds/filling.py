@@ -18,6 +18,7 @@ from fundlyhub.database.rebuilt import LOCK_CLASS
 from fundlyhub.processing.processor import Processor
 from fundlyhub.rebuilds.model import Rebuild, newest
 from fundlyhub.rebuilds.schema import OpenSchema, connected
+from fundlyhub.rebuilds.traffic import SMALL, traffic_of
 from fundlyhub.settings import Settings
 from fundlyhub.verification.findings import Findings
 from fundlyhub.verification.tables.replay import LAST, Claim, Replay
@@ -34,6 +35,8 @@ COLLISIONS = 20
 """How often a page begins again, when it collided with another one."""
 MOST_PACED = 2.0
 """Seconds that a worker sleeps at once for the rate."""
+REST = 2.0
+"""Seconds of rest for each second of work, while live events come."""
 LOCKED = "55P03"
 
 _TAKE = """
@@ -66,6 +69,10 @@ _PACE = """
     SET next_at = greatest(next_at, clock_timestamp()) + make_interval(secs => %s::float / rate)
     WHERE id = %s AND rate IS NOT NULL RETURNING extract(epoch FROM next_at - clock_timestamp())::float
 """
+_REST = """
+    UPDATE {live}.rebuilds SET next_at = greatest(next_at, clock_timestamp()) + make_interval(secs => %s)
+    WHERE id = %s RETURNING extract(epoch FROM next_at - clock_timestamp())::float
+"""
 
 
 def go_on(settings: Settings, processor: type[Processor], *, seconds: float = SLICE) -> int:
@@ -73,16 +80,20 @@ def go_on(settings: Settings, processor: type[Processor], *, seconds: float = SL
 
     Returns early where there is nothing to do, or others do it. Raises what a database raises.
     """
-    end, replayed = time.monotonic() + seconds, 0
+    end, replayed, traffic = time.monotonic() + seconds, 0, traffic_of(processor.name, processor.database)
     with connected(settings, processor.database) as (db, events):
         with OpenSchema.bare(db) as driver:
             one = newest(driver, processor.database, processor.name)
         if one is None:
             return 0
         filler = Filler(one, OpenSchema(one, db), events, processor)
-        while (claims := filler.page()) is not None and time.monotonic() < end:
+        flows, began = traffic.flows(db, events), time.monotonic()
+        while (claims := filler.page(SMALL if flows else None)) is not None and time.monotonic() < end:
             replayed += claims
             filler.pace(claims, end)
+            if flows:
+                filler.give_way(time.monotonic() - began, end)
+            flows, began = traffic.flows(db, events), time.monotonic()
         if filler.is_filled:
             replayed += filler.follow(end)
     return replayed
@@ -95,12 +106,12 @@ class Filler:
         self._one, self._beside, self._events, self._processor = one, beside, events, processor
         self.is_filled = False
 
-    def page(self) -> int | None:
-        """The next claims of a range that is free; None where there is no such range."""
-        claims: int | None = self._patiently(self._page)
+    def page(self, limit: int | None = None) -> int | None:
+        """The next claims of a range that is free; None where there is no such range. ``limit`` is a batch, or less."""
+        claims: int | None = self._patiently(lambda: self._page(min(limit or LAST, self._processor.batch_size)))
         return claims
 
-    def _page(self) -> int | None:
+    def _page(self, limit: int) -> int | None:
         one, live = self._one, self._one.branch
         with self._beside.transaction() as db:
             if not self._shared(db):
@@ -112,8 +123,8 @@ class Filler:
                     db.execute(_FILLED.format(live=live), (one.id,))
                 return None
             low, high, after = row
-            claims = replay(db, self._beside, self._events, self._processor, one, after, high)
-            done = len(claims) < self._processor.batch_size
+            claims = replay(db, self._beside, self._events, self._processor, one, after, high, limit=limit)
+            done = len(claims) < limit
             last = high if done else claims[-1].position
             db.execute(_MOVE.format(live=live), (last, len(claims), done, one.id, low))
             return len(claims)
@@ -155,8 +166,16 @@ class Filler:
         """Sleep for as long as the rate demands, which all workers share."""
         if self._one.rate is None or not claims:
             return
+        self._wait(_PACE, claims, end)
+
+    def give_way(self, seconds: float, end: float) -> None:
+        """Rest for longer than a page took: all workers of a rebuild together take a part of one processor's time."""
+        self._wait(_REST, seconds * REST, end)
+
+    def _wait(self, statement: str, amount: float, end: float) -> None:
+        """Put off the next page of all workers, and sleep until it is our turn."""
         with self._beside.transaction() as db:
-            row = db.execute(_PACE.format(live=self._one.branch), (claims, self._one.id)).fetchone()
+            row = db.execute(statement.format(live=self._one.branch), (amount, self._one.id)).fetchone()
         wake = time.monotonic() + (float(row[0]) if row else 0.0)
         while (left := min(wake, end) - time.monotonic()) > 0:
             time.sleep(min(left, MOST_PACED))
@@ -181,10 +200,11 @@ def replay(
     after: int,
     until: int = LAST,
     within: list[tuple[int, int]] | None = None,
+    limit: int | None = None,
 ) -> list[Claim]:
     """Replay the next claims in the caller's transaction; what cannot be applied is written down as a finding."""
     findings = Findings()
-    claims = Replay(beside, events, processor, findings, within=within, whole=True).page(after, until)
+    claims = Replay(beside, events, processor, findings, within=within, whole=True, limit=limit).page(after, until)
     for found in findings.listed:
         log.warning("the rebuild of %s cannot apply the event at %s", processor.name, found.position)
         values = (one.id, found.position, found.event_id, found.what[:1_000])

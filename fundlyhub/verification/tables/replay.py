@@ -74,14 +74,15 @@ Note = Callable[[Connection, Sequence[StoredEvent]], None]
 class Replay:
     """Replays one processor's claims; ``only`` are the positions of a sample, ``within`` ranges, apart from each other.
 
-    With ``whole`` a claimed event that the log lacks is a finding too.
+    With ``whole`` a claimed event that the log lacks is a finding too. ``limit`` is of a page, by default a batch.
     """
 
     def __init__(
         self, shadow: Beside, log: Connection, processor: type[Processor], findings: Findings,
         only: Sequence[int] | None = None, note: Note | None = None, *,
-        within: Sequence[tuple[int, int]] | None = None, whole: bool = False,
+        within: Sequence[tuple[int, int]] | None = None, whole: bool = False, limit: int | None = None,
     ) -> None:  # fmt: skip
+        self.limit = processor.batch_size if limit is None else min(limit, processor.batch_size)
         self._shadow, self._log, self._processor, self._findings = shadow, log, processor, findings
         self._note, self._whole = note, whole
         self._ranges = {"lows": [low for low, _ in within or ()], "highs": [high for _, high in within or ()]}
@@ -92,7 +93,7 @@ class Replay:
     def page(self, after: int, until: int = LAST) -> list[Claim]:
         """The next claims that were not replayed, replayed in the caller's transaction; none when all are."""
         given: dict[str, Any] = {
-            "processor": self._processor.name, "after": after, "until": until, "limit": self._processor.batch_size,
+            "processor": self._processor.name, "after": after, "until": until, "limit": self.limit,
             "only": self._only, **self._ranges,
         }  # fmt: skip
         claims = [Claim(*row) for row in self._shadow.db.exec_driver_sql(self._claims, given)]
