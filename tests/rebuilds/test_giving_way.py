@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,10 @@ from fundlyhub.rebuilds.traffic import SMALL, Traffic, traffic_of
 from fundlyhub.settings import Settings
 from tests.rebuilds.test_exchange import STATS
 from tests.support.make import search
+from tests.support.platform import Platform
 from tests.verification.world import OURS, sql
 
+NICENESS = 10
 RESTED = "SELECT next_at IS NOT NULL FROM analytics.rebuilds"
 PAGES = "SELECT xmin::text, count(*) FROM {schema}.processed_events GROUP BY 1"
 
@@ -84,3 +87,10 @@ def test_new_events_and_new_claims_are_seen_and_silence_too(at_rest: Settings) -
                 "SELECT %s, max(position) + 1, gen_random_uuid() FROM processed_events", (STATS,)
             )  # fmt: skip
         assert traffic.flows(db, log)
+
+
+@pytest.mark.parametrize("platform", ["valkey"], indirect=True)
+def test_only_a_worker_that_rebuilds_alone_stands_back(platform: Platform) -> None:
+    for queues, niceness in (("rebuilds", NICENESS), ("projections,rebuilds", 0)):
+        worker = platform.worker(queues)
+        assert os.getpriority(os.PRIO_PROCESS, worker.popen.pid) == niceness

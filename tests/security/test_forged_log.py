@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +16,13 @@ from fundlyhub.relay.forged import Forged, among, hand_over, look, pass_position
 from fundlyhub.relay.status import relay_lag
 from fundlyhub.settings import Settings
 from fundlyhub.verification import verify
+from tests.support import ROOT
 from tests.support.make import initiated
 from tests.support.platform import Platform
 from tests.support.processors import TABLES
 
 Db = psycopg.Connection[Any]
+VERIFY = ROOT / "docs" / "verify.md"
 FUTURE = "999999999999"
 FORGE = """
     INSERT INTO events.events (xid, id, type, version, payload, occurred_at)
@@ -85,6 +88,19 @@ def test_an_id_of_long_ago_is_found_by_the_marks(db: Db) -> None:
     db.execute(PUBLISH)
     db.execute(FORGE, (old, 1))
     assert [position for position, _ in among(db, [2, 3])] == [3]
+
+
+def test_one_of_today_is_found_by_the_statement_of_the_page(db: Db) -> None:
+    """Nothing else finds it, where no processor wants the event; only the owner can write it."""
+    (statement,) = re.findall(r"```sql\n(SELECT position, id FROM events.events.*?)```", VERIFY.read_text(), re.DOTALL)
+    db.execute(PUBLISH)
+    (fresh,) = db.execute("SELECT xid::text FROM events.events").fetchone() or ("",)
+    with db.transaction(), db.transaction():
+        db.execute(PUBLISH)
+    db.execute(FORGE, (fresh, 1))
+    db.execute("SELECT pg_current_xact_id()")
+    assert among(db, [1, 2, 3]) == []
+    assert [position for position, _ in db.execute(statement.encode()).fetchall()] == [3]
 
 
 def test_an_event_of_a_long_transaction_is_in_order(db: Db, dsn: str) -> None:
