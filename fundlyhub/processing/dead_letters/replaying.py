@@ -109,10 +109,14 @@ def choose_open(db: Connection, wanted: Filter, *, limit: int) -> tuple[list[int
 
 def _judged(db: Connection, ids: Sequence[int], rows: Sequence[Any]) -> tuple[list[int], dict[int, str]]:
     """What can be replayed of these letters, of which ``rows`` are open and of processors of ours."""
-    old = _too_old([(id, processor, position) for id, processor, position in rows])
-    gone = among((position for _, _, position in rows), away(db))
-    archived = {id: f"its event {absence(db, position)}" for id, _, position in rows if position in gone}
-    able = [id for id, _, _ in rows if id not in old and id not in archived]
+    letters = [tuple(row) for row in rows]
+    old = _too_old(letters)
+    held = away(db)
+    gone = among((position for _, _, position in letters), held) if held else set()
+    archived = (
+        {id: f"its event {absence(db, position)}" for id, _, position in letters if position in gone} if gone else {}
+    )
+    able = [id for id, _, _ in letters if id not in old and id not in archived]
     return able, _unable(db, ids, able) | archived | dict.fromkeys(old, "older than the claims that are kept")
 
 
