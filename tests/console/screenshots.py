@@ -34,7 +34,7 @@ TRAFFIC = 12.0
 """Seconds of traffic before the first picture, so that rates are known; the charts of docs/ show the minutes before."""
 PAUSE = 0.15
 """Seconds between two transactions of a writer."""
-TALLEST = {"processors": 640, "events": 480, "letters": 600, "letter": 580, "letters-chosen": 600, "messages": 580,
+TALLEST = {"processors": 640, "events": 480, "letters": 600, "letter": 520, "letters-chosen": 600, "messages": 580,
            "streams": 720, "audit": 560, "settings": 520, "api": 620}  # fmt: skip
 """Pixels of a picture of docs/ from the top, where they are not 860: a traceback names paths of this machine."""
 
