@@ -54,8 +54,8 @@ def fill_wishes(dsn: str, stream: Stream) -> None:
         cursor.executemany(_WISH, list(_wishes(stream)))
 
 
-def fill_log(dsn: str, file: Path) -> None:
-    """The events of a stream, after its cast."""
+def publish_file(dsn: str, file: Path) -> None:
+    """The events of a file into the log, in one transaction."""
     with settings_of(dsns(dsn)):
         publish_events(map(checked, work.events(str(file))))
 

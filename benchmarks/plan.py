@@ -27,9 +27,9 @@ class Plan:
     latency_seconds: float = 8.0
     publishing: int = 2_000
     mails: int = 1_000
-    whole: int = 6_000
+    whole: int = 4_000
     """Events of the whole system; see ``Whole.scale``."""
-    whole_costs: int = 3_000
+    whole_costs: int = 5_000
     """Events of which the costs are told by processor."""
     whole_rates: tuple[int, ...] = (50,)
     """Events a second at which its latency is measured."""

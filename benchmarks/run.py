@@ -127,9 +127,11 @@ class Run:
 
     def _whole_costs(self) -> None:
         alone = [OneProcessor(name) for name in PROCESSORS] if any(row.key == "whole" for row in self.whole) else []
-        for row in (*self.whole, *alone):
-            if row.over_http:
+        for row in self.whole:
+            if row.over_http and row.kind != "limit":
                 self._one("whole_costs", row, whole_costs.measure, row, self._stream(row, self.plan.whole_costs))
+        for one in alone:
+            self._one("whole_costs", one, whole_costs.measure, one, Stream(self.plan.whole_costs, one.kinds))
 
     def _stream(self, row: Whole, events: int) -> Stream:
         return Stream(max(LEAST_WHOLE[row.kind], int(events * row.scale)))

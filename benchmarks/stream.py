@@ -23,8 +23,8 @@ from benchmarks.data import SEED, Gift, gifts
 USERS = 5_000
 """People of the cast: they give, own campaigns, follow and are followed."""
 GIFT, FOLLOW, SIGN_UP, PAYOUT = "donation.completed", "user.followed_user", "user.registered", "payout.completed"
-PAYOUTS = 3_000
-"""Payouts that the cast has requested: a stream has no more that arrive, so it has at most 100,000 events."""
+PAYOUTS = 5_000
+"""Payouts that the cast has requested: a stream has no more that arrive, so it has at most 150,000 events."""
 KINDS = {GIFT: 82, FOLLOW: 10, SIGN_UP: 5, PAYOUT: 3}
 """The types of events, and how many of a hundred there are of each."""
 ENOUGH = 10
@@ -109,18 +109,25 @@ class Stream:
     """This many events."""
 
     count: int
+    kinds: tuple[str, ...] = tuple(KINDS)
+    """Types of events: a stream of some of them is for what handles no others."""
     start: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1))
 
     @cached_property
     def happenings(self) -> Sequence[Happening]:
         """The events, in their order."""
         rng, make = Random(SEED + 2), _Payloads(self.count, self.start)
-        kinds = Random(SEED).choices(list(KINDS), list(KINDS.values()), k=self.count)
+        kinds = Random(SEED).choices(self.kinds, [KINDS[kind] for kind in self.kinds], k=self.count)
         return [
             Happening(number, UUID(int=rng.getrandbits(128), version=4), self.start + timedelta(milliseconds=number),
                       kind, make.of(kind))
             for number, kind in enumerate(kinds, 1)
         ]  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """Its name among files and databases."""
+        return f"{self.count}_{''.join(str(list(KINDS).index(kind)) for kind in self.kinds)}"
 
     @cached_property
     def tired(self) -> frozenset[int]:
@@ -131,12 +138,16 @@ class Stream:
 
     def write(self, folder: Path) -> Path:
         """The events as a file of lines, made once."""
-        file = folder / f"stream-{self.count}.jsonl"
-        if not file.exists():
-            making = file.with_suffix(".making")
-            making.write_text("".join(one.line() + "\n" for one in self.happenings))
-            making.rename(file)
-        return file
+        return write(folder / f"stream-{self.name}.jsonl", self.happenings)
+
+
+def write(file: Path, happenings: Sequence[Happening]) -> Path:
+    """Events as a file of lines, made once."""
+    if not file.exists():
+        making = file.with_suffix(".making")
+        making.write_text("".join(one.line() + "\n" for one in happenings))
+        making.rename(file)
+    return file
 
 
 class _Payloads:

@@ -2,18 +2,23 @@
 
 CPU, WAL, statements and round trips, of a processor's event, or of a channel's message. Statements and round trips are
 counted between the processes and the server, so that no driver has to be asked; BEGIN and COMMIT are statements too.
-The relay's are in it. It is a run of its own, since what counts on the way takes time.
+The relay's are in it. It is a run of its own, since what counts on the way takes time. A few events go ahead, so that
+no start is counted; then all others come at once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks import effects
-from benchmarks.measures.whole import first_effects, staged, verify, wait, went_wrong
+from benchmarks.effects import Copy
+from benchmarks.measures.whole import staged, verify, wait, went_wrong
+from benchmarks.measures.whole_latency import WARM
 from benchmarks.rows.whole import OneProcessor, Whole
 from benchmarks.stage import Failed, Stage
-from benchmarks.stream import Stream
+from benchmarks.stream import Happening, Stream, write
 from benchmarks.usage import cpu_seconds
 from benchmarks.wire import Wire
 
@@ -30,32 +35,33 @@ class Used(NamedTuple):
 
 def measure(stage: Stage, row: Whole, stream: Stream) -> dict[str, float]:
     """One run. Raises Failed when something is wrong afterwards."""
-    messages = effects.copies(stream, stream.happenings)
-    if isinstance(row, OneProcessor):
-        messages = effects.through(messages, row.channel)
-    with staged(stage, row, row.backlog(stage, stream)) as (place, outlet):
-        row.fill(place, stream.write(stage.folder))
-        place.db.execute("ANALYZE")
-        place.db.execute("CHECKPOINT")
+    warm, happenings = stream.happenings[:WARM], stream.happenings
+    with staged(stage, row, row.cast(stage, stream)) as (place, outlet):
         wire = Wire(place)
         clients = [one.popen.pid for one in row.start(place).values()]
 
-        def used() -> Used:
-            return Used(
-                1e6 * cpu_seconds(clients), 1e6 * cpu_seconds(stage.server_pids(row.broker)),
-                float(place.value("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")), *wire.count(),
-            )  # fmt: skip
+        def settle(some: Sequence[Happening]) -> tuple[Used, Counter[Copy]]:
+            """Put in what is new of these, wait until all is done, and say what was used by then."""
+            messages = _messages(row, stream, some)
+            wait(place, row, outlet, row.effects(some), messages.total())
+            wal = float(place.value("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"))
+            ours, theirs = cpu_seconds(clients), cpu_seconds(stage.server_pids(row.broker))
+            return Used(1e6 * ours, 1e6 * theirs, wal, *wire.count()), messages
 
-        wanted = row.effects(stream.happenings)
-        begun = first_effects(place, row, wanted)
-        before = used()
-        wait(place, row, outlet, wanted, messages.total())
-        after = used()
+        row.put(place, write(stage.folder / f"warm-{stream.name}.jsonl", warm))
+        before, first = settle(warm)
+        row.put(place, write(stage.folder / f"rest-{stream.name}.jsonl", happenings[WARM:]))
+        after, messages = settle(happenings)
         taken = outlet.taken()
         if not isinstance(row, OneProcessor):
-            verify(place, row, stream.happenings, messages, taken)
+            verify(place, row, happenings, messages, taken)
         elif mistakes := went_wrong(messages, taken):
             raise Failed(f"{row.key}: {mistakes[0]}")
-    of = (messages.total() or wanted) if isinstance(row, OneProcessor) else stream.count
-    left = of * (1 - begun / wanted) or 1.0
-    return {name: (b - a) / left for name, a, b in zip(Used._fields, before, after, strict=True)}
+    by_message = isinstance(row, OneProcessor) and messages
+    of = messages.total() - first.total() if by_message else len(happenings) - len(warm)
+    return {name: (b - a) / of for name, a, b in zip(Used._fields, before, after, strict=True)}
+
+
+def _messages(row: Whole, stream: Stream, happenings: Sequence[Happening]) -> Counter[Copy]:
+    messages = effects.copies(stream, happenings)
+    return effects.through(messages, row.channel) if isinstance(row, OneProcessor) else messages

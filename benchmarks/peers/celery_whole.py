@@ -60,8 +60,17 @@ def tell(event: Event, channel: Channel) -> None:
             _SENDERS[channel](message)
 
 
-def deliver(event: Event) -> None:
-    """All tasks of an event."""
+@app.task(name="together", shared=False)
+def together(event: Event) -> None:
+    """All effects of one event, and its messages."""
+    for number in range(len(EFFECTS[event["type"]])):
+        effect(event, number)
+    for channel in CHANNELS[event["type"]]:
+        tell(event, channel)
+
+
+def apart(event: Event) -> None:
+    """A task for each effect of an event, and for each channel of its messages."""
     for number in range(len(EFFECTS[event["type"]])):
         effect.delay(event, number)
     for channel in CHANNELS[event["type"]]:
@@ -116,6 +125,6 @@ def publish(events: Sequence[Event]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["relay"]:
-        celery_outbox.relay(deliver)
+    if sys.argv[1] == "relay":
+        celery_outbox.relay(apart if sys.argv[2] == "apart" else together.delay)
     work.main(work=lambda: None, fill=celery_outbox.fill, publish=publish)

@@ -99,7 +99,7 @@ def post(path: str, body: Any) -> None:
 
 def _post(path: str, body: bytes, kind: str) -> None:
     if not hasattr(_own, "line"):
-        _own.line = HTTPConnection(urlsplit(os.environ["BENCH_PROVIDER"]).netloc, timeout=10)
+        _own.line = HTTPConnection(urlsplit(os.environ["BENCH_PROVIDER"]).netloc, timeout=60)
     _own.line.request("POST", path, body, {"Content-Type": kind})
     answer = _own.line.getresponse()
     answer.read()

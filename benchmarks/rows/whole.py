@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import fundlyhub.processors  # noqa: F401  # registers them
-from benchmarks.cast import fill_cast, fill_log, fill_wishes
+from benchmarks.cast import fill_cast, fill_wishes, publish_file
 from benchmarks.peers.whole_effects import EFFECTS
 from benchmarks.peers.whole_messages import CHANNELS
 from benchmarks.rows.ours import CHILDREN, Ours
 from benchmarks.rows.row import Broker, Kind
 from benchmarks.stage import PYTHON, Place, Stage
-from benchmarks.stream import Happening, Stream
+from benchmarks.stream import KINDS, Happening, Stream
 from fundlyhub.processing import registry
 from fundlyhub.processing.routing import Router
 from tests.support.platform import Process
@@ -52,7 +53,7 @@ class Whole(ABC):
     def cast(self, stage: Stage, stream: Stream) -> str:
         """The template of a database with the cast, taken up."""
         return stage.template(
-            f"cast_{stream.count}", lambda dsn: fill_wishes(dsn, stream), base=stage.template("cast", fill_cast)
+            f"cast_{stream.name}", lambda dsn: fill_wishes(dsn, stream), base=stage.template("cast", fill_cast)
         )
 
     def backlog(self, stage: Stage, stream: Stream) -> str:
@@ -61,6 +62,10 @@ class Whole(ABC):
 
     def fill(self, place: Place, file: Path) -> None:  # noqa: B027  # what is in the template needs no more
         """What of the backlog is not in the template."""
+
+    def put(self, place: Place, file: Path) -> None:
+        """More events, all at once, while the processes run."""
+        publish_file(place.dsn, file)
 
     @abstractmethod
     def start(self, place: Place) -> dict[str, Process]:
@@ -107,7 +112,9 @@ class OursWhole(Whole):
     def backlog(self, stage: Stage, stream: Stream) -> str:
         """A log with the cast, taken up, and the stream, not taken up."""
         file = stream.write(stage.folder)
-        return stage.template(f"stream_{stream.count}", lambda dsn: fill_log(dsn, file), base=self.cast(stage, stream))
+        return stage.template(
+            f"stream_{stream.name}", lambda dsn: publish_file(dsn, file), base=self.cast(stage, stream)
+        )
 
     def start(self, place: Place) -> dict[str, Process]:
         """A worker for the messages, one for everything else, and when they are ready the relay."""
@@ -125,8 +132,15 @@ class OursWhole(Whole):
 
     def effects(self, happenings: Iterable[Happening]) -> int:
         """How many of the processors want each of these events."""
-        router = Router({name: one for name, one in registry.processors().items() if name in self.processors})
-        return sum(len(router.wanting(one.type)) for one in happenings)
+        return sum(self.wanting(one.type) for one in happenings)
+
+    def wanting(self, kind: str) -> int:
+        """How many of the processors want a type of event."""
+        return len(self._router.wanting(kind))
+
+    @cached_property
+    def _router(self) -> Router:
+        return Router({name: one for name, one in registry.processors().items() if name in self.processors})
 
 
 class OursToFiles(OursWhole):
@@ -144,6 +158,8 @@ class OneProcessor(OursWhole):
         processor = registry.processors()[name]
         self.key = name  # type: ignore[misc]  # each has its own
         self.processors, self.workers = (name,), {processor.queue: CHILDREN}
+        self.kinds = tuple(kind for kind in KINDS if self.wanting(kind))
+        """The types of events that it handles."""
         self.channel = CHANNEL_OF.get(name)
         """The channel of its messages; None for one that sends none."""
 
@@ -156,10 +172,15 @@ class CeleryWhole(Whole):
     kind = "peer"
     scale = 0.1
     module: ClassVar[str] = "benchmarks.peers.celery_whole"
+    tasks: ClassVar[str] = "apart"
 
     def fill(self, place: Place, file: Path) -> None:
         """Rows of the outbox."""
         place.run([PYTHON, "-m", self.module, "fill", str(file)])
+
+    def put(self, place: Place, file: Path) -> None:
+        """The same."""
+        self.fill(place, file)
 
     def publisher(self, file: Path, *pace: float) -> list[str]:
         """Its own verb."""
@@ -171,8 +192,16 @@ class CeleryWhole(Whole):
         argv += ["--without-gossip", "--without-mingle", "-l", "WARNING"]
         return {
             "worker": place.start("worker", argv),
-            "relay": place.start("relay", [PYTHON, "-m", self.module, "relay"]),
+            "relay": place.start("relay", [PYTHON, "-m", self.module, "relay", self.tasks]),
         }
+
+
+class CeleryTogether(CeleryWhole):
+    """The same with one task for all of an event: less to send, and nothing of it is tried again alone."""
+
+    key = "whole-celery-one"
+    title = "the same with one task an event"
+    tasks = "together"
 
 
 class LimitWhole(OursWhole):
@@ -195,4 +224,6 @@ class LimitWhole(OursWhole):
         return {f"worker {n}": place.start("limit", [*module, str(n), str(CHILDREN)]) for n in range(CHILDREN)}
 
 
-WHOLE: Mapping[str, Whole] = {row.key: row for row in (OursWhole(), OursToFiles(), CeleryWhole(), LimitWhole())}
+WHOLE: Mapping[str, Whole] = {
+    row.key: row for row in (OursWhole(), OursToFiles(), CeleryWhole(), CeleryTogether(), LimitWhole())
+}

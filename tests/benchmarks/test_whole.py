@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import effects
-from benchmarks.cast import fill_cast, fill_log, fill_wishes
+from benchmarks.cast import fill_cast, fill_wishes, publish_file
 from benchmarks.effects import Copy
 from benchmarks.measures import whole
 from benchmarks.outlets import Taken, ToFiles
@@ -16,7 +16,7 @@ from benchmarks.peers.whole_effects import EFFECTS
 from benchmarks.peers.whole_messages import CHANNELS
 from benchmarks.publisher import checked
 from benchmarks.rows import WHOLE
-from benchmarks.rows.whole import PROCESSORS
+from benchmarks.rows.whole import PROCESSORS, OneProcessor
 from benchmarks.stage import Failed, Place
 from benchmarks.stream import KINDS, Stream, number_of
 from fundlyhub.settings import Settings
@@ -26,7 +26,7 @@ SMALL = Stream(300)
 
 
 def test_a_stream_is_always_the_same_and_the_beginning_of_a_longer_one() -> None:
-    one, other = Stream(50, SMALL.start), Stream(100, SMALL.start)
+    one, other = Stream(50, start=SMALL.start), Stream(100, start=SMALL.start)
     assert all(left == right for left, right in zip(one.happenings, other.happenings[:50], strict=True))
     assert {happening.type for happening in SMALL.happenings} == set(KINDS)
 
@@ -41,6 +41,14 @@ def test_all_rows_have_the_same_number_of_effects() -> None:
     assert len({row.effects(SMALL.happenings) for row in WHOLE.values()}) == 1
     assert set(EFFECTS) == set(CHANNELS) == set(KINDS)
     assert len(PROCESSORS) == 9
+
+
+def test_a_processor_alone_gets_events_that_it_handles() -> None:
+    for name in PROCESSORS:
+        one = OneProcessor(name)
+        some = Stream(20, one.kinds)
+        assert one.effects(some.happenings) == 20
+        assert some.name != SMALL.name
 
 
 def test_nobody_reaches_a_limit_on_messages() -> None:
@@ -69,7 +77,7 @@ def test_effects_of_the_real_processors_are_those_that_are_expected(settings: Se
     place.db.execute(Path("benchmarks/peers/schema.sql").read_text())
     fill_cast(dsn)
     fill_wishes(dsn, SMALL)
-    fill_log(dsn, SMALL.write(tmp_path))
+    publish_file(dsn, SMALL.write(tmp_path))
     drain()
     messages = effects.copies(SMALL, SMALL.happenings)
     taken = [Taken(copy, "reference", 0.0) for copy in messages.elements()]
