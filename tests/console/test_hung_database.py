@@ -69,7 +69,9 @@ def test_the_overview_stands_and_says_what_cannot_be_read(own: tuple[Postgres, S
     wait_until(lambda: "no answer within" not in visitor.get("/").text, what="the numbers")
 
 
-@pytest.mark.parametrize("path", ["/letters", "/events", "/processors", "/rebuilds", "/audit"])
+@pytest.mark.parametrize(
+    "path", ["/letters", *(pytest.param(one, marks=pytest.mark.chaos) for one in ("/events", "/rebuilds", "/audit"))]
+)
 def test_a_page_of_a_database_is_refused_in_time(own: tuple[Postgres, Site], path: str) -> None:
     postgres, site = own
     visitor = site.visitor("operator")
@@ -94,6 +96,7 @@ def test_nobody_signs_in_and_the_api_says_so_in_time(own: tuple[Postgres, Site])
     wait_until(lambda: robot.get("/letters").status_code == 200, what="the API")
 
 
+@pytest.mark.chaos
 def test_a_change_that_was_not_answered_is_not_called_undone(own: tuple[Postgres, Site]) -> None:
     postgres, site = own
     visitor = site.visitor("operator")

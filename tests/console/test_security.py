@@ -16,6 +16,7 @@ from fundlyhub.console.visits import MENU, Page
 from fundlyhub.database import get_engine
 from fundlyhub.embedded.valkey import Valkey
 from tests.console.site import PASSWORD, Site
+from tests.support.platform import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,19 @@ def somebody() -> Iterator[str]:
     yield "somebody"
     with get_engine("events").begin() as db:
         db.exec_driver_sql("DELETE FROM events.console_users WHERE name = 'somebody'")
+
+
+def test_a_part_that_loads_itself_anew_stops_within_a_second_or_so(site: Site, somebody: str) -> None:
+    with get_engine("events").begin() as db:
+        token = sessions.begin(db, somebody, "password")
+    client = site.anonymous()
+    client.cookies.set("fundlyhub_session", token)
+    part = {"HX-Request": "true"}
+    assert client.get("/", headers=part).status_code == 200
+    with get_engine("events").begin() as db:
+        users.disable(db, somebody, who="test")
+    wait_until(lambda: client.get("/", headers=part).status_code == 401, timeout=10, what="the end of the part")
+    assert client.get("/").status_code == 303
 
 
 def test_sessions_end_when_their_user_is_disabled_or_gets_another_password(site: Site, somebody: str) -> None:
