@@ -66,17 +66,20 @@ def test_the_help_loads_no_driver_and_no_framework() -> None:
     assert not HEAVY & set(shown.split())
 
 
+@pytest.mark.chaos  # for its length
 def test_only_migrations_load_alembic() -> None:
     code = "import sys, fundlyhub.cli.status, fundlyhub.cli.health, fundlyhub.celery; print('alembic' in sys.modules)"
     assert printed(code) == "False\n"
 
 
+@pytest.mark.chaos  # for its length
 def test_a_service_that_publishes_pays_little_more_than_its_libraries() -> None:
     turns = [(processor_time(THEIRS), processor_time(PUBLISH)) for _ in range(5)]
     theirs, ours = (min(times) for times in zip(*turns, strict=True))
     assert ours < 1.5 * theirs
 
 
+@pytest.mark.chaos  # for its length
 def test_a_worker_loads_and_builds_everything_before_it_forks() -> None:
     assert printed(WARM) == "0 True True\n"
 

@@ -22,6 +22,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.chaos  # for its length
 def test_celery_finds_our_settings_in_an_installed_wheel_beside_another_applications(
     installed: Path, tmp_path: Path
 ) -> None:

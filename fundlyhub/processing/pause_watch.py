@@ -59,7 +59,7 @@ class _Watch:
             self._next = time.monotonic() + LOOK
             self._paused = self._is_paused()
             if self._paused:
-                log.info("%s: paused; what is left of the batch waits", ", ".join(self._processors))
+                log.info("%s was paused: what is left of its batch waits", ", ".join(self._processors))
         return self._paused
 
     def _is_paused(self) -> bool:

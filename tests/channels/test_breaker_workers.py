@@ -75,6 +75,7 @@ def says(worker: Process, text: str) -> None:
 
 
 class TestThreeWorkers:
+    @pytest.mark.chaos  # for its length
     def test_stop_calling_when_it_opens_and_begin_again_when_it_closes(
         self, valkey: Valkey, name: str, door: BusyDoor, start: Start
     ) -> None:
@@ -91,6 +92,7 @@ class TestThreeWorkers:
         wait_until(lambda: door.since(opened + 1) > 100, timeout=20, what="many calls")
         assert breaker.state == "closed"
 
+    @pytest.mark.chaos  # for its length
     def test_send_one_probe_at_a_time(self, valkey: Valkey, name: str, door: BusyDoor, start: Start) -> None:
         breaker = shared(name, valkey)
         breaker.open_by_hand("until all are there", "test")
@@ -105,6 +107,7 @@ class TestThreeWorkers:
         wait_until(lambda: door.since(probing) > 10, timeout=20, what="ten probes")
         assert door.most_inside == 1
 
+    @pytest.mark.chaos  # for its length
     def test_go_on_when_the_one_that_probes_is_killed(
         self, valkey: Valkey, name: str, door: BusyDoor, start: Start
     ) -> None:

@@ -38,6 +38,7 @@ def answers(use: Callable[[], object], url: str, folder: Path, threads: int) -> 
     ],
     ids=lambda value: value.__name__,
 )
+@pytest.mark.chaos  # for its length
 def test_each_message_is_answered_to_the_process_that_sent_it(
     use: Callable[[], object], provider: type[Fake], tmp_path: Path, threads: int
 ) -> None:

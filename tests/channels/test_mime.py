@@ -91,6 +91,7 @@ def assert_exact(mail: bytes, given: Mail, *extra: str) -> EmailMessage:
 @example(subject=REPLY, note=REPLY, text="x", html="x")
 @options(max_examples=examples(300), deadline=None)
 @given(subject=hostile, note=hostile, text=hostile, html=hostile)
+@pytest.mark.chaos  # for its length
 def test_whatever_a_header_says_it_makes_no_other(subject: str, note: str, text: str, html: str) -> None:
     text, html = (one.encode(errors="replace").decode() for one in (text, html))
     mail = Mail(ADDRESS, subject, text, html, "n-1", {"X-Note": note, "List-Unsubscribe": note})

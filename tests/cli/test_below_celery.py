@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
+
 from fundlyhub.cli import celery_plugin
 from fundlyhub.cli.celery_plugin import CELERYS
 from fundlyhub.cli.commands import COMMANDS
@@ -17,6 +19,7 @@ def test_each_command_has_its_entry_point() -> None:
     assert {getattr(celery_plugin, name).name for name in points} == set(points)
 
 
+@pytest.mark.chaos  # for its length
 def test_it_does_the_same_there() -> None:
     broker = {"FUNDLYHUB_BROKER_URL": "redis://127.0.0.1:1/0"}
     for arguments in (("relay", "--help"), ("fundlyhub", "status", "--help")):

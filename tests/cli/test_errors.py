@@ -228,6 +228,7 @@ def test_help_needs_no_settings() -> None:
 
 
 @pytest.mark.parametrize("command", [("events", "docs"), ("status",), ("status", "--json")], ids=" ".join)
+@pytest.mark.chaos  # for its length
 def test_a_full_disk_is_one_line(dsn: str, command: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

@@ -51,6 +51,7 @@ def test_a_feed_for_people(told: dict[str, str]) -> None:
     assert done.stdout.index("John started Roofs") < done.stdout.index("John started Wells [bold] & <b>more</b>")
 
 
+@pytest.mark.chaos  # for its length
 def test_a_terminal_that_lacks_a_letter_shows_its_escape(told: dict[str, str]) -> None:
     event = publish_event(campaign(user_id=JOHN, title="Brunnen für Łódź"))
     for processor in PROCESSORS[1:3]:

@@ -26,6 +26,7 @@ def test_each_process_names_a_variable_that_is_no_setting(platform: Platform) ->
     assert (done.returncode, done.stderr.count(MISTAKE), "s3cret" in done.stderr) == (0, 1, False)
 
 
+@pytest.mark.chaos  # for its length
 def test_the_console_script_finds_modules_of_the_current_folder(platform: Platform, tmp_path: Path) -> None:
     (tmp_path / "our_processors.py").write_text("print('our own module')\n")
     variables = {name: value for name, value in platform.environment.items() if name.startswith("FUNDLYHUB_")}

@@ -82,6 +82,7 @@ def test_wrong_use(gifts: Settings) -> None:
     assert verify(gifts, "--sample", "0").returncode == 2
 
 
+@pytest.mark.chaos  # for its length
 def test_a_broker_that_does_not_answer_is_told_and_hinders_nothing(gifts: Settings) -> None:
     done = verify(gifts, *NAMES, FUNDLYHUB_BROKER_URL="redis://127.0.0.1:1/0")
     assert done.returncode == 0

@@ -50,6 +50,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **more}
 
 
+@pytest.mark.chaos  # for its length
 def test_each_event_that_waits_is_told_with_its_reason(words: list[Any], environment: dict[str, str]) -> None:
     found = waiting(environment)
     assert [(one["position"], one["kind"], one["attempts"], one["error"]) for one in found] == [

@@ -99,6 +99,7 @@ def test_of_events_and_the_quarantine(given: Caller) -> None:
     assert has_all(given.get("/messages/reports").json(), said("notifications", "reports", "list"))
 
 
+@pytest.mark.chaos  # for its length
 def test_of_rebuilds(given: Caller) -> None:
     sql("UPDATE analytics.campaign_stats_projection SET total_raised = -1")
     path = "/rebuilds/campaign_stats"

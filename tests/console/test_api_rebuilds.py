@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from fundlyhub import rebuilds
 from fundlyhub.console.api.routing import PREFIX
@@ -60,6 +61,7 @@ def refused_as(answer: httpx.Response, words: str) -> bool:
     return answer.status_code == 409 and words in answer.json()["detail"]
 
 
+@pytest.mark.chaos  # for its length
 def test_a_rebuild_from_its_start_to_its_undoing(site: Site) -> None:
     given = caller(site, "operator")
     assert "it sends messages" in given.get("/rebuilds").json()["refused"]["email_notification"]
@@ -123,6 +125,7 @@ def test_values_are_for_the_token_that_asked_and_the_question_is_kept(site: Site
     assert refused_as(other.post(f"{path}/cancel", WHY), "is not being rebuilt")
 
 
+@pytest.mark.chaos  # for its length
 def test_a_sample_is_verified_and_what_is_missing_is_sent_again(site: Site) -> None:
     given = caller(site, "operator")
     assert given.get("/verify").json()["verification"] is None
@@ -150,6 +153,7 @@ def test_one_verification_runs_at_a_time_and_is_stopped(site: Site) -> None:
     assert verified(given, begun)["verification"]["failed"] == "it was stopped"
 
 
+@pytest.mark.chaos  # for its length
 def test_as_the_consoles_role_it_says_how_far_a_rebuild_is_and_what_the_owner_runs(
     postgres: Postgres, full: str, valkey: Valkey, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def hung(postgres: Postgres) -> Iterator[None]:
                 os.kill(one.pid, signal.SIGCONT)
 
 
+@pytest.mark.chaos  # for its length
 def test_the_overview_stands_and_says_what_cannot_be_read(own: tuple[Postgres, Site]) -> None:
     postgres, site = own
     visitor = site.visitor("operator")
@@ -84,6 +85,7 @@ def test_a_page_of_a_database_is_refused_in_time(own: tuple[Postgres, Site], pat
     wait_until(lambda: visitor.get(path).status_code == 200, what="the page")
 
 
+@pytest.mark.chaos  # for its length
 def test_nobody_signs_in_and_the_api_says_so_in_time(own: tuple[Postgres, Site]) -> None:
     postgres, site = own
     robot, stranger = caller(site, "operator"), site.anonymous()

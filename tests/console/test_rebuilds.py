@@ -79,6 +79,7 @@ def actions(visitor: Visitor) -> set[str]:
     return set(re.findall(rf'action="{PATH}/([a-z]+)"', visitor.get(PATH).text))
 
 
+@pytest.mark.chaos  # for its length
 def test_a_rebuild_from_its_start_to_its_undoing(site: Site) -> None:
     visitor, viewer = site.visitor("operator"), site.visitor("viewer")
     assert STATS in viewer.get("/rebuilds").text
@@ -164,6 +165,7 @@ def test_values_are_forgotten_after_a_while() -> None:
     assert "Nothing differs" not in page
 
 
+@pytest.mark.chaos  # for its length
 def test_a_rebuild_of_another_release_leads_nowhere(site: Site) -> None:
     sql("""INSERT INTO analytics.rebuilds (processor, schema_name, tables, up_to, who, state)
            VALUES ('of <i>tomorrow', 'rebuild_x', '{}', 1, 'ann', 'undone')""")
@@ -220,6 +222,7 @@ def test_a_rate_is_a_number(site: Site, rate: str) -> None:
     assert schemas() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_hostile_words_of_a_rebuild_are_shown_as_they_are(site: Site) -> None:
     rebuilds.start(get_settings(), OURS, STATS, who="<script>alert(1)</script>")
     sql("""INSERT INTO analytics.rebuild_findings (rebuild_id, position, event_id, what)
@@ -250,6 +253,7 @@ def test_forms_are_drawn_anew_only_when_something_else_can_be_done(site: Site) -
     assert (again.status_code, "Cancel the rebuild" in again.text, "<html" in again.text) == (200, True, False)
 
 
+@pytest.mark.chaos  # for its length
 def test_as_the_consoles_role_it_shows_how_far_a_rebuild_is_and_says_what_the_owner_runs(
     postgres: Postgres, full: str, valkey: Valkey, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def actions(visitor: Visitor) -> set[str]:
     return set(re.findall(r'action="/verify/([a-z]+)"', visitor.get("/verify").text))
 
 
+@pytest.mark.chaos  # for its length
 def test_a_sample_is_verified_and_what_is_missing_is_sent_again(site: Site) -> None:
     visitor, viewer = site.visitor("operator"), site.visitor("viewer")
     assert (actions(visitor), actions(viewer)) == ({"start"}, set())
@@ -113,6 +114,7 @@ def test_statistics_of_campaigns_are_compared_and_the_schema_goes(site: Site) ->
     assert schemas() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_one_runs_at_a_time_and_is_stopped(site: Site) -> None:
     one, other = site.visitor("operator"), site.visitor("privacy")
     with held():
@@ -134,6 +136,7 @@ def test_one_runs_at_a_time_and_is_stopped(site: Site) -> None:
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
+@pytest.mark.chaos  # for its length
 def test_the_end_of_the_console_ends_a_verification_which_drops_its_schema(site: Site, end: str) -> None:
     visitor = site.visitor("operator")
     with held():
@@ -167,6 +170,7 @@ def test_a_sample_is_a_number_within_bounds(site: Site) -> None:
     assert "Begun by" not in visitor.get("/verify").text
 
 
+@pytest.mark.chaos  # for its length
 def test_words_of_a_form_are_no_options_of_the_command(site: Site) -> None:
     visitor = site.visitor("operator")
     visitor.post(
@@ -177,6 +181,7 @@ def test_words_of_a_form_are_no_options_of_the_command(site: Site) -> None:
     assert "fundlyhub verify --sample 5 --no-tables<" in page
 
 
+@pytest.mark.chaos  # for its length
 def test_the_part_is_drawn_anew_only_when_it_changes(site: Site) -> None:
     visitor = site.visitor("operator")
     visitor.post("/verify/start", {"sample": "5", "reason": "a test"})
@@ -188,6 +193,7 @@ def test_the_part_is_drawn_anew_only_when_it_changes(site: Site) -> None:
     assert visitor.client.get(address[1], headers=ask).status_code == 200
 
 
+@pytest.mark.chaos  # for its length
 def test_as_the_consoles_role_claims_and_messages_are_compared_and_the_rest_is_named(
     postgres: Postgres, full: str, valkey: Valkey, tmp_path: Path
 ) -> None:

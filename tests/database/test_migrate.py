@@ -72,6 +72,7 @@ def test_a_second_run_changes_nothing(empty_database: Make) -> None:
     assert [found.state for found in migrate(settings)] == ["current"] * 3
 
 
+@pytest.mark.chaos  # for its length
 def test_two_at_once_one_migrates_and_the_other_finds_it_done(empty_database: Make) -> None:
     env = environment(dsns(empty_database()))
     command = [sys.executable, "-m", "fundlyhub", "migrate", "--json"]

@@ -155,6 +155,7 @@ def test_a_file_that_is_no_migration_of_its_package_is_explained(dsn: str, songs
         migrate(settings_of(dsn))
 
 
+@pytest.mark.chaos  # for its length
 def test_two_processes_at_once_one_migrates_and_the_status_shows_packages(dsn: str, songs: Path) -> None:
     command = [sys.executable, "-m", "fundlyhub", "migrate", "--json"]
     variables = beside(songs, dsns(dsn))

@@ -154,6 +154,7 @@ def otherwise(dsn: str, tally: Tally) -> list[tuple[Any, ...]]:
         return db.execute(OTHERWISE, given).fetchall()
 
 
+@pytest.mark.chaos  # for its length
 def test_all_processors_work_behind_it(platform_behind: Platform, dsn: str, mode: str) -> None:
     """The relay takes the direct way where it must; publishers, workers and commands take the pooler."""
     traffic = Traffic(400)

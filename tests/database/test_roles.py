@@ -87,6 +87,7 @@ def test_every_object_of_the_schemas_is_classified(dsn: str) -> None:
         assert [name for branch in BRANCHES for name in unclassified(db, branch)] == ["events.new", "app.new"]
 
 
+@pytest.mark.chaos  # for its length
 def test_the_catalog_says_what_the_declaration_says(roles: Roles) -> None:
     assert granted(roles.owner) == said()
     assert ask(roles.owner, OWNED, GIVEN) == []
@@ -97,6 +98,7 @@ def test_a_second_time_changes_nothing(roles: Roles) -> None:
     assert [(one.created, one.granted, one.revoked, one.owned) for one in roles.reconcile()] == [((), 0, 0, 0)] * 3
 
 
+@pytest.mark.chaos  # for its length
 def test_what_is_too_much_is_revoked_and_what_is_missing_granted(roles: Roles) -> None:
     with psycopg.connect(roles.owner, autocommit=True) as db:
         db.execute("""

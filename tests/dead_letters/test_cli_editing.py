@@ -86,6 +86,7 @@ def test_an_editor_that_fails_saves_nothing(dlq: Dlq, query: Query) -> None:
     assert query("SELECT count(*) FROM events.corrections") == [(0,)]
 
 
+@pytest.mark.chaos  # for its length
 def test_a_person_whose_edit_is_refused_may_edit_it_again(dlq: Dlq, query: Query, editor: dict[str, str]) -> None:
     (id,) = dead("permanent")
     ours, theirs = pty.openpty()

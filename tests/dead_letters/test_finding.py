@@ -122,6 +122,7 @@ def plan(wanted: Filter, sql: str, *, table: bool = True, **more: Any) -> str:
         return "\n".join(row[0] for row in explained)
 
 
+@pytest.mark.chaos  # for its length
 def test_a_hundred_thousand_letters_are_listed_by_indexes(query: Query) -> None:
     query(MANY, 100_000)
     query("CHECKPOINT")  # with synchronous_commit off, nothing is all visible before

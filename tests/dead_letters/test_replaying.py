@@ -121,6 +121,7 @@ def test_waves_go_out_in_the_order_of_the_log(query: Query) -> None:
     assert seen == [0, 1, 1, 11, 11, 30]
 
 
+@pytest.mark.chaos  # for its length
 def test_a_rate_is_kept(query: Query) -> None:
     ids = dead(*["a"] * 5)
     times: list[float] = []

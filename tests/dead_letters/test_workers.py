@@ -70,6 +70,7 @@ def test_from_a_failure_to_a_replay_that_is_applied(ready: Platform) -> None:
     assert dlq(ready, "list") == []
 
 
+@pytest.mark.chaos  # for its length
 def test_a_canary_stops_on_failures_and_goes_through_when_they_are_mended(ready: Platform) -> None:
     ids = dead(ready, *["permanent"] * 40)
     stopped = dlq(ready, "replay", "--all", status=1)

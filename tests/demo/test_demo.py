@@ -145,6 +145,7 @@ class TestAfterARun:
         return finished[1]
 
     @pytest.mark.parametrize("what", TAMPERED)
+    @pytest.mark.chaos  # for its length
     def test_whatever_differs_is_found(self, settings: Settings, run: int, what: str) -> None:
         checked = compare(settings, run)
         assert checked.mismatches == []

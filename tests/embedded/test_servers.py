@@ -78,6 +78,7 @@ def test_postgresql_wants_its_password(postgres: Postgres) -> None:
     assert stat.S_IMODE((postgres.root / "password").stat().st_mode) == 0o600
 
 
+@pytest.mark.chaos  # for its length
 def test_valkey_keeps_what_waits_in_it_and_wants_its_password(tmp_path: Path) -> None:
     server = Valkey(tmp_path).start()
     try:

@@ -192,6 +192,7 @@ def test_addresses_are_shown_without_a_password(given: str, shown: str) -> None:
     assert without_password(SecretStr(given)) == shown
 
 
+@pytest.mark.chaos  # for its length
 def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
     running = Up(folder, "--only", "valkey")
     try:
@@ -210,6 +211,7 @@ def test_only_some_parts_and_unknown_ones(folder: Path) -> None:
     assert wrong.stderr == f"fundlyhub: no such part: wroker; there are {there}\n"
 
 
+@pytest.mark.chaos  # for its length
 def test_a_data_folder_may_be_named_from_where_one_is(folder: Path) -> None:
     folder.mkdir(mode=0o755)
     running = subprocess.Popen(
@@ -224,6 +226,7 @@ def test_a_data_folder_may_be_named_from_where_one_is(folder: Path) -> None:
         running.kill()
 
 
+@pytest.mark.chaos  # for its length
 def test_servers_that_are_given_are_used_and_not_started(folder: Path, dsn: str) -> None:
     given = {f"FUNDLYHUB_{name}_DSN": dsn for name in ("EVENTS", "APP", "ANALYTICS")}
     running = Up(folder, "--only", "postgres,valkey,relay", **given)

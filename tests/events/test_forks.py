@@ -21,6 +21,7 @@ def logged(dsn: str) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(("use", "threads"), [*ALONE, *BESIDE_THREADS])
+@pytest.mark.chaos  # for its length
 def test_each_process_is_told_the_truth_about_its_own_events(dsn: str, use: str, threads: int) -> None:
     told = forked(f"{publish_in_each.__name__}:{use}", environment(dsns(dsn)), threads=threads)
     pairs = [(id, position) for process in told for id, position in process]

@@ -50,6 +50,7 @@ def awaited(flower: httpx.Client, name: str, state: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.chaos  # for its length
 def test_it_shows_tasks_by_processor_retries_and_failures_and_no_payload(
     platform: Platform, flower: httpx.Client
 ) -> None:

@@ -76,6 +76,7 @@ def test_pages_follow_each_other_without_gap_or_overlap(db: psycopg.Connection[A
         assert found == (sent if oldest_first else sent[::-1])
 
 
+@pytest.mark.chaos  # for its length
 def test_one_page_looks_through_a_limited_part_of_the_log(db: psycopg.Connection[Any]) -> None:
     """The log of this test is longer than a page may look through: made by one statement, since it takes 200,000."""
     rare = publish_event(campaign())

@@ -95,6 +95,7 @@ def test_what_is_settled_is_looked_up_and_what_is_newer_looked_through(log: Log)
     assert [one.position for one in story(log.db, the_event(log.db, str(a))).caused] == [b, c, more]
 
 
+@pytest.mark.chaos  # for its length
 def test_old_events_are_found_in_one_page_of_a_long_log(log: Log) -> None:
     """The same page without the table ends long before: it looks through a limited part of the log."""
     (_, b, c), gift, about = chain(uuid4())

@@ -42,6 +42,7 @@ def test_an_event_that_nothing_took_up_yet(db: psycopg.Connection[Any]) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)  # the broker is nothing to it
+@pytest.mark.chaos  # for its length
 def test_the_whole_way_of_an_event(platform: Platform) -> None:
     platform.execute(TABLES)
     platform.relay()

@@ -48,6 +48,7 @@ def running(platform: Platform) -> Platform:
     return platform
 
 
+@pytest.mark.chaos  # for its length
 def test_good_while_everything_is_there(running: Platform) -> None:
     roles = [("--role", role) for role in ("relay", "worker", "ingest", "api")]
     found = {options: health(running, *options)[:2] for options in [(), *roles]}
@@ -108,6 +109,7 @@ def test_a_broker_or_a_redis_that_is_away(running: Platform) -> None:
     assert health(running, "--role", "ingest", FUNDLYHUB_STREAMS_URL=f"redis://{DEAD_END}")[1].keys() == {"streams"}
 
 
+@pytest.mark.chaos  # for its length
 def test_a_broker_that_hangs_is_waited_for_in_vain_and_not_for_long(running: Platform) -> None:
     with running.broker_held():
         began = time.monotonic()

@@ -185,6 +185,7 @@ def test_a_source_that_is_away_takes_only_its_own_numbers_away(ready: Platform) 
     assert found["fundlyhub_events_applied_total", "activity_feed"] == 0
 
 
+@pytest.mark.chaos  # for its length
 def test_its_pages(ready: Platform) -> None:
     argv = [sys.executable, "-m", "fundlyhub", "metrics", "--port", "0"]
     process = ready.start("metrics", argv, {"FUNDLYHUB_CONNECT_TIMEOUT": "2"})

@@ -179,6 +179,7 @@ def test_an_ingest_counts_its_entries_and_says_whether_it_is_ready(platform: Pla
 
 
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)
+@pytest.mark.chaos  # for its length
 def test_a_port_that_is_taken_and_an_extra_that_is_missing_are_said_at_the_start(
     platform: Platform, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def assert_all_parts_work(platform: Platform) -> None:
 INGEST = [sys.executable, "-m", "fundlyhub", "ingest"]
 
 
+@pytest.mark.chaos  # for its length
 def test_a_socket_serves_all_parts(platform: Platform, tmp_path: Path) -> None:
     path = tmp_path / "a server.sock"
     with valkey_at(f"unix://{quote(str(path))}", tmp_path, "--port", "0", "--unixsocket", str(path)) as url:
@@ -53,6 +54,7 @@ def test_a_socket_serves_all_parts(platform: Platform, tmp_path: Path) -> None:
         assert_all_parts_work(platform)
 
 
+@pytest.mark.chaos  # for its length
 def test_tls_serves_all_parts_where_its_certificate_is_trusted(
     platform: Platform, valkey: Valkey, certificate: Path
 ) -> None:
@@ -63,6 +65,7 @@ def test_tls_serves_all_parts_where_its_certificate_is_trusted(
         assert_all_parts_work(platform)
 
 
+@pytest.mark.chaos  # for its length
 def test_a_certificate_that_is_not_trusted_is_named_as_the_reason(
     platform: Platform, valkey: Valkey, certificate: Path
 ) -> None:
@@ -101,6 +104,7 @@ def test_a_node_of_a_cluster_is_refused_at_the_start(platform: Platform, node: s
         assert_refused(platform, command, CLUSTER, 2)
 
 
+@pytest.mark.chaos  # for its length
 def test_a_database_that_is_not_there_is_refused_at_the_start(platform: Platform, valkey: Valkey) -> None:
     use(platform, valkey.url.rpartition("/")[0] + "/999" if valkey.url.count("/") > 2 else f"{valkey.url}/999")
     publish_events([search("one")])

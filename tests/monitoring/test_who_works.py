@@ -89,6 +89,7 @@ def test_a_worker_is_seen_when_it_comes_and_missed_when_it_is_killed(relayed: Pl
     assert found["fundlyhub_queue_consumers", "projections"] == 0
 
 
+@pytest.mark.chaos  # for its length
 def test_a_worker_whose_broker_was_emptied_is_seen_again(relayed: Platform) -> None:
     relayed.worker("projections", concurrency=1)
     wait_until(lambda: consumers(relayed)["projections"] == 1, what="the worker")
@@ -96,6 +97,7 @@ def test_a_worker_whose_broker_was_emptied_is_seen_again(relayed: Platform) -> N
     wait_until(lambda: consumers(relayed)["projections"] == 1, timeout=20, what="the worker again")
 
 
+@pytest.mark.chaos  # for its length
 def test_a_status_without_a_broker_still_tells_of_the_log(relayed: Platform) -> None:
     url = relayed.environment["FUNDLYHUB_BROKER_URL"]
     relayed.environment["FUNDLYHUB_BROKER_URL"] = f"{url.partition(':')[0]}://127.0.0.1:1/"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fundlyhub.events.catalogue.project import ProjectUpdateDeleted
 from fundlyhub.processing.executor import execute
 from fundlyhub.processors.notifications import (
@@ -84,6 +86,7 @@ def test_a_slice_ends_in_time_and_the_next_goes_on_where_it_ended(post: Post, ma
     assert post.letters() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_between_two_slices_people_come_go_and_change_their_minds_and_each_is_told_once_at_most(
     post: Post, mailer: SendGrid
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_member_that_is_being_written_down_is_not_lost_to_a_digest_that_is_clo
 
 
 @pytest.mark.parametrize("where", ["before the row is taken", "before the call", "after the call"])
+@pytest.mark.chaos  # for its length
 def test_a_worker_that_is_killed_leaves_a_digest_that_is_told(post: Post, mailer: SendGrid, where: str) -> None:
     post.tell(*gifts(24))
     sent = mailer.requests

@@ -125,6 +125,7 @@ def test_a_device_or_a_follower_that_came_meanwhile_hears_nothing_of_an_old_matt
     assert full.entries() == before
 
 
+@pytest.mark.chaos  # for its length
 def test_two_workers_that_tell_followers_of_one_update_reach_each_of_them_once(post: Post) -> None:
     followers = [UUID(int=10_000 + n) for n in range(1_200)]
     contacts = "INSERT INTO app.contacts (user_id, email) SELECT id, id || '@example.org' FROM unnest(%s::uuid[]) AS id"

@@ -73,6 +73,7 @@ def subject(settings: Settings) -> Subject:
 
 @many
 @given(delivered=deliveries(payloads.filter(lambda one: one.event_type in RecipientWriteProcessor.patterns())))
+@pytest.mark.chaos  # for its length
 def test_any_order_ends_in_the_same_rows(subject: Subject, delivered: Delivered) -> None:
     in_order, as_delivered = in_order_and_as_delivered(subject, delivered)
     assert as_delivered == in_order

@@ -132,6 +132,7 @@ def test_messages_are_listed_by_what_support_knows(
     assert datetime.fromisoformat(found[0]["sent_at"]).tzinfo is not None
 
 
+@pytest.mark.chaos  # for its length
 def test_a_worker_that_dies_in_the_call_leaves_a_dead_letter_and_no_third_copy(
     post: Post, mailer: SendGrid, sent: list[int]
 ) -> None:

@@ -197,6 +197,7 @@ def test_what_people_write_stays_text(value: str) -> None:
 
 @options(max_examples=examples(40), deadline=None)
 @given(value=wild, locale=st.sampled_from(LOCALES))
+@pytest.mark.chaos  # for its length
 def test_whatever_people_write_stays_text(value: str, locale: str) -> None:
     harmless(value, locale)
 

@@ -52,6 +52,7 @@ def states(platform: Platform) -> dict[str, int]:
     return dict(platform.value(f"SELECT coalesce(jsonb_object_agg(state, n), '{{}}') FROM ({counted}) AS counted"))
 
 
+@pytest.mark.chaos  # for its length
 def test_a_pause_stops_a_batch_between_two_messages_and_mails_nobody_twice(
     platform: Platform, provider: SendGrid
 ) -> None:

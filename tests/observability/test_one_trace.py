@@ -29,6 +29,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)
+@pytest.mark.chaos  # for its length
 def test_one_trace_runs_from_the_post_to_the_mail(platform: Platform, collector: Collector) -> None:
     close_breakers()
     with SendGrid.running() as provider:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from fundlyhub import AdminUserDeleted, Event, publish_event
 from fundlyhub.people.due import Eraser, due, erase_due
 from fundlyhub.relay.background_thread import running
@@ -31,6 +33,7 @@ def test_nobody_is_erased_before_the_grace_period_ends(at_rest: Settings) -> Non
     assert BEN in due(at_rest, timedelta(days=28))
 
 
+@pytest.mark.chaos  # for its length
 def test_a_deleted_user_is_erased_once(at_rest: Settings) -> None:
     erased(GONE)
     deleted(31)

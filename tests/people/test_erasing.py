@@ -27,6 +27,7 @@ from tests.verification.world import ANN, BEN, WELLS, found, sql
 LATER = UUID(int=961)
 
 
+@pytest.mark.chaos  # for its length
 def test_nothing_of_a_user_is_left_and_verify_finds_nothing(at_rest: Settings) -> None:
     numbers, facts = sql(STATS), sql(FACTS)
     assert places("ben@example.org")
@@ -49,6 +50,7 @@ def test_a_second_erasure_changes_nothing(at_rest: Settings) -> None:
     assert found() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_a_guest_is_erased_by_the_address_alone(at_rest: Settings) -> None:
     publish_event(guest_gift())
     take_up()
@@ -64,6 +66,7 @@ def test_a_guest_is_erased_by_the_address_alone(at_rest: Settings) -> None:
     assert found() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_a_user_is_erased_with_what_was_given_as_a_guest(at_rest: Settings) -> None:
     publish_event(guest_gift())
     publish_event(Event.of(UserProfileUpdated(user_id=BEN, changes={"email": GUEST})))
@@ -74,6 +77,7 @@ def test_a_user_is_erased_with_what_was_given_as_a_guest(at_rest: Settings) -> N
     assert found() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_others_keep_their_words(at_rest: Settings) -> None:
     publish_events([registered(LATER), UserFollowedUser(follower_id=LATER, followed_user_id=BEN, follower_email=GUEST)])
     publish_event(completed(WELLS, donor_id=LATER, donor_email="ben@example.org", donor_name="Not Ben"))
@@ -86,6 +90,7 @@ def test_others_keep_their_words(at_rest: Settings) -> None:
     assert found("reference_write", "recipient_write", "search_index", "activity_feed") == []
 
 
+@pytest.mark.chaos  # for its length
 def test_what_the_api_service_wrote_goes_too(at_rest: Settings) -> None:
     more = "phone = '+436641234567', locale = 'de', time_zone = 'Europe/Vienna'"
     sql(f"UPDATE app.contacts SET {more} WHERE user_id = %s", BEN)
@@ -98,6 +103,7 @@ def test_what_the_api_service_wrote_goes_too(at_rest: Settings) -> None:
     assert found() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_a_duplicate_of_an_erased_event_is_a_duplicate(at_rest: Settings) -> None:
     gift = Event.of(guest_gift())
     publish_event(gift)
@@ -113,6 +119,7 @@ def test_a_duplicate_of_an_erased_event_is_a_duplicate(at_rest: Settings) -> Non
     assert found() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_what_is_published_while_it_runs_is_erased_and_what_comes_later_is_new(at_rest: Settings) -> None:
     came: list[Event] = []
     news = UserProfileUpdated(user_id=BEN, changes={"email": GUEST, "bio": "I came meanwhile"})
@@ -134,6 +141,7 @@ def test_what_is_published_while_it_runs_is_erased_and_what_comes_later_is_new(a
     assert found() == []
 
 
+@pytest.mark.chaos  # for its length
 def test_an_event_that_no_processor_has_seen_is_erased_before_it_is_handled(at_rest: Settings) -> None:
     publish_events([registered(LATER), UserProfileUpdated(user_id=LATER, changes={"name": "Lea Later", "bio": "Late"})])
     publish_event(guest_gift())

@@ -14,6 +14,7 @@ from tests.verification import world
 from tests.verification.world import BEN, OURS, found, sql
 
 
+@pytest.mark.chaos  # for its length
 def test_a_worker_that_had_an_event_in_its_hands_leaves_no_word(at_rest: Settings) -> None:
     said = publish_event(UserProfileUpdated(user_id=BEN, changes={"name": "Ben in hands"}))
     gift = publish_event(guest_gift())
@@ -58,6 +59,7 @@ def pause_all(since: str) -> None:
         )
 
 
+@pytest.mark.chaos  # for its length
 def test_nobody_waits_for_a_processor_that_is_paused_for_longer_than_a_batch_can_last(at_rest: Settings) -> None:
     handed_out_but_not_applied()
     pause_all("1 hour")

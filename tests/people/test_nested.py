@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 
 from fundlyhub.events.log import head
@@ -19,6 +20,7 @@ from tests.verification.world import BEN, sql
 ADDRESS = "ben.deep@example.org"
 
 
+@pytest.mark.chaos  # for its length
 def test_a_person_is_erased_from_it_too(at_rest: Settings, tmp_path: Path) -> None:
     inner = json.dumps(ADDRESS)
     with psycopg.connect(at_rest.dsn("events"), autocommit=True) as db:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fundlyhub import UserProfileUpdated, publish_event
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
@@ -12,6 +14,7 @@ from tests.people.erased import erased, places, take_up
 from tests.verification.world import BEN, OURS, found, sql
 
 
+@pytest.mark.chaos  # for its length
 def test_a_restored_database_is_found_out_and_erased_again(at_rest: Settings) -> None:
     sql("CREATE SCHEMA backup")
     for table in ("contacts", "entity_fields", "entities"):
@@ -32,6 +35,7 @@ def test_a_restored_database_is_found_out_and_erased_again(at_rest: Settings) ->
     assert again(get_settings(), OURS) == []
 
 
+@pytest.mark.chaos  # for its length
 def test_all_databases_are_restored_from_backups_and_erased_again_by_the_journal_in_the_data_folder(
     at_rest: Settings, postgres: Postgres, valkey: Valkey, peopled: str
 ) -> None:

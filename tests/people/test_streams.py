@@ -26,6 +26,7 @@ def test_entries_about_the_person_go_and_others_stay(at_rest: Settings) -> None:
         client.delete("events:donation.completed", "events:user.profile_updated")
 
 
+@pytest.mark.chaos  # for its length
 def test_an_erasure_whose_streams_cannot_be_reached_is_not_finished(
     at_rest: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

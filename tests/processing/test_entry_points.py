@@ -97,6 +97,7 @@ def said(folder: Path, *args: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.chaos  # for its length
 def test_event_types_of_a_package_are_known_to_publishers_readers_and_commands(tmp_path: Path) -> None:
     points = {"fundlyhub.events": {"songs": "song_kit.events"}}
     install(tmp_path, "song-kit", {"song_kit/__init__.py": "", "song_kit/events.py": TYPES}, points)

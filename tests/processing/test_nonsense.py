@@ -66,6 +66,7 @@ def depth(platform: Platform) -> int:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.chaos  # for its length
 def test_nonsense_is_kept_with_a_reason_and_the_rest_flows(ready: Platform) -> None:
     relay, worker = ready.relay(), ready.worker()
     for body, properties, headers in NONSENSE.values():

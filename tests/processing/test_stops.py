@@ -47,6 +47,7 @@ def at_work(platform: Platform) -> bool:
     return "projections.test_count" in done.stdout
 
 
+@pytest.mark.chaos  # for its length
 def test_an_idle_worker_stops_at_once(ready: Platform) -> None:
     ready.relay()
     worker = ready.worker(FUNDLYHUB_STOP_LIMIT="60")
@@ -55,6 +56,7 @@ def test_an_idle_worker_stops_at_once(ready: Platform) -> None:
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_a_worker_that_hangs_gives_its_batch_back_when_its_limit_is_over(ready: Platform) -> None:
     publish_events([search("hang")])
     ready.relay()

@@ -95,6 +95,7 @@ def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform, wor
 
 @pytest.mark.timeout(900)
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_an_event_whose_code_hangs_while_it_is_read_is_dead_and_its_neighbours_are_applied(ready: Platform) -> None:
     ready.environment["FUNDLYHUB_PROCESSORS"] = "tests.support.unreadable_types"
     publish = "SELECT events.publish_event(%s, %s::jsonb, version => '2.0.0')"
@@ -113,6 +114,7 @@ def test_an_event_whose_code_hangs_while_it_is_read_is_dead_and_its_neighbours_a
 
 @pytest.mark.timeout(900)
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_what_a_killed_worker_ran_in_the_database_ends_with_it(ready: Platform) -> None:
     """Its locks would hold up whoever comes after it, for as long as a statement may take."""
     running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep%'"

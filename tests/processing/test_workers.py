@@ -139,6 +139,7 @@ def test_a_broker_replaced_by_an_empty_one_is_healed_by_the_sweep(ready: Platfor
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_sigterm_lets_the_batch_finish_and_the_next_worker_takes_the_rest(ready: Platform) -> None:
     publish_events(initiated() for _ in range(1_000))
     ready.relay()
@@ -152,6 +153,7 @@ def test_sigterm_lets_the_batch_finish_and_the_next_worker_takes_the_rest(ready:
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_a_worker_with_other_settings_refuses_to_start(ready: Platform) -> None:
     folder = ready.folder / "api"
     folder.mkdir()

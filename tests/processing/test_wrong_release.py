@@ -90,6 +90,7 @@ def messages_to(processor: str, port: int) -> int:
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_no_message_goes_round_while_it_is_paused_and_the_backlog_comes_at_once(platform: Platform) -> None:
     platform.execute(TABLES)
     # Nothing but the end of the pause sends what it held back.

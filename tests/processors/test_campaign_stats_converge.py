@@ -64,6 +64,7 @@ def stats(analytics: Engine) -> Subject:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(delivered=deliveries(st.one_of(completions, refunds)))
+@pytest.mark.chaos  # for its length
 def test_any_order_duplication_and_split_ends_in_the_same_rows(stats: Subject, delivered: Delivered) -> None:
     in_order, found = in_order_and_as_delivered(stats, delivered)
     assert found == in_order

@@ -166,6 +166,7 @@ def test_what_the_engine_refuses_is_kept_with_its_reason_and_holds_nothing_up(
     assert [tuple(row) for row in refused] == [(CAMPAIGNS[7], "status 400")]
 
 
+@pytest.mark.chaos  # for its length
 def test_a_worker_sends_what_it_has_written_and_the_sweep_wakes_it_for_what_is_left(
     platform: Platform, peer: Peer
 ) -> None:

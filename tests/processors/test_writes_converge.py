@@ -126,6 +126,7 @@ def test_subscriptions_end_as_the_last_words_say_and_the_counts_as_a_recount(
 
 @many
 @given(delivered=deliveries(entity_payloads))
+@pytest.mark.chaos  # for its length
 def test_references_end_in_the_same_rows(references: Subject, delivered: Delivered) -> None:
     in_order, found = in_order_and_as_delivered(references, delivered)
     assert found == in_order

@@ -74,6 +74,7 @@ def run(name: str, *payloads: Payload) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ABLE)
+@pytest.mark.chaos  # for its length
 def test_what_was_damaged_of_one_is_told_and_mended_and_what_is_right_stays(at_rest: Settings, name: str) -> None:
     right = contents(name)
     for one in (WELLS, BEN):

@@ -106,6 +106,7 @@ def test_what_hangs_on_a_table_and_would_not_move_with_it_refuses_it(at_rest: Se
         rebuilds.start(at_rest, OURS, STATS, who="ann")
 
 
+@pytest.mark.chaos  # for its length
 def test_an_erasure_ends_rebuilds_and_drops_former_tables(at_rest: Settings) -> None:
     for name in REBUILDABLE:
         filled(at_rest, name)
@@ -146,6 +147,7 @@ def test_columns_that_changed_since_the_start_refuse_the_exchange(at_rest: Setti
     rebuilds.cancel(at_rest, OURS, STATS, who="ann")
 
 
+@pytest.mark.chaos  # for its length
 def test_a_lock_that_is_not_to_be_had_changes_nothing(at_rest: Settings) -> None:
     filled(at_rest)
     with psycopg.connect(at_rest.dsn("events")) as reader:

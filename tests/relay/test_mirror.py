@@ -143,6 +143,7 @@ def test_live_subscribers_see_it_while_the_relay_relays(
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_a_stream_that_is_down_holds_the_relay_up_in_nothing(
     dsn: str, platform: Platform, valkey: Valkey, subscriber: Subscriber
 ) -> None:

@@ -63,6 +63,7 @@ def moved_on(platform: Platform, before: int, writers: list[Writer]) -> bool:
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_events_share_messages_while_workers_are_behind(ready: Platform) -> None:
     """Nobody takes the messages, as with workers that cannot keep up: a message an event would bury them."""
     ready.relay()
@@ -76,6 +77,7 @@ def test_events_share_messages_while_workers_are_behind(ready: Platform) -> None
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_leaders_killed_under_eight_writers_lose_and_double_nothing(ready: Platform) -> None:
     ready.execute(SCHEMA)
     ready.worker("projections")
@@ -204,6 +206,7 @@ def test_status_tells_what_is_applied_waiting_and_dead(ready: Platform) -> None:
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_a_processor_that_comes_later_gets_what_was_published_before_it(ready: Platform) -> None:
     early = ready.relay(FUNDLYHUB_PROCESSORS="")
     publish_events(initiated() for _ in range(30))

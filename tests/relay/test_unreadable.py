@@ -159,6 +159,7 @@ def test_an_archive_holds_them_and_gives_them_back(
 
 
 @long_on_rabbitmq
+@pytest.mark.chaos  # for its length
 def test_on_both_brokers_the_others_are_applied_and_each_of_them_is_a_dead_letter(platform: Platform) -> None:
     platform.environment["FUNDLYHUB_PROCESSORS"] = "tests.support.unreadable_types"
     platform.execute(TABLES)

@@ -149,6 +149,7 @@ def test_a_position_near_the_end_of_all_is_told_of_and_never_passed(db: Db, sett
     assert verify(settings, {}, tables=False).ok
 
 
+@pytest.mark.chaos  # for its length
 def test_status_and_verify_tell_and_a_repair_hands_the_events_over(platform: Platform) -> None:
     platform.execute(TABLES)
     platform.relay()

@@ -102,6 +102,7 @@ def told(channel: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
 
 
 @pytest.mark.parametrize("value", [pytest.param(one, id=repr(one[:16])) for one in HOSTILE])
+@pytest.mark.chaos  # for its length
 def test_no_field_of_an_event_or_of_a_profile_brings_words_of_its_own(full: Post, value: str) -> None:  # noqa: F811
     stored = value.replace("\x00", "")
     known = "kind IN ('campaign', 'user') AND field IN ('title', 'slug', 'name', 'summary', 'category')"
@@ -196,6 +197,7 @@ words = st.one_of(
 
 @options(max_examples=examples(60), deadline=None)
 @given(value=words, locale=st.sampled_from(LOCALES))
+@pytest.mark.chaos  # for its length
 def test_whatever_others_write_adds_no_link_no_line_and_no_hidden_sign(value: str, locale: str) -> None:
     value = value.encode("utf-8", "ignore").decode()
     for notice in TEMPLATES.values():

@@ -112,6 +112,7 @@ def test_the_webhooks_refuse_it(ask: Ask, kind: str) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("platform", ["valkey"], indirect=True)
 @pytest.mark.timeout(900)
+@pytest.mark.chaos  # for its length
 def test_what_stands_in_the_log_stops_no_neighbour_and_is_shown(platform: Platform, tmp_path: Path) -> None:
     platform.execute(TABLES)
     kind = "search.query.submitted"

@@ -85,6 +85,7 @@ def send_deep(platform: Platform, forged: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.chaos  # for its length
 def test_no_nested_message_ends_a_process(running: tuple[Platform, Process, Process]) -> None:
     platform, relay, worker = running
     for body in BODIES.values():

@@ -74,6 +74,7 @@ def shown_of(*command: str, settings: dict[str, str]) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.chaos  # for its length
 def test_no_command_prints_a_control_character_that_came_from_outside(dsn: str) -> None:
     with psycopg.connect(dsn) as db:
         psycopg.ClientCursor(db).execute(ROWS, {"x": HOSTILE, "id": ID})

@@ -113,6 +113,7 @@ def platform(places: Places, tmp_path: Path, **how: str) -> Platform:
 
 @pytest.mark.rabbitmq
 @pytest.mark.timeout(900)
+@pytest.mark.chaos  # for its length
 def test_the_right_certificates_are_accepted_by_every_process(places: Places, tmp_path: Path) -> None:
     with platform(places, tmp_path) as running:
         relay = running.relay()
@@ -133,6 +134,7 @@ def test_the_right_certificates_are_accepted_by_every_process(places: Places, tm
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("fault", ["CA", "host"])
 @pytest.mark.parametrize("wrong", ["postgres", "broker", "redis"])
+@pytest.mark.chaos  # for its length
 def test_another_certificate_is_refused_in_one_line_without_a_password(
     places: Places, tmp_path: Path, wrong: str, fault: str
 ) -> None:
@@ -165,6 +167,7 @@ def complains(process: Process) -> bool:
 
 @pytest.mark.rabbitmq
 @pytest.mark.parametrize("fault", ["CA", "host"])
+@pytest.mark.chaos  # for its length
 def test_a_worker_and_a_relay_do_not_talk_to_a_broker_that_is_none(places: Places, tmp_path: Path, fault: str) -> None:
     with platform(places, tmp_path, wrong="broker", fault=fault) as running:
         relay, worker = running.relay(), running.launch_worker("projections")

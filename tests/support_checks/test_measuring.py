@@ -43,12 +43,14 @@ def measure(folder: Path, processes: int, wrong: int = -1) -> tuple[list[str], s
 
 
 @pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.chaos  # for its length
 def test_it_is_gathered_in_order(tmp_path: Path, processes: int) -> None:
     faults, page = measure(tmp_path, processes)
     assert faults == [f"fault {number}" for number in range(6)]
     assert "| fault 5 | here | 1 |" in page
 
 
+@pytest.mark.chaos  # for its length
 def test_the_page_stays_as_it_was_when_a_test_fails(tmp_path: Path) -> None:
     faults, page = measure(tmp_path, 2, wrong=3)
     assert len(faults) == 6

@@ -92,6 +92,7 @@ def test_apply_goes_through_the_claims_and_says_why_an_event_is_not_applied(last
     assert apply(last, [build(DonationCompleted, donor_name="never")], check=False).outcomes == {"dead": 1}
 
 
+@pytest.mark.chaos  # for its length
 def test_what_does_not_converge_is_found_and_what_does_passes(last: type[LastGiftProcessor]) -> None:
     with pytest.raises(AssertionError, match="last_gifts"):
         assert_converges(last, gifts, examples=50)
@@ -145,6 +146,7 @@ def test_each_has_a_database_of_its_own(fundlyhub_settings):
 """
 
 
+@pytest.mark.chaos  # for its length
 def test_the_plug_in_is_loaded_by_name_alone_and_production_loads_no_tools(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TEST)
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:valkey", "-p", "no:docker_tools", "-p", "no:celery"]

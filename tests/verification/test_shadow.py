@@ -48,6 +48,7 @@ def test_it_is_gone_when_the_verification_ends(at_rest: Settings) -> None:
     assert sql(SCHEMAS) == []
 
 
+@pytest.mark.chaos  # for its length
 def test_it_is_gone_when_the_verification_is_stopped(at_rest: Settings) -> None:
     process = begun(at_rest)
     process.terminate()
@@ -66,6 +67,7 @@ def test_it_is_gone_when_the_verification_fails(at_rest: Settings) -> None:
     assert sql(SCHEMAS) == []
 
 
+@pytest.mark.chaos  # for its length
 def test_what_a_killed_verification_left_is_dropped_by_the_next(at_rest: Settings) -> None:
     process = begun(at_rest)
     process.send_signal(signal.SIGKILL)

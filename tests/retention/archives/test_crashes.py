@@ -97,6 +97,7 @@ def commands(old: Old, settings: Settings, tmp_path: Path) -> Iterator[Commands]
 
 
 @pytest.mark.parametrize("step", each(ARCHIVING))
+@pytest.mark.chaos  # for its length
 def test_an_archive_that_is_killed_loses_nothing_and_goes_on(commands: Commands, step: Step) -> None:
     old = commands.old
     before, known = old.whole(), old.known()
@@ -112,6 +113,7 @@ def test_an_archive_that_is_killed_loses_nothing_and_goes_on(commands: Commands,
 
 
 @pytest.mark.parametrize("step", each(RESTORING))
+@pytest.mark.chaos  # for its length
 def test_a_restoration_that_is_killed_loses_nothing_and_goes_on(commands: Commands, step: Step) -> None:
     old = commands.old
     before, known = old.whole(), old.known()
