@@ -12,6 +12,7 @@ from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.testing.databases import copy_of, environment_of
 from tests.console.site import Site, served
+from tests.support.brokers import fresh_broker_url
 from tests.verification import world
 
 expect.set_options(timeout=60_000)  # milliseconds: a browser is slow beside three other processes of tests
@@ -19,7 +20,8 @@ expect.set_options(timeout=60_000)  # milliseconds: a browser is slow beside thr
 
 @pytest.fixture(scope="module")
 def site(postgres: Postgres, template: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A console and its users."""
+    """A console and its users; nothing is known of breakers and sign-ins before."""
+    fresh_broker_url(valkey)
     folder: Path = tmp_path_factory.mktemp("console")
     with copy_of(postgres, template) as dsn, environment_of(dsn, valkey, folder), served(folder) as running:
         yield running
