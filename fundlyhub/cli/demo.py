@@ -33,7 +33,7 @@ TOP = 5
 
 
 @click.command("demo")
-@click.option("--events", type=click.IntRange(100, 10_000_000), help="By default 5,000, or 2,000 with --api.")
+@click.option("--events", type=click.IntRange(100, 10_000_000), help="By default 4,000, or 2,000 with --api.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed generates the same events.")
 @click.option("--keep", is_flag=True, help="Keep running afterwards, until Ctrl-C.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for the demo's servers; it is emptied first.")
@@ -78,7 +78,7 @@ def command(
             display.say("starting relay and worker")
             stack.start_services()
             url = api.start(stack) if through_api else None
-            count = events or (2_000 if through_api else 5_000)
+            count = events or (2_000 if through_api else 4_000)
             try:
                 result = Demo(stack, count, seed, stop, display.show, outage=outage, api=url).run()
             except Stopped:
