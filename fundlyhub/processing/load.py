@@ -153,7 +153,7 @@ def _its_own(processor: type[Processor], work: Work) -> list[StoredEvent]:
     rows = [
         row
         for row in work.rows
-        if wants(processor, row.type)  # type: ignore[arg-type]  # mypy takes an instance's __hash__ for the class's
+        if _wants(processor, row.type)  # type: ignore[arg-type]  # mypy takes an instance's __hash__ for the class's
         or row.position in work.attempts
         or row.position in work.replayed
     ]
@@ -164,7 +164,7 @@ def _its_own(processor: type[Processor], work: Work) -> list[StoredEvent]:
 
 
 @lru_cache(10_000)
-def wants(processor: type[Processor], kind: str) -> bool:
+def _wants(processor: type[Processor], kind: str) -> bool:
     """Whether it wants a type, or one does that takes it over: an older relay still sends that here."""
     successors = [one for one in processors().values() if one.takes_over == processor.name]
     return matching(pattern for one in (processor, *successors) for pattern in one.patterns())(kind)

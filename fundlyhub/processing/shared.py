@@ -26,11 +26,11 @@ from fundlyhub.observability.tracing import processing
 from fundlyhub.processing.claims import claim_for_several
 from fundlyhub.processing.executor import as_outage, call_afterwards
 from fundlyhub.processing.handle import again_after_collisions, apply, runs_of
-from fundlyhub.processing.load import ANY_KNOWN, checked, tell_of_absent, wants
+from fundlyhub.processing.load import ANY_KNOWN, checked, tell_of_absent
 from fundlyhub.processing.pause_watch import watching
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.report import Report, Run, ended, report_of
-from fundlyhub.processing.routing import Batch, apart, batches
+from fundlyhub.processing.routing import Batch, apart, batches, wanting
 
 log = getLogger(__name__)
 
@@ -107,8 +107,8 @@ def _execute(processors: Sequence[type[Processor]], positions: Sequence[int]) ->
         unread = [Event.unread(row) for row in found.rows if row.position in readable]
     wanted: Wanted = {}
     for processor in processors:
-        given = ready if processor.reads_contents else unread
-        if events := [event for event in given if wants(processor, event.type)]:  # type: ignore[arg-type]
+        given, wants = ready if processor.reads_contents else unread, wanting(processor)
+        if events := [event for event in given if wants(event.type)]:
             wanted[processor] = events
     for processor in [one for one in wanted if time.monotonic() - _failed_at.get(one.name, -ALONE_FOR) < ALONE_FOR]:
         _leave(processor, wanted, done)

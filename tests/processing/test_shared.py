@@ -19,8 +19,10 @@ from fundlyhub.processing.executor import Outage, execute
 from fundlyhub.processing.processor import Processor
 from fundlyhub.processing.routing import Batch
 from fundlyhub.processing.shared import Shared, execute_shared
+from tests.processing import handed_over
 from tests.processing.conftest import Query
 from tests.processing.look import ATTEMPTS, LETTERS, Counting, by_sql, publish
+from tests.support.command import dsns, environment, run
 from tests.support.make import completed, initiated
 from tests.support.processors import TestCountProcessor
 
@@ -259,3 +261,10 @@ def test_one_that_needs_no_contents_gets_none(query: Query) -> None:
     execute_shared((Contentless, TestCountProcessor), [gift.position or 0, *publish("a")])
     assert [type(event.payload) for event in Contentless.seen] == [Unread, Unread]
     assert Contentless.seen[0].aggregate_id == gift.aggregate_id
+
+
+def test_one_that_another_takes_over_gets_no_type_that_is_the_others_by_now(query: Query, dsn: str) -> None:
+    gift = publish_event(initiated()).position or 0
+    done = run(handed_over.__name__, [str(gift)], environment(dsns(dsn)))
+    assert done.returncode == 0, done.stderr
+    assert query(CLAIMS) == [("successor", gift)]
