@@ -26,7 +26,8 @@ def command() -> Answer:
     """Show the progress of the relay, the processors and the queues.
 
     Per processor: events that are applied, waiting, retrying and dead, the age of the oldest that waits, and whether
-    it is paused. Per queue: messages and workers. Also how many documents Elasticsearch refused.
+    it is paused, or blocked because its database lacks something. Per queue: messages and workers. Also how many
+    documents Elasticsearch refused.
     """
     processors = known_processors()
     with log_connection("app", "analytics") as db:
@@ -44,7 +45,7 @@ def _parts(found: dict[str, Any], away: str) -> Iterator[str | Table]:
         ("processor", "applied", "waiting", "oldest", "retrying", "dead", "state"),
         [
             (name, one["applied"], one["waiting"], span(one["oldest_waiting_seconds"]), one["retrying"], one["dead"],
-             "paused" if one["paused"] else "")
+             "paused" if one["paused"] else "blocked" if one["blocked"] else "")
             for name, one in found["processors"].items()
         ],
     )  # fmt: skip
@@ -56,6 +57,8 @@ def _parts(found: dict[str, Any], away: str) -> Iterator[str | Table]:
     for name, one in found["processors"].items():
         if pause := one["paused"]:
             yield f"{name} is paused ({pause['kind']}, by {pause['who']}): {pause['reason']}"
+        if blocked := one["blocked"]:
+            yield f"{blocked['events']:,} events wait for {name}, whose database lacks something: {blocked['reason']}"
     if idle := without_worker(found["queues"] or {}):
         yield f"No worker consumes {', '.join(idle)}."
     if wrong := found["log"]["future_xids"] + found["log"]["future_positions"]:

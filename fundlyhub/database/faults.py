@@ -19,6 +19,11 @@ _OUTAGE = ("08", "53", "57P", "58", "25006", "XX001")
 # makes the driver prepare anew.
 _CONCURRENCY = ("40001", "40P01", "0A000")
 _CHECK = "23514"
+# A table, a column, a function, another object, a schema or a right is missing; a prepared statement is gone, or there
+# already; the server cannot do it.
+_SETUP = ("42P01", "42703", "42883", "42704", "3F000", "42501", "26000", "42P05", "0A000")
+SETUP_FAULTS = tuple(psycopg.errors.lookup(state).__name__ for state in _SETUP)
+"""The classes of errors that ``is_setup_fault`` means, as the driver names them."""
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -46,6 +51,15 @@ def is_concurrency_fault(error: BaseException) -> bool:
     # A row on its way into the default partition, while a partition for it was attached: that breaks no constraint
     # that has a name.
     return sqlstate(error) in _CONCURRENCY or (sqlstate(error) == _CHECK and violated(error) is None)
+
+
+def is_setup_fault(error: BaseException) -> bool:
+    """Whether the database lacks what the statement needs, whatever its values are: a table, a column, a right.
+
+    So it is after an incomplete migration, a failover or a restoration, behind a pooler that mixes up sessions, and
+    where the statement itself has a slip of the pen. One mend serves all events.
+    """
+    return sqlstate(error) in _SETUP
 
 
 def violated(error: BaseException) -> str | None:

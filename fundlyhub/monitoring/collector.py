@@ -49,6 +49,7 @@ METRICS: Mapping[str, Described] = {
     "fundlyhub_events_retrying": Described("Events that failed and will be retried.", ("processor",)),
     "fundlyhub_events_retrying_seconds": Described("Seconds since the first failure of the oldest.", ("processor",)),
     "fundlyhub_events_snoozed": Described("Events that wait without having failed.", ("processor",)),
+    "fundlyhub_events_blocked": Described("Events that wait for what its database lacks.", ("processor",)),
     "fundlyhub_dead_letters_open": Described("Dead letters that wait for an operator.", ("processor", "type")),
     "fundlyhub_quarantine_open": Described("Stream entries that are no valid events.", ("stream",)),
     "fundlyhub_processor_paused": Described("1 while it is paused, by a burst or by hand.", ("processor", "kind")),

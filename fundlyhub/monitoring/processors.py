@@ -9,6 +9,7 @@ import psycopg
 from fundlyhub.database import connect
 from fundlyhub.database.rebuilt import running
 from fundlyhub.errors import Unavailable
+from fundlyhub.monitoring.blocked import blocked
 from fundlyhub.monitoring.servers import broker
 from fundlyhub.monitoring.waiting import Log
 from fundlyhub.processing import registry
@@ -67,10 +68,17 @@ def processors_keep_up(settings: Settings, max_wait: float) -> str:
 
 
 def processors_run(settings: Settings) -> str:
-    """Check that no processor has paused itself. Raises Unavailable with the reason."""
+    """Check that no processor has paused itself or lacks something. Raises Unavailable with the reasons."""
+    with connect("events", settings=settings, autocommit=True) as db:
+        stopped = blocked(db)
     rows = _pauses(settings)
+    wrong = []
     if itself := [f"{name} ({reason})" for name, kind, reason in rows if kind == "burst"]:
-        raise Unavailable(f"paused itself: {'; '.join(itself)}; see `fundlyhub processors list`")
+        wrong.append(f"paused itself: {'; '.join(itself)}; see `fundlyhub processors list`")
+    if lacking := [f"{name}: {one.events:,} events wait ({one.reason})" for name, one in stopped.items()]:
+        wrong.append(f"blocked: {'; '.join(lacking)}; see `fundlyhub waiting`")
+    if wrong:
+        raise Unavailable("; ".join(wrong))
     by_hand = sorted({name for name, _, _ in rows})
     return f"paused by hand: {', '.join(by_hand)}" if by_hand else "none is paused"
 

@@ -14,6 +14,7 @@ from fundlyhub.channels.breaker.redis_storage import RedisStorage
 from fundlyhub.channels.breaker.state import CLOSED, HALF_OPEN, OPEN, State
 from fundlyhub.channels.messages import CHANNELS
 from fundlyhub.events.log import head
+from fundlyhub.monitoring.blocked import blocked
 from fundlyhub.monitoring.claims import FINE, SLICE, Claims
 from fundlyhub.monitoring.connections import Connections
 from fundlyhub.monitoring.waiting import Log
@@ -115,6 +116,9 @@ def _log(connections: Connections, names: list[str]) -> Iterator[Sample]:
             yield Sample("fundlyhub_events_retrying", (name,), retrying)
             yield Sample("fundlyhub_events_retrying_seconds", (name,), max(0.0, oldest))
             yield Sample("fundlyhub_events_snoozed", (name,), snoozed)
+        stopped = blocked(db)
+        for name in dict.fromkeys((*names, *stopped)):
+            yield Sample("fundlyhub_events_blocked", (name,), stopped[name].events if name in stopped else 0)
         paused = {(name, kind) for name, kind, _ in _rows(db, IN_FORCE)}
         for name in names:
             for kind in get_args(Kind):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
 
 from fundlyhub.database import connect, get_engine
 from fundlyhub.events.log import head
+from fundlyhub.monitoring.blocked import blocked
 from fundlyhub.monitoring.waiting import Log
 from fundlyhub.processing import pauses
 from fundlyhub.processing.processor import Processor
@@ -38,7 +40,8 @@ _APPLIED = """
 def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]]) -> dict[str, Any]:
     """The head of the log, what is not relayed, and per processor applied, waiting, retrying and dead.
 
-    With them the ages of the oldest events that wait and that are retried, and the pause of a processor that is paused.
+    With them the ages of the oldest events that wait and that are retried, the pause of a processor that is
+    paused, and what the database of a processor lacks.
     Also the processors that a newer or an older release has registered, and this one does not have.
     ``db`` is an autocommit connection to the Events DB. Numbers are exact at slightly different moments.
     """
@@ -46,6 +49,7 @@ def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]
     held = {name: counts for name, *counts in db.execute(_HELD, (list(processors),))}
     with get_engine("events").connect() as log_db:
         paused = pauses.paused(log_db)
+    stopped = blocked(db)
     counted: dict[str, dict[str, Any]] = {}
     for branch in sorted({one.database for one in processors.values()}):
         counted |= _of_branch(db, branch, processors)
@@ -54,6 +58,7 @@ def status(db: psycopg.Connection[Any], processors: Mapping[str, type[Processor]
             "retrying": retrying,
             "dead": dead,
             "oldest_retrying_seconds": None if age is None else round(max(0.0, age), 3),
+            "blocked": asdict(stopped[name]) if name in stopped else None,
             "paused": _pause(paused[name]) if name in paused else None,
         }
     others = [

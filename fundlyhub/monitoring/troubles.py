@@ -74,6 +74,10 @@ def _processors(numbers: Numbers) -> Iterator[Trouble]:
             yield Trouble("processors", f"{name} has paused itself: its events fail alike.", processor=name)
         elif is_paused:
             yield Trouble("processors", f"{name} is paused by hand.", is_urgent=False, processor=name)
+    for (name,), blocked in numbers.get("fundlyhub_events_blocked", {}).items():
+        if blocked:
+            text = f"{blocked:,.0f} events wait for {name}, whose database lacks something: see its waiting events."
+            yield Trouble("processors", text, processor=name)
     held = {name for (name, _), is_paused in paused.items() if is_paused}
     events = numbers.get("fundlyhub_events_waiting", {})
     for (name,), seconds in numbers.get("fundlyhub_events_waiting_seconds", {}).items():

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from fundlyhub.database import is_setup_fault
 from fundlyhub.errors import InvalidEvent, OutcomeUnknown, Permanent, Snooze, UnknownEventType, UnknownVersion
 from fundlyhub.processing.processor import Processor
 
 NEWER_RELEASE_WAIT = 60.0
 """Seconds between two looks at an event of a type or version that this code does not know yet."""
+SETUP_WAIT = 60.0
+"""Seconds between two looks at an event that waits for what its database lacks, at most."""
 NO_WORKER_WAIT = 60.0
 """Seconds until an event that no worker took is sent again."""
 
@@ -83,6 +86,8 @@ def decide(
     if isinstance(error, Snooze):
         age = now - (history.first_seen or now)
         return Dead() if age >= timedelta(seconds=processor.snooze_limit) else _snoozed(error, processor)
+    if is_setup_fault(error):
+        return Snoozed(_setup_wait(now - (history.first_seen or now), rng))
     if isinstance(error, (Permanent, InvalidEvent, OutcomeUnknown, WorkerLost, DeliveryLimit)):
         return Dead()
     if history.attempts >= processor.max_attempts:
@@ -93,6 +98,15 @@ def decide(
 def _snoozed(error: Snooze, processor: type[Processor]) -> Snoozed:
     """The wait that was asked for, from one second up to the event's greatest age: infinity is no time to wait."""
     return Snoozed(max(1.0, min(error.seconds, processor.snooze_limit)))
+
+
+def _setup_wait(age: timedelta, rng: random.Random) -> float:
+    """Seconds to wait for what a database lacks: as long again as the event has waited, from one second to a minute.
+
+    No attempt is counted that the wait could grow by, and no age ends it: nothing but the mend does.
+    """
+    ceiling = min(SETUP_WAIT, age.total_seconds())
+    return max(1.0, rng.uniform(ceiling / 2, ceiling))
 
 
 def backoff(attempts: int, processor: type[Processor], rng: random.Random) -> float:

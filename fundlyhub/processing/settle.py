@@ -10,7 +10,7 @@ from logging import DEBUG, ERROR, INFO, getLogger
 
 from sqlalchemy import Connection
 
-from fundlyhub.database import get_engine
+from fundlyhub.database import get_engine, is_setup_fault
 from fundlyhub.observability import metrics
 from fundlyhub.observability.context import facts
 from fundlyhub.processing import attempts, dead_letters
@@ -114,7 +114,8 @@ def write_down(
         known = work.attempts.get(run.position)
         history = History(work.attempts_of(run.position) + 1, known.first_seen if known else now)
         outcome = decide(run.error, history, processor, now=now, rng=rng)
-        alike = _alike(processor, run.error) if isinstance(outcome, Retry) else None  # a snooze is no failure
+        is_failure = isinstance(outcome, Retry) or is_setup_fault(run.error)  # another snooze is none
+        alike = _alike(processor, run.error) if is_failure else None
         if hold is not None and run.position in hold.positions:
             outcome, alike = Snoozed(HELD_WAIT), hold.fingerprint
         ends.append((run, outcome, history))

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from fundlyhub.database import get_engine
 from fundlyhub.processing.executor import execute
@@ -128,3 +128,16 @@ def test_an_outage_is_no_fault_of_a_report(app: Engine) -> None:
     with pytest.raises(OperationalError):
         take_up(create_engine("postgresql+psycopg://x:x@127.0.0.1:1/x"))
     assert left(app)[:2] == (1, 0)
+
+
+def test_a_table_that_is_missing_is_no_fault_of_a_report(app: Engine) -> None:
+    stored(app, message(app))
+    with app.begin() as db:
+        db.exec_driver_sql("ALTER TABLE suppressions RENAME TO away")
+    with pytest.raises(ProgrammingError):
+        take_up(app)
+    assert left(app)[:2] == (1, 0)
+    with app.begin() as db:
+        db.exec_driver_sql("ALTER TABLE away RENAME TO suppressions")
+    take_up(app)
+    assert len(suppressed(app)) == 1

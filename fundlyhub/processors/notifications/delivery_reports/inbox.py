@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, Engine
 
-from fundlyhub.database import is_outage
+from fundlyhub.database import is_outage, is_setup_fault
 from fundlyhub.observability.redaction import original
 from fundlyhub.processors.notifications.delivery_reports.effects import Word, apply
 
@@ -101,7 +101,7 @@ def apply_report(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, i
         with db.begin_nested():
             found = apply(db, [_word(one) for one in said])
     except Exception as error:
-        if is_outage(error):
+        if is_outage(error) or is_setup_fault(error):
             raise
         return _one_by_one(db, id, said)
     db.exec_driver_sql(_DELETE, {"id": id})
@@ -118,7 +118,7 @@ def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, in
             with db.begin_nested():
                 counts.update(apply(db, [_word(one)]))
         except Exception as error:
-            if is_outage(error):
+            if is_outage(error) or is_setup_fault(error):
                 raise
             failed.append(one)
             why = type(original(error)).__name__
