@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Gift, gifts, totals, write_gifts
-from benchmarks.measures.drain import SPAN, wait
+from benchmarks.measures.drain import POLL, SPAN, wait
 from benchmarks.results import percentiles
 from benchmarks.rows.ours import Ours
 from benchmarks.stage import PYTHON, Failed, Place, Stage
@@ -116,7 +116,7 @@ class _Rebuilding:
     def _following(self, claims: int) -> None:
         schema = self._run("status")["schema"]
         looked = f"SELECT count(*) FROM {schema}.processed_events"
-        self._place.wait_for(lambda: int(self._place.value(looked)), claims, "claims of the rebuild")
+        self._place.wait_for(lambda: int(self._place.value(looked)), claims, "claims of the rebuild", poll=POLL)
         while self._run("status", "--wait", "60")["phase"] != "following":
             self._place.check_alive()
 

@@ -224,11 +224,8 @@ class _Aggregate:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        db = self._at.shadow.db
-        with db.begin():
-            driver = db.connection.driver_connection
-            assert isinstance(driver, psycopg.Connection)
-            yield driver
+        with self._at.shadow.db.begin():
+            yield self._at.shadow.driver
 
     def _condition(self, table: str) -> str:
         return self._rows.rows[table]

@@ -15,7 +15,7 @@ from fundlyhub.errors import Unavailable
 from fundlyhub.rebuilds.model import Rebuild
 from fundlyhub.settings import Branch, Settings
 from fundlyhub.verification.tables.schema_copy import copy_schema
-from fundlyhub.verification.tables.shadow import Beside
+from fundlyhub.verification.tables.shadow import Beside, driver_of
 
 _USAGE = """
     SELECT format('GRANT USAGE ON SCHEMA %%I TO %%s', %(to)s::text,
@@ -87,20 +87,14 @@ class OpenSchema(Beside):
     def bare(db: Connection) -> Iterator[psycopg.Connection[Any]]:
         """A transaction that sees the live schema alone."""
         with db.begin():
-            yield _driver(db)
+            yield driver_of(db)
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
         """A transaction on the driver's connection, which is that of ``db``."""
         with self.db.begin():
             self.db.exec_driver_sql(f"SET LOCAL search_path = {self.name}, {self.branch}")
-            yield _driver(self.db)
-
-
-def _driver(db: Connection) -> psycopg.Connection[Any]:
-    driver = db.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    return driver
+            yield self.driver
 
 
 @contextmanager

@@ -23,29 +23,29 @@ from fundlyhub.processing.processor import Processor
 from fundlyhub.verification.findings import Finding, Findings
 from fundlyhub.verification.tables.shadow import Beside
 
-_CLAIMS = """
-    SELECT claim.position, claim.event_id FROM {live}.processed_events AS claim
-    LEFT JOIN processed_events AS done USING (processor, position)
-    WHERE processor = %(processor)s AND position > %(after)s AND position <= %(until)s AND done.position IS NULL {only}
-    ORDER BY position LIMIT %(limit)s
-"""
 _NO_LOCK = "55P03"
-_ONLY = "AND position = ANY (%(only)s::bigint[])"
-# The planner cannot know how few claims lie in the ranges, and would compare all claims of both sides: OFFSET 0 keeps
-# each look-up a look-up.
-_CLAIMS_WITHIN = """
-    SELECT claim.position, claim.event_id
-    FROM unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS open(low, high) CROSS JOIN LATERAL (
-        SELECT position, event_id FROM {live}.processed_events
-        WHERE processor = %(processor)s AND position >= greatest(open.low, %(after)s::bigint + 1)
-          AND position <= least(open.high, %(until)s::bigint) OFFSET 0
-    ) AS claim
+# The next claims in their order, each looked up among those that were replayed. The planner knows nothing of a table
+# that is being filled, nor how few claims lie in some ranges: for each page it would compare all claims of both sides.
+# OFFSET 0 keeps each look-up a look-up.
+_CLAIMS = """
+    SELECT claim.position, claim.event_id FROM {these} AS claim
     WHERE (
         SELECT true FROM processed_events AS done
         WHERE done.processor = %(processor)s AND done.position = claim.position OFFSET 0
     ) IS NULL
     ORDER BY claim.position LIMIT %(limit)s
 """
+_THESE = """(
+        SELECT position, event_id FROM {live}.processed_events
+        WHERE processor = %(processor)s AND position > %(after)s::bigint AND position <= %(until)s::bigint {only}
+        ORDER BY position OFFSET 0
+    )"""
+_ONLY = "AND position = ANY (%(only)s::bigint[])"
+_WITHIN = """unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS open(low, high) CROSS JOIN LATERAL (
+        SELECT position, event_id FROM {live}.processed_events
+        WHERE processor = %(processor)s AND position >= greatest(open.low, %(after)s::bigint + 1)
+          AND position <= least(open.high, %(until)s::bigint) OFFSET 0
+    )"""
 LAST = 2**63 - 1
 """A position that no event has."""
 _NOTE = """
@@ -87,8 +87,9 @@ class Replay:
         self._note, self._whole = note, whole
         self._ranges = {"lows": [low for low, _ in within or ()], "highs": [high for _, high in within or ()]}
         self._only = list(only) if only is not None else None
-        claims = _CLAIMS if within is None else _CLAIMS_WITHIN
-        self._claims = claims.format(live=shadow.branch, only=_ONLY if only is not None else "")
+        these = _THESE if within is None else _WITHIN
+        these = these.format(live=shadow.branch, only=_ONLY if only is not None else "")
+        self._claims = _CLAIMS.format(these=these)
 
     def page(self, after: int, until: int = LAST) -> list[Claim]:
         """The next claims that were not replayed, replayed in the caller's transaction; none when all are."""
@@ -96,7 +97,8 @@ class Replay:
             "processor": self._processor.name, "after": after, "until": until, "limit": self.limit,
             "only": self._only, **self._ranges,
         }  # fmt: skip
-        claims = [Claim(*row) for row in self._shadow.db.exec_driver_sql(self._claims, given)]
+        # A plan for any values would take a range for the whole table: it is made anew for these.
+        claims = [Claim(*row) for row in self._shadow.driver.execute(self._claims.encode(), given, prepare=False)]
         if claims:
             for events in self._events(claims):
                 for event, error in self._apply(events):

@@ -8,9 +8,10 @@ drops it.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
+import psycopg
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection
 
@@ -42,6 +43,13 @@ _WRITTEN_ELSEWHERE = """
 """
 
 
+def driver_of(db: Connection) -> psycopg.Connection[Any]:
+    """The driver's connection of a connection that is open."""
+    driver = db.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
 class Beside:
     """A schema beside the live one. ``db`` sees it first; ``name`` is what it is called."""
 
@@ -50,6 +58,11 @@ class Beside:
     db: Connection
     locked = False
     """Whether this transaction itself has locked tables of other schemas against everybody."""
+
+    @property
+    def driver(self) -> psycopg.Connection[Any]:
+        """The driver's connection, which is that of ``db``."""
+        return driver_of(self.db)
 
     def written_elsewhere(self) -> str | None:
         """The tables of other schemas that the open transaction has written, or locked rows of."""
