@@ -114,6 +114,7 @@ NEVER_FORKED: Mapping[str, str] = {
     "monitoring/servers.py": "a connection for one look",
     "people/outside.py": "a client for one look",
     "redis_servers.py": "it makes what others register",
+    "channels/requesting.py": "the same",
     "processing/broker_connections.py": "the same",
     "streams/reader.py": "the ingest's own process",
 }

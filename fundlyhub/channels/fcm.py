@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fundlyhub.channels import provider_errors
+from fundlyhub.channels import answers, provider_errors
 from fundlyhub.channels.messages import Push
 from fundlyhub.channels.per_thread import PerThread
 from fundlyhub.errors import ServiceRefuses, Transient, WrongUse
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # an extra
 
 PROVIDER = "fcm"
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+_TOKEN = re.compile(r"[!-~]{1,16384}")
 _TAG = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -82,10 +83,8 @@ class Fcm:
             raise provider_errors.refusal(
                 PROVIDER, provider_errors.FCM, status, retry_after=after, kind=kind, code=code
             )
-        try:
-            return str(answer.json()["name"])
-        except (ValueError, TypeError, KeyError):
-            raise provider_errors.unreadable(PROVIDER, answer.status_code) from None
+        said = answers.parsed(answer.content)
+        return answers.accepted(PROVIDER, 200, said.get("name") if isinstance(said, dict) else None)
 
     def _token(self) -> str | None:
         """An access token that is valid, shared by all threads. Raises Transient or ServiceRefuses."""
@@ -100,33 +99,37 @@ class Fcm:
 
     def _refresh(self) -> None:
         """Get a new token. No message has been sent yet, so a failure is without effect."""
-        import requests
-        from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
+        from google.auth.exceptions import RefreshError, TransportError
         from google.auth.transport.requests import Request
+
+        session = self._session()
 
         def once(*args: Any, **options: Any) -> Any:
             """One request, without google-auth's timeout of two minutes and its retries."""
-            response = Request()(*args, **{**options, "timeout": self.timeout})
+            response = Request(session)(*args, **{**options, "timeout": self.timeout})
             if response.status >= 500 or response.status in (408, 429):
                 raise TransportError(f"status {response.status}")
             return response
 
         try:
             self._credentials.refresh(once)
+            if not _TOKEN.fullmatch(self._credentials.token or ""):
+                self._credentials.token = None
+                raise ValueError  # it could not stand in a header
         except RefreshError as error:
             self._no_token_since = time.monotonic()
             if error.retryable:
                 raise Transient("fcm's token cannot be had") from None
             raise ServiceRefuses("fcm's token is refused", seconds=provider_errors.REFUSED_PAUSE) from None
-        except (GoogleAuthError, requests.RequestException, ValueError, TypeError, OSError) as error:
+        except Exception as error:  # also what an answer without sense makes of the library
             self._no_token_since = time.monotonic()
             raise Transient(f"fcm's token cannot be had: {type(error).__name__}") from None
 
 
 def _session() -> Session:
-    import requests
+    from fundlyhub.channels.requesting import session
 
-    return requests.Session()  # its adapters never retry
+    return session()
 
 
 def _credentials(path: Path) -> Credentials:
@@ -145,9 +148,9 @@ def _credentials(path: Path) -> Credentials:
 def _code(answer: Response) -> str:
     """FCM's own error code, or an empty text."""
     try:
-        details = answer.json()["error"]["details"]
-        return next((str(one["errorCode"]) for one in details if "errorCode" in one), "")
-    except (ValueError, TypeError, KeyError, AttributeError):
+        details = answers.parsed(answer.content)["error"]["details"]
+        return next((one["errorCode"] for one in details if isinstance(one.get("errorCode"), str)), "")
+    except (TypeError, KeyError, AttributeError):
         return ""
 
 

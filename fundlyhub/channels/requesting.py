@@ -1,17 +1,48 @@
-"""Errors of the library requests as ours. Imported only where an SDK has loaded that library."""
+"""The library requests: sessions that read little of an answer, and its errors as ours. Imported with an SDK only."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from fundlyhub.channels import provider_errors
+from fundlyhub.channels.answers import LARGEST
 from fundlyhub.errors import ProcessingError
 
 _BEFORE = (requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError)
+
+
+class ShortAnswers(HTTPAdapter):
+    """Reads no more than ``LARGEST`` bytes of an answer, and unpacks nothing: a small one may be a huge one packed.
+
+    The rest is cut off, and its connection closed. It never retries.
+    """
+
+    def add_headers(self, request: requests.PreparedRequest, **options: Any) -> None:
+        """Ask for what is not packed."""
+        request.headers["Accept-Encoding"] = "identity"
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """The answer, with what was read of it."""
+        response = super().build_response(req, resp)
+        content = resp.read(LARGEST + 1, decode_content=False)
+        if len(content) > LARGEST:
+            resp.close()
+        response._content, response._content_consumed = content[:LARGEST], True
+        return response
+
+
+def session() -> requests.Session:
+    """A session of this kind."""
+    made = requests.Session()
+    for scheme in ("https://", "http://"):
+        made.mount(scheme, ShortAnswers())
+    return made
 
 
 def translated(provider: str, error: Exception) -> ProcessingError:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from fundlyhub.addresses import ENCODED_WORD
-from fundlyhub.channels import provider_errors
+from fundlyhub.channels import answers, provider_errors
 from fundlyhub.channels.messages import Mail
 from fundlyhub.channels.mime import extra_headers, header_value, mailbox, sender_of
 from fundlyhub.channels.per_thread import PerThread
@@ -51,10 +51,9 @@ class SendGrid:
         if not 200 <= answer.status < 300:
             after = answer.headers.get("Retry-After")
             raise provider_errors.refusal(PROVIDER, provider_errors.SENDGRID, answer.status, retry_after=after)
-        identity = answer.headers.get("X-Message-Id")
-        if answer.status != 202 or not identity:
-            raise provider_errors.unreadable(PROVIDER, answer.status)
-        return identity
+        return answers.accepted(
+            PROVIDER, answer.status, answer.headers.get("X-Message-Id") if answer.status == 202 else None
+        )
 
     def _body(self, message: Mail) -> dict[str, Any]:
         from sendgrid.helpers import mail as sdk
@@ -101,17 +100,19 @@ class Client:
             self._connection.close()
 
     def post(self, mail: bytes) -> HTTPResponse:
-        """Post a mail and return the whole answer. Raises Transient without a connection, else OutcomeUnknown."""
+        """Post a mail and return the answer. Raises Transient without a connection, else OutcomeUnknown."""
         self._connect()
         try:
             self._connection.request("POST", self._path, mail, self._headers)
             answer = self._connection.getresponse()
-            answer.read()
+            answer.read(answers.LARGEST)
         except BaseException as error:
             self._connection.close()
             if not isinstance(error, Exception):
                 raise
             raise provider_errors.unknown(PROVIDER, error) from None
+        if not answer.isclosed():  # there is more of it, of which nothing is wanted
+            self._connection.close()
         self._left = time.monotonic()
         return answer
 

@@ -7,9 +7,11 @@ import smtplib
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from fundlyhub.channels import provider_errors, smtp_replies
+from fundlyhub.channels.answers import LARGEST
 from fundlyhub.channels.messages import Mail
 from fundlyhub.channels.mime import sender_of, written
 from fundlyhub.channels.smtp_replies import Step
@@ -59,9 +61,9 @@ class Smtp:
 
     def _connected(self) -> smtplib.SMTP:
         if self._tls_at_once:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self.timeout, context=self._context)
+            server: smtplib.SMTP = _TlsServer(self._host, self._port, timeout=self.timeout, context=self._context)
         else:
-            server = smtplib.SMTP(self._host, self._port, timeout=self.timeout)
+            server = _Server(self._host, self._port, timeout=self.timeout)
         try:
             self._introduced(server)
         except BaseException:
@@ -109,6 +111,39 @@ class Smtp:
             raise smtp_replies.refused("the mail", code, text)
         if code != 250:
             raise OutcomeUnknown("smtp answered what cannot be read")
+
+
+class _Lines:
+    """The lines of a server's replies, of which one reply may not go on without end."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self.left = file, LARGEST
+        self.close = file.close
+
+    def readline(self, size: int) -> bytes:
+        line: bytes = self._file.readline(size)
+        self.left -= len(line)
+        if self.left < 0:
+            raise OSError("a reply without end")
+        return line
+
+
+class _Server(smtplib.SMTP):
+    """smtplib would keep every line of a reply, however many there are."""
+
+    file: Any
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The next reply."""
+        if self.file is None and self.sock is not None:
+            self.file = _Lines(self.sock.makefile("rb"))
+        if self.file is not None:
+            self.file.left = LARGEST
+        return super().getreply()
+
+
+class _TlsServer(_Server, smtplib.SMTP_SSL):
+    """The same over TLS."""
 
 
 def _expect(step: Step, wanted: tuple[int, ...], command: Callable[[], tuple[int, bytes]]) -> None:

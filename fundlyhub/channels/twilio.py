@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from fundlyhub.addresses import canonical_phone
-from fundlyhub.channels import provider_errors
+from fundlyhub.channels import answers, provider_errors
 from fundlyhub.channels.messages import Sms
 from fundlyhub.channels.per_thread import PerThread
 from fundlyhub.errors import WrongUse
@@ -63,12 +62,9 @@ class Twilio:
                 body=message.body,
                 status_callback=f"{self._callback}{quote(message.reference, safe='')}{REPEATED}",
             )
-            identity: str | None = answer.sid
         except Exception as error:
             raise translated(PROVIDER, error) from None
-        if not identity:
-            raise provider_errors.unreadable(PROVIDER, 201)
-        return identity
+        return answers.accepted(PROVIDER, 201, answer.sid)
 
 
 class _Http:
@@ -80,7 +76,10 @@ class _Http:
     def __init__(self, base_url: str | None, timeout: float) -> None:
         from twilio.http.http_client import TwilioHttpClient
 
+        from fundlyhub.channels.requesting import session
+
         self._sdk = TwilioHttpClient(timeout=timeout)
+        self._sdk.session = session()
         self._base = base_url.rstrip("/") if base_url else None
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
@@ -99,7 +98,5 @@ class _Http:
 
 def _code(text: str) -> int:
     """Twilio's own error code, or 0."""
-    try:
-        return int(json.loads(text)["code"])
-    except (ValueError, TypeError, KeyError):
-        return 0
+    said = answers.parsed(text)
+    return (answers.whole(said.get("code")) if isinstance(said, dict) else None) or 0

@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, Engine
 
+from fundlyhub.channels.answers import plain_id
 from fundlyhub.database import is_outage, is_setup_fault
 from fundlyhub.observability.redaction import original
 from fundlyhub.processors.notifications.delivery_reports.effects import Word, apply
@@ -133,9 +134,7 @@ def _one_by_one(db: Connection, id: int, said: Sequence[Any]) -> Mapping[str, in
 
 def _said(word: Word) -> Sequence[Any]:
     """A report as it is stored; of a provider's id only plain text."""
-    id = word.provider_message_id
-    plain = None if id is None else "".join(sign for sign in id[:200] if "!" <= sign <= "~")
-    return [str(word.notification), *word._replace(provider_message_id=plain)[1:]]
+    return [str(word.notification), *word._replace(provider_message_id=plain_id(word.provider_message_id))[1:]]
 
 
 def _word(said: Sequence[Any]) -> Word:
