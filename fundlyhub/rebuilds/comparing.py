@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fundlyhub.database import disclosed
+from fundlyhub.database import connect, disclosed
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import DerivedTable
 from fundlyhub.processing.processor import Processor
@@ -73,15 +73,22 @@ def diff(
             raise WrongState(f"{name} is not being rebuilt: `fundlyhub rebuild start {name}`")
         beside = OpenSchema(one, db)
         _replay(beside, events, one, cls)
-        with OpenSchema.bare(db) as driver:  # before the snapshot, and until the connection is closed
-            hold(driver, one, session=True)
-        with beside.transaction() as driver:
-            driver.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            driver.execute("SET LOCAL statement_timeout = 0")
-            after = 0
-            while claims := replay(driver, beside, events, cls, one, after):
-                after = claims[-1].position
-            return [compared(beside, cls, table, examples, values) for table in derived_tables(cls)]
+        # Before the snapshot, so by another connection; not by its session, which a pooler may not keep.
+        with connect(cls.database, settings=settings) as keeper:
+            keeper.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            hold(keeper, one)
+            return _compared(beside, events, one, cls, examples, values)
+
+
+def _compared(
+    beside: OpenSchema, events: Connection, one: Rebuild, cls: type[Processor], examples: int, values: bool
+) -> list[Difference]:
+    with beside.transaction(of_one_moment=True) as driver:
+        driver.execute("SET LOCAL statement_timeout = 0")
+        after = 0
+        while claims := replay(driver, beside, events, cls, one, after):
+            after = claims[-1].position
+        return [compared(beside, cls, table, examples, values) for table in derived_tables(cls)]
 
 
 def _replay(beside: OpenSchema, events: Connection, one: Rebuild, cls: type[Processor]) -> None:

@@ -41,7 +41,6 @@ _FINDINGS = """
     WHERE rebuild_id = %(id)s ORDER BY position LIMIT %(limit)s
 """
 _HOLD = "SELECT pg_advisory_xact_lock(%s, %s)"
-_HOLD_SESSION = "SELECT pg_advisory_lock(%s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +117,12 @@ def newest(
     return _rebuild(branch, row) if row else None
 
 
-def hold(db: psycopg.Connection[Any], one: Rebuild, *, session: bool = False) -> None:
-    """Keep a rebuild to ourselves until the transaction (or the session) ends: from what fills, exchanges or drops it.
+def hold(db: psycopg.Connection[Any], one: Rebuild) -> None:
+    """Keep a rebuild to ourselves until the transaction ends: from what fills, exchanges or drops it.
 
     Raises WrongState where another command was quicker, and it is not in its state any more.
     """
-    db.execute(_HOLD_SESSION if session else _HOLD, (LOCK_CLASS, one.id))
+    db.execute(_HOLD, (LOCK_CLASS, one.id))
     now = newest(db, one.branch, one.processor, (one.state,))
     if now is None or now.id != one.id:
         raise WrongState(f"the rebuild of {one.processor} was exchanged or ended meanwhile: `fundlyhub rebuild list`")

@@ -90,8 +90,13 @@ class OpenSchema(Beside):
             yield driver_of(db)
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        """A transaction on the driver's connection, which is that of ``db``."""
+    def transaction(self, *, of_one_moment: bool = False) -> Iterator[psycopg.Connection[Any]]:
+        """A transaction on the driver's connection, which is that of ``db``.
+
+        ``of_one_moment`` lets all its statements see the same, and those of later transactions of ``db`` too.
+        """
+        if of_one_moment:
+            self.db.execution_options(isolation_level="REPEATABLE READ")
         with self.db.begin():
             self.db.exec_driver_sql(f"SET LOCAL search_path = {self.name}, {self.branch}")
             yield self.driver

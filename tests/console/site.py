@@ -85,8 +85,13 @@ def running(folder: Path, *options: str, roles: Mapping[str, str] | None = None)
     argv = [sys.executable, "-m", "fundlyhub", "console", "--port", str(port), *options]
     process = Process("console", argv, {**os.environ, **(roles or {})}, folder)
     try:
-        wait_until(lambda: process.said("Uvicorn running"), what="the console")
+        wait_until(lambda: _runs(process), what="the console")
         with ExitStack() as clients:
             yield Site(f"http://127.0.0.1:{port}", process, clients)
     finally:
         process.kill()
+
+
+def _runs(process: Process) -> bool:
+    assert process.popen.poll() is None, process.log.read_text()
+    return process.said("Uvicorn running")

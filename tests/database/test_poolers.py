@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
 
 from fundlyhub import Event, publish_event
 from fundlyhub.database import connect, get_engine
@@ -23,14 +25,18 @@ from fundlyhub.demo.run import PROCESSORS, TAKERS
 from fundlyhub.embedded.postgres import Postgres
 from fundlyhub.embedded.valkey import Valkey
 from fundlyhub.errors import WrongUse
+from fundlyhub.processors.notifications.unsubscribe import unsubscribe_url
 from fundlyhub.settings import Settings, get_settings
 from fundlyhub.testing.databases import environment_of
+from tests.console.site import served
 from tests.support.brokers import broker_place
 from tests.support.command import dsns
 from tests.support.make import initiated
-from tests.support.pgbouncer import MISSING, PgBouncer, binary
+from tests.support.pgbouncer import MISSING, PREPARES_SINCE, PgBouncer, binary, version
 from tests.support.platform import Platform, wait_until
+from tests.support.rabbitmq import free_port
 from tests.support.traffic import Traffic
+from tests.webhooks.asking import ME
 
 MODES = ("session", "transaction")
 
@@ -40,14 +46,18 @@ def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["refuses", "ignores"])
+@pytest.fixture(scope="module", params=["refuses", "ignores", "prepares", "does not prepare"])
 def pooler(request: pytest.FixtureRequest, postgres: Postgres, mode: str) -> Iterator[PgBouncer]:
-    """A pooler in each mode, which refuses start-up options or drops them."""
+    """A pooler in each mode, which refuses start-up options or drops them; a newer one with prepared statements too."""
     if binary() is None:
         if os.environ.get("CI") == "true":
             pytest.fail("PgBouncer is not installed, and CI must not do without: see .ci/run")
         pytest.skip(MISSING)
-    with PgBouncer(postgres.dsn, mode, ignores_options=request.param) as running:  # type: ignore[arg-type]
+    prepared = {"prepares": 200, "does not prepare": 0}.get(request.param)
+    if prepared is not None and version() < PREPARES_SINCE:
+        pytest.skip(f"PgBouncer before {'.'.join(map(str, PREPARES_SINCE))} has no max_prepared_statements")
+    ignores = request.param == "ignores"
+    with PgBouncer(postgres.dsn, mode, ignores_options=ignores, prepared=prepared) as running:  # type: ignore[arg-type]
         yield running
 
 
@@ -110,6 +120,23 @@ def test_events_that_many_threads_publish_are_where_they_say(pooled: Settings) -
     with get_engine("events").connect() as db:
         rows = db.exec_driver_sql("SELECT position, id FROM events.events")
         assert {(event.position, event.id) for event in events} == {tuple(row) for row in rows}
+
+
+def test_a_publishers_own_connection_prepares_as_the_pooler_allows(
+    pooled: Settings, pooler: PgBouncer, mode: str, request: pytest.FixtureRequest
+) -> None:
+    """A service's connection, not ours: psycopg prepares what runs often, unless it is told not to."""
+    keeps = mode == "session" or "[prepares" in request.node.name
+    own = create_engine(
+        pooled.dsn("events").replace("postgresql:", "postgresql+psycopg:"),
+        connect_args={} if keeps else {"prepare_threshold": None},
+    )
+    positions = []
+    for _ in range(20):
+        with Session(own) as session, session.begin():
+            positions.append(publish_event(initiated(), session=session).position)
+    own.dispose()
+    assert len(set(positions)) == 20
 
 
 def test_what_needs_a_session_gets_one_or_is_refused_in_one_line(pooled: Settings, mode: str) -> None:
@@ -188,6 +215,42 @@ def test_what_needs_a_session_runs_in_session_mode_and_is_refused_in_the_other(
     assert done.returncode == 2
     assert "FUNDLYHUB_EVENTS_DSN leads through a pooler in transaction mode" in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.chaos  # for its length
+def test_webhooks_and_console_work_behind_it(platform_behind: Platform, tmp_path: Path) -> None:
+    hooks = free_port()
+    settings = get_settings()
+    platform_behind.start("webhooks", [platform_behind.python, "-m", "fundlyhub", "webhooks", "--port", str(hooks)], {})
+    link = unsubscribe_url(f"http://127.0.0.1:{hooks}/", ME, "updates", settings.secret)
+
+    def answers() -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(link).status_code == 200
+        return False
+
+    wait_until(answers, what="the webhooks")
+    assert httpx.post(link, content="List-Unsubscribe=One-Click").status_code == 200
+    assert platform_behind.value("SELECT category FROM app.preferences") == "updates"
+    event = publish_event(initiated())
+    with served(tmp_path) as site:
+        operator = site.visitor("operator")
+        for page in ("/", "/processors", "/events", f"/events/{event.position}", "/letters", "/messages", "/rebuilds"):
+            assert operator.get(page).status_code == 200, page
+        operator.post("/processors/campaign_stats/pause", {"reason": "a pooler"})
+    assert platform_behind.value("SELECT who FROM events.processor_pauses WHERE ended_at IS NULL") == "operator"
+
+
+@pytest.mark.chaos  # for its length
+def test_a_rebuild_is_compared_behind_it_and_leaves_no_lock(platform_behind: Platform) -> None:
+    """A lock of a session would stay with the pooler's server connection, and stop all that comes after."""
+    assert platform_behind.run("rebuild", "start", "campaign_stats").returncode == 0
+    for _ in range(2):
+        done = platform_behind.run("rebuild", "diff", "campaign_stats")
+        assert done.returncode == 0, done.stderr
+    assert platform_behind.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+    done = platform_behind.run("rebuild", "cancel", "campaign_stats")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_direct_connection_needs_no_detour(settings: Settings) -> None:

@@ -35,7 +35,10 @@ default_pool_size = 50
 max_client_conn = 200
 server_idle_timeout = 5
 ignore_startup_parameters = {ignored}
+{prepared}
 """
+PREPARES_SINCE = (1, 21)
+"""The first version that can keep prepared statements in transaction mode."""
 
 
 def binary() -> str | None:
@@ -43,10 +46,26 @@ def binary() -> str | None:
     return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 
-class PgBouncer:
-    """A pooler in one mode; ``ignores_options`` drops what others refuse, as is usual behind application servers."""
+def version() -> tuple[int, ...]:
+    """The version that is installed, such as (1, 18, 0)."""
+    said = subprocess.run([binary() or MISSING, "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in said.split()[1].split("."))
 
-    def __init__(self, server_dsn: str, mode: Literal["session", "transaction"], *, ignores_options: bool) -> None:
+
+class PgBouncer:
+    """A pooler in one mode; ``ignores_options`` drops what others refuse, as is usual behind application servers.
+
+    It keeps ``prepared`` statements of each client; what it does by default depends on its version.
+    """
+
+    def __init__(
+        self,
+        server_dsn: str,
+        mode: Literal["session", "transaction"],
+        *,
+        ignores_options: bool,
+        prepared: int | None = None,
+    ) -> None:
         parts = urlsplit(server_dsn)
         self._port = free_port()
         self._dir = Path(tempfile.mkdtemp(prefix="fundlyhub-pgbouncer-"))
@@ -55,6 +74,7 @@ class PgBouncer:
             _SETTINGS.format(
                 host=parts.hostname, port=parts.port, user=parts.username, password=parts.password,
                 listen=self._port, mode=mode, ignored=ignored,
+                prepared="" if prepared is None else f"max_prepared_statements = {prepared}",
             )
         )  # fmt: skip
         self._user = parts.username
