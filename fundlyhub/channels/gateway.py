@@ -47,6 +47,11 @@ class Door(Generic[M]):
             return self._hand_over(message)
         return self._breaker.call(lambda: self._hand_over(message))
 
+    def flush(self) -> None:
+        """Tell the circuit breaker that no more calls follow for now."""
+        if self._breaker is not None:
+            self._breaker.flush()
+
     def _hand_over(self, message: M) -> str | None:
         with calling(self.provider):
             return self._sender.send(message)
@@ -73,7 +78,8 @@ def _made(channel: ChannelName, settings: Settings) -> Door[Any]:
     sender: Sender[Any] = _SENDERS[channel](settings)
     if sender.provider == "file":
         return Door(sender, limit=FILES, breaker=None)
-    return Door(sender, limit=LIMITS[channel], breaker=breaker(sender.provider), timeout=settings.call_timeout)
+    guard = breaker(sender.provider, bursts=True)
+    return Door(sender, limit=LIMITS[channel], breaker=guard, timeout=settings.call_timeout)
 
 
 def _mails(settings: Settings) -> Sender[Mail]:

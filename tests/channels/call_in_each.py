@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from fundlyhub.channels.breaker import Breaker, SharedStorage
+from fundlyhub.channels.breaker.burst_storage import BurstStorage
 from fundlyhub.channels.elasticsearch import SearchEngine, Versioned
 from fundlyhub.channels.messages import Mail, Push, Sender, Sms
 from fundlyhub.processors.notifications.processor import _pool
@@ -38,6 +39,11 @@ def _fcm() -> Sender[Push]:
 @cache
 def _breaker() -> Breaker:
     return Breaker("forked", SharedStorage("forked", URL))
+
+
+@cache
+def _bursts() -> Breaker:
+    return Breaker("forked", BurstStorage(SharedStorage("forked", URL), fresh=600))
 
 
 @cache
@@ -87,6 +93,12 @@ def breakers() -> Ids:
         counts.append(str(storage.entered("epoch", 0, 1, keep=60)))
         _breaker().call(lambda: None)
     return [*counts]
+
+
+def bursts() -> Ids:
+    """Calls that the next burst of this process counts."""
+    _bursts().flush()
+    return [str(_bursts().call(lambda: 7)) for _ in range(CALLS)]
 
 
 def limits() -> Ids:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from fundlyhub.channels.breaker import Breaker, SharedStorage
+from fundlyhub.channels.breaker.burst_storage import BurstStorage
 from fundlyhub.channels.breaker.local_storage import OwnStorage, Storage
 from fundlyhub.channels.breaker.rules import Rules
 from tests.channels.breakers import Clock, Make
@@ -102,14 +103,16 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["own", "redis"])
+@pytest.fixture(params=["own", "redis", "bursts"])
 def make(request: pytest.FixtureRequest, clock: Clock) -> Make:
     """Makes breakers that share one state: in this process, and in Valkey."""
     name, own = f"test-{uuid4()}", OwnStorage()
-    url = request.getfixturevalue("valkey").url if request.param == "redis" else ""
+    url = "" if request.param == "own" else request.getfixturevalue("valkey").url
 
     def make(**rules: Any) -> Breaker:
         storage: Storage = SharedStorage(name, url) if url else own
+        if request.param == "bursts":
+            storage = BurstStorage(storage, fresh=0)
         return Breaker("test", storage, Rules(**rules), clock=clock)
 
     return make

@@ -61,6 +61,14 @@ def test_what_processes_count_together_in_redis_is_right(
         assert sorted(map(int, counts)) == [*range(call_in_each.CALLS + 1, ALL + call_in_each.CALLS + 1)]
 
 
+def test_a_child_does_not_count_the_successes_of_its_parent_again(valkey: Valkey, tmp_path: Path) -> None:
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+        answers(call_in_each.bursts, valkey.url, tmp_path, 0)
+        counted = sum(int(client.hget(key, "calls") or 0) for key in client.scan_iter("*:calls:*"))
+    assert counted == call_in_each.CALLS
+
+
 @THREADS
 def test_the_search_engine_takes_what_each_process_writes(peer: Peer, tmp_path: Path, threads: int) -> None:
     ids = answers(call_in_each.searches, peer.url, tmp_path, threads)

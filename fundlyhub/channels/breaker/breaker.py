@@ -8,6 +8,7 @@ from functools import cache
 from logging import INFO, WARNING, getLogger
 from typing import TypeVar
 
+from fundlyhub.channels.breaker.burst_storage import BurstStorage
 from fundlyhub.channels.breaker.gate import Gate, Pass
 from fundlyhub.channels.breaker.local_storage import OwnStorage, Storage
 from fundlyhub.channels.breaker.redis_storage import SharedStorage
@@ -89,6 +90,10 @@ class Breaker:
         self._settle(let_in, None, self._clock() - began)
         return result
 
+    def flush(self) -> None:
+        """Count the last successes of a burst of calls, so that others see them."""
+        self._storage.flush()
+
     def open_by_hand(self, reason: str, who: str) -> None:
         """Let no call through until ``close_by_hand``."""
         self._by_hand(lambda now: opened_by_hand(now, reason, who))
@@ -137,11 +142,15 @@ class Breaker:
 
 
 @cache
-def breaker(name: str) -> Breaker:
-    """This process's breaker of a service, as the settings say."""
+def breaker(name: str, *, bursts: bool = False) -> Breaker:
+    """This process's breaker of a service, as the settings say.
+
+    ``bursts`` is for a caller of many calls in a row, who ends them with ``flush``.
+    """
     rest = get_settings().breaker_rest
     rules = Rules(rest=rest, rest_limit=10 * rest)
     if get_settings().redis_url is None:
         log.warning("FUNDLYHUB_REDIS_URL is not set: the breaker of %s is this process's own", name)
         return Breaker(name, rules=rules)
-    return Breaker(name, SharedStorage(name, get_settings().redis), rules)
+    shared = SharedStorage(name, get_settings().redis)
+    return Breaker(name, BurstStorage(shared) if bursts else shared, rules)

@@ -27,8 +27,11 @@ class Storage(Protocol):
     def release(self, token: str) -> None:
         """Give the probe back, if the token still holds it."""
 
-    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
-        """Count a call in one bucket of the window and keep it for ``keep`` seconds; returns the failures in a row."""
+    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float, calls: int = 1) -> int:
+        """Count calls in one bucket of the window and keep them for ``keep`` seconds; returns the failures in a row."""
+
+    def flush(self) -> None:
+        """Count what has only been noted so far."""
 
     def window(self, epoch: str, buckets: range) -> Counts:
         """Calls and failures in the buckets of a window."""
@@ -78,13 +81,13 @@ class OwnStorage(Storage):
             if self._probe == token:
                 self._probe = ""
 
-    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
+    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float, calls: int = 1) -> int:
         with self._lock:
             self._forget(bucket - BUCKETS)
             row = (epoch, "in a row", 0)
-            self._counters[epoch, "calls", bucket] += 1
-            self._counters[epoch, "failures", bucket] += failed
-            self._counters[row] = self._counters[row] + 1 if failed else 0
+            self._counters[epoch, "calls", bucket] += calls
+            self._counters[epoch, "failures", bucket] += calls * failed
+            self._counters[row] = self._counters[row] + calls if failed else 0
             return self._counters[row]
 
     def window(self, epoch: str, buckets: range) -> Counts:

@@ -71,14 +71,14 @@ class RedisStorage(Storage):
     def release(self, token: str) -> None:
         self._redis.eval(_RELEASE, 1, self._probe, token)
 
-    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float) -> int:
+    def add(self, epoch: str, bucket: int, *, failed: bool, keep: float, calls: int = 1) -> int:
         key, in_a_row = f"{self._prefix}:calls:{epoch}:{bucket}", f"in_a_row:{epoch}"
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hincrby(key, "calls", 1)
+            pipe.hincrby(key, "calls", calls)
             pipe.expire(key, int(keep) + 1)
             if failed:
-                pipe.hincrby(key, "failures", 1)
-                pipe.hincrby(self._now, in_a_row, 1)
+                pipe.hincrby(key, "failures", calls)
+                pipe.hincrby(self._now, in_a_row, calls)
             else:
                 pipe.hdel(self._now, in_a_row)
             results = pipe.execute()

@@ -82,6 +82,7 @@ class Sending:
                 yield from self._finish(calls, until=width - self.door.limit if more else 0)
         finally:
             self._wind_up(calls)
+            self.door.flush()
         for message in left:
             late = Busy(f"{message.notice.template}: there was no time left", seconds=1)
             yield message, Paused() if paused_meanwhile() else late
