@@ -8,6 +8,7 @@ and ends in one of the outcomes, wherever it was raised.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from logging import getLogger
 
@@ -31,6 +32,9 @@ from fundlyhub.processing.report import Report, Resend
 from fundlyhub.processing.settle import settle, without_paused
 
 logger = getLogger(__name__)
+
+_next_afterwards: dict[str, float] = {}
+"""When each processor's ``afterwards`` is due, on the monotonic clock."""
 
 interrupted_by(SoftTimeLimitExceeded)
 
@@ -72,7 +76,7 @@ def execute(
                 runs = [*work.refused, *handle(processor, work)]
                 report = settle(processor, work, without_paused(processor, work, runs))
             if work.pause is None and not paused_meanwhile():
-                call_afterwards(processor)
+                call_afterwards(processor, asked=not positions)
         return report + work.held_back() + Report(resend=[Resend(one, 0, ends_wait=ends_wait) for one in work.rest])
     except Exception as error:
         if (limit := interruption(error)) is not None:
@@ -88,8 +92,12 @@ def as_outage(error: Exception, ends_wait: EndsWait = False) -> Outage | None:
     return Outage(error, ends_wait) if is_outage(error) or ours else None
 
 
-def call_afterwards(processor: type[Processor]) -> None:
-    """Do what follows from committed rows; an error of it fails no event."""
+def call_afterwards(processor: type[Processor], *, asked: bool = False) -> None:
+    """Do what follows from committed rows, if it is due or ``asked`` for; an error of it fails no event."""
+    now = time.monotonic()
+    if now < _next_afterwards.get(processor.name, now) and not asked:
+        return
+    _next_afterwards[processor.name] = now + processor.afterwards_pause
     try:
         processor().afterwards()
     except Exception as error:

@@ -128,8 +128,9 @@ def again_after_collisions(transaction: Callable[[], T]) -> T:
 def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequence[Event]) -> list[Run]:
     """The calls first, without a transaction; then the claims of the events whose messages are all settled."""
     positions = [event.position for event in events if event.position]
-    # A transaction would be rolled back, and psycopg forgets what is prepared with each rollback.
-    with get_engine(processor.database).connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+    # A transaction costs two round trips more, and psycopg forgets what is prepared with each rollback.
+    engine = get_engine(processor.database).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as db:
         applied = claimed(db, processor.name, positions)
         gone = dropped(db, positions)
     left = [event for event in events if applied.get(event.position or 0) != event.id]
@@ -141,7 +142,7 @@ def _deliver(processor: type[NotificationProcessor], work: Work, events: Sequenc
     handled = time.perf_counter()
     done = [event for event in left if event.id not in errors]
     if done:
-        with get_engine(processor.database).begin() as db:
+        with engine.connect() as db:
             claim(db, processor.name, done)
     metrics.ran(processor.name, handled - began, time.perf_counter() - handled)
     settled = runs_of([event for event in events if event.id not in errors], done)

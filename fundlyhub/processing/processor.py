@@ -73,6 +73,8 @@ class Processor:
     shares_transactions: ClassVar[bool] = True
     """Whether its events may be applied in one transaction with those of the other processors of its queue, each once
     all the same. Not if its handler holds locks for long, or changes parameters of the transaction (``SET LOCAL``)."""
+    afterwards_pause: ClassVar[float] = 0.0
+    """Seconds between two calls of ``afterwards`` that follow batches; the sweep's own call does not wait."""
     max_attempts: ClassVar[int] = 14
     """Failures of one event before it is a dead letter. With the backoff below the last one comes 62 minutes after the
     first at the earliest: an outage of an hour, of whatever the handler calls, costs no dead letter."""
@@ -108,7 +110,7 @@ class Processor:
             self.handle(event, db)
 
     def afterwards(self) -> None:
-        """Called when a batch is committed and no transaction is open; does nothing by default.
+        """Called when a batch is committed and no transaction is open, once ``afterwards_pause`` is over.
 
         For what follows from committed rows and may be lost: whatever it leaves undone must be found by the
         next call. Its errors are logged, and charged to no event.

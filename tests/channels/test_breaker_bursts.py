@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,7 +23,7 @@ def name() -> str:
     return f"test-{uuid4()}"
 
 
-def in_bursts(name: str, server: Valkey, fresh: float = 600.0, **rules: float) -> Breaker:
+def in_bursts(name: str, server: Valkey, fresh: float = 600.0, **rules: Any) -> Breaker:
     return Breaker(name, BurstStorage(SharedStorage(name, server.url), fresh=fresh), Rules(**rules), clock=Clock())
 
 

@@ -36,6 +36,10 @@ class Deadly(Door[Any]):
             die()
         self._real.check()
 
+    def flush(self) -> None:
+        """After the calls."""
+        self._real.flush()
+
     def send(self, message: Any) -> str | None:
         """The call itself."""
         if self._where == "before the call":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,7 +50,8 @@ def test_the_plan_of_forty_events_takes_no_more_statements_than_that_of_one(post
         positions = post.known(*gifts)
         with statements() as asked:
             assert post.run(EmailNotificationProcessor, positions).outcomes == {"done": count}
-        return [one for one in asked if not one.lstrip().startswith(("WITH ours AS", "INSERT INTO processed"))]
+        planned = [one for one in asked if not one.lstrip().startswith(("WITH ours AS", "INSERT INTO processed"))]
+        return [one for one in planned if not re.search("FROM (digests|delivery_reports)", one)]  # once a second
 
     post.people(JOHN)
     assert len(planning(40, 100)) == len(planning(1, 200))

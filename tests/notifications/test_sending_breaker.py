@@ -17,7 +17,8 @@ class Counting(Door[Any]):
 
     def __init__(self, real: Door[Any]) -> None:
         self.provider, self.limit, self.timeout = real.provider, real.limit, real.timeout
-        self.send, self._real, self.asked = real.send, real, 0  # type: ignore[method-assign]
+        self.send, self.flush = real.send, real.flush  # type: ignore[method-assign]
+        self._real, self.asked = real, 0
 
     def check(self) -> None:
         """Before messages are taken."""

@@ -90,6 +90,9 @@ class OwnStorage(Storage):
             self._counters[row] = self._counters[row] + calls if failed else 0
             return self._counters[row]
 
+    def flush(self) -> None:
+        """All is counted at once."""
+
     def window(self, epoch: str, buckets: range) -> Counts:
         with self._lock:
             calls, failures = (

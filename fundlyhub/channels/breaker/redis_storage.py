@@ -84,6 +84,9 @@ class RedisStorage(Storage):
             results = pipe.execute()
         return int(results[-1]) if failed else 0
 
+    def flush(self) -> None:
+        """All is counted at once."""
+
     def window(self, epoch: str, buckets: range) -> Counts:
         with self._redis.pipeline(transaction=False) as pipe:
             for bucket in buckets:

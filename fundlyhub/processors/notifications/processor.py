@@ -110,6 +110,8 @@ def _rate(channel: ChannelName, settings: Settings) -> Rate:
 class _Digesting(_Telling, register=False):
     """Also sends digests of the messages that the hourly limit has held back."""
 
+    afterwards_pause = 1.0
+
     def afterwards(self) -> None:
         """Send the digests that are due."""
         digesting = Digesting(self.channel, get_engine("app"), self._sending(for_many=True), get_settings())
