@@ -62,6 +62,7 @@ _DROPPED = """
     SELECT position FROM unnest(%(positions)s::bigint[]) AS given(position)
     WHERE EXISTS (SELECT FROM dropped_claims WHERE position BETWEEN low AND high)
 """
+_DROPPED_RANGES = "SELECT low, high FROM dropped_claims ORDER BY low"
 _LAST_DROPPED = "SELECT coalesce(max(high), 0) FROM dropped_claims"
 
 
@@ -116,6 +117,11 @@ def dropped(db: Connection, positions: Sequence[int]) -> set[int]:
     Code that also reads claims reads them first: a claim that is dropped between the two is seen here.
     """
     return set(db.exec_driver_sql(_DROPPED, {"positions": array(positions)}).scalars())
+
+
+def dropped_ranges(db: Connection) -> list[tuple[int, int]]:
+    """The ranges whose claims have been dropped, both ends included; a few, for any number of positions."""
+    return [(low, high) for low, high in db.exec_driver_sql(_DROPPED_RANGES)]
 
 
 def last_dropped(branches: Iterable[Branch]) -> int:

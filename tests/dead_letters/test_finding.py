@@ -12,7 +12,7 @@ from fundlyhub import publish_events
 from fundlyhub.database import get_engine
 from fundlyhub.errors import WrongState
 from fundlyhub.processing import dead_letters
-from fundlyhub.processing.dead_letters import Filter, finding, grouping, show
+from fundlyhub.processing.dead_letters import Filter, finding, grouping, replaying, show
 from fundlyhub.processing.executor import execute
 from tests.dead_letters.letters import Broken, correct, dead, discard
 from tests.processing.conftest import Query
@@ -138,6 +138,10 @@ def test_a_hundred_thousand_letters_are_listed_by_indexes(query: Query) -> None:
     parts = plan(Filter(), grouping._PARTS, table=False, most=200_000)
     assert "Index Only Scan using dead_letters_faults_idx" in parts
     assert "Heap Fetches: 0" in parts, "and all that is counted by type too"
+    chosen = plan(Filter(fingerprint="c81e728d9d4c"), replaying._MEANT, table=False, limit=10_000)
+    assert "Index Only Scan using dead_letters_chosen_idx" in chosen
+    assert "Heap Fetches: 0" in chosen, "and all by which a fault's letters are chosen"
+    assert "Sort" not in chosen
     with get_engine("events").begin() as db:
         assert len(dead_letters.find(db, Filter(processor="p3"), limit=50)) == 50
         assert sum(group.letters for group in dead_letters.groups(db, Filter(), limit=100)) == 90_000

@@ -19,7 +19,7 @@ from fundlyhub.database.audited import named, reasoned
 from fundlyhub.events.archived import absence, among, away
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.broker_connections import is_passing
-from fundlyhub.processing.claims import dropped
+from fundlyhub.processing.claims import dropped_ranges
 from fundlyhub.processing.dead_letters.canary import End, Terms, portions, waves, why_stop
 from fundlyhub.processing.dead_letters.deciding import unchanged
 from fundlyhub.processing.dead_letters.finding import Filter
@@ -128,7 +128,8 @@ def _too_old(letters: Sequence[tuple[int, str, int]]) -> set[int]:
     gone = set()
     for branch, some in positions.items():
         with get_engine(branch).connect() as db:
-            gone |= {(branch, position) for position in dropped(db, some)}
+            ranges = dropped_ranges(db)
+        gone |= {(branch, at) for at in some if any(low <= at <= high for low, high in ranges)}
     if not gone:
         return set()
     return {id for id, processor, position in letters if (known[processor].database, position) in gone}
