@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "analytics_0003"
 down_revision = "analytics_0002"
-branch_labels = None
-depends_on = None
 
 PROJECTIONS = {
     "campaign_search_projection": """

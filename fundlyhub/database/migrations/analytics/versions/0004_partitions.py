@@ -6,8 +6,6 @@ from fundlyhub.database.partitioned import join, partition
 
 revision = "analytics_0004"
 down_revision = "analytics_0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

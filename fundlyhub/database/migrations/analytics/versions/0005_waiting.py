@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "analytics_0005"
 down_revision = "analytics_0004"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

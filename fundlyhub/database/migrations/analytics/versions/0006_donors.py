@@ -8,8 +8,6 @@ from alembic import op
 
 revision = "analytics_0006"
 down_revision = "analytics_0005"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

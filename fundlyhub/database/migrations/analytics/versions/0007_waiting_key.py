@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "analytics_0007"
 down_revision = "analytics_0006"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -6,8 +6,6 @@ from fundlyhub.database.stamped import stamp, unstamp
 
 revision = "analytics_0009"
 down_revision = "analytics_0008"
-branch_labels = None
-depends_on = None
 
 STAMPED = {"dropped_claims": "INSERT"}
 

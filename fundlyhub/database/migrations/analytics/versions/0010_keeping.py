@@ -6,8 +6,6 @@ from fundlyhub.database.partitioned import keeping, without_keeping
 
 revision = "analytics_0010"
 down_revision = "analytics_0009"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

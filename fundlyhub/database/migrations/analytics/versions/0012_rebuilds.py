@@ -6,8 +6,6 @@ from fundlyhub.database.rebuilt import made, unmade
 
 revision = "analytics_0012"
 down_revision = "analytics_0011"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0002"
 down_revision = "app_0001"
-branch_labels = None
-depends_on = None
 
 LAST_WORDS = """
     CREATE TABLE {name} (

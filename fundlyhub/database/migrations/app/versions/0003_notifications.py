@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0003"
 down_revision = "app_0002"
-branch_labels = None
-depends_on = None
 
 RECIPIENTS = """
 CREATE TABLE contacts (

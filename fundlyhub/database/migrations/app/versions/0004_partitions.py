@@ -6,8 +6,6 @@ from fundlyhub.database.partitioned import join, partition
 
 revision = "app_0004"
 down_revision = "app_0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

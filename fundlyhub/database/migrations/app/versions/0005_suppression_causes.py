@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0005"
 down_revision = "app_0004"
-branch_labels = None
-depends_on = None
 
 CAUSES = """
 CREATE TABLE suppression_causes (

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0006"
 down_revision = "app_0005"
-branch_labels = None
-depends_on = None
 
 REFUNDS = """
 CREATE TABLE {name} (

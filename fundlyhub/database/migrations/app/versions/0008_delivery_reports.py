@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0008"
 down_revision = "app_0007"
-branch_labels = None
-depends_on = None
 
 REPORTS = """
 CREATE TABLE delivery_reports (

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0010"
 down_revision = "app_0009"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0012"
 down_revision = "app_0011"
-branch_labels = None
-depends_on = None
 
 DIGESTS = """
 CREATE TABLE digests (

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0013"
 down_revision = "app_0012"
-branch_labels = None
-depends_on = None
 
 ADD = """
 ALTER TABLE delivery_reports

@@ -6,8 +6,6 @@ from fundlyhub.database.stamped import stamp, unstamp
 
 revision = "app_0014"
 down_revision = "app_0013"
-branch_labels = None
-depends_on = None
 
 STAMPED = {
     "resends": "INSERT",

@@ -6,8 +6,6 @@ from fundlyhub.database.partitioned import keeping, without_keeping
 
 revision = "app_0015"
 down_revision = "app_0014"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

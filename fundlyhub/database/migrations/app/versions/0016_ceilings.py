@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0016"
 down_revision = "app_0015"
-branch_labels = None
-depends_on = None
 
 STATES = "'queued', 'sending', 'sent', 'delivered', 'skipped', 'failed', 'unknown'"
 CHECK = """

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0017"
 down_revision = "app_0016"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

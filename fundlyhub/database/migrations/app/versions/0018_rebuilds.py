@@ -6,8 +6,6 @@ from fundlyhub.database.rebuilt import made, unmade
 
 revision = "app_0018"
 down_revision = "app_0017"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

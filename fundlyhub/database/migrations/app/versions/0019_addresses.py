@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "app_0019"
 down_revision = "app_0018"
-branch_labels = None
-depends_on = None
 
 INDEXES = {
     "contacts_email_idx": "contacts (lower(email)) WHERE email IS NOT NULL",

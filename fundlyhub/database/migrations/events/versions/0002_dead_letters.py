@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0002"
 down_revision = "events_0001"
-branch_labels = None
-depends_on = None
 
 LETTERS = """
 ALTER TABLE events.dead_letters

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0003"
 down_revision = "events_0002"
-branch_labels = None
-depends_on = None
 
 QUARANTINE = """
 -- fields: [[name, value], …] as they came, without secrets; what is no text is {"base64": …}.

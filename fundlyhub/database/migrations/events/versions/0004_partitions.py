@@ -6,8 +6,6 @@ from fundlyhub.database.partitioned import join, partition
 
 revision = "events_0004"
 down_revision = "events_0003"
-branch_labels = None
-depends_on = None
 
 # Marks: when the log had come to a position, this transaction began; see retention/log_marks.py.
 MARKS = """

@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "events_0005"
 down_revision = "events_0004"
-branch_labels = None
-depends_on = None
 
 TABLES = """
 CREATE TABLE events.event_ids (

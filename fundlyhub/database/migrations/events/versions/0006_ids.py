@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "events_0006"
 down_revision = "events_0005"
-branch_labels = None
-depends_on = None
 
 RANDOM = "gen_random_uuid()"
 # Written into the function, since a function of its own would need a grant for every publisher. PostgreSQL's

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0007"
 down_revision = "events_0006"
-branch_labels = None
-depends_on = None
 
 # Workers of the release before write none of the three: a crash that they count is an attempt, as it was.
 REASONS = """

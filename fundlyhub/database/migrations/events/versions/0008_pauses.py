@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0008"
 down_revision = "events_0007"
-branch_labels = None
-depends_on = None
 
 PAUSES = """
 CREATE TABLE events.processor_pauses (

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0009"
 down_revision = "events_0008"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -6,8 +6,6 @@ from fundlyhub.database.stamped import stamp, unstamp
 
 revision = "events_0010"
 down_revision = "events_0009"
-branch_labels = None
-depends_on = None
 
 DISCLOSURES = """
 CREATE TABLE events.disclosures (

@@ -6,8 +6,6 @@ from fundlyhub.database.partitioned import keeping, without_keeping
 
 revision = "events_0011"
 down_revision = "events_0010"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -8,8 +8,6 @@ from fundlyhub.secret_keys import ALL_NAMES, PLAIN_SESSIONS, SESSION_NAMES
 
 revision = "events_0012"
 down_revision = "events_0011"
-branch_labels = None
-depends_on = None
 
 MOST_BYTES = 384 * 1024
 """Of an event as PostgreSQL writes it: with a space behind each comma and colon 256 KB become 384 KB at most."""

@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "events_0013"
 down_revision = "events_0012"
-branch_labels = None
-depends_on = None
 
 PUBLICATIONS = """
 -- One event, in the usual case: INSERT INTO events.publications (id, ...) ... ON CONFLICT (id) DO NOTHING RETURNING

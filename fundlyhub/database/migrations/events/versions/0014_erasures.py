@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0014"
 down_revision = "events_0013"
-branch_labels = None
-depends_on = None
 
 TABLES = """
 CREATE TABLE events.erasures (

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0016"
 down_revision = "events_0015"
-branch_labels = None
-depends_on = None
 
 # Of tokens only the SHA-256 is kept: who reads this table or a backup of it signs in as nobody.
 TABLES = """

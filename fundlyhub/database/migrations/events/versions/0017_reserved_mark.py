@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "events_0017"
 down_revision = "events_0016"
-branch_labels = None
-depends_on = None
 
 RULE = """
     ELSIF metadata ? 'erased' THEN

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0018"
 down_revision = "events_0017"
-branch_labels = None
-depends_on = None
 
 # Of tokens only the SHA-256 is kept, as of sessions.
 TABLE = """

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0019"
 down_revision = "events_0018"
-branch_labels = None
-depends_on = None
 
 INDEXES = {
     "quarantine_stream_idx": "events.quarantine (stream, state, received_at, id)",

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "events_0020"
 down_revision = "events_0019"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
