@@ -136,3 +136,17 @@ class Page:
     handler: Handler
     needs: Level = "viewer"
     method: Literal["GET", "POST"] = "GET"
+
+
+PAGES: list[Page] = []
+"""Every route that asks for a session. The app has no other way to make one."""
+
+
+def page(path: str, needs: Level = "viewer", method: Literal["GET", "POST"] = "GET") -> Callable[[Handler], Handler]:
+    """Make a function the answer to requests for a path."""
+
+    def enter(handler: Handler) -> Handler:
+        PAGES.append(Page(path, handler, needs, method))
+        return handler
+
+    return enter

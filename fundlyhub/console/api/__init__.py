@@ -1,41 +1,10 @@
-"""The API: what pages show and do, as JSON, by token. A file for each subject; the routes of all of them are here."""
+"""The API: what pages show and do, as JSON, by token. A file for each subject; the package loads all of them."""
 
-from __future__ import annotations
+from importlib import import_module
+from pkgutil import iter_modules
 
-from collections.abc import Sequence
+from fundlyhub.console.api.routing import ROUTES as ROUTES
 
-from fundlyhub.console.api import (
-    audit,
-    breakers,
-    events,
-    letters,
-    messages,
-    openapi,
-    overview,
-    processors,
-    rebuilds,
-    replays,
-    reports,
-    settings,
-    streams,
-    verify,
-)
-from fundlyhub.console.api.routing import Route
-
-ROUTES: Sequence[Route] = [
-    *openapi.ROUTES,
-    *overview.ROUTES,
-    *processors.ROUTES,
-    *breakers.ROUTES,
-    *events.ROUTES,
-    *replays.ROUTES,
-    *letters.ROUTES,
-    *reports.ROUTES,
-    *messages.ROUTES,
-    *streams.ROUTES,
-    *rebuilds.ROUTES,
-    *verify.ROUTES,
-    *audit.ROUTES,
-    *settings.ROUTES,
-]
-"""Every route below /api/v1. The app has no other way to make one, and the OpenAPI document is made from them."""
+for _file in iter_modules(__path__):
+    import_module(f"{__name__}.{_file.name}")
+ROUTES.sort(key=lambda one: one.path.split("/"))  # of two that match, the one with a word before that with a parameter

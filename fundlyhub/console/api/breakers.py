@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from fundlyhub.channels.breaker import SERVICES
 from fundlyhub.channels.breaker.shared import as_document
 from fundlyhub.console.api.fields import Given, Text, Why
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.breakers import close_one, open_one, require, seen, uses
 
 
@@ -50,23 +50,27 @@ class Done(BaseModel):
     breaker: Breaker
 
 
+@route("GET", "/breakers")
 def breakers(call: Call) -> list[Breaker]:
     """List all breakers."""
     return [_one(call, name) for name in SERVICES]
 
 
+@route("GET", "/breakers/{name}")
 def breaker(call: Call, params: Named) -> BreakerHistory:
     """Show one breaker and its last changes."""
     name = require(params.name)
     return BreakerHistory(**dict(_one(call, name)), history=seen(call, name)[1])
 
 
+@route("POST", "/breakers/{name}/open", "operator")
 def open_(call: Call, params: Named, body: Why) -> Done:
     """Let no call to a service through until somebody closes its breaker."""
     open_one(call, require(params.name), body.reason)
     return Done(changed=True, breaker=_one(call, params.name))
 
 
+@route("POST", "/breakers/{name}/close", "operator")
 def close(call: Call, params: Named, body: Why) -> Done:
     """Let calls to a service through again, few at first."""
     done = close_one(call, require(params.name), body.reason)
@@ -75,11 +79,3 @@ def close(call: Call, params: Named, body: Why) -> Done:
 
 def _one(call: Call, name: str) -> Breaker:
     return Breaker(**as_document(seen(call, name)[0]), used_for=uses(call.site.settings).get(name, ""))
-
-
-ROUTES = [
-    Route("GET", "/breakers", breakers),
-    Route("GET", "/breakers/{name}", breaker),
-    Route("POST", "/breakers/{name}/open", open_, "operator"),
-    Route("POST", "/breakers/{name}/close", close, "operator"),
-]

@@ -11,7 +11,7 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, Field
 
 from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Text, Why, all_of
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.events import STRETCHES, event_at, position_of, shown, told
 from fundlyhub.errors import WrongState
 from fundlyhub.history.finding import LoggedEvent, Wanted, find
@@ -83,6 +83,7 @@ class Contents(LoggedEvent):
     metadata: Raw
 
 
+@route("GET", "/events")
 def events(call: Call, params: Asked) -> Events:
     """List events of the log, the newest first."""
     wanted = Wanted(
@@ -96,6 +97,7 @@ def events(call: Call, params: Asked) -> Events:
     return Events(items=page.events, next=after, looked_through=page.looked_through, not_known=page.not_known)
 
 
+@route("GET", "/events/search")
 def search(call: Call, params: Sought) -> Meant:
     """Find what an id stands for: a position, an event, a message, a correlation, an aggregate or a trace."""
     with call.log() as db:
@@ -108,6 +110,7 @@ def search(call: Call, params: Sought) -> Meant:
     return Meant(kind=found.kind, events=found.events, list=lists)
 
 
+@route("GET", "/events/{position}")
 def story(call: Call, params: At) -> Told:
     """Tell everything that is known about an event, in order of time; without its payload."""
     tale, letters = told(call, params.position)
@@ -117,6 +120,7 @@ def story(call: Call, params: At) -> Told:
     )  # fmt: skip
 
 
+@route("POST", "/events/{position}/payload", "privacy")
 def payload(call: Call, params: At, body: Why) -> Contents:
     """Show payload and metadata of an event. Who looked, and why, is recorded first."""
     found = shown(call, params.position, body.reason)
@@ -125,11 +129,3 @@ def payload(call: Call, params: At, body: Why) -> Contents:
     event = event_at(call, params.position)
     said, metadata = map(orjson.Fragment, found)
     return Contents(**all_of(event), payload=said, metadata=metadata)
-
-
-ROUTES = [
-    Route("GET", "/events", events),
-    Route("GET", "/events/search", search),
-    Route("GET", "/events/{position}", story),
-    Route("POST", "/events/{position}/payload", payload, "privacy"),
-]

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from fundlyhub.console import choosing
 from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Reason, Text, Why, all_of
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.correcting import correct, take_back
 from fundlyhub.console.pages.letters import COUNTED, LOOKED_AT, faults, listed, require, seen
 from fundlyhub.console.pages.letters import behind as harm_behind
@@ -139,29 +139,34 @@ def filter_of(params: Chosen, page: str | None = None) -> Filter:
     return choosing.as_filter(given, params.state, page)
 
 
+@route("GET", "/letters/groups")
 def groups(call: Call, params: Chosen) -> Faults:
     """List the faults, the one with the most letters first."""
     found, is_all = faults(call, filter_of(params))
     return Faults(groups=found, is_all=is_all, counted=COUNTED)
 
 
+@route("GET", "/letters/behind")
 def behind(call: Call, params: Chosen) -> Behind:
     """Show what waits behind letters, of one fault as a rule: people, campaigns and money. It is kept for a minute."""
     found, things = harm_behind(call, filter_of(params))
     return Behind(harm=found, things=dict(things), most=LOOKED_AT)
 
 
+@route("GET", "/letters")
 def letters(call: Call, params: Asked) -> Page[Letter]:
     """List letters, the newest failure first."""
     found, more = listed(call, filter_of(params, params.page), params.limit)
     return Page[Letter](items=list(found), next=more)
 
 
+@route("GET", "/letters/{letter}")
 def letter(call: Call, params: One) -> WholeLetter:
     """Show one letter: its error, its event and its history; without its payload."""
     return WholeLetter(**_whole(call, *seen(call, params.letter)))
 
 
+@route("POST", "/letters/{letter}/payload", "privacy")
 def payload(call: Call, params: One, body: Why) -> LetterAndPayload:
     """Show one letter with the payload of its event. Who looked, and why, is recorded first."""
     found, others = seen(call, params.letter, reason=body.reason)
@@ -172,6 +177,7 @@ def payload(call: Call, params: One, body: Why) -> LetterAndPayload:
     return LetterAndPayload(**whole, payload=payload, metadata=metadata, corrected_payload=instead)
 
 
+@route("POST", "/letters/{letter}/correction", "privacy")
 def correction(call: Call, params: One, body: Correction) -> Corrected:
     """Correct the payload of a letter's event, for its processor; with dry_run only check it. Then replay it."""
     require(call, params.letter)
@@ -180,12 +186,14 @@ def correction(call: Call, params: One, body: Correction) -> Corrected:
     return Corrected(id=params.letter, dry_run=body.dry_run, changed=done.changed, ignored=done.ignored)
 
 
+@route("POST", "/letters/{letter}/undo", "operator")
 def undo(call: Call, params: One, body: Why) -> Undone:
     """Take a correction back."""
     take_back(call, params.letter, body.reason)
     return Undone(id=params.letter, undone=True)
 
 
+@route("POST", "/letters/discard", "operator")
 def discard(call: Call, body: Deciding) -> Decided:
     """Discard letters. Nothing is deleted: they can be restored."""
     with call.transaction() as db:
@@ -193,6 +201,7 @@ def discard(call: Call, body: Deciding) -> Decided:
     return _decided(call, done)
 
 
+@route("POST", "/letters/restore", "operator")
 def restore(call: Call, body: Deciding) -> Decided:
     """Open discarded letters again."""
     with call.transaction() as db:
@@ -219,16 +228,3 @@ def _whole(call: Call, found: Shown, others: Sequence[int]) -> dict[str, Any]:
 
 def _raw(text: str | None) -> orjson.Fragment | None:
     return None if text is None else orjson.Fragment(text)
-
-
-ROUTES = [
-    Route("GET", "/letters/groups", groups),
-    Route("GET", "/letters/behind", behind),
-    Route("POST", "/letters/discard", discard, "operator"),
-    Route("POST", "/letters/restore", restore, "operator"),
-    Route("GET", "/letters", letters),
-    Route("GET", "/letters/{letter}", letter),
-    Route("POST", "/letters/{letter}/payload", payload, "privacy"),
-    Route("POST", "/letters/{letter}/correction", correction, "privacy"),
-    Route("POST", "/letters/{letter}/undo", undo, "operator"),
-]

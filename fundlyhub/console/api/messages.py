@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from fundlyhub.console.api.fields import Given, Listed, Page, Reason, Why, all_of
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.messages import about, listed, printed, sent_to, settle_one, the_one
 from fundlyhub.processors.notifications.ledger.search import Found, Wanted
 
@@ -76,6 +76,7 @@ class Printed(BaseModel):
     html: str
 
 
+@route("GET", "/messages")
 def messages(call: Call, params: Asked) -> Page[Found]:
     """List messages, the newest change first. The ledger holds no addresses."""
     names_any = params.user or params.event or params.donation
@@ -85,11 +86,13 @@ def messages(call: Call, params: Asked) -> Page[Found]:
     return Page[Found](items=list(found), next=more)
 
 
+@route("POST", "/messages/to-address", "operator")
 def to_address(call: Call, body: Address) -> Page[Found]:
     """List the newest messages to an address."""
     return Page[Found](items=list(sent_to(call, body.address.strip())), next=None)
 
 
+@route("GET", "/messages/{id}")
 def message(call: Call, params: One) -> WholeMessage:
     """Show one message and what became of it; without its text."""
     one = the_one(call, params.id)
@@ -98,21 +101,14 @@ def message(call: Call, params: One) -> WholeMessage:
     return WholeMessage(**all_of(one), story=steps, others=others, letter=letter)
 
 
+@route("POST", "/messages/{id}/text", "privacy")
 def text(call: Call, params: One, body: Why) -> Printed:
     """Show a message as its recipient saw it, rendered anew. Who looked, and why, is recorded first."""
     found = printed(call, the_one(call, params.id), body.reason)
     return Printed(subject=found.subject, text=found.text, html=found.html)
 
 
+@route("POST", "/messages/{id}/settle", "operator")
 def settle(call: Call, params: One, body: Settling) -> Settled:
     """Settle a message of unknown outcome: one that was sent is never sent again."""
     return Settled(id=params.id, changed=settle_one(call, the_one(call, params.id), body.outcome, body.reason))
-
-
-ROUTES = [
-    Route("GET", "/messages", messages),
-    Route("POST", "/messages/to-address", to_address, "operator"),
-    Route("GET", "/messages/{id}", message),
-    Route("POST", "/messages/{id}/text", text, "privacy"),
-    Route("POST", "/messages/{id}/settle", settle, "operator"),
-]

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from fundlyhub.console.api.problems import MEDIA_TYPE, Problem
-from fundlyhub.console.api.routing import PREFIX, Call, Route
+from fundlyhub.console.api.routing import PREFIX, ROUTES, Call, Route, route
 
 WORDS = """
 What the pages of the console show and do, as JSON. Send a token (`fundlyhub console token add`) as
@@ -37,6 +37,7 @@ _REF = "#/components/schemas/{model}"
 Schemas = Mapping[tuple[str, JsonSchemaMode], Any]
 
 
+@route("GET", "/openapi.json")
 def openapi(call: Call) -> Mapping[str, Any]:
     """Show this document."""
     return whole()
@@ -45,23 +46,21 @@ def openapi(call: Call) -> Mapping[str, Any]:
 @cache
 def whole() -> dict[str, Any]:
     """The document of the whole API."""
-    from fundlyhub.console.api import ROUTES  # they name the function above
-
     return document(ROUTES)
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """The document of a table of routes."""
     wanted: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [("problem", "serialization", TypeAdapter(Problem))]
-    for route in routes:
-        wanted.append((f"{route.name} answer", "serialization", TypeAdapter(route.answer)))
-        if route.body is not None:
-            wanted.append((f"{route.name} body", "validation", TypeAdapter(route.body)))
+    for one in routes:
+        wanted.append((f"{one.name} answer", "serialization", TypeAdapter(one.answer)))
+        if one.body is not None:
+            wanted.append((f"{one.name} body", "validation", TypeAdapter(one.body)))
     schemas, shared = TypeAdapter.json_schemas(wanted, ref_template=_REF)
     known: dict[str, Any] = shared.get("$defs", {})
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        paths.setdefault(f"{PREFIX}{route.path}", {})[route.method.lower()] = _operation(route, schemas)
+    for one in routes:
+        paths.setdefault(f"{PREFIX}{one.path}", {})[one.method.lower()] = _operation(one, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "FundlyHub console", "version": version("fundlyhub"), "description": WORDS.strip()},
@@ -122,6 +121,3 @@ def _given(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _content(schema: Mapping[str, Any], kind: str = "application/json") -> dict[str, Any]:
     return {kind: {"schema": schema}}
-
-
-ROUTES = [Route("GET", "/openapi.json", openapi)]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.overview import Flow, Linked, look
 
 
@@ -28,6 +28,7 @@ class Overview(BaseModel):
     numbers: Mapping[str, list[Number]]
 
 
+@route("GET", "/overview")
 def overview(call: Call) -> Overview:
     """Show what is wrong, what flows, and all numbers. They are read at most once a second."""
     snapshot, troubles, flow = look(call)
@@ -36,6 +37,3 @@ def overview(call: Call) -> Overview:
         for metric, found in snapshot.numbers.items()
     }
     return Overview(at=snapshot.at, troubles=troubles, flow=flow, missing=snapshot.missing, numbers=numbers)
-
-
-ROUTES = [Route("GET", "/overview", overview)]

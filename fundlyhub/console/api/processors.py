@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, Field
 
 from fundlyhub.console.api.fields import Given, Reason, Text, Why, all_of
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.processors import Row, require, row, rows
 from fundlyhub.errors import WrongUse
 from fundlyhub.monitoring.latency import Latency
@@ -69,17 +69,20 @@ class Resumed(BaseModel):
     resumed: bool
 
 
+@route("GET", "/processors")
 def processors(call: Call) -> list[Processor]:
     """List all processors."""
     return [_shown(one) for one in rows(call)]
 
 
+@route("GET", "/processors/{name}")
 def processor(call: Call, params: Named) -> ProcessorHistory:
     """Show one processor and its last pauses."""
     one, history = row(call, params.name)
     return ProcessorHistory(**all_of(_shown(one)), history=history)
 
 
+@route("POST", "/processors/{name}/pause", "operator")
 def pause(call: Call, params: Named, body: Pausing) -> Paused:
     """Pause a processor: its events wait. One that is paused gets the new reason and time."""
     if body.until is not None and body.until <= datetime.now(UTC):
@@ -91,6 +94,7 @@ def pause(call: Call, params: Named, body: Pausing) -> Paused:
     return Paused(name=params.name, paused=True, until=body.until)
 
 
+@route("POST", "/processors/{name}/resume", "operator")
 def resume(call: Call, params: Named, body: Why) -> Resumed:
     """Resume a processor, even if it paused itself."""
     require(call, params.name)
@@ -106,11 +110,3 @@ def _shown(one: Row) -> Processor:
         waiting=one.waiting, oldest_waiting_seconds=one.oldest, retrying=one.retrying, dead=one.dead,
         latency=one.latency,
     )  # fmt: skip
-
-
-ROUTES = [
-    Route("GET", "/processors", processors),
-    Route("GET", "/processors/{name}", processor),
-    Route("POST", "/processors/{name}/pause", pause, "operator"),
-    Route("POST", "/processors/{name}/resume", resume, "operator"),
-]

@@ -12,12 +12,14 @@ from pydantic import BaseModel, Field
 from fundlyhub import rebuilds
 from fundlyhub.console import runs
 from fundlyhub.console.api.fields import Given, Text, Why, all_of
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages import rebuilding
 from fundlyhub.console.pages.rebuilds import KEPT, OF_VALUES, Row, board, ended, may_see_values, named, newest_run
 from fundlyhub.console.pages.rebuilds import refused as why_not
 from fundlyhub.console.pages.rebuilds import workers as workers_now
 from fundlyhub.rebuilds import Unapplied
+
+_LOOK = "/rebuilds/{processor}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ class Exchanging(Why):
     despite_findings: bool = False
 
 
+@route("GET", "/rebuilds")
 def listing(call: Call, params: Asked) -> Rebuilds:
     """List the rebuilds whose tables are there, with their progress and findings."""
     found, processors = board(call), call.site.processors
@@ -140,6 +143,7 @@ def listing(call: Call, params: Asked) -> Rebuilds:
     return Rebuilds(items=items, refused=refused, missing=found.missing)
 
 
+@route("GET", _LOOK)
 def one(call: Call, params: One) -> OfProcessor:
     """Show a processor's rebuilds, and how far the newest comparison or exchange is, or how it ended."""
     name, found = params.processor, board(call)
@@ -154,36 +158,43 @@ def one(call: Call, params: One) -> OfProcessor:
     )  # fmt: skip
 
 
+@route("POST", "/rebuilds/{processor}/start", "operator", begins=_LOOK)
 def start(call: Call, params: One, body: Starting) -> rebuilds.Rebuild:
     """Begin to rebuild a processor's tables beside the live ones; workers of the queue rebuilds fill them."""
     return rebuilding.begin(call, params.processor, body.rate, body.reason)
 
 
+@route("POST", "/rebuilds/{processor}/diff", "operator", begins=_LOOK)
 def diff(call: Call, params: One) -> Run:
     """Begin to compare the rebuilt tables with the live ones: numbers of rows, and examples by their ids."""
     return _run(call, rebuilding.begin_comparison(call, params.processor))
 
 
+@route("POST", "/rebuilds/{processor}/values", "privacy", begins=_LOOK)
 def values(call: Call, params: One, body: Why) -> Run:
     """Begin to compare, with all values that differ, maybe of people. Who asked, and why, is recorded first."""
     return _run(call, rebuilding.begin_comparison_of_values(call, params.processor, body.reason))
 
 
+@route("POST", "/rebuilds/{processor}/swap", "operator", begins=_LOOK)
 def swap(call: Call, params: One, body: Exchanging) -> Run:
     """Begin to put the rebuilt tables in the place of the live ones, which are kept."""
     return _exchange(call, "swap", params, body)
 
 
+@route("POST", "/rebuilds/{processor}/undo", "operator", begins=_LOOK)
 def undo(call: Call, params: One, body: Exchanging) -> Run:
     """Begin to put the former tables back in their place, with all that was claimed since."""
     return _exchange(call, "undo", params, body)
 
 
+@route("POST", "/rebuilds/{processor}/cancel", "operator")
 def cancel(call: Call, params: One, body: Why) -> rebuilds.Rebuild:
     """End a rebuild that was not put in place, and drop its tables."""
     return rebuilding.end(call, "cancel", params.processor, body.reason)
 
 
+@route("POST", "/rebuilds/{processor}/prune", "operator")
 def prune(call: Call, params: One, body: Why) -> rebuilds.Rebuild:
     """Drop the tables that an exchange has left; then there is nothing to go back to."""
     return rebuilding.end(call, "prune", params.processor, body.reason)
@@ -220,17 +231,3 @@ def _differences(call: Call, run: runs.Run) -> Iterator[Difference]:
         if hides:
             document["examples"] = [{**row, "rebuilt": None, "live": None} for row in document["examples"]]
         yield Difference(**document)
-
-
-_LOOK = "/rebuilds/{processor}"
-ROUTES = [
-    Route("GET", "/rebuilds", listing),
-    Route("GET", _LOOK, one),
-    Route("POST", "/rebuilds/{processor}/start", start, "operator", begins=_LOOK),
-    Route("POST", "/rebuilds/{processor}/diff", diff, "operator", begins=_LOOK),
-    Route("POST", "/rebuilds/{processor}/values", values, "privacy", begins=_LOOK),
-    Route("POST", "/rebuilds/{processor}/swap", swap, "operator", begins=_LOOK),
-    Route("POST", "/rebuilds/{processor}/undo", undo, "operator", begins=_LOOK),
-    Route("POST", "/rebuilds/{processor}/cancel", cancel, "operator"),
-    Route("POST", "/rebuilds/{processor}/prune", prune, "operator"),
-]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from fundlyhub.console.api.fields import Given, Reason, Text
 from fundlyhub.console.api.letters import Chosen, Ids, Undecided, filter_of, undecided
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.choosing import FIELDS
 from fundlyhub.console.pages.replaying import frozen, the_run
 from fundlyhub.console.replays import Run
@@ -57,6 +57,7 @@ class Key(Given):
     run: Text
 
 
+@route("GET", "/letters/choice", "operator")
 def choice(call: Call, params: Chosen) -> Choice:
     """Choose letters by a filter: a dry run. What is decided afterwards is decided about these ids."""
     if not any(getattr(params, name) for name in FIELDS):
@@ -65,22 +66,26 @@ def choice(call: Call, params: Chosen) -> Choice:
     return Choice(ids=ids, would_replay=able, unchanged=undecided(unable))
 
 
+@route("POST", "/letters/replays", "operator", begins="/letters/replays/{key}")
 def replay(call: Call, body: Replaying) -> Replay:
     """Begin to replay letters: first 1, then 10, then the rest. What was applied before is not applied again."""
     ids, terms = list(dict.fromkeys(body.ids)), Terms(rate=body.rate, max_failures=body.max_failures)
     return _shown(call.site.replays.start(ids, who=call.who, reason=body.reason, terms=terms))
 
 
+@route("GET", "/letters/replays")
 def replays(call: Call) -> list[Replay]:
     """List the last replays that this console has begun, the newest first."""
     return [_shown(run) for run in call.site.replays.newest()]
 
 
+@route("GET", "/letters/replays/{run}")
 def progress(call: Call, params: Key) -> Replay:
     """Show how far a replay is."""
     return _shown(the_run(call, params.run))
 
 
+@route("POST", "/letters/replays/{run}/stop", "operator")
 def stop(call: Call, params: Key) -> Replay:
     """Send no more letters of a replay."""
     run = the_run(call, params.run)
@@ -93,12 +98,3 @@ def _shown(run: Run) -> Replay:
         key=run.key, letters=len(run.letters), who=run.who, began=run.began, counts=run.counts, failed=run.failed,
         stopped=run.stopped, is_over=run.is_over,
     )  # fmt: skip
-
-
-ROUTES = [
-    Route("GET", "/letters/choice", choice, "operator"),
-    Route("POST", "/letters/replays", replay, "operator", begins="/letters/replays/{key}"),
-    Route("GET", "/letters/replays", replays),
-    Route("GET", "/letters/replays/{run}", progress),
-    Route("POST", "/letters/replays/{run}/stop", stop, "operator"),
-]

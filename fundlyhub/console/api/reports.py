@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from fundlyhub.console.api.fields import Given, Id, Limit, Why
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications.delivery_reports import failed
 from fundlyhub.processors.notifications.delivery_reports.failed import FailedReport
@@ -47,12 +47,14 @@ class Discarded(BaseModel):
     discarded: list[int]
 
 
+@route("GET", "/messages/reports")
 def reports(call: Call, params: Asked) -> list[FailedReport]:
     """List delivery reports that could not be applied, the newest first."""
     with call.transaction("app") as db:
         return failed.find(db, discarded=params.discarded, limit=params.limit)
 
 
+@route("POST", "/messages/reports/{id}/retry", "operator")
 def retry(call: Call, params: One) -> Retried:
     """Apply a report again. One that fails again stays, with its new error."""
     done = failed.retry(get_engine("app"), [params.id])
@@ -61,6 +63,7 @@ def retry(call: Call, params: One) -> Retried:
     return Retried(applied=done.applied, failed=[FailedAgain(id=id, error=error) for id, error in done.failed.items()])
 
 
+@route("POST", "/messages/reports/{id}/discard", "operator")
 def discard(call: Call, params: One, body: Why) -> Discarded:
     """Let a report rest for good."""
     with call.transaction("app") as db:
@@ -68,11 +71,3 @@ def discard(call: Call, params: One, body: Why) -> Discarded:
     if not done:
         raise Refusal(404, "there is no such failed report")
     return Discarded(discarded=list(done))
-
-
-ROUTES = [
-    Route("GET", "/messages/reports", reports),
-    Route("POST", "/messages/reports/{id}/retry", retry, "operator"),
-    Route("POST", "/messages/reports/{id}/discard", discard, "operator"),
-]
-"""They come before the route of one message, whose path would match theirs."""

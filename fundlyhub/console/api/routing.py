@@ -2,10 +2,9 @@
 
 ::
 
+    @route("POST", "/processors/{name}/pause", "operator")
     def pause(call: Call, params: Named, body: Pausing) -> Paused:
         \"\"\"Pause a processor.\"\"\"
-
-    ROUTES = [Route("POST", "/processors/{name}/pause", pause, "operator")]
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -25,6 +24,8 @@ from fundlyhub.console.api.fields import Given
 from fundlyhub.console.levels import Level
 
 PREFIX = "/api/v1"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +107,17 @@ class Route:
 @cache
 def _hints(handler: Callable[..., Any]) -> Mapping[str, Any]:
     return get_type_hints(handler, include_extras=True)
+
+
+ROUTES: list[Route] = []
+"""Every route below PREFIX. The app has no other way to make one, and the OpenAPI document is made from them."""
+
+
+def route(method: Literal["GET", "POST"], path: str, needs: Level = "viewer", *, begins: str = "") -> Callable[[F], F]:
+    """Make a function a route of the API; see ``Route``."""
+
+    def enter(handler: F) -> F:
+        ROUTES.append(Route(method, path, handler, needs, begins))
+        return handler
+
+    return enter

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fundlyhub.console.api.fields import Changed, Given, Id, Listed, Page, Text, Unchanged, Why, all_of
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.events import position_of
 from fundlyhub.console.pages.streams import MOST, seen, status
 from fundlyhub.database.audited import AuditEntry, Changes
@@ -58,6 +58,7 @@ class WholeEntry(Held):
     timeline: Sequence[AuditEntry]
 
 
+@route("GET", "/streams")
 def streams(call: Call) -> Streams:
     """Show what waits in each stream, and how many entries rest in quarantine."""
     found, missing = status(call)
@@ -67,6 +68,7 @@ def streams(call: Call) -> Streams:
     return Streams(group=group, streams=found, missing=missing or None, quarantine=Counted(open=count, most=MOST))
 
 
+@route("GET", "/quarantine")
 def entries(call: Call, params: Asked) -> Page[Held]:
     """List entries in quarantine, the newest first."""
     before = position_of(params.page) if params.page else None
@@ -75,22 +77,26 @@ def entries(call: Call, params: Asked) -> Page[Held]:
     return Page[Held](items=found, next=str(found[-1].id) if len(found) == params.limit else None)
 
 
+@route("GET", "/quarantine/{id}")
 def entry(call: Call, params: One) -> WholeEntry:
     """Show one entry and its history; without the values of its fields."""
     return _shown(seen(call, params.id))
 
 
+@route("POST", "/quarantine/{id}/fields", "privacy")
 def fields(call: Call, params: One, body: Why) -> WholeEntry:
     """Show one entry with its fields. Who looked, and why, is recorded first."""
     return _shown(seen(call, params.id, reason=body.reason))
 
 
+@route("POST", "/quarantine/{id}/release", "operator")
 def release(call: Call, params: One) -> Changed:
     """Publish an entry after a fix. What cannot be an event yet stays, with its new reason."""
     with call.transaction() as db:
         return _changed(quarantine.release(db, [params.id], who=call.who))
 
 
+@route("POST", "/quarantine/{id}/discard", "operator")
 def discard(call: Call, params: One, body: Why) -> Changed:
     """Let an entry rest for good. Nothing is deleted."""
     with call.transaction() as db:
@@ -111,13 +117,3 @@ def _shown(found: quarantine.Shown) -> WholeEntry:
 
 def _readable(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
-
-
-ROUTES = [
-    Route("GET", "/streams", streams),
-    Route("GET", "/quarantine", entries),
-    Route("GET", "/quarantine/{id}", entry),
-    Route("POST", "/quarantine/{id}/fields", fields, "privacy"),
-    Route("POST", "/quarantine/{id}/release", release, "operator"),
-    Route("POST", "/quarantine/{id}/discard", discard, "operator"),
-]

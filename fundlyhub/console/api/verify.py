@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from fundlyhub.console import runs, verifications
 from fundlyhub.console.api.fields import Given, Text, Why
-from fundlyhub.console.api.routing import Call, Route
+from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages import verify as page
 from fundlyhub.console.pages.verify import LEAST, MOST
 
@@ -71,6 +71,7 @@ class Repairing(Given):
     report: Text
 
 
+@route("GET", "/verify")
 def verify(call: Call) -> State:
     """Show the verification that runs, or the last one and its report."""
     now = page.state(call)
@@ -81,17 +82,20 @@ def verify(call: Call) -> State:
     )  # fmt: skip
 
 
+@route("POST", "/verify/start", "operator", begins="/verify")
 def start(call: Call, body: Starting) -> Verification:
     """Begin to verify a random sample. One runs at a time."""
     return _shown(page.begin(call, body.sample, body.processors, tables=body.tables, reason=body.reason))
 
 
+@route("POST", "/verify/stop", "operator")
 def stop(call: Call) -> State:
     """End the verification that runs: it drops what it made."""
     call.site.verifications.stop()
     return verify(call)
 
 
+@route("POST", "/verify/repair", "operator", begins="/verify")
 def repair(call: Call, body: Repairing) -> Repair:
     """Begin to send again exactly the events that a report lists as missing or overdue."""
     return _repair(page.send_again(call, body.report))
@@ -108,11 +112,3 @@ def _repair(run: runs.Run) -> Repair:
     return Repair(
         key=run.key, who=run.who, began=run.began, is_over=run.is_over, sent=run.result, failed=run.failed or None
     )
-
-
-ROUTES = [
-    Route("GET", "/verify", verify),
-    Route("POST", "/verify/start", start, "operator", begins="/verify"),
-    Route("POST", "/verify/stop", stop, "operator"),
-    Route("POST", "/verify/repair", repair, "operator", begins="/verify"),
-]

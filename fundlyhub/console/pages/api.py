@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from fundlyhub.console.api.openapi import whole
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Row:
     fields: tuple[Field, ...]
 
 
+@page("/api")
 def api(visit: Visit) -> Response:
     """All routes."""
     document = whole()
@@ -54,6 +55,3 @@ def _fields(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterato
         name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
         for field in schemas[name]["properties"]:
             yield Field(field, "body", field in schemas[name].get("required", []))
-
-
-PAGES = [Page("/api", api)]

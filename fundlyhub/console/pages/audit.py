@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database import decisions
 from fundlyhub.web.refusals import Refusal
 
@@ -18,6 +18,7 @@ COMMANDS = {
 }  # fmt: skip
 
 
+@page("/audit")
 def audit(visit: Visit) -> Response:
     """One page of one audit."""
     kind = visit.given("kind") or decisions.KINDS[0]
@@ -30,6 +31,3 @@ def audit(visit: Visit) -> Response:
         "audit.html", kind=kind, who=who or "", found=found, titles=TITLES, command=COMMANDS[kind],
         looked=decisions.LOOKED_THROUGH,
     )  # fmt: skip
-
-
-PAGES = [Page("/audit", audit)]

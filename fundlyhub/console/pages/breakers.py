@@ -12,7 +12,7 @@ from fundlyhub.channels.breaker import SERVICES, shared
 from fundlyhub.channels.breaker.shared import Look, look, shared_breaker
 from fundlyhub.channels.breaker.state import Change
 from fundlyhub.console.access import Access
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.monitoring.servers import asking_redis
@@ -42,6 +42,7 @@ class Row:
     strip: Sequence[Part]
 
 
+@page("/breakers")
 def breakers(visit: Visit) -> Response:
     """All breakers. Without Redis the page says so: each worker then goes by its own."""
     settings = visit.site.settings
@@ -61,6 +62,7 @@ def read(settings: Settings) -> tuple[list[Row], str]:
     return [Row(one, used.get(one.service, ""), list(strip(changes))) for one, changes in found], ""
 
 
+@page("/breakers/{name}")
 def breaker(visit: Visit) -> Response:
     """One breaker with its last changes."""
     name = _named(visit)
@@ -69,6 +71,7 @@ def breaker(visit: Visit) -> Response:
     return visit.page("breaker.html", one=row, changes=changes, width=WIDTH)
 
 
+@page("/breakers/{name}/open", "operator", "POST")
 def open_(visit: Visit) -> Response:
     """Let no call to a service through until somebody closes the breaker."""
     name = _named(visit)
@@ -76,6 +79,7 @@ def open_(visit: Visit) -> Response:
     return visit.go(f"/breakers/{name}", f"{name} is not called any more until somebody closes the breaker.")
 
 
+@page("/breakers/{name}/close", "operator", "POST")
 def close(visit: Visit) -> Response:
     """Let calls to a service through again, few at first."""
     name = _named(visit)
@@ -150,11 +154,3 @@ def _x(passed: timedelta) -> float:
 
 def _named(visit: Visit) -> str:
     return require(visit.path("name"))
-
-
-PAGES = [
-    Page("/breakers", breakers),
-    Page("/breakers/{name}", breaker),
-    Page("/breakers/{name}/open", open_, "operator", "POST"),
-    Page("/breakers/{name}/close", close, "operator", "POST"),
-]

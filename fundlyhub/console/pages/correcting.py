@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from fundlyhub.console.access import Access
 from fundlyhub.console.pages.letters import require
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database import disclosed, get_engine
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import InvalidEvent, WrongState, WrongUse
@@ -29,6 +29,7 @@ Difference = tuple[str, str, str]
 """The name of a field, its value before and after."""
 
 
+@page("/letters/{letter}/edit", "privacy", "POST")
 def edit(visit: Visit) -> Response:
     """The payload in a form, after a line in the audit says who asked, and why."""
     require(visit, visit.number("letter"))
@@ -39,6 +40,7 @@ def edit(visit: Visit) -> Response:
     return _form(visit, draft, printable_json(dumps(_readable(draft), pretty=True).decode()), reason)
 
 
+@page("/letters/{letter}/check", "privacy", "POST")
 def check(visit: Visit) -> Response:
     """Check what was typed, and show what differs; with ``save`` keep it. Nothing is kept that is wrong."""
     require(visit, visit.number("letter"))
@@ -56,6 +58,7 @@ def check(visit: Visit) -> Response:
     return visit.go(f"/letters/{id}", f"Saved ({', '.join(done.changed) or 'nothing differs'}). Replay it now.")
 
 
+@page("/letters/{letter}/undo", "operator", "POST")
 def undo(visit: Visit) -> Response:
     """Let the event's own payload count again."""
     id = visit.number("letter")
@@ -123,10 +126,3 @@ def _moment(text: str) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise WrongUse("open the letter anew")
     return moment
-
-
-PAGES = [
-    Page("/letters/{letter}/edit", edit, "privacy", "POST"),
-    Page("/letters/{letter}/check", check, "privacy", "POST"),
-    Page("/letters/{letter}/undo", undo, "operator", "POST"),
-]

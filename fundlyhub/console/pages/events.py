@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from fundlyhub.console.access import Access
 from fundlyhub.console.timeline import Timeline, timeline
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongState, WrongUse
@@ -46,6 +46,7 @@ class Line:
     """The message that it is about."""
 
 
+@page("/events")
 def events(visit: Visit) -> Response:
     """A list of the log, or what an id leads to."""
     if name := visit.given("id"):
@@ -60,11 +61,13 @@ def events(visit: Visit) -> Response:
     )  # fmt: skip
 
 
+@page("/events/{position}")
 def event(visit: Visit) -> Response:
     """The story of one event."""
     return _story(visit, None)
 
 
+@page("/events/{position}/payload", "privacy", "POST")
 def reveal(visit: Visit) -> Response:
     """The same with payload and metadata, after a line in the audit says who asked, and why."""
     return _story(visit, shown(visit, visit.number("position"), visit.field("reason")))
@@ -193,10 +196,3 @@ def _lines(entries: Sequence[Entry], processors: set[str]) -> Iterator[Line]:
 def _message(details: str | None) -> UUID | None:
     kind, _, id = (details or "").partition(" ")
     return UUID(id) if kind == "message" else None
-
-
-PAGES = [
-    Page("/events", events),
-    Page("/events/{position}", event),
-    Page("/events/{position}/payload", reveal, "privacy", "POST"),
-]

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from fundlyhub.console.access import Access
 from fundlyhub.console.choosing import FIELDS, STATES, after, options, parameters, wanted
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongState
@@ -26,6 +26,7 @@ LOOKED_AT = 1_000
 """Letters of a group of which it is counted what waits behind them."""
 
 
+@page("/letters")
 def groups(visit: Visit) -> Response:
     """All faults, the one with the most letters first."""
     found, is_all = faults(visit, wanted(visit))
@@ -33,6 +34,7 @@ def groups(visit: Visit) -> Response:
     return visit.page(template, groups=found, is_all=is_all, counted=COUNTED, **_filters(visit))
 
 
+@page("/letters/list")
 def letters(visit: Visit) -> Response:
     """Letters of a filter, as a rule of one fault, the newest failure first."""
     filter = wanted(visit)
@@ -44,11 +46,13 @@ def letters(visit: Visit) -> Response:
     )
 
 
+@page("/letters/{letter}")
 def letter(visit: Visit) -> Response:
     """One letter."""
     return show(visit)
 
 
+@page("/letters/{letter}/payload", "privacy", "POST")
 def reveal(visit: Visit) -> Response:
     """The same with payload and metadata, after a line in the audit says who asked, and why."""
     return show(visit, reason=visit.field("reason"))
@@ -133,11 +137,3 @@ def require(access: Access, id: int) -> None:
 def _filters(visit: Visit) -> dict[str, Any]:
     given = {name: visit.given(name) for name in (*FIELDS, "state")}
     return {"given": given, "states": STATES, "options": options(visit), "parameters": parameters(visit)}
-
-
-PAGES = [
-    Page("/letters", groups),
-    Page("/letters/list", letters),
-    Page("/letters/{letter}", letter),
-    Page("/letters/{letter}/payload", reveal, "privacy", "POST"),
-]

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from fundlyhub.console.access import Access
 from fundlyhub.console.rendering import render
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database.audited import reasoned
 from fundlyhub.database.console_audit import note as note_decision
 from fundlyhub.database.disclosed import note
@@ -51,6 +51,7 @@ class Filters:
     donation: str = ""
 
 
+@page("/messages")
 def messages(visit: Visit) -> Response:
     """The ledger: messages in a state that wants attention, or those of a user, an event or a donation."""
     filters = Filters(*(visit.given(name)[:100] for name in ("state", "user", "event", "donation")))
@@ -62,11 +63,13 @@ def messages(visit: Visit) -> Response:
     return _list(visit, filters, found)
 
 
+@page("/messages/to-address", "operator", "POST")
 def to_address(visit: Visit) -> Response:
     """Messages to an address, which is in no address of a page, in no log, and in no table: it is hashed."""
     return _list(visit, Filters(), sent_to(visit, visit.field("address")), by_address=True)
 
 
+@page("/messages/{id}")
 def message(visit: Visit) -> Response:
     """One message, what became of it, and the others of its event."""
     one = _the_one(visit)
@@ -74,6 +77,7 @@ def message(visit: Visit) -> Response:
     return visit.page("message.html", one=one, story=story, others=others, letter=letter)
 
 
+@page("/messages/{id}/settle", "operator", "POST")
 def settled(visit: Visit) -> Response:
     """Settle a message of unknown outcome: it was sent, or it was not."""
     one, outcome = _the_one(visit), visit.field("outcome")
@@ -82,6 +86,7 @@ def settled(visit: Visit) -> Response:
     return visit.go(f"/messages/{one.id}", said)
 
 
+@page("/messages/{id}/shown", "privacy", "POST")
 def shown(visit: Visit) -> Response:
     """The message as its recipient saw it, for a frame. Who looked, and why, is recorded first."""
     if not visit.field("reason"):
@@ -210,12 +215,3 @@ def _after(text: str) -> After | None:
         return After(datetime.fromisoformat(at), UUID(id))
     except ValueError:
         raise WrongUse("this page of the list is not there: begin with the first one") from None
-
-
-PAGES = [
-    Page("/messages", messages),
-    Page("/messages/to-address", to_address, "operator", "POST"),
-    Page("/messages/{id}", message),
-    Page("/messages/{id}/settle", settled, "operator", "POST"),
-    Page("/messages/{id}/shown", shown, "privacy", "POST"),
-]

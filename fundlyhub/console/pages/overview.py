@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from fundlyhub.console.access import Access
 from fundlyhub.console.snapshots import Snapshot, Snapshots
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.monitoring.troubles import Trouble, Where, troubles
 
 MENDS: Mapping[Where, tuple[str, str]] = {
@@ -65,6 +65,7 @@ class Linked:
     mend: str
 
 
+@page("/")
 def overview(visit: Visit) -> Response:
     """The first page."""
     snapshot, found, flow = look(visit)
@@ -103,6 +104,3 @@ def _slowest(snapshot: Snapshot) -> list[Waiting]:
         if events.get((name,))
     ]
     return sorted(found, key=lambda one: -one.oldest)[:SLOWEST]
-
-
-PAGES = [Page("/", overview)]

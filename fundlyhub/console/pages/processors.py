@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from fundlyhub.console.access import Access, Site
 from fundlyhub.console.snapshots import Snapshot
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.monitoring.latency import Latency, latencies
 from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Entry, Pause
@@ -39,18 +39,21 @@ class Row:
     """From publication to effect, of the newest events, as of a minute ago at most; None while that is not known."""
 
 
+@page("/processors")
 def processors(visit: Visit) -> Response:
     """All processors."""
     template = "parts/processors.html" if visit.is_fragment else "processors.html"
     return visit.page(template, rows=rows(visit), snapshot=visit.site.snapshots.now())
 
 
+@page("/processors/{name}")
 def processor(visit: Visit) -> Response:
     """One processor, with its pauses so far."""
     one, history = row(visit, visit.path("name"))
     return visit.page("processor.html", one=one, history=history)
 
 
+@page("/processors/{name}/pause", "operator", "POST")
 def pause(visit: Visit) -> Response:
     """Pause a processor, for a time or until somebody resumes it."""
     name, span = visit.path("name"), SPANS.get(visit.field("until"))
@@ -64,6 +67,7 @@ def pause(visit: Visit) -> Response:
     return visit.go(f"/processors/{name}", f"{name} is paused.")
 
 
+@page("/processors/{name}/resume", "operator", "POST")
 def resume(visit: Visit) -> Response:
     """Resume a processor, even if it paused itself."""
     name = visit.path("name")
@@ -114,11 +118,3 @@ def _latencies(site: Site) -> Mapping[str, Latency]:
         return site.minutes.get("latencies", lambda: latencies(site.processors))
     except (DBAPIError, psycopg.Error):
         return {}
-
-
-PAGES = [
-    Page("/processors", processors),
-    Page("/processors/{name}", processor),
-    Page("/processors/{name}/pause", pause, "operator", "POST"),
-    Page("/processors/{name}/resume", resume, "operator", "POST"),
-]

@@ -12,7 +12,7 @@ from fundlyhub import rebuilds
 from fundlyhub.console.access import Access
 from fundlyhub.console.pages.rebuilds import OF_VALUES, board, named
 from fundlyhub.console.runs import Run
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database.audited import reasoned
 from fundlyhub.database.console_audit import note_rebuild
 from fundlyhub.errors import WrongUse
@@ -25,6 +25,7 @@ FASTEST = 1_000_000
 """Events a second that a rate may name."""
 
 
+@page("/rebuilds/{processor}/start", "operator", "POST")
 def start(visit: Visit) -> Response:
     """Begin to rebuild; workers fill the tables."""
     name = visit.path("processor")
@@ -32,34 +33,40 @@ def start(visit: Visit) -> Response:
     return _back(visit, f"{name} is being rebuilt, up to position {one.up_to:,} and then with the log.")
 
 
+@page("/rebuilds/{processor}/diff", "operator", "POST")
 def compare(visit: Visit) -> Response:
     """Begin to compare the rebuilt tables with the live ones: numbers of rows, and examples by their ids."""
     begin_comparison(visit, visit.path("processor"))
     return _back(visit)
 
 
+@page("/rebuilds/{processor}/values", "privacy", "POST")
 def compare_values(visit: Visit) -> Response:
     """The same with all values that differ, which may be about people: who asked is recorded first."""
     begin_comparison_of_values(visit, visit.path("processor"), visit.field("reason"))
     return _back(visit)
 
 
+@page("/rebuilds/{processor}/swap", "operator", "POST")
 def swap(visit: Visit) -> Response:
     """Begin to put the rebuilt tables in the place of the live ones."""
     return _exchange(visit, "swap")
 
 
+@page("/rebuilds/{processor}/undo", "operator", "POST")
 def undo(visit: Visit) -> Response:
     """Begin to put the former tables back in their place."""
     return _exchange(visit, "undo")
 
 
+@page("/rebuilds/{processor}/cancel", "operator", "POST")
 def cancel(visit: Visit) -> Response:
     """End a rebuild that was not put in place."""
     one = end(visit, "cancel", visit.path("processor"), visit.field("reason"))
     return _back(visit, f"The rebuild of {one.processor} is cancelled, and its tables are gone.")
 
 
+@page("/rebuilds/{processor}/prune", "operator", "POST")
 def prune(visit: Visit) -> Response:
     """Drop the tables that an exchange has left."""
     one = end(visit, "prune", visit.path("processor"), visit.field("reason"))
@@ -168,12 +175,3 @@ def _rate(visit: Visit) -> int | None:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= FASTEST):
         raise WrongUse(f"a rate is a number of events per second, of at most {FASTEST:,}")
     return int(text)
-
-
-_POSTS: tuple[tuple[str, Callable[[Visit], Response]], ...] = (
-    ("start", start), ("diff", compare), ("swap", swap), ("undo", undo), ("cancel", cancel), ("prune", prune),
-)  # fmt: skip
-PAGES = [
-    *(Page(f"/rebuilds/{{processor}}/{verb}", handler, "operator", "POST") for verb, handler in _POSTS),
-    Page("/rebuilds/{processor}/values", compare_values, "privacy", "POST"),
-]

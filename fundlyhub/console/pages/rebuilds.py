@@ -14,7 +14,7 @@ from starlette.responses import Response
 from fundlyhub import rebuilds
 from fundlyhub.console.access import Access
 from fundlyhub.console.runs import Run
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.errors import FundlyHubError, WrongUse
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.processor import Processor
@@ -56,6 +56,7 @@ class Board:
         return [row for row in self.rows if row.one.processor == name]
 
 
+@page("/rebuilds")
 def listing(visit: Visit) -> Response:
     """All rebuilds, and the processors that can be rebuilt."""
     found = board(visit)
@@ -70,6 +71,7 @@ def listing(visit: Visit) -> Response:
     return visit.page("rebuilds.html", board=found, workers=workers(visit), able=able, unable=unable, ended=gone)
 
 
+@page("/rebuilds/{processor}")
 def one(visit: Visit) -> Response:
     """One processor's rebuild: its progress, or what can be done about it where that has changed."""
     name = visit.path("processor")
@@ -184,6 +186,3 @@ def forget_values(run: Run, now: datetime) -> None:
     """Forget the examples of a comparison of values a while after it ended."""
     if run.kind == OF_VALUES and run.ended is not None and run.result and now - run.ended >= VALUES_KEPT:
         run.result = [replace(one, examples=()) for one in run.result]
-
-
-PAGES = [Page("/rebuilds", listing), Page("/rebuilds/{processor}", one)]

@@ -10,13 +10,14 @@ from fundlyhub.console import choosing
 from fundlyhub.console.access import Access
 from fundlyhub.console.choosing import FIELDS, MOST
 from fundlyhub.console.replays import Run
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, Terms
 from fundlyhub.web.refusals import Refusal
 
 
+@page("/letters/choose", "operator")
 def choose(visit: Visit) -> Response:
     """A dry run: which letters are meant, from now on by their ids, and which of them can be replayed."""
     state = choosing.state(visit)
@@ -50,6 +51,7 @@ def replayable(access: Access, ids: Sequence[int]) -> tuple[list[int], dict[int,
         return dead_letters.choose(db, ids)
 
 
+@page("/letters/replay", "operator", "POST")
 def replay(visit: Visit) -> Response:
     """Begin to replay the letters that the form names; the page of progress follows."""
     ids, share, rate = choosing.ids(visit.field("ids")), visit.field("max_failures") or "10", visit.field("rate")
@@ -59,12 +61,14 @@ def replay(visit: Visit) -> Response:
     return visit.go(f"/letters/replays/{run.key}")
 
 
+@page("/letters/replays/{run}")
 def progress(visit: Visit) -> Response:
     """How far a replay is."""
     run = _run(visit)
     return visit.page("parts/replay.html" if visit.is_fragment else "replay.html", run=run)
 
 
+@page("/letters/replays/{run}/stop", "operator", "POST")
 def stop(visit: Visit) -> Response:
     """Send no more letters of a replay."""
     run = _run(visit)
@@ -72,6 +76,7 @@ def stop(visit: Visit) -> Response:
     return visit.go(f"/letters/replays/{run.key}", "No more letters are sent.")
 
 
+@page("/letters/discard", "operator", "POST")
 def discard(visit: Visit) -> Response:
     """Let the letters that the form names rest for good."""
     with visit.transaction() as db:
@@ -79,6 +84,7 @@ def discard(visit: Visit) -> Response:
     return _after(visit, "discarded", done)
 
 
+@page("/letters/restore", "operator", "POST")
 def restore(visit: Visit) -> Response:
     """Open discarded letters again."""
     with visit.transaction() as db:
@@ -115,14 +121,3 @@ def _number(text: str, most: float, *, least: float = 0.01) -> float:
     if not least <= number <= most:
         raise WrongUse(f"rate and share are numbers of at most {most:g}")
     return number
-
-
-PAGES = [
-    Page("/letters/choose", choose, "operator"),
-    Page("/letters/replay", replay, "operator", "POST"),
-    Page("/letters/discard", discard, "operator", "POST"),
-    Page("/letters/restore", restore, "operator", "POST"),
-    Page("/letters/replays/{run}", progress),
-    Page("/letters/replays/{run}/stop", stop, "operator", "POST"),
-]
-"""They come before the page of one letter, whose path would match theirs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications.delivery_reports import failed
 from fundlyhub.web.refusals import Refusal
@@ -13,6 +13,7 @@ ROWS = 100
 _LIST = "/messages/reports"
 
 
+@page(_LIST)
 def reports(visit: Visit) -> Response:
     """The reports that wait for a person, the newest first, or those that were discarded."""
     discarded = bool(visit.given("discarded"))
@@ -21,6 +22,7 @@ def reports(visit: Visit) -> Response:
     return visit.page("reports.html", found=found, discarded=discarded, rows=ROWS)
 
 
+@page(f"{_LIST}/{{id}}/retry", "operator", "POST")
 def retry(visit: Visit) -> Response:
     """Apply a report again. One that fails again stays, with its new error."""
     id = visit.number("id")
@@ -31,6 +33,7 @@ def retry(visit: Visit) -> Response:
     return visit.go(_LIST, said)
 
 
+@page(f"{_LIST}/{{id}}/discard", "operator", "POST")
 def discard(visit: Visit) -> Response:
     """Let a report rest for good."""
     id = visit.number("id")
@@ -39,10 +42,3 @@ def discard(visit: Visit) -> Response:
     if not done:
         raise Refusal(404, "there is no such failed report")
     return visit.go(_LIST, f"Report {id} is discarded.")
-
-
-PAGES = [
-    Page(_LIST, reports),
-    Page(f"{_LIST}/{{id}}/retry", retry, "operator", "POST"),
-    Page(f"{_LIST}/{{id}}/discard", discard, "operator", "POST"),
-]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from fundlyhub.console.masking import masked
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.settings import PREFIX, Settings
 
 
@@ -22,6 +22,7 @@ class Row:
     purpose: str
 
 
+@page("/settings", "operator")
 def settings(visit: Visit) -> Response:
     """All settings."""
     return visit.page("settings.html", rows=rows(visit.site.settings))
@@ -40,6 +41,3 @@ def _source(name: str) -> str:
     if os.environ.get(variable):
         return "environment"
     return "file" if os.environ.get(f"{variable}_FILE") else "default"
-
-
-PAGES = [Page("/settings", settings, "operator")]

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from starlette.responses import Response
 
 from fundlyhub.console.access import Access
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database.audited import UNKNOWN, reasoned
 from fundlyhub.database.disclosed import note
 from fundlyhub.errors import Unavailable, WrongState, WrongUse
@@ -24,6 +24,7 @@ ROWS = 50
 MOST = 10_000
 
 
+@page("/streams")
 def streams(visit: Visit) -> Response:
     """The streams, and a page of the quarantine."""
     found, missing = status(visit)
@@ -39,16 +40,19 @@ def streams(visit: Visit) -> Response:
     )  # fmt: skip
 
 
+@page("/streams/quarantine/{id}")
 def entry(visit: Visit) -> Response:
     """One entry in quarantine, without the values of its fields."""
     return _entry(visit)
 
 
+@page("/streams/quarantine/{id}/fields", "privacy", "POST")
 def revealed(visit: Visit) -> Response:
     """The same with its fields, which may be people's data: the look is recorded first."""
     return _entry(visit, reason=visit.field("reason"))
 
 
+@page("/streams/quarantine/{id}/release", "operator", "POST")
 def release(visit: Visit) -> Response:
     """Publish an entry after a fix. What cannot be an event yet stays, with its new reason."""
     id = visit.number("id")
@@ -59,6 +63,7 @@ def release(visit: Visit) -> Response:
     return _unchanged(visit, id, done.unchanged[id])
 
 
+@page("/streams/quarantine/{id}/discard", "operator", "POST")
 def discard(visit: Visit) -> Response:
     """Let an entry rest for good. Nothing is deleted."""
     id = visit.number("id")
@@ -114,12 +119,3 @@ def _group(visit: Visit) -> str:
 
 def _state(text: str) -> State:
     return next((one for one in get_args(State) if one == text), "open")
-
-
-PAGES = [
-    Page("/streams", streams),
-    Page("/streams/quarantine/{id}", entry),
-    Page("/streams/quarantine/{id}/fields", revealed, "privacy", "POST"),
-    Page("/streams/quarantine/{id}/release", release, "operator", "POST"),
-    Page("/streams/quarantine/{id}/discard", discard, "operator", "POST"),
-]

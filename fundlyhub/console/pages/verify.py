@@ -13,7 +13,7 @@ from starlette.responses import Response
 from fundlyhub.console.access import Access
 from fundlyhub.console.runs import Run
 from fundlyhub.console.verifications import Verification
-from fundlyhub.console.visits import Page, Visit
+from fundlyhub.console.visits import Visit, page
 from fundlyhub.database.audited import reasoned
 from fundlyhub.database.console_audit import note
 from fundlyhub.errors import FundlyHubError, WrongState, WrongUse
@@ -49,6 +49,7 @@ class State:
     missing: str
 
 
+@page("/verify")
 def verify(visit: Visit) -> Response:
     """The form, and the verification that runs or the last report."""
     now = state(visit)
@@ -64,6 +65,7 @@ def verify(visit: Visit) -> Response:
     return visit.page("parts/verify.html" if visit.is_fragment else "verify.html", **values)
 
 
+@page("/verify/start", "operator", "POST")
 def start(visit: Visit) -> Response:
     """Begin a verification of a sample. Raises WrongUse for a wrong size, and WrongState while one runs."""
     size = visit.field("sample")
@@ -74,12 +76,14 @@ def start(visit: Visit) -> Response:
     return visit.go("/verify")
 
 
+@page("/verify/stop", "operator", "POST")
 def stop(visit: Visit) -> Response:
     """End the verification that runs."""
     visit.site.verifications.stop()
     return visit.go("/verify", "The verification is told to end, and drops what it made.")
 
 
+@page("/verify/repair", "operator", "POST")
 def repair(visit: Visit) -> Response:
     """Send again what the report that the form names found missing or overdue."""
     send_again(visit, visit.field("report"))
@@ -163,11 +167,3 @@ def _fingerprint(one: Verification | None, repair: Run | None) -> str:
     parts = [one.key, one.what, str(one.done), str(one.is_stopped), str(one.is_over)] if one else []
     parts += [repair.key, str(repair.is_over)] if repair else []
     return "-".join(parts).replace(" ", ".") or "none"
-
-
-PAGES = [
-    Page("/verify", verify),
-    Page("/verify/start", start, "operator", "POST"),
-    Page("/verify/stop", stop, "operator", "POST"),
-    Page("/verify/repair", repair, "operator", "POST"),
-]
