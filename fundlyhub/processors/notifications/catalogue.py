@@ -10,25 +10,7 @@ from typing import Literal
 from fundlyhub.channels.messages import ChannelName
 from fundlyhub.errors import WrongUse
 from fundlyhub.events import Payload
-from fundlyhub.events.catalogue.admin import (
-    AdminCampaignApproved,
-    AdminCampaignClosed,
-    AdminCampaignPaused,
-    AdminCampaignRejected,
-    AdminUserSuspended,
-)
-from fundlyhub.events.catalogue.campaign import CampaignGoalReached
-from fundlyhub.events.catalogue.donation import DonationCompleted, DonationFailed, DonationRefunded
-from fundlyhub.events.catalogue.payout import (
-    PayoutApproved,
-    PayoutBankAccountVerificationFailed,
-    PayoutCompleted,
-    PayoutDenied,
-    PayoutFailed,
-    PayoutRequested,
-)
-from fundlyhub.events.catalogue.project import ProjectUpdateCreated
-from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
+from fundlyhub.events import catalogue as payloads
 from fundlyhub.processors.notifications.ledger.matters import DAY, EVENT
 
 Recipient = Literal["user", "donor", "owner", "followed", "creator", "followers"]
@@ -114,26 +96,26 @@ _ALL: tuple[ChannelName, ...] = ("email", "push", "sms")
 # One message a line, as a table.
 # fmt: off
 _OURS: tuple[Notice, ...] = (
-    Notice("welcome", UserRegistered, ("user_id",), "user", _EMAIL, "account", "medium", True, per_day=3),
-    Notice("donation_receipt", DonationCompleted, _DONATION, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
-    Notice("donation_failed", DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable"), per_day=20),
-    Notice("refund", DonationRefunded, _REFUND, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
-    Notice("new_donation", DonationCompleted, _DONATION, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor"), summed=("amount", *_BY_CAMPAIGN)),
-    Notice("goal_reached", CampaignGoalReached, ("campaign_id", "goal_amount"), "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors"), limited=False),
-    Notice("campaign_approved", AdminCampaignApproved, _DECISION, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),
-    Notice("campaign_rejected", AdminCampaignRejected, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
-    Notice("campaign_paused", AdminCampaignPaused, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
-    Notice("campaign_closed", AdminCampaignClosed, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
-    Notice("new_follower", UserFollowedUser, ("follower_id", "followed_user_id"), "followed", _SCREEN, "social", "low", False, ("follower",)),
-    Notice("payout_requested", PayoutRequested, _PAYOUT, "creator", _EMAIL, "payouts", "medium", True, ("amount",)),
-    Notice("payout_approved", PayoutApproved, _PAYOUT, "creator", _SCREEN, "payouts", "medium", True, ("amount",)),
-    Notice("payout_denied", PayoutDenied, _PAYOUT, "creator", _SCREEN, "payouts", "high", True, ("amount", "reason")),
-    Notice("payout_completed", PayoutCompleted, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "arrived_on")),
-    Notice("payout_failed", PayoutFailed, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "reason", "retryable")),
-    Notice("bank_account_failed", PayoutBankAccountVerificationFailed, ("bank_account_id", "attempt_count"), "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
-    Notice("account_suspended", AdminUserSuspended, ("user_id", "suspended_until", "reason"), "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
-    Notice("new_sign_in", UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE, short_lived=True, per_day=5),
-    Notice("project_update", ProjectUpdateCreated, ("update_id",), "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt"), summed=_BY_CAMPAIGN),
+    Notice("welcome", payloads.UserRegistered, ("user_id",), "user", _EMAIL, "account", "medium", True, per_day=3),
+    Notice("donation_receipt", payloads.DonationCompleted, _DONATION, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "reference", "donated_at", "anonymous")),
+    Notice("donation_failed", payloads.DonationFailed, _DONATION, "donor", _SCREEN, "receipts", "high", True, (*_CAMPAIGN, "retryable"), per_day=20),
+    Notice("refund", payloads.DonationRefunded, _REFUND, "donor", _EMAIL, "receipts", "high", True, (*_CAMPAIGN, "amount", "total", "given", "reference", "refunded_at")),
+    Notice("new_donation", payloads.DonationCompleted, _DONATION, "owner", _SCREEN, "donations", "medium", False, (*_CAMPAIGN, "amount", "donor"), summed=("amount", *_BY_CAMPAIGN)),
+    Notice("goal_reached", payloads.CampaignGoalReached, ("campaign_id", "goal_amount"), "owner", _SCREEN, "campaigns", "medium", False, (*_CAMPAIGN, "goal", "raised", "donors"), limited=False),
+    Notice("campaign_approved", payloads.AdminCampaignApproved, _DECISION, "owner", _SCREEN, "campaigns", "high", True, _CAMPAIGN),
+    Notice("campaign_rejected", payloads.AdminCampaignRejected, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("campaign_paused", payloads.AdminCampaignPaused, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("campaign_closed", payloads.AdminCampaignClosed, _REASONED, "owner", _SCREEN, "campaigns", "high", True, (*_CAMPAIGN, "reason")),
+    Notice("new_follower", payloads.UserFollowedUser, ("follower_id", "followed_user_id"), "followed", _SCREEN, "social", "low", False, ("follower",)),
+    Notice("payout_requested", payloads.PayoutRequested, _PAYOUT, "creator", _EMAIL, "payouts", "medium", True, ("amount",)),
+    Notice("payout_approved", payloads.PayoutApproved, _PAYOUT, "creator", _SCREEN, "payouts", "medium", True, ("amount",)),
+    Notice("payout_denied", payloads.PayoutDenied, _PAYOUT, "creator", _SCREEN, "payouts", "high", True, ("amount", "reason")),
+    Notice("payout_completed", payloads.PayoutCompleted, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "arrived_on")),
+    Notice("payout_failed", payloads.PayoutFailed, _PAYOUT, "creator", _ALL, "payouts", "high", True, ("amount", "reason", "retryable")),
+    Notice("bank_account_failed", payloads.PayoutBankAccountVerificationFailed, ("bank_account_id", "attempt_count"), "user", _ALL, "payouts", "high", True, ("reason", "retryable")),
+    Notice("account_suspended", payloads.AdminUserSuspended, ("user_id", "suspended_until", "reason"), "user", _EMAIL, "security", "urgent", True, ("reason", "until")),
+    Notice("new_sign_in", payloads.UserLoggedIn, (EVENT,), "user", _ALL, "security", "urgent", True, ("at", "device", "address"), again=_EVERYWHERE, short_lived=True, per_day=5),
+    Notice("project_update", payloads.ProjectUpdateCreated, ("update_id",), "followers", _SCREEN, "updates", "low", False, (*_CAMPAIGN, "title", "excerpt"), summed=_BY_CAMPAIGN),
 )
 # fmt: on
 

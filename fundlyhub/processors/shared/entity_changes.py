@@ -8,35 +8,7 @@ from typing import Any
 from pydantic.alias_generators import to_snake
 
 from fundlyhub.events import Event, Payload
-from fundlyhub.events.catalogue.admin import (
-    AdminCampaignApproved,
-    AdminCampaignClosed,
-    AdminCampaignPaused,
-    AdminCampaignRejected,
-    AdminUserDeleted,
-    AdminUserSuspended,
-    AdminUserUnsuspended,
-)
-from fundlyhub.events.catalogue.campaign import CampaignCreated, CampaignDeleted, CampaignStatusChanged, CampaignUpdated
-from fundlyhub.events.catalogue.organization import (
-    OrganizationCreated,
-    OrganizationDeleted,
-    OrganizationRejected,
-    OrganizationUpdated,
-    OrganizationVerified,
-)
-from fundlyhub.events.catalogue.payout import (
-    PayoutApproved,
-    PayoutBankAccountVerificationFailed,
-    PayoutBankAccountVerified,
-    PayoutCancelled,
-    PayoutCompleted,
-    PayoutDenied,
-    PayoutFailed,
-    PayoutRequested,
-)
-from fundlyhub.events.catalogue.project import ProjectUpdateCreated, ProjectUpdateDeleted, ProjectUpdateEdited
-from fundlyhub.events.catalogue.user import UserProfileUpdated, UserRegistered
+from fundlyhub.events import catalogue as payloads
 from fundlyhub.events.personal import erased
 from fundlyhub.processors.shared.last_writer_fields import Clock, Entity, Write
 
@@ -62,7 +34,7 @@ def _always(**fields: Any) -> Telling:
     return lambda payload, event: fields
 
 
-def _created(payload: CampaignCreated, event: Event) -> Fields:
+def _created(payload: payloads.CampaignCreated, event: Event) -> Fields:
     fields = _given(
         "title", "slug", "summary", "story", "beneficiary_name", "location", "category_id", "status", "visibility",
         "is_discoverable", "currency", "goal_amount", "cover_image",
@@ -70,11 +42,11 @@ def _created(payload: CampaignCreated, event: Event) -> Fields:
     return {**fields(payload, event), "owner_id": str(payload.user_id), "created_at": event.timestamp.isoformat()}
 
 
-def _registered(payload: UserRegistered, event: Event) -> Fields:
+def _registered(payload: payloads.UserRegistered, event: Event) -> Fields:
     return {**_given("name", "email")(payload, event), "created_at": event.timestamp.isoformat()}
 
 
-def _organization(payload: OrganizationCreated, event: Event) -> Fields:
+def _organization(payload: payloads.OrganizationCreated, event: Event) -> Fields:
     fields = _given("legal_name", "verification_status")
     return {**fields(payload, event), "created_at": event.timestamp.isoformat()}
 
@@ -82,35 +54,35 @@ def _organization(payload: OrganizationCreated, event: Event) -> Fields:
 _DELETED = _always(deleted=True)  # for good: no event brings anything back
 
 TELLING: Mapping[type[Payload], tuple[str, str, Telling]] = {
-    UserRegistered: ("user", "user_id", _registered),
-    UserProfileUpdated: ("user", "user_id", _changes),
-    AdminUserSuspended: ("user", "user_id", _always(suspended=True)),
-    AdminUserUnsuspended: ("user", "user_id", _always(suspended=False)),
-    AdminUserDeleted: ("user", "user_id", _DELETED),
-    CampaignCreated: ("campaign", "campaign_id", _created),
-    CampaignUpdated: ("campaign", "campaign_id", _changes),
-    CampaignStatusChanged: ("campaign", "campaign_id", lambda payload, _: {"status": payload.new_status}),
-    CampaignDeleted: ("campaign", "campaign_id", _DELETED),
-    AdminCampaignApproved: ("campaign", "campaign_id", _always(status="active")),
-    AdminCampaignRejected: ("campaign", "campaign_id", _always(status="draft")),
-    AdminCampaignPaused: ("campaign", "campaign_id", _always(status="paused")),
-    AdminCampaignClosed: ("campaign", "campaign_id", _always(status="closed")),
-    OrganizationCreated: ("organization", "organization_id", _organization),
-    OrganizationVerified: ("organization", "organization_id", _always(verification_status="verified")),
-    OrganizationRejected: ("organization", "organization_id", _always(verification_status="rejected")),
-    OrganizationUpdated: ("organization", "organization_id", _changes),
-    OrganizationDeleted: ("organization", "organization_id", _DELETED),
-    ProjectUpdateCreated: ("project_update", "update_id", _given("title", "visibility")),
-    ProjectUpdateEdited: ("project_update", "update_id", _changes),
-    ProjectUpdateDeleted: ("project_update", "update_id", _DELETED),
-    PayoutRequested: ("payout", "request_id", _always(progress="requested")),
-    PayoutApproved: ("payout", "request_id", _always(progress="approved")),
-    PayoutDenied: ("payout", "request_id", _always(outcome="denied")),
-    PayoutCompleted: ("payout", "request_id", _always(outcome="completed")),
-    PayoutFailed: ("payout", "request_id", _always(outcome="failed")),
-    PayoutCancelled: ("payout", "request_id", _always(outcome="cancelled")),
-    PayoutBankAccountVerified: ("bank_account", "bank_account_id", _always(verified=True)),
-    PayoutBankAccountVerificationFailed: ("bank_account", "bank_account_id", _always(verified=False)),
+    payloads.UserRegistered: ("user", "user_id", _registered),
+    payloads.UserProfileUpdated: ("user", "user_id", _changes),
+    payloads.AdminUserSuspended: ("user", "user_id", _always(suspended=True)),
+    payloads.AdminUserUnsuspended: ("user", "user_id", _always(suspended=False)),
+    payloads.AdminUserDeleted: ("user", "user_id", _DELETED),
+    payloads.CampaignCreated: ("campaign", "campaign_id", _created),
+    payloads.CampaignUpdated: ("campaign", "campaign_id", _changes),
+    payloads.CampaignStatusChanged: ("campaign", "campaign_id", lambda payload, _: {"status": payload.new_status}),
+    payloads.CampaignDeleted: ("campaign", "campaign_id", _DELETED),
+    payloads.AdminCampaignApproved: ("campaign", "campaign_id", _always(status="active")),
+    payloads.AdminCampaignRejected: ("campaign", "campaign_id", _always(status="draft")),
+    payloads.AdminCampaignPaused: ("campaign", "campaign_id", _always(status="paused")),
+    payloads.AdminCampaignClosed: ("campaign", "campaign_id", _always(status="closed")),
+    payloads.OrganizationCreated: ("organization", "organization_id", _organization),
+    payloads.OrganizationVerified: ("organization", "organization_id", _always(verification_status="verified")),
+    payloads.OrganizationRejected: ("organization", "organization_id", _always(verification_status="rejected")),
+    payloads.OrganizationUpdated: ("organization", "organization_id", _changes),
+    payloads.OrganizationDeleted: ("organization", "organization_id", _DELETED),
+    payloads.ProjectUpdateCreated: ("project_update", "update_id", _given("title", "visibility")),
+    payloads.ProjectUpdateEdited: ("project_update", "update_id", _changes),
+    payloads.ProjectUpdateDeleted: ("project_update", "update_id", _DELETED),
+    payloads.PayoutRequested: ("payout", "request_id", _always(progress="requested")),
+    payloads.PayoutApproved: ("payout", "request_id", _always(progress="approved")),
+    payloads.PayoutDenied: ("payout", "request_id", _always(outcome="denied")),
+    payloads.PayoutCompleted: ("payout", "request_id", _always(outcome="completed")),
+    payloads.PayoutFailed: ("payout", "request_id", _always(outcome="failed")),
+    payloads.PayoutCancelled: ("payout", "request_id", _always(outcome="cancelled")),
+    payloads.PayoutBankAccountVerified: ("bank_account", "bank_account_id", _always(verified=True)),
+    payloads.PayoutBankAccountVerificationFailed: ("bank_account", "bank_account_id", _always(verified=False)),
 }
 """Per payload class: the kind of entity, the payload's field with its id, and the changes."""
 

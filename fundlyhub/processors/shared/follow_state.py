@@ -16,14 +16,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event, Payload
-from fundlyhub.events.catalogue.user import (
-    UserFollowedCampaign,
-    UserFollowedOrganization,
-    UserFollowedUser,
-    UserUnfollowedCampaign,
-    UserUnfollowedOrganization,
-    UserUnfollowedUser,
-)
+from fundlyhub.events import catalogue as payloads
 
 log = getLogger(__name__)
 
@@ -53,12 +46,12 @@ class Change(NamedTuple):
 
 
 _FIELDS: Mapping[type[Payload], tuple[str, str, str, bool]] = {
-    UserFollowedUser: ("follower_id", "user", "followed_user_id", True),
-    UserUnfollowedUser: ("follower_id", "user", "unfollowed_user_id", False),
-    UserFollowedOrganization: ("follower_id", "organization", "organization_id", True),
-    UserUnfollowedOrganization: ("follower_id", "organization", "organization_id", False),
-    UserFollowedCampaign: ("user_id", "campaign", "campaign_id", True),
-    UserUnfollowedCampaign: ("user_id", "campaign", "campaign_id", False),
+    payloads.UserFollowedUser: ("follower_id", "user", "followed_user_id", True),
+    payloads.UserUnfollowedUser: ("follower_id", "user", "unfollowed_user_id", False),
+    payloads.UserFollowedOrganization: ("follower_id", "organization", "organization_id", True),
+    payloads.UserUnfollowedOrganization: ("follower_id", "organization", "organization_id", False),
+    payloads.UserFollowedCampaign: ("user_id", "campaign", "campaign_id", True),
+    payloads.UserUnfollowedCampaign: ("user_id", "campaign", "campaign_id", False),
 }
 
 FOLLOW_PAYLOADS = tuple(_FIELDS)

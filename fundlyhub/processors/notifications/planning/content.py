@@ -11,24 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from fundlyhub.events import Event
-from fundlyhub.events.catalogue.admin import (
-    AdminCampaignApproved,
-    AdminCampaignClosed,
-    AdminCampaignPaused,
-    AdminCampaignRejected,
-    AdminUserSuspended,
-)
-from fundlyhub.events.catalogue.campaign import CampaignGoalReached
-from fundlyhub.events.catalogue.donation import DonationCompleted, DonationFailed, DonationRefunded
-from fundlyhub.events.catalogue.payout import (
-    PayoutBankAccountVerificationFailed,
-    PayoutCompleted,
-    PayoutDenied,
-    PayoutFailed,
-    PayoutRequested,
-)
-from fundlyhub.events.catalogue.project import ProjectUpdateCreated
-from fundlyhub.events.catalogue.user import UserFollowedUser, UserLoggedIn, UserRegistered
+from fundlyhub.events import catalogue as payloads
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.planning.browsers import browser_of, network_address
 from fundlyhub.processors.notifications.planning.lookup import Campaign, Lookup, Unwanted
@@ -43,6 +26,7 @@ class Followers(NamedTuple):
     donors_only: bool
 
 
+Decision = payloads.AdminCampaignRejected | payloads.AdminCampaignPaused | payloads.AdminCampaignClosed
 Content = tuple[Facts, Person | Followers]
 """The facts of a message, and its recipient as the event says it: a user, a guest, or followers."""
 
@@ -61,11 +45,11 @@ def _campaign(campaign: Campaign | None) -> dict[str, Any]:
     return {"campaign": campaign.title if campaign else None, "campaign_url": campaign.url if campaign else None}
 
 
-def _welcome(payload: UserRegistered, event: Event, lookup: Lookup) -> Content:
+def _welcome(payload: payloads.UserRegistered, event: Event, lookup: Lookup) -> Content:
     return {}, Person(payload.user_id, payload.name, payload.email)
 
 
-def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Content:
+def _receipt(payload: payloads.DonationCompleted, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {
         **_campaign(lookup.campaign(payload.campaign_id)),
         "amount": Money(payload.amount, payload.currency),
@@ -76,12 +60,12 @@ def _receipt(payload: DonationCompleted, event: Event, lookup: Lookup) -> Conten
     return facts, Person(payload.donor_id, payload.donor_name, payload.donor_email)
 
 
-def _donation_failed(payload: DonationFailed, event: Event, lookup: Lookup) -> Content:
+def _donation_failed(payload: payloads.DonationFailed, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {**_campaign(lookup.campaign(payload.campaign_id)), "retryable": payload.retryable}
     return facts, Person(payload.donor_id)
 
 
-def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Content:
+def _refund(payload: payloads.DonationRefunded, event: Event, lookup: Lookup) -> Content:
     gift = lookup.gift(payload.donation_id)
     told = lookup.refund(event, payload, gift)
     facts: Facts = {
@@ -95,7 +79,7 @@ def _refund(payload: DonationRefunded, event: Event, lookup: Lookup) -> Content:
     return facts, Person(gift.donor_id, gift.name, gift.email)
 
 
-def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> Content:
+def _new_donation(payload: payloads.DonationCompleted, event: Event, lookup: Lookup) -> Content:
     """Names the donor only when the payload says that the donation is not anonymous, and the donor is public."""
     campaign = lookup.owned(payload.campaign_id)
     if campaign.owner_id == payload.donor_id:
@@ -109,7 +93,7 @@ def _new_donation(payload: DonationCompleted, event: Event, lookup: Lookup) -> C
     return facts, Person(campaign.owner_id)
 
 
-def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) -> Content:
+def _goal_reached(payload: payloads.CampaignGoalReached, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.owned(payload.campaign_id)
     known = campaign.currency
     facts: Facts = {
@@ -121,25 +105,23 @@ def _goal_reached(payload: CampaignGoalReached, event: Event, lookup: Lookup) ->
     return facts, Person(campaign.owner_id)
 
 
-def _campaign_approved(payload: AdminCampaignApproved, event: Event, lookup: Lookup) -> Content:
+def _campaign_approved(payload: payloads.AdminCampaignApproved, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.owned(payload.campaign_id)
     return _campaign(campaign), Person(campaign.owner_id)
 
 
-def _campaign_decision(
-    payload: AdminCampaignRejected | AdminCampaignPaused | AdminCampaignClosed, event: Event, lookup: Lookup
-) -> Content:
+def _campaign_decision(payload: Decision, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.owned(payload.campaign_id)
     return {**_campaign(campaign), "reason": payload.reason}, Person(campaign.owner_id)
 
 
-def _new_follower(payload: UserFollowedUser, event: Event, lookup: Lookup) -> Content:
+def _new_follower(payload: payloads.UserFollowedUser, event: Event, lookup: Lookup) -> Content:
     if payload.follower_id == payload.followed_user_id:
         raise Unwanted("own follow")
     return {"follower": lookup.public_name(payload.follower_id)}, Person(payload.followed_user_id)
 
 
-def _payout_requested(payload: PayoutRequested, event: Event, lookup: Lookup) -> Content:
+def _payout_requested(payload: payloads.PayoutRequested, event: Event, lookup: Lookup) -> Content:
     return {"amount": Money(payload.amount, payload.currency)}, Person(payload.user_id)
 
 
@@ -147,26 +129,28 @@ def _payout(payload: Any, event: Event, lookup: Lookup) -> Content:
     request = lookup.payout(payload.request_id)
     facts: dict[str, Any] = {"amount": Money(request.amount, request.currency)}
     match payload:
-        case PayoutDenied():
+        case payloads.PayoutDenied():
             facts["reason"] = payload.denial_reason
-        case PayoutCompleted():
+        case payloads.PayoutCompleted():
             facts["arrived_on"] = payload.actual_arrival_date
-        case PayoutFailed():
+        case payloads.PayoutFailed():
             facts |= {"reason": payload.failure_reason, "retryable": payload.is_retryable}
     return facts, Person(request.user_id)
 
 
-def _bank_account_failed(payload: PayoutBankAccountVerificationFailed, event: Event, lookup: Lookup) -> Content:
+def _bank_account_failed(
+    payload: payloads.PayoutBankAccountVerificationFailed, event: Event, lookup: Lookup
+) -> Content:
     facts: Facts = {"reason": payload.failure_reason, "retryable": payload.can_retry}
     return facts, Person(payload.user_id)
 
 
-def _suspended(payload: AdminUserSuspended, event: Event, lookup: Lookup) -> Content:
+def _suspended(payload: payloads.AdminUserSuspended, event: Event, lookup: Lookup) -> Content:
     facts: Facts = {"reason": payload.reason, "until": payload.suspended_until}
     return facts, Person(payload.user_id)
 
 
-def _new_sign_in(payload: UserLoggedIn, event: Event, lookup: Lookup) -> Content:
+def _new_sign_in(payload: payloads.UserLoggedIn, event: Event, lookup: Lookup) -> Content:
     if not lookup.is_new_place(event, payload):
         raise Unwanted("known place")
     facts: Facts = {
@@ -177,7 +161,7 @@ def _new_sign_in(payload: UserLoggedIn, event: Event, lookup: Lookup) -> Content
     return facts, Person(payload.user_id)
 
 
-def _project_update(payload: ProjectUpdateCreated, event: Event, lookup: Lookup) -> Content:
+def _project_update(payload: payloads.ProjectUpdateCreated, event: Event, lookup: Lookup) -> Content:
     campaign = lookup.campaign(payload.fundraiser_id)
     if lookup.is_withdrawn(payload.update_id) or (campaign and campaign.deleted):
         raise Unwanted("withdrawn")
