@@ -7,12 +7,10 @@ that was killed between the two leaves a file that the table does not name: the 
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -24,7 +22,7 @@ from fundlyhub.events import StoredEvent
 from fundlyhub.events.encoding import dumps
 from fundlyhub.events.reading import DEEPEST
 from fundlyhub.people.belongings import mentions
-from fundlyhub.people.log import Found, text
+from fundlyhub.people.log import Found, read_json, text
 from fundlyhub.people.nesting import shallow
 from fundlyhub.people.person import Person
 from fundlyhub.people.redaction import Redacted, redact, redact_all
@@ -95,7 +93,7 @@ def _lines(path: Path, person: Person) -> Iterator[tuple[bytes, Found | None]]:
         for line in lines:
             whole = line.decode()
             readable = shallow(whole, DEEPEST + 1)
-            said = json.loads(readable, parse_float=Decimal)
+            said = read_json(readable)
             found = _redacted(said, person, None if readable == whole else whole)
             if found is not None and found.redacted.changed:
                 said.update(payload=found.redacted.payload, metadata=found.redacted.metadata)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +13,12 @@ from sqlalchemy import text as sql
 from fundlyhub.database import get_engine
 from fundlyhub.people.others import METADATA, declared
 from fundlyhub.people.person import Person
+from fundlyhub.people.written import readings
 from fundlyhub.processors.writes.recipients.erasing import erase_contacts
 from fundlyhub.streams.quarantine_model import AUDIT
 from fundlyhub.streams.raw import from_json
 
 WHO = "erasure"
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KNOWN = "SELECT user_id FROM contacts UNION SELECT user_id FROM devices UNION SELECT user_id FROM preferences"
 _LEDGER = """
     UPDATE notifications
@@ -87,26 +85,7 @@ def entries(events: psycopg.Connection[Any], person: Person) -> Iterator[tuple[i
 
 def mentions(value: str, person: Person) -> bool:
     """Whether an id or an address of the person stands in a text from outside."""
-    if person.is_id(value) or person.is_in(value):
-        return True
-    return any(person.is_id(word) for word in _words(value))
-
-
-def _words(value: str) -> Iterator[str]:
-    """Words that may be ids, also in JSON."""
-    try:
-        nodes = [json.loads(value)]
-    except (ValueError, RecursionError):
-        yield from _UUID.findall(value)
-        return
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, dict):
-            nodes.extend(node.values())
-        elif isinstance(node, list):
-            nodes.extend(node)
+    return any(person.is_in(text) for text in readings(value))
 
 
 def _others(person: Person) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import zlib
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ from fundlyhub.people.erasing import Databases, Tell, databases
 from fundlyhub.people.log import parsed, text
 from fundlyhub.people.person import Person
 from fundlyhub.people.redaction import class_of, places_of
+from fundlyhub.people.written import QUOTING, Sought, mail_texts
 from fundlyhub.processors.projections.search_index.outside import outside_engine
 from fundlyhub.processors.projections.search_index.shapes import SHAPES
 from fundlyhub.settings import Settings
@@ -76,7 +79,7 @@ def check(
 
     It reads everything: the log, the archives, each table of ours and of other packages, streams, messages and files.
     """
-    wanted = sorted({value.lower() for value in (*values, *person.addresses) if len(value) >= 3})
+    wanted = Sought((*values, *person.addresses))
     with databases(settings) as dbs:
         for erasure, _ in journal.everything(dbs, settings.data_dir):
             if erasure.hashes & person.hashes:
@@ -90,12 +93,12 @@ def check(
     return [Left(where, number) for where, number in most.items() if number]
 
 
-def _in_log(dbs: Databases, person: Person, wanted: list[str], tell: Tell) -> Iterator[Left]:
+def _in_log(dbs: Databases, person: Person, wanted: Sought, tell: Tell) -> Iterator[Left]:
     db, words = dbs["events"], 0
     until = head(db)
     for page in log.pages(db, 0, until):
         theirs = {one.row.position for one in log.about(page, person) if one.redacted.changed}
-        theirs |= {row.position for row in page if any(value in _without_content(row) for value in wanted)}
+        theirs |= {row.position for row in page if wanted.stand_in(_without_content(row))}
         words += len(theirs)
         tell("looking at the log", page[-1].position, until)
     yield Left("events.events", words)
@@ -103,15 +106,15 @@ def _in_log(dbs: Databases, person: Person, wanted: list[str], tell: Tell) -> It
 
 
 def _without_content(row: StoredEvent) -> str:
-    """What an event says, in small letters, without published content."""
+    """What an event says, without published content."""
     payload, (cls, _) = parsed(row.payload), class_of(row.type, row.version)
     if payload is None:
-        return (row.payload or "").lower()
+        return row.payload or ""
     for field in classified(cls) if cls is not None else ():
         if field.mark in (CONTENT_MARK, ORGANIZATION):
             for place in places_of(field, payload):
                 del place.holder[place.key]
-    return f"{text(payload)} {row.metadata}".lower()
+    return f"{text(payload)} {row.metadata}"
 
 
 def _in_archives(dbs: Databases, person: Person, tell: Tell) -> Iterator[Left]:
@@ -130,7 +133,7 @@ def _in_rows(dbs: Databases, person: Person) -> Iterator[Left]:
         yield Left(table, int(row[0]) if row else 0)
 
 
-def _in_tables(dbs: Databases, wanted: list[str], tell: Tell) -> Iterator[Left]:
+def _in_tables(dbs: Databases, wanted: Sought, tell: Tell) -> Iterator[Left]:
     """Each table, with partitions and those of other packages, as one text a row."""
     if not wanted:
         return
@@ -141,18 +144,18 @@ def _in_tables(dbs: Databases, wanted: list[str], tell: Tell) -> Iterator[Left]:
                 yield Left(f"{schema}.{table}", _rows(db, schema, table, wanted))
 
 
-def _rows(db: psycopg.Connection[Any], schema: str, table: str, wanted: list[str]) -> int:
+def _rows(db: psycopg.Connection[Any], schema: str, table: str, wanted: Sought) -> int:
     searched = sql.SQL(CONTENT.get(f"{schema}.{table}", "t::text"))
     query = sql.SQL(
         "SELECT count(*) FROM {} t WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS given(value)"
-        " WHERE strpos(lower({}), given.value) > 0)"
+        " WHERE strpos(lower(translate({}, %s, '')), lower(given.value)) > 0)"
     ).format(sql.Identifier(schema, table), searched)
     db.execute("SET statement_timeout = 0")
-    row = db.execute(query, (wanted,)).fetchone()
+    row = db.execute(query, (wanted.forms, QUOTING)).fetchone()
     return int(row[0]) if row else 0
 
 
-def _beside(settings: Settings, dbs: Databases, person: Person, wanted: list[str], tell: Tell) -> Iterator[Left]:
+def _beside(settings: Settings, dbs: Databases, person: Person, wanted: Sought, tell: Tell) -> Iterator[Left]:
     tell("looking at streams and files", 0, 0)
     if outside.mirrors(settings):
         with outside.streams(settings) as client:
@@ -165,7 +168,7 @@ def _beside(settings: Settings, dbs: Databases, person: Person, wanted: list[str
     yield from _in_search_engine(dbs["analytics"], person, wanted)
 
 
-def _in_search_engine(db: psycopg.Connection[Any], person: Person, wanted: list[str]) -> Iterator[Left]:
+def _in_search_engine(db: psycopg.Connection[Any], person: Person, wanted: Sought) -> Iterator[Left]:
     """Documents with words that our own table of documents does not have, or no more: those are looked at as a table.
 
     Users' documents are looked at by whose they are, too.
@@ -174,16 +177,16 @@ def _in_search_engine(db: psycopg.Connection[Any], person: Person, wanted: list[
         return
     for kind, shape in SHAPES.items():
         try:
-            texts = engine.holding(kind, sorted(person.ids), wanted)
+            texts = engine.holding(kind, sorted(person.ids), wanted.forms)
         except ProcessingError as error:
             raise Unavailable(f"the search engine cannot be looked at ({error}): run it again") from None
-        query = sql.SQL("SELECT {key}, lower(t::text) FROM {table} t WHERE {key} = ANY (%s)").format(
+        query = sql.SQL("SELECT {key}, t::text FROM {table} t WHERE {key} = ANY (%s)").format(
             key=sql.Identifier(shape.key), table=sql.Identifier("analytics", shape.table)
         )
         ours: dict[UUID, str] = dict(db.execute(query, (list(texts),)).fetchall())
         left = 0
         for id, words in texts.items():
-            stale = any(value in words.lower() and value not in ours.get(id, "") for value in wanted)
+            stale = wanted.stand_in(words) and not wanted.stand_in(ours.get(id, ""))
             left += stale or (kind == "user" and id in person.ids and bool(words))
         yield Left(f"Elasticsearch, documents of the kind {kind}", left)
     behind = "SELECT count(*) FROM analytics.search_documents WHERE version <> sent_version AND id = ANY (%s)"
@@ -199,19 +202,18 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _stands_in(path: Path, wanted: Iterable[str]) -> bool:
-    """Whether one of these words stands in a file, in any case of its letters; it is read in pieces."""
-    words = [word.encode() for word in wanted]
-    if not words:
-        return False
-    longest, before = max(map(len, words)), b""
+def _stands_in(path: Path, wanted: Sought) -> bool:
+    """Whether one of these words stands in a file; it is read in pieces."""
+    decoder, before = getincrementaldecoder("utf-8")("replace"), ""
     try:
+        if ".eml" in path.suffixes and any(map(wanted.stand_in, mail_texts(path.read_bytes()))):
+            return True
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             while piece := file.read(1 << 20):
-                text = (before + piece).lower()
-                if any(word in text for word in words):
+                text = before + decoder.decode(piece)
+                if wanted.stand_in(text):
                     return True
-                before = piece[-longest:]
-    except (OSError, EOFError):
+                before = text[-4 * wanted.longest :]  # quotation marks and backslashes do not count
+    except (OSError, EOFError, zlib.error):
         return False
     return False

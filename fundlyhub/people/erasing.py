@@ -45,6 +45,7 @@ Tell = Callable[[str, int, int], None]
 """Told what is done, how far, and of how much (0 if that is not known); raises when it is time to stop."""
 Databases = Mapping[str, psycopg.Connection[Any]]
 
+_MESSAGES = "SELECT id FROM app.notifications WHERE event_id = ANY (%s)"
 _TOKENS = "SELECT token FROM app.devices WHERE user_id = ANY (%s)"
 
 
@@ -255,7 +256,12 @@ class _Eraser:
         if person.ids:
             person.tokens.update(token for (token,) in self._dbs["app"].execute(_TOKENS, (sorted(person.ids),)))
         self._tell("erasing messages and streams", 0, 0)
-        report.changed["messages in the outbox folder"] += outside.erase_messages(self._settings, person)
+        messages = outside.erase_messages(self._settings, person, self._messages())
+        report.changed["messages in the outbox folder"] += messages
         report.changed["entries of mirrored streams"] += outside.erase_mirrored(self._settings, person, self._ids)
         report.changed += belongings.erase(self._log, person)
         outside.flush_search()
+
+    def _messages(self) -> list[UUID]:
+        """The messages about their events, which name them to others."""
+        return [id for (id,) in self._dbs["app"].execute(_MESSAGES, (list(self._ids),))]

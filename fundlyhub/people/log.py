@@ -25,6 +25,9 @@ from fundlyhub.people.redaction import Json, Redacted, redact, redact_all
 PAGE = 500
 """Events that are read at a time: a row may be large."""
 
+_DIGITS = 18
+"""Digits of a number that the encoder takes for certain; Python reads none of more than 4,300."""
+
 _COLUMNS = f"""
     position, id, type, version, {representable("occurred_at")}, {representable("recorded_at")}, correlation_id,
     causation_id, payload::text, metadata::text
@@ -113,10 +116,19 @@ def overwrite(db: psycopg.Connection[Any], found: Iterable[Found], person: Perso
 def parsed(stored: str | None) -> Json | None:
     """The JSON object of a column; None for what is none, or what nothing can read."""
     try:
-        value = json.loads(shallow(stored or ""), parse_float=Decimal)
+        value = read_json(shallow(stored or ""))
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def read_json(text: str) -> Any:
+    """What a JSON text says, each number as it is, however many digits it has. Raises ValueError."""
+    return json.loads(text, parse_float=Decimal, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _DIGITS else Decimal(digits)
 
 
 def text(value: Json) -> str:

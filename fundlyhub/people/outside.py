@@ -27,6 +27,7 @@ log = getLogger(__name__)
 PATIENCE = 10.0
 """Seconds that Redis has to answer."""
 PAGE = 500
+_ENDINGS = ("eml", "txt", "json")
 _TO = re.compile(rb"^(?:To|Reference): ?(.*)$", re.MULTILINE)
 
 
@@ -80,31 +81,34 @@ def _rewrite(client: redis.Redis) -> None:
         return
 
 
-def erase_messages(settings: Settings, person: Person) -> int:
-    """Delete the files of messages to the person from the outbox folder; how many."""
-    files = list(messages(settings.data_dir, person))
+def erase_messages(settings: Settings, person: Person, about: Collection[UUID]) -> int:
+    """Delete the files of messages to the person, and ``about`` them to others, from the outbox folder; how many."""
+    files = list(messages(settings.data_dir, person, about))
     for path in files:
         path.unlink(missing_ok=True)
     return len(files)
 
 
-def messages(data_dir: Path, person: Person) -> Iterator[Path]:
-    """The files of messages to the person."""
+def messages(data_dir: Path, person: Person, about: Collection[UUID] = ()) -> Iterator[Path]:
+    """The files of messages to the person, and of those with these ids; a killed worker may have left a hidden one."""
+    ids = {str(id) for id in about}
     for path in sorted((data_dir / "outbox").glob("*/*")):
-        if path.suffix in (".eml", ".txt", ".json") and path.is_file() and _is_to(path, person):
+        name = path.name.removesuffix(".tmp")
+        stem, _, ending = name.rpartition(".")
+        if ending in _ENDINGS and path.is_file() and (stem[-36:] in ids or _is_to(path, ending, person)):
             yield path
 
 
-def _is_to(path: Path, person: Person) -> bool:
+def _is_to(path: Path, ending: str, person: Person) -> bool:
     content = path.read_bytes()
-    if path.suffix == ".eml":
+    if ending == "eml":
         mail = email.message_from_bytes(content, policy=email.policy.compat32)
         return person.is_in(str(mail.get("To", "")))
-    if path.suffix == ".txt":
+    if ending == "txt":
         return any(person.has_address(one.decode("utf-8", "replace").strip()) for one in _TO.findall(content))
     try:
         return str(json.loads(content).get("token")) in person.tokens
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return False
 
 

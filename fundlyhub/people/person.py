@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,10 @@ from fundlyhub.addresses import canonical_phone
 from fundlyhub.processors.shared.address_hashes import address_hash, address_hashes, keyed_hash
 
 _MOST_DIGITS = 20
-_ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]{1,64}@[^\s<>\"',;:()\[\]]{1,255}")
+_ADDRESS = re.compile(r"([^\s<>\"',;:()\[\]@]{1,64})@(\w(?:[\w.-]{0,253}\w)?)")
+_UNUSUAL = re.compile(r"[^\w.+-]")
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+_NEXT_NUMBER = re.compile(r"\s+(?=\+|00)")
 _UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"\+?\d[\d ()./-]{5,30}\d")
 
@@ -71,8 +74,18 @@ class Person:
         return found
 
     def is_in(self, text: str) -> bool:
-        """Whether one of their addresses stands in a text."""
-        return any(self.has_address(one) for one in (*_ADDRESS.findall(text), *_NUMBER.findall(text)))
+        """Whether one of their ids or addresses stands in a text."""
+        return any(map(self.is_id, _ID.findall(text))) or any(map(self.has_address, _addresses(text)))
+
+
+def _addresses(text: str) -> Iterator[str]:
+    """What may be an address: also at the end of a URL or a sentence, and one number after the other."""
+    for local, domain in _ADDRESS.findall(text):
+        for one in {local, _UNUSUAL.split(local)[-1]} - {""}:
+            yield f"{one}@{domain}"
+    for number in _NUMBER.findall(text):
+        yield number
+        yield from _NEXT_NUMBER.split(number)
 
 
 @lru_cache(maxsize=100_000)
