@@ -48,7 +48,7 @@ _REBUILDS = {
     ),
 }
 _FIELDS = Columns({"value": ("name, address, text, place", EMPTIED)}, ids="id", plain="kind field")
-_FOLLOWS = Columns(ids="follower_id followed_id", plain="kind")
+_FOLLOWS = Columns(ids="follower_id followed_id", plain="kind event_id")
 _REFUNDS = Columns(plain="donation_id refund_transaction_id")
 _HASH_STAYS = "stays: a keyed hash, so that no message ever goes there again"
 _JOURNAL = ("address, as a keyed hash", "stays: keyed hashes of the erased, to erase them again after a restoration")
@@ -56,7 +56,9 @@ _JOURNAL = ("address, as a keyed hash", "stays: keyed hashes of the erased, to e
 APP: Mapping[str, Columns] = {
     **_CLAIMS,
     **_REBUILDS,
-    "activities": Columns(ids="actor_id target_id", plain="type actor_kind target_kind detail_kind detail_id currency"),
+    "activities": Columns(
+        ids="actor_id target_id", plain="event_id type actor_kind target_kind detail_kind detail_id currency"
+    ),
     "broadcasts": Columns(ids="after", plain="matter channel template event_id skipped"),
     "contacts": Columns(
         {
@@ -79,7 +81,7 @@ APP: Mapping[str, Columns] = {
     "entity_fields": _FIELDS,
     "erasures": Columns({"hashes": _JOURNAL}, plain="id"),
     "feed_follows": _FOLLOWS,
-    "feed_gifts": Columns(ids="donor_id", plain="donation_id campaign_id currency"),
+    "feed_gifts": Columns(ids="donor_id", plain="donation_id campaign_id currency event_id"),
     "feed_refunds": _REFUNDS,
     "follow_counts": Columns(ids="id", plain="kind"),
     "follows": _FOLLOWS,
@@ -124,7 +126,7 @@ ANALYTICS: Mapping[str, Columns] = {
     "campaign_stats_projection": Columns(plain="campaign_id currency"),
     "campaign_stats_waiting": Columns(plain="campaign_id currency"),
     "donation_anomalies": Columns(plain="donation_id kind"),
-    "donation_facts": Columns(ids="donor_id", plain="donation_id campaign_id currency"),
+    "donation_facts": Columns(ids="donor_id", plain="donation_id campaign_id currency event_id"),
     "donation_refunds": _REFUNDS,
     "entity_fields": _FIELDS,
     "erasures": Columns({"hashes": _JOURNAL}, plain="id"),

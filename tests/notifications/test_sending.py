@@ -250,3 +250,39 @@ def test_nothing_of_a_person_is_in_what_operators_see(
     seen = str(post.rows("SELECT * FROM events.dead_letters")) + str(post.rows("SELECT * FROM app.notifications"))
     for private in ("user1@example.org", "User 1", "Wells", "SG.key", "Dear"):
         assert private not in seen + caplog.text
+
+
+def during_the_call(post: Post, mailer: SendGrid, change: str) -> tuple[list[int], Report]:
+    """A receipt whose row in the ledger is changed while the provider takes its time."""
+    mailer.behave(Behaviour(slow=0.5))
+    positions = receipt(post)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(mailed, post, positions)
+        wait_until(lambda: mailer.requests == 1, what="the call")
+        post.sql(change)
+        return positions, run.result()
+
+
+def test_a_mail_whose_row_was_lost_is_not_done_but_unknown(post: Post, mailer: SendGrid) -> None:
+    """The database went over to a replica that had not got the row: that may be so for other rows too."""
+    positions, report = during_the_call(post, mailer, "DELETE FROM app.notifications")
+    assert report.outcomes == {"dead": 1}
+    assert post.claims(EmailNotificationProcessor) == []
+    ((_, error, said),) = post.letters()
+    assert error == "OutcomeUnknown" and "its row in the ledger was lost" in said
+    assert [one.state for one in post.entries("donation_receipt")] == ["unknown"]
+    mailed(post, positions)
+    assert len(mailer.accepted) == 1
+    replay(post, positions)
+    assert mailed(post, positions).outcomes == {"done": 1}
+    first, second = (mail.reference for mail in mailer.accepted)
+    assert first == second, "who gets it twice can tell"
+
+
+def test_a_mail_whose_row_has_lost_its_lease_was_sent(post: Post, mailer: SendGrid) -> None:
+    lost = "UPDATE app.notifications SET state = 'queued', token = NULL, lease_until = NULL, tries = 0"
+    positions, report = during_the_call(post, mailer, lost)
+    assert report.outcomes == {"done": 1}
+    assert [one.state for one in post.entries("donation_receipt")] == ["sent"]
+    mailed(post, positions)
+    assert len(mailer.accepted) == 1

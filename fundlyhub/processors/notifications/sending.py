@@ -25,7 +25,7 @@ from fundlyhub.processing import Paused, paused_meanwhile
 from fundlyhub.processors.notifications import contacts
 from fundlyhub.processors.notifications.broadcasts import open_messages
 from fundlyhub.processors.notifications.broadcasts.rate import Rate
-from fundlyhub.processors.notifications.ledger import leases
+from fundlyhub.processors.notifications.ledger import leases, store
 from fundlyhub.processors.notifications.ledger.state import next_step
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.settings import Settings
@@ -33,7 +33,6 @@ from fundlyhub.settings import Settings
 UNKNOWN = "outcome unknown"
 LONGEST_WAIT = 0.5
 """Seconds that the rate is waited for at once: in between is looked whether the processor was paused."""
-
 
 _Calls = dict[Future[str | None], Message]
 """The calls that are under way, each with its message."""
@@ -188,9 +187,17 @@ class Sending:
             for call, message in calls.items()
             if not call.cancelled() and call.exception() is None
         ]
+        lost: set[UUID] = set()
         if accepted:
-            self._write(lambda db: leases.sent(db, accepted))
-        return [(message, self._settle_one(message, call)) for call, message in calls.items()]
+            self._write(lambda db: lost.update(leases.sent(db, accepted)))
+        settle_one, ended = self._settle_one, calls.items()
+        return [(one, self._lost(one) if one.id in lost else settle_one(one, call)) for call, one in ended]
+
+    def _lost(self, message: Message) -> Exception:
+        """Write a message down again whose row was lost after it was taken: what else was lost is not known."""
+        reason = "its row in the ledger was lost while it was sent"
+        self._write(lambda db: store.restore(db, message, reason))
+        return OutcomeUnknown(f"{message.notice.template}: {UNKNOWN} ({reason})")
 
     def _settle_one(self, message: Message, call: Future[str | None]) -> Exception | None:
         if call.cancelled():  # a stop came first

@@ -30,11 +30,22 @@ class Pair(NamedTuple):
 
 
 class Word(NamedTuple):
-    """The last change of a pair, and its time. Ordered by its clock: the greatest one is the last."""
+    """The last change of a pair, its time and its event; a row that an older release has written names no event."""
 
     occurred_at: datetime
     position: int
     follows: bool
+    event_id: UUID | None
+
+    @property
+    def clock(self) -> tuple[datetime, int, bool]:
+        """Orders the changes of a pair: the greatest one is the last."""
+        return self[:3]
+
+    def gives_way_to(self, other: Word) -> bool:
+        """Whether another change is later, or is the same one in its new place, since the log has lost its tail."""
+        is_same = self.event_id is not None and self.event_id == other.event_id
+        return self.position != other.position if is_same else self.clock < other.clock
 
 
 class Change(NamedTuple):
@@ -71,14 +82,14 @@ def last_words(events: Iterable[Event]) -> dict[Pair, Word]:
             log.info("position %s is passed over: a user cannot follow themselves", event.position)
             continue
         assert event.position is not None
-        word = Word(event.timestamp, event.position, follows)
-        words[pair] = max(words.get(pair, word), word)
+        word = Word(event.timestamp, event.position, follows, event.id)
+        words[pair] = max(words.get(pair, word), word, key=lambda one: one.clock)
     return words
 
 
 _COLUMNS = Columns(
     "follower_id", "kind", "followed_id", follower_id="uuid", kind="code", followed_id="uuid",
-    occurred_at="timestamptz", position="bigint", follows="boolean",
+    occurred_at="timestamptz", position="bigint", follows="boolean", event_id="uuid",
 )  # fmt: skip
 # Waits for another transaction that inserts the same pair; after this, all of them are there. Sorted, so that two
 # batches cannot deadlock.
@@ -87,7 +98,8 @@ _INSERT = f"""
     ON CONFLICT (follower_id, kind, followed_id) DO NOTHING RETURNING follower_id, kind, followed_id
 """  # noqa: S608 - put together from constants
 _LOCK = f"""
-    SELECT follower_id, kind, followed_id, known.occurred_at, known.position, known.follows
+    SELECT follower_id, kind, followed_id, known.occurred_at, known.position, known.follows,
+           known.event_id
     FROM {{table}} AS known JOIN {_COLUMNS.given} USING (follower_id, kind, followed_id)
     ORDER BY follower_id, kind, followed_id
     FOR UPDATE OF known
@@ -118,7 +130,7 @@ class LastWords:
             return changes
         for row in db.exec_driver_sql(self._lock, _bound(known)).all():
             pair, before = Pair(*row[:3]), Word(*row[3:])
-            if before < known[pair]:
+            if before.gives_way_to(known[pair]):
                 changes.append(Change(pair, before, known[pair]))
         newer = {change.pair: change.after for change in changes if change.before}
         if newer:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fundlyhub.database.arrays import Columns
+from fundlyhub.database.arrays import Columns, array
 from fundlyhub.processors.notifications.message import Message
 
 _WANTED = Columns(id="uuid", token="uuid", again="boolean", replayed_after="timestamptz")  # noqa: S106 - a type
@@ -35,20 +35,23 @@ _TAKE = f"""
     FROM ours WHERE message.id = ours.id
     RETURNING message.id
 """  # noqa: S608 - put together from constants
-# A provider's webhook may have been quicker, and then knows more.
+# A provider's webhook may have been quicker, and then knows more. A row without a token has lost its lease in a
+# failover, or another worker has tried in vain meanwhile; the provider has the message all the same.
 _SENT = f"""
     WITH ours AS (
         SELECT message.id, given.message_id FROM {_ACCEPTED.given}
-        JOIN notifications AS message USING (id, token)
+        JOIN notifications AS message USING (id)
+        WHERE message.token = given.token OR (message.token IS NULL AND message.state = 'queued')
         ORDER BY message.id FOR UPDATE OF message
     )
     UPDATE notifications AS message
-    SET state = CASE WHEN state IN ('sending', 'unknown') THEN 'sent' ELSE state END, lease_until = NULL,
-        reason = CASE WHEN state IN ('sending', 'unknown') THEN NULL ELSE reason END,
+    SET state = CASE WHEN state IN ('queued', 'sending', 'unknown') THEN 'sent' ELSE state END, lease_until = NULL,
+        reason = CASE WHEN state IN ('queued', 'sending', 'unknown') THEN NULL ELSE reason END,
         provider_message_id = coalesce(ours.message_id, provider_message_id), sent_at = clock_timestamp(),
         changed_at = clock_timestamp()
     FROM ours WHERE message.id = ours.id
 """  # noqa: S608
+_THERE = "SELECT id FROM notifications WHERE id = ANY (%(ids)s::uuid[])"
 _RELEASE = """
     UPDATE notifications
     SET state = 'queued', reason = %(reason)s, token = NULL, lease_until = NULL,
@@ -71,9 +74,16 @@ def take(db: Connection, wanted: Sequence[Message], provider: str, seconds: floa
     return {id for (id,) in db.exec_driver_sql(_TAKE, {**leases, "lease": seconds, "provider": provider})}
 
 
-def sent(db: Connection, accepted: Sequence[tuple[Message, str | None]]) -> None:
-    """Note that the provider has accepted these messages, each with the id that it has given it."""
-    db.exec_driver_sql(_SENT, _ACCEPTED.bound((message.id, message.token, said) for message, said in accepted))
+def sent(db: Connection, accepted: Sequence[tuple[Message, str | None]]) -> set[UUID]:
+    """Note that the provider has accepted these messages, each with the id that it has given it.
+
+    Returns those whose rows are not there any more: the database has lost its tail in a failover.
+    """
+    given = _ACCEPTED.bound((message.id, message.token, said) for message, said in accepted)
+    if db.exec_driver_sql(_SENT, given).rowcount == len(accepted):
+        return set()
+    ids = {message.id for message, _ in accepted}  # another worker may have taken one after its lease
+    return ids - set(db.exec_driver_sql(_THERE, {"ids": array(ids)}).scalars())
 
 
 def release(db: Connection, message: Message, reason: str, seconds: float) -> None:

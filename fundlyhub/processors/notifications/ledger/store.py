@@ -80,16 +80,23 @@ def plan(db: Connection, messages: Sequence[Message]) -> dict[Key, Row]:
     if not messages:
         return {}
     keys = [one.key for one in messages]
-    planned = (
-        (
-            ledger_id(key.matter, key.channel, key.recipient, key.template), key.matter, one.event_id, one.position,
-            key.channel, key.recipient, key.template, one.person.user_id, one.notice.transactional,
-            one.skip, one.not_before, one.ceiling_key, "held" if one.held else "skipped" if one.skip else "queued",
-        )
-        for key, one in zip(keys, messages, strict=True)
-    )  # fmt: skip
+    planned = (_planned(one, one.skip, "held" if one.held else "skipped" if one.skip else "queued") for one in messages)
     rows = _rows(db, _PLAN, _PLANNED.bound(planned))
     return rows | read(db, [key for key in keys if key not in rows])
+
+
+def restore(db: Connection, message: Message, reason: str) -> None:
+    """Write a message down again as one of unknown outcome, unless its row is there."""
+    _rows(db, _PLAN, _PLANNED.bound([_planned(message, reason, "unknown")]))
+
+
+def _planned(message: Message, reason: str | None, state: str) -> tuple[object, ...]:
+    key = message.key
+    return (
+        ledger_id(key.matter, key.channel, key.recipient, key.template), key.matter, message.event_id, message.position,
+        key.channel, key.recipient, key.template, message.person.user_id, message.notice.transactional,
+        reason, message.not_before, message.ceiling_key, state,
+    )  # fmt: skip
 
 
 def read(db: Connection, keys: Collection[Key]) -> dict[Key, Row]:

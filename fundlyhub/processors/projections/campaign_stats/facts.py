@@ -18,7 +18,7 @@ _NO_GIFT = (None,) * len(Gift._fields)
 
 _FACTS = Columns(
     "donation_id", donation_id="uuid", position="bigint", campaign_id="uuid", currency="code", donor_id="uuid",
-    amount="numeric", donated_at="timestamptz", refunded="numeric", refund_count="integer",
+    amount="numeric", donated_at="timestamptz", event_id="uuid", refunded="numeric", refund_count="integer",
 )  # fmt: skip
 
 # Waits for another transaction that inserts the same donation; after this, all of them are there. Sorted, so that two

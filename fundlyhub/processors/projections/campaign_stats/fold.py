@@ -28,6 +28,12 @@ class Gift(NamedTuple):
     donor_id: UUID | None
     amount: Decimal
     donated_at: datetime
+    event_id: UUID | None = None
+    """A row of an older release names none."""
+
+    def is_same(self, other: Gift) -> bool:
+        """Whether both are of one event, which has another position since the log has lost its tail."""
+        return self.event_id is not None and self.event_id == other.event_id
 
 
 class Fact(NamedTuple):
@@ -78,6 +84,9 @@ class News:
         """Positions of the completions that lost against an earlier one."""
         if not self.repeats and (before.gift is None or self.gift is None):
             return set()
+        first = first_gift(before.gift, self.gift)
+        if before.gift and first and first.is_same(before.gift):  # where the log has it now
+            before = before._replace(gift=first)
         known = self.repeats | {gift.position for gift in (before.gift, self.gift) if gift}
         return known - {min(known)} if known else known
 
@@ -95,14 +104,18 @@ def fold(events: Sequence[Event]) -> dict[UUID, News]:
 
 
 def first_gift(one: Gift | None, other: Gift | None) -> Gift | None:
-    """The completion of the lower position."""
+    """The completion of the lower position; of one event, the other: where the log has it now."""
     if one is None or other is None:
         return one or other
+    if one.is_same(other):
+        return other
     return one if one.position <= other.position else other
 
 
 def _gift(event: Event, paid: DonationCompleted) -> Gift:
-    return Gift(_position(event), paid.campaign_id, paid.currency, paid.donor_id, paid.amount, event.timestamp)
+    return Gift(
+        _position(event), paid.campaign_id, paid.currency, paid.donor_id, paid.amount, event.timestamp, event.id
+    )
 
 
 def _position(event: Event) -> int:

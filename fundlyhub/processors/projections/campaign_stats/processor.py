@@ -16,6 +16,7 @@ from fundlyhub.processing import AggregateRows, DerivedTable, ProjectionProcesso
 from fundlyhub.processors.projections.campaign_stats import facts, stats, waiting
 from fundlyhub.processors.projections.campaign_stats.deltas import Deltas, differences
 from fundlyhub.processors.projections.campaign_stats.fold import Fact, News, fold
+from fundlyhub.processors.shared.event_ids import names_event
 from fundlyhub.processors.shared.refunds import EXACT, Refunds
 
 _UNKNOWN = Fact(None)
@@ -43,7 +44,7 @@ class CampaignStatsProcessor(ProjectionProcessor):
 
     handles = (DonationCompleted, DonationRefunded)
     tables = (
-        DerivedTable("donation_facts", sample=f"({_OF_DONATIONS} OR {_OF_CAMPAIGNS})"),
+        names_event("donation_facts", sample=f"({_OF_DONATIONS} OR {_OF_CAMPAIGNS})"),
         DerivedTable("donation_refunds", sample=_OF_DONATIONS),
         DerivedTable("donation_anomalies", sample=_OF_DONATIONS),
         DerivedTable(

@@ -16,6 +16,7 @@ from fundlyhub.processors.projections.search_index.flusher import Flusher
 from fundlyhub.processors.projections.search_index.outside import outside_engine
 from fundlyhub.processors.shared import last_writer_fields
 from fundlyhub.processors.shared.entity_changes import erasures, payloads_of, told
+from fundlyhub.processors.shared.event_ids import names_event
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.shared.last_writer_fields import Entity
 
@@ -33,7 +34,7 @@ class SearchIndexProcessor(ProjectionProcessor):
     handles = (*payloads_of(*WANTED), *FOLLOW_PAYLOADS, DonationCompleted)
     tables = (
         "entity_fields",
-        "search_follows",
+        names_event("search_follows"),
         "search_gifts",
         DerivedTable(
             "search_documents",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
 from fundlyhub.events import Event
 from fundlyhub.events.catalogue.campaign import CampaignCreated, CampaignGoalReached, CampaignUpdated
@@ -24,11 +25,13 @@ CONTENT = frozenset({
 class Activity(NamedTuple):
     """One line of a timeline: at a time, someone did something with a target.
 
-    ``position`` is that of its event. ``actor`` is None for an anonymous donation, and where there is none.
-    ``detail`` is a second thing that the line names, such as a campaign's update.
+    ``position`` and ``event_id`` are those of its event; a row of an older release names none. ``actor`` is None for an
+    anonymous donation, and where there is none. ``detail`` is a second thing that the line names, such as a campaign's
+    update.
     """
 
     position: int
+    event_id: UUID | None
     occurred_at: datetime
     type: str
     actor: Entity | None
@@ -50,7 +53,7 @@ class Activity(NamedTuple):
 def plain_activities(event: Event) -> Iterator[Activity]:
     """The activity of an event that nothing later takes back or alters."""
     assert event.position is not None
-    at = (event.position, event.timestamp)
+    at = (event.position, event.id, event.timestamp)
     match event.payload:
         case CampaignCreated() as made:
             yield Activity(*at, "campaign_created", Entity("user", made.user_id), Entity("campaign", made.campaign_id))
@@ -83,4 +86,4 @@ def _followed(pair: Pair, word: Word | None) -> Activity | None:
     if word is None or not word.follows:
         return None
     follower, target = Entity("user", pair.follower_id), Entity(pair.kind, pair.followed_id)
-    return Activity(word.position, word.occurred_at, f"followed_{pair.kind}", follower, target)
+    return Activity(word.position, word.event_id, word.occurred_at, f"followed_{pair.kind}", follower, target)

@@ -36,6 +36,7 @@ class Completion(NamedTuple):
     donor_id: UUID | None
     amount: Decimal
     currency: str
+    event_id: UUID | None
 
 
 class Gift(NamedTuple):
@@ -52,8 +53,7 @@ class Gift(NamedTuple):
 
     def joined(self, other: Gift) -> Gift:
         """Join two findings about one donation."""
-        completions = [gift.completion for gift in (self, other) if gift.completion]
-        first = min(completions, key=lambda completion: completion.position, default=None)
+        first = _first(self.completion, other.completion)
         anonymous = self.anonymous or other.anonymous
         if first and anonymous:
             first = first._replace(donor_id=None)
@@ -71,9 +71,18 @@ class Gift(NamedTuple):
         donor = Entity("user", gift.donor_id) if known and gift.donor_id else None
         campaign = Entity("campaign", gift.campaign_id)
         return Activity(
-            gift.position, gift.occurred_at, "donation_made", donor, campaign,
+            gift.position, gift.event_id, gift.occurred_at, "donation_made", donor, campaign,
             amount=gift.amount, currency=gift.currency,
         )  # fmt: skip
+
+
+def _first(known: Completion | None, said: Completion | None) -> Completion | None:
+    """The completion of the lower position; of one event, where the log has it now."""
+    if known is None or said is None:
+        return known or said
+    if known.event_id is not None and known.event_id == said.event_id:
+        return said
+    return known if known.position <= said.position else said
 
 
 _NOTHING_KNOWN = Gift()
@@ -114,13 +123,15 @@ def gifts(events: Sequence[Event]) -> dict[UUID, News]:
 
 def _completion(event: Event, paid: DonationCompleted) -> Completion:
     assert event.position is not None
-    return Completion(event.position, event.timestamp, paid.campaign_id, paid.donor_id, paid.amount, paid.currency)
+    return Completion(
+        event.position, event.timestamp, paid.campaign_id, paid.donor_id, paid.amount, paid.currency, event.id
+    )
 
 
 _GIFTS = Columns(
     "donation_id", donation_id="uuid", position="bigint", occurred_at="timestamptz", campaign_id="uuid",
-    donor_id="uuid", amount="numeric", currency="code", named="boolean", anonymous="boolean", returned="boolean",
-    refunded="numeric",
+    donor_id="uuid", amount="numeric", currency="code", event_id="uuid", named="boolean", anonymous="boolean",
+    returned="boolean", refunded="numeric",
 )  # fmt: skip
 
 # Waits for another transaction that inserts the same donation; after this, all of them are there.
@@ -158,7 +169,7 @@ def _lock(db: Connection, ids: Sequence[UUID]) -> dict[UUID, Gift]:
     if not ids:
         return {}
     rows = db.exec_driver_sql(_LOCK, {"ids": array(ids)}).all()
-    return {row[0]: Gift(Completion(*row[1:7]) if row[1] is not None else None, *row[7:]) for row in rows}
+    return {row[0]: Gift(Completion(*row[1:8]) if row[1] is not None else None, *row[8:]) for row in rows}
 
 
 def _bound(said: Mapping[UUID, Gift]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from fundlyhub.events.catalogue.donation import DonationCompleted, DonationIniti
 from fundlyhub.events.catalogue.organization import OrganizationVerified
 from fundlyhub.events.catalogue.project import ProjectUpdateCreated
 from fundlyhub.processing import AggregateRows, WriteProcessor
+from fundlyhub.processors.shared.event_ids import names_event
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, LastWords, last_words
 from fundlyhub.processors.writes.activity_feed import gifts, store
 from fundlyhub.processors.writes.activity_feed.activities import Activity, followed, plain_activities
@@ -38,7 +39,13 @@ class ActivityFeedProcessor(WriteProcessor):
         ProjectUpdateCreated,
         OrganizationVerified,
     )
-    tables = ("feed_follows", "feed_gifts", "feed_refunds", "activities", "timeline_entries")
+    tables = (
+        names_event("feed_follows"),
+        names_event("feed_gifts"),
+        "feed_refunds",
+        names_event("activities"),
+        "timeline_entries",
+    )
     aggregate_rows = AggregateRows(
         {
             "feed_follows": "follower_id = %(id)s",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event
 from fundlyhub.processing import AggregateRows, WriteProcessor
+from fundlyhub.processors.shared.event_ids import names_event
 from fundlyhub.processors.shared.follow_state import FOLLOW_PAYLOADS, Change, LastWords, last_words
 from fundlyhub.processors.shared.last_writer_fields import KEYS, Entity
 
@@ -38,7 +39,7 @@ class SubscriptionWriteProcessor(WriteProcessor):
     """
 
     handles = FOLLOW_PAYLOADS
-    tables = ("follows", "follow_counts")
+    tables = (names_event("follows"), "follow_counts")
     aggregate_rows = AggregateRows(
         {
             "follows": "follower_id = %(id)s OR followed_id = %(id)s",
