@@ -10,10 +10,10 @@ import pytest
 
 from fundlyhub.errors import OutcomeUnknown, Permanent, Snooze, Transient
 from fundlyhub.processors.notifications.catalogue import BY_TEMPLATE, NOTICES
+from fundlyhub.processors.notifications.combining import combined
 from fundlyhub.processors.notifications.contacts import Person
 from fundlyhub.processors.notifications.ledger.state import Row, Step, next_step
 from fundlyhub.processors.notifications.policy import GATHERED, quiet_until, send_after, skip_reason
-from fundlyhub.processors.notifications.sending import combined
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NIGHT = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)

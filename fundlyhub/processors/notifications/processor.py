@@ -19,12 +19,13 @@ from fundlyhub.processing import BroadcastProcessor, Delivery, NotificationProce
 from fundlyhub.processors.notifications.broadcasts.rate import Rate
 from fundlyhub.processors.notifications.broadcasts.sending import Broadcast
 from fundlyhub.processors.notifications.catalogue import notices_of, payloads_through
+from fundlyhub.processors.notifications.combining import combined
 from fundlyhub.processors.notifications.delivery_reports import inbox
 from fundlyhub.processors.notifications.digests.sending import Digesting, are_due
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.processors.notifications.planning.plan import plan
 from fundlyhub.processors.notifications.planning.too_old import FRESH, at_publication
-from fundlyhub.processors.notifications.sending import Sending, combined
+from fundlyhub.processors.notifications.sending import Sending
 from fundlyhub.settings import SENDING_TIME, SLICE_TIME, Settings, get_settings
 
 
