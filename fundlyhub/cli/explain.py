@@ -43,6 +43,8 @@ def command(name: str, aggregate: UUID, limit: int) -> Answer:
 def _parts(told: Explanation) -> Iterator[str | Table]:
     if told.earlier:
         yield f"{told.earlier:,} earlier events are applied together; --limit explains more."
+    if not told.earlier and not told.steps:
+        yield f"No event that {told.processor} wants is about it."
     rows = [(one.position, one.occurred_at, one.type, _changes(told, one)) for one in told.steps]
     yield Table(f"Events that moved the rows of {told.processor}", ("position", "happened", "type", "changed"), rows)
     yield _rows("What follows from them", told, told.rows)

@@ -139,6 +139,8 @@ def swap(name: str, despite_findings: bool, aggregate: UUID | None, reason: str 
     With --aggregate the rows of one campaign, user or other aggregate alone are made now, and put in the place of its
     live ones. All other rows stay, nothing has to be started, and nothing is kept to go back to: see `diff` first.
     """
+    if aggregate is not None and despite_findings:
+        raise WrongUse("--despite-findings is of whole rebuilds: an event of an --aggregate has to be applied")
     _asked("swap", name, reason, who)
     if aggregate is not None:
         return _replaced(name, aggregate, who)
@@ -149,11 +151,17 @@ def swap(name: str, despite_findings: bool, aggregate: UUID | None, reason: str 
 @command.command("undo")
 @name_argument
 @despite_option
+@click.option("--aggregate", type=click.UUID, metavar="ID", help="Refused: rows that were replaced are not kept.")
 @optional_reason
 @by_option
 @answers
-def undo(name: str, despite_findings: bool, reason: str | None, who: str) -> Answer:
+def undo(name: str, despite_findings: bool, aggregate: UUID | None, reason: str | None, who: str) -> Answer:
     """Put the former tables back in their place, with all that was claimed since."""
+    if aggregate is not None:
+        raise WrongUse(
+            "the rows that `swap --aggregate` took away are not kept, so there is nothing to go back to; "
+            "the next one makes them anew from the log, and `diff --aggregate` shows before what it would change"
+        )
     _asked("undo", name, reason, who)
     done = _run(rebuilds.undo, name, despite_findings, who)
     return Answer(iso_times(done.document()), done.sentence)
@@ -206,6 +214,7 @@ def _replaced(name: str, aggregate: UUID, who: str) -> Answer:
             f"Rows of {aggregate}, from {done.events:,} events", ("table", "taken away", "put there"),
             [(one.table, one.removed, one.put) for one in done.tables],
         ),
+        *([] if done.events else [f"No event that {name} has applied is about {aggregate}."]),
         f"The tables were locked for {done.locked * 1_000:,.0f} ms.",
     )  # fmt: skip
 

@@ -140,7 +140,7 @@ class _Aggregate:
         def put(db: psycopg.Connection[Any], ranges: Ranges) -> list[Replaced]:
             nonlocal began
             live, given = self._at.shadow.branch, self._given()
-            conditions = {**self._rows.rows, **self._rows.waiting}
+            conditions = {**self._own_rows(), **self._rows.waiting}
             began = time.monotonic()
             lock_all(db, [Identifier(live, name) for name in sorted(conditions)], LOCK_WAIT)
             db.execute(f"SET LOCAL statement_timeout = '{LONGEST_LOCKED}'")
@@ -227,6 +227,11 @@ class _Aggregate:
         with self._at.shadow.db.begin():
             yield self._at.shadow.driver
 
+    def _own_rows(self) -> dict[str, str]:
+        """Conditions on the aggregate's rows, in tables to which others may write as well."""
+        tables = derived_tables(self._cls)
+        return {one.name: f"({self._rows.rows[one.name]}) AND ({one.where})" for one in tables}
+
     def _condition(self, table: str) -> str:
         return self._rows.rows[table]
 
@@ -257,7 +262,7 @@ class _Aggregate:
 @contextmanager
 def _opened(settings: Settings, processors: Processors, name: str, id: UUID) -> Iterator[_Aggregate]:
     cls = found(processors, name)
-    tables = refusals.exchanged_tables(cls, processors)
+    tables = refusals.replaced_tables(cls, processors)
     rows = cls.aggregate_rows
     if rows is None:
         able = ", ".join(sorted(one for one, other in processors.items() if other.aggregate_rows)) or "none"

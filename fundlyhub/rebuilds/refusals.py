@@ -80,19 +80,41 @@ def exchanged_tables(processor: type[Processor], others: Mapping[str, type[Proce
 
     Raises WrongUse, with the reason, where the processor cannot be rebuilt.
     """
+    names = _names(processor)
+    if reasons := [*_shared(processor, names, others), *_from_elsewhere(processor)]:
+        why = f"an exchange of its tables would lose what others have written: {'; '.join(reasons)}. "
+        if processor.aggregate_rows and not [*_from_elsewhere(processor)]:
+            raise _refused(processor, f"{why}The rows of one aggregate can be: `--aggregate ID`, of `diff` and `swap`")
+        compares = f"`fundlyhub verify --processor {processor.name}` compares the rows that follow from its events"
+        raise _refused(processor, why + compares)
+    return names
+
+
+def replaced_tables(processor: type[Processor], others: Mapping[str, type[Processor]]) -> tuple[str, ...]:
+    """The tables in which a rebuild of one aggregate replaces rows; others may have rows of their own there. Pure.
+
+    Raises WrongUse, with the reason, where the processor cannot be rebuilt so.
+    """
+    names = _names(processor)
+    shared = _shared(processor, [name for name in names if name not in _with_rows_of_their_own(processor)], others)
+    if reasons := [*shared, *_from_elsewhere(processor)]:
+        raise _refused(processor, f"that would lose what others have written: {'; '.join(reasons)}")
+    return names
+
+
+def _names(processor: type[Processor]) -> tuple[str, ...]:
+    """Its tables, and those of its work. Raises WrongUse where there is nothing to rebuild."""
     if issubclass(processor, NotificationProcessor):
         raise _refused(processor, "it sends messages, which no rebuild may send again")
     tables = derived_tables(processor)
     if not tables:
         raise _refused(processor, "it is not known which tables follow from its events (`tables` names them)")
-    names = tuple(dict.fromkeys([*(table.name for table in tables), *processor.working_tables]))
-    if reasons := [*_shared(processor, names, others), *_from_elsewhere(processor)]:
-        raise _refused(
-            processor,
-            f"an exchange of its tables would lose what others have written: {'; '.join(reasons)}. "
-            f"`fundlyhub verify --processor {processor.name}` compares the rows that follow from its events",
-        )
-    return names
+    return tuple(dict.fromkeys([*(table.name for table in tables), *processor.working_tables]))
+
+
+def _with_rows_of_their_own(processor: type[Processor]) -> set[str]:
+    """The tables of which it says which rows are its own."""
+    return {table.name for table in derived_tables(processor) if table.where != "true"}
 
 
 def _shared(processor: type[Processor], names: Sequence[str], others: Mapping[str, type[Processor]]) -> Iterator[str]:
@@ -106,7 +128,7 @@ def _shared(processor: type[Processor], names: Sequence[str], others: Mapping[st
         )  # fmt: skip
         if writers:
             yield f"{', '.join(writers)} writes to {name} too"
-        elif any(table.name == name and table.where != "true" for table in derived_tables(processor)):
+        elif name in _with_rows_of_their_own(processor):
             yield f"other processors write to {name} too"
 
 

@@ -43,6 +43,11 @@ DAMAGE = {
         " VALUES (900000, now(), 'goal_reached', 'campaign', '{wells}')",
         "INSERT INTO app.timeline_entries VALUES ('campaign', '{wells}', now(), 900000)",
     ),
+    "reference_write": (
+        "DELETE FROM app.entities WHERE id = '{wells}'",
+        "UPDATE app.entity_fields SET value = '\"?\"' WHERE id = '{wells}' AND kind = 'campaign'",
+        "INSERT INTO app.entities (kind, id, shown) VALUES ('organization', '{wells}', true)",
+    ),
     "search_index": (
         "DELETE FROM analytics.campaign_search_projection WHERE campaign_id = '{wells}'",
         "UPDATE analytics.entity_fields SET value = '\"?\"' WHERE id = '{wells}'",
@@ -184,7 +189,7 @@ def test_a_donation_that_completes_at_the_last_moment_brings_its_refund_of_long_
     ("name", "why"),
     [
         ("email_notification", "it sends messages"),
-        ("recipient_write", "entity_fields"),
+        ("recipient_write", "contacts has columns that follow from no event"),
         ("nobody", "no such processor"),
     ],
 )

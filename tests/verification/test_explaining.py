@@ -62,9 +62,11 @@ def test_a_live_row_that_differs_is_named(settings: Settings) -> None:
     assert "The live rows differ: " in done.stdout
     document = json.loads(fundlyhub("explain", "campaign_stats", str(campaign), "--json", settings=given).stdout)
     assert (document["rows"][0]["donation_count"], document["live"][0]["donation_count"]) == ("1", "7")
-    wrong = fundlyhub("explain", "reference_write", str(campaign), settings=given)
+    wrong = fundlyhub("explain", "recipient_write", str(campaign), settings=given)
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
-    assert "those of activity_feed, campaign_stats, search_index, subscription_write can" in wrong.stderr
+    assert (
+        "those of activity_feed, campaign_stats, reference_write, search_index, subscription_write can" in wrong.stderr
+    )
 
 
 def test_a_campaign_without_an_event_has_nothing_to_explain(settings: Settings) -> None:
@@ -98,6 +100,8 @@ def test_rows_of_other_processors_are_explained_by_user_or_campaign_without_pers
 
 
 def test_which_processors_can_be_explained(settings: Settings) -> None:
-    assert list(explainable(OURS)) == ["activity_feed", "campaign_stats", "search_index", "subscription_write"]
+    assert list(explainable(OURS)) == [
+        "activity_feed", "campaign_stats", "reference_write", "search_index", "subscription_write",
+    ]  # fmt: skip
     with pytest.raises(WrongUse):
-        explain(settings, OURS["reference_write"], uuid4())
+        explain(settings, OURS["recipient_write"], uuid4())

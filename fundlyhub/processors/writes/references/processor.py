@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database.arrays import Columns
 from fundlyhub.events import Event
-from fundlyhub.processing import DerivedTable, WriteProcessor
+from fundlyhub.processing import AggregateRows, DerivedTable, WriteProcessor
 from fundlyhub.processors.shared import last_writer_fields
 from fundlyhub.processors.shared.entity_changes import erasures, payloads_of, told
 from fundlyhub.processors.shared.last_writer_fields import KEYS, Entity
@@ -28,6 +28,9 @@ MORE: Mapping[str, frozenset[str]] = {"campaign": frozenset({"owner_id", "slug",
 """Further fields that messages need."""
 
 WANTED = {kind: DECIDING[kind] | {*names} | MORE.get(kind, frozenset()) for kind, names in NAMES.items()}
+
+_OF_ONE = f"kind IN ({', '.join(repr(kind) for kind in NAMES)}) AND id = %(id)s"
+"""The rows of one entity, whichever kind of thing it is: both tables have an index of kind and id."""
 
 
 class Reference(NamedTuple):
@@ -58,6 +61,7 @@ _UPDATE = f"""
 class ReferenceWriteProcessor(WriteProcessor):
     """Names and visibility of users, campaigns, organizations and project updates, for feeds and messages."""
 
+    aggregate_rows = AggregateRows(dict.fromkeys(("entities", "entity_fields"), _OF_ONE))
     handles = payloads_of(*NAMES)
     tables = ("entities", DerivedTable("entity_fields", where="kind NOT IN ('contact', 'payout', 'bank_account')"))
 
