@@ -12,14 +12,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging import getLogger
-from secrets import token_hex
 from tempfile import TemporaryFile
 from threading import Lock, Thread
 from typing import IO, Any
 
+from fundlyhub.console.runs import Run
 from fundlyhub.errors import WrongState
 from fundlyhub.observability.redaction import describe
 
@@ -31,30 +31,17 @@ LONGEST_LINE = 2_000
 
 
 @dataclass(slots=True)
-class Verification:
+class Verification(Run):
     """One verification: its options, how far it is, and its report or why there is none."""
 
-    options: tuple[str, ...]
-    who: str
-    key: str = field(default_factory=lambda: token_hex(8))
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    what: str = ""
-    done: int = 0
-    of: int = 0
+    options: tuple[str, ...] = ()
     report: dict[str, Any] | None = None
-    failed: str = ""
     is_stopped: bool = False
-    ended: datetime | None = None
 
     @property
     def command(self) -> str:
         """The command line that does the same."""
         return " ".join(("fundlyhub verify", *self.options))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more is to come."""
-        return self.ended is not None
 
 
 class Verifications:
@@ -86,7 +73,7 @@ class Verifications:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # a Ctrl-C reaches it through this console alone, and once
             )  # fmt: skip
-            one = self._newest = Verification(tuple(options), who)
+            one = self._newest = Verification("verification", "verify", who, options=tuple(options))
             self._thread = Thread(target=_follow, args=(one, self._process, output), name="verification", daemon=True)
             self._thread.start()
         return one
@@ -131,7 +118,7 @@ def _follow(one: Verification, process: subprocess.Popen[str], output: IO[str]) 
 def _is_progress(one: Verification, line: str) -> bool:
     try:
         step = json.loads(line)
-        one.what, one.done, one.of = str(step["what"]), int(step["done"]), int(step["total"])
+        one.tell(str(step["what"]), int(step["done"]), int(step["total"]))
     except (ValueError, TypeError, KeyError):
         return False
     return True
