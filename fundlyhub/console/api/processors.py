@@ -11,27 +11,10 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from fundlyhub.console.api.fields import Given, Reason, Text, Why, all_of
 from fundlyhub.console.api.routing import Call, route
-from fundlyhub.console.pages.processors import Row, require, row, rows
+from fundlyhub.console.pages.processors import Processor, require, row, rows
 from fundlyhub.errors import WrongUse
-from fundlyhub.monitoring.latency import Latency
 from fundlyhub.processing import pauses
-from fundlyhub.processing.pauses import Entry, Standing, standing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Processor(Standing):
-    """A processor, as `fundlyhub processors list --json` has it, and its numbers of the moment."""
-
-    applied: float | None
-    applied_per_second: float | None
-    waiting: float | None
-    oldest_waiting_seconds: float | None
-    retrying: float | None
-    dead: float
-    latency: Annotated[
-        Latency | None,
-        Field(description="Seconds from publication to effect, of the newest events; kept for a minute."),
-    ]
+from fundlyhub.processing.pauses import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +55,14 @@ class Resumed(BaseModel):
 @route("GET", "/processors")
 def processors(call: Call) -> list[Processor]:
     """List all processors."""
-    return [_shown(one) for one in rows(call)]
+    return rows(call)
 
 
 @route("GET", "/processors/{name}")
 def processor(call: Call, params: Named) -> ProcessorHistory:
     """Show one processor and its last pauses."""
     one, history = row(call, params.name)
-    return ProcessorHistory(**all_of(_shown(one)), history=history)
+    return ProcessorHistory(**all_of(one), history=history)
 
 
 @route("POST", "/processors/{name}/pause", "operator")
@@ -102,11 +85,3 @@ def resume(call: Call, params: Named, body: Why) -> Resumed:
         done = pauses.end_by_hand(db, params.name, who=call.who, reason=body.reason)
     call.site.forget()
     return Resumed(name=params.name, resumed=done)
-
-
-def _shown(one: Row) -> Processor:
-    return Processor(
-        **all_of(standing(one.name, one.queue, one.pause)), applied=one.applied, applied_per_second=one.rate,
-        waiting=one.waiting, oldest_waiting_seconds=one.oldest, retrying=one.retrying, dead=one.dead,
-        latency=one.latency,
-    )  # fmt: skip

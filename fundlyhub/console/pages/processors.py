@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import psycopg
+from pydantic import Field
 from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
@@ -15,28 +17,27 @@ from fundlyhub.console.snapshots import Snapshot
 from fundlyhub.console.visits import Visit, page
 from fundlyhub.monitoring.latency import Latency, latencies
 from fundlyhub.processing import pauses
-from fundlyhub.processing.pauses import Entry, Pause
+from fundlyhub.processing.pauses import Entry, Pause, Standing, standing
 from fundlyhub.web.refusals import Refusal
 
 SPANS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "8h": timedelta(hours=8), "": None}
 HISTORY = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A processor with its numbers; ``queue`` is None for one of another release, ``rate`` is a second's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processor(Standing):
+    """A processor, as `fundlyhub processors list --json` has it, and its numbers of the moment."""
 
-    name: str
-    queue: str | None
-    pause: Pause | None
-    rate: float | None
     applied: float | None
+    applied_per_second: float | None
     waiting: float | None
-    oldest: float | None
+    oldest_waiting_seconds: float | None
     retrying: float | None
     dead: float
-    latency: Latency | None
-    """From publication to effect, of the newest events, as of a minute ago at most; None while that is not known."""
+    latency: Annotated[
+        Latency | None,
+        Field(description="Seconds from publication to effect, of the newest events; kept for a minute."),
+    ]
 
 
 @page("/processors")
@@ -78,7 +79,7 @@ def resume(visit: Visit) -> Response:
     return visit.go(f"/processors/{name}", f"{name} is {'resumed' if done else 'not paused'}.")
 
 
-def rows(access: Access) -> list[Row]:
+def rows(access: Access) -> list[Processor]:
     """All processors with their numbers."""
     snapshot = access.site.snapshots.now()
     with access.transaction() as db:
@@ -86,7 +87,7 @@ def rows(access: Access) -> list[Row]:
     return [_row(access.site, snapshot, name, paused.get(name)) for name in names]
 
 
-def row(access: Access, name: str) -> tuple[Row, Sequence[Entry]]:
+def row(access: Access, name: str) -> tuple[Processor, Sequence[Entry]]:
     """One processor, and its last pauses. Raises Refusal if there is none of this name."""
     require(access, name)
     with access.transaction() as db:
@@ -101,15 +102,19 @@ def require(access: Access, name: str) -> None:
             raise Refusal(404, "there is no such processor")
 
 
-def _row(site: Site, snapshot: Snapshot, name: str, pause: Pause | None) -> Row:
+def _row(site: Site, snapshot: Snapshot, name: str, pause: Pause | None) -> Processor:
     known = site.processors.get(name)
     dead = sum(letters for (one, _), letters in snapshot.by("fundlyhub_dead_letters_open").items() if one == name)
-    return Row(
-        name, known.queue if known else None, pause, site.snapshots.rate("fundlyhub_events_applied", name),
-        snapshot.value("fundlyhub_events_applied", name), snapshot.value("fundlyhub_events_waiting", name),
-        snapshot.value("fundlyhub_events_waiting_seconds", name), snapshot.value("fundlyhub_events_retrying", name),
-        dead, _latencies(site).get(name),
-    )  # fmt: skip
+    return Processor(
+        **asdict(standing(name, known.queue if known else None, pause)),
+        applied=snapshot.value("fundlyhub_events_applied", name),
+        applied_per_second=site.snapshots.rate("fundlyhub_events_applied", name),
+        waiting=snapshot.value("fundlyhub_events_waiting", name),
+        oldest_waiting_seconds=snapshot.value("fundlyhub_events_waiting_seconds", name),
+        retrying=snapshot.value("fundlyhub_events_retrying", name),
+        dead=dead,
+        latency=_latencies(site).get(name),
+    )
 
 
 def _latencies(site: Site) -> Mapping[str, Latency]:
