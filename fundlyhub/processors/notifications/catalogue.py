@@ -120,7 +120,6 @@ _OURS: tuple[Notice, ...] = (
 # fmt: on
 
 _notices: list[Notice] = []
-_limited: list[str] = []
 _by_template: dict[str, Notice] = {}
 _digests: dict[str, Notice] = {}
 _templates: dict[str, Notice] = {}
@@ -129,10 +128,8 @@ NOTICES: Sequence[Notice] = _notices
 """All messages: ours, then those that other packages have added."""
 BY_TEMPLATE: Mapping[str, Notice] = MappingProxyType(_by_template)
 """The same by template."""
-LIMITED: Sequence[str] = _limited
-"""The messages that count to the hourly limit."""
 DIGESTS: Mapping[str, Notice] = MappingProxyType(_digests)
-"""The digests of messages beyond the limit, by the template of these."""
+"""The digests of messages beyond the hourly limit, by the templates that count to it."""
 TEMPLATES: Mapping[str, Notice] = MappingProxyType(_templates)
 """All messages, digests included, by template."""
 
@@ -144,7 +141,6 @@ def add(notice: Notice) -> None:
     _notices.append(notice)
     _by_template[notice.template] = _templates[notice.template] = notice
     if notice.is_limited:
-        _limited.append(notice.template)
         digest = _digests[notice.template] = digest_of(notice)
         _templates[digest.template] = digest
 
@@ -154,7 +150,6 @@ def remove(notice: Notice) -> None:
     _notices.remove(notice)
     del _by_template[notice.template], _templates[notice.template]
     if notice.is_limited:
-        _limited.remove(notice.template)
         del _templates[_digests.pop(notice.template).template]
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fundlyhub.processors.notifications import contacts
-from fundlyhub.processors.notifications.catalogue import LIMITED
+from fundlyhub.processors.notifications.catalogue import DIGESTS
 from fundlyhub.processors.notifications.ceilings import hold_back
 from fundlyhub.processors.notifications.digests.collecting import gather
 from fundlyhub.processors.notifications.ledger import store
@@ -81,4 +81,4 @@ def _recent(db: Connection, messages: Sequence[Message], now: datetime) -> Mappi
     limited = {one.person.user_id for one in messages if one.person.user_id and one.notice.is_limited}
     if not limited:
         return NONE
-    return store.recent(db, messages[0].channel, limited, LIMITED, now - timedelta(hours=1))
+    return store.recent(db, messages[0].channel, limited, list(DIGESTS), now - timedelta(hours=1))
