@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from fundlyhub.console.api.fields import Given, Id, Listed, Page, Raw, Text, Why, all_of
 from fundlyhub.console.api.routing import Call, route
-from fundlyhub.console.pages.events import STRETCHES, event_at, position_of, shown, told
+from fundlyhub.console.pages.events import STRETCHES, event_at, parameters, position_of, shown, told
 from fundlyhub.errors import WrongState
 from fundlyhub.history.finding import LoggedEvent, Wanted, find
 from fundlyhub.history.searching import meaning
@@ -102,12 +102,8 @@ def search(call: Call, params: Sought) -> Meant:
     """Find what an id stands for: a position, an event, a message, a correlation, an aggregate or a trace."""
     with call.log() as db:
         found = meaning(db, params.id.strip(), stretches=STRETCHES)
-    lists = None
-    if found.wanted is not None:
-        names = {"correlation": found.wanted.correlation_id, "causation": found.wanted.causation_id,
-                 "aggregate": found.wanted.aggregate_id, "trace": found.wanted.trace_id}  # fmt: skip
-        lists = {name: str(value) for name, value in names.items() if value is not None}
-    return Meant(kind=found.kind, events=found.events, list=lists)
+    listed = None if found.wanted is None else parameters(found.wanted)
+    return Meant(kind=found.kind, events=found.events, list=listed)
 
 
 @route("GET", "/events/{position}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from fundlyhub.database import disclosed
 from fundlyhub.database.audited import reasoned
 from fundlyhub.errors import WrongState, WrongUse
 from fundlyhub.history.finding import LoggedEvent, Wanted, find, the_event
-from fundlyhub.history.searching import Meaning, meaning
+from fundlyhub.history.searching import meaning
 from fundlyhub.history.story import Entry, Story, contents, story
 from fundlyhub.history.times import moment
 from fundlyhub.processing import dead_letters
@@ -79,15 +79,15 @@ def _search(visit: Visit, name: str) -> Response:
     if len(found.events) == 1:
         return visit.go(f"/events/{found.events[0].position}")
     if found.wanted is not None:
-        return visit.go(f"/events?{urlencode(_parameters(found))}")
+        return visit.go(f"/events?{urlencode(parameters(found.wanted))}")
     return visit.page("events_found.html", 200 if found.events else 404, found=found, name=name)
 
 
-def _parameters(found: Meaning) -> Mapping[str, str]:
-    assert found.wanted is not None
+def parameters(wanted: Wanted) -> dict[str, str]:
+    """The parameters of a list that shows what an id stands for."""
     values = {
-        "correlation": found.wanted.correlation_id, "causation": found.wanted.causation_id,
-        "aggregate": found.wanted.aggregate_id, "trace": found.wanted.trace_id,
+        "correlation": wanted.correlation_id, "causation": wanted.causation_id, "aggregate": wanted.aggregate_id,
+        "trace": wanted.trace_id,
     }  # fmt: skip
     return {name: str(value) for name, value in values.items() if value is not None}
 
