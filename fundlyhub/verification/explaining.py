@@ -26,7 +26,7 @@ from fundlyhub.verification.aggregate_events import AggregateEvents
 from fundlyhub.verification.findings import Findings
 from fundlyhub.verification.tables.check import derived_tables
 from fundlyhub.verification.tables.columns import Comparison, comparison
-from fundlyhub.verification.tables.comparing import differences
+from fundlyhub.verification.tables.comparing import differences, quoted
 from fundlyhub.verification.tables.replay import Replay
 from fundlyhub.verification.tables.shadow import Shadow
 
@@ -175,11 +175,11 @@ class _Found:
 
     def _rows_of(self, kept: Comparison, schema: str) -> Iterator[tuple[Key, dict[str, str | None]]]:
         columns = [column for column in kept.columns if column not in kept.table.expressions]
-        read = [*(f"{_quoted(one)}::text" for one in kept.key), *(_value(kept, one) for one in columns)]
+        read = [*(f"{quoted(one)}::text" for one in kept.key), *(_value(kept, one) for one in columns)]
         sql = _ROWS.format(
             columns=", ".join(read),
-            schema=schema, source=_quoted(kept.source), where=kept.table.where,
-            theirs=str(kept.table.sample).replace("{schema}", schema), key=", ".join(map(_quoted, kept.key)),
+            schema=schema, source=quoted(kept.source), where=kept.table.where,
+            theirs=str(kept.table.sample).replace("{schema}", schema), key=", ".join(map(quoted, kept.key)),
         )  # fmt: skip
         for row in self._shadow.db.exec_driver_sql(sql, self._given):
             values = row[len(kept.key) :]
@@ -191,7 +191,7 @@ class _Found:
 
 
 def _value(kept: Comparison, column: str) -> str:
-    text = f"{_quoted(column)}::text"
+    text = f"{quoted(column)}::text"
     return text if column in kept.shown else f"md5({text})"
 
 
@@ -215,7 +215,3 @@ def _shown(rows: Rows) -> Rows:
 
 def _plain(value: str | None) -> str | None:
     return WITHHELD if isinstance(value, _Digest) else value
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

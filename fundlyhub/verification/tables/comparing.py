@@ -92,7 +92,7 @@ def _statement(kept: Comparison, numbers: list[str], shadow: str, live: str, *, 
         live_made=_columns(kept, live),
         shadow=shadow,
         live=live,
-        source=_quoted(kept.source),
+        source=quoted(kept.source),
         where=where.replace("{schema}", shadow),
         live_where=where.replace("{schema}", live),
         join="LEFT" if table.others_insert else "FULL",
@@ -104,16 +104,14 @@ def _statement(kept: Comparison, numbers: list[str], shadow: str, live: str, *, 
 def _columns(kept: Comparison, schema: str) -> str:
     """The key and the columns that are compared, of a row in this schema."""
     made = {column: sql.format(schema=schema) for column, sql in kept.table.expressions.items()}
-    return ", ".join(
-        f"{made.get(column, _quoted(column))} AS {_quoted(column)}" for column in (*kept.key, *kept.columns)
-    )
+    return ", ".join(f"{made.get(column, quoted(column))} AS {quoted(column)}" for column in (*kept.key, *kept.columns))
 
 
 def _of(side: str, column: str) -> str:
-    return f"{side}.{_quoted(column)}"
+    return f"{side}.{quoted(column)}"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A name that an author may have chosen freely."""
     return '"' + name.replace('"', '""') + '"'
 
