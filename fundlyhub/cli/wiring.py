@@ -22,8 +22,7 @@ log = getLogger(__name__)
 
 def known_processors() -> Mapping[str, type[Processor]]:
     """All processors, those of FUNDLYHUB_PROCESSORS too."""
-    registry.load(get_settings().processors)
-    return registry.processors()
+    return registry.load(get_settings().processors)
 
 
 def publisher() -> Publisher:

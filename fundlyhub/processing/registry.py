@@ -38,8 +38,8 @@ def processors() -> Mapping[str, type[Processor]]:
     return dict(sorted(_registry.items()))
 
 
-def load(modules: str) -> None:
-    """Import the modules of installed packages and those named in ``modules``, so that what is in them registers.
+def load(modules: str) -> Mapping[str, type[Processor]]:
+    """All processors by name, once installed packages and the modules named in ``modules`` are imported.
 
     A package names its modules in the entry-point groups ``fundlyhub.events``, ``fundlyhub.processors`` and
     ``fundlyhub.messages``; ``modules`` is one text, separated by commas. The payload classes of each of these modules
@@ -53,3 +53,4 @@ def load(modules: str) -> None:
         sys.path.append(str(Path.cwd()))  # where `celery` looks too; last, so that nothing there shadows a library
     for name in filter(None, map(str.strip, modules.split(","))):
         packages.register(imported(name, "FUNDLYHUB_PROCESSORS"), "FUNDLYHUB_PROCESSORS")
+    return processors()

@@ -90,7 +90,8 @@ def drain(processors: Mapping[str, type[Processor]] | None = None, *, check: boo
             publish_event(build("donation.completed"))
             assert drain().applied["leaderboard"] == 1
     """
-    known, done, left = _known() if processors is None else processors, Drained(), set[tuple[str, int]]()
+    known = registry.load(get_settings().processors) if processors is None else processors
+    done, left = Drained(), set[tuple[str, int]]()
     with connect("events", autocommit=True, session=True) as db:
         if not try_to_lead(db, NAME):
             raise AssertionError("a relay leads on this database: stop it, or wait for its workers")
@@ -109,11 +110,6 @@ def drain(processors: Mapping[str, type[Processor]] | None = None, *, check: boo
         name, _ = min(left)
         raise AssertionError(f"not applied: {sorted(left)[:5]}: {_why(name, [at for one, at in left if one == name])}")
     return done
-
-
-def _known() -> Mapping[str, type[Processor]]:
-    registry.load(get_settings().processors)
-    return registry.processors()
 
 
 def _step(

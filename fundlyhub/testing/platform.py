@@ -92,9 +92,8 @@ class Platform:
 
     def _is_settled(self, found: dict[str, Any]) -> bool:
         self._supervisor.tend()
-        registry.load(get_settings().processors)
         with connect("events", autocommit=True) as db:
-            found.update(status(db, registry.processors()))
+            found.update(status(db, registry.load(get_settings().processors)))
         return found["relay"]["lag_events"] == 0 and not self._open(found)
 
     @staticmethod
