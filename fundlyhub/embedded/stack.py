@@ -7,7 +7,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -45,6 +45,13 @@ COMMANDS: Mapping[str, str] = {"relay": "connected to the log", "ingest": "conne
 """The services that are commands of ours, and what each logs when it is ready."""
 
 NO_VARIABLES: Mapping[str, str] = {}
+
+
+def worker_command(name: str, queues: Iterable[Queue], children: int) -> list[str]:
+    """The command line of a worker of these queues, whose name is of this process alone."""
+    options = ["-Q", ",".join(queues), "-n", f"{name}-{os.getpid()}@%h", "-c", str(children), "-l", "INFO"]
+    options += ["--without-gossip", "--without-mingle"]
+    return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
 
 
 class Stack:
@@ -210,10 +217,7 @@ class Stack:
         return [Service(name, self._worker(name), env, ready=" ready.", stop_limit=limit) for name in WORKERS]
 
     def _worker(self, name: str) -> list[str]:
-        options = ["-Q", ",".join(WORKERS[name]), "-n", f"{name}-{os.getpid()}@%h", "-l", "INFO"]
-        options += ["-c", str(self._concurrency), "--without-gossip", "--without-mingle"]
-        options += ["-E"] if self.flower else []
-        return [sys.executable, "-m", "celery", "-A", "fundlyhub", "worker", *options]
+        return [*worker_command(name, WORKERS[name], self._concurrency), *(["-E"] if self.flower else [])]
 
     def take_folder(self) -> None:
         """Create and lock the folder. Raises Unavailable if another process uses it."""

@@ -14,6 +14,7 @@ import redis
 
 import fundlyhub.processors  # noqa: F401  # registers them
 from fundlyhub.database import connect
+from fundlyhub.embedded.stack import worker_command
 from fundlyhub.embedded.supervisor import Service, Supervisor
 from fundlyhub.monitoring.status import status
 from fundlyhub.processing import registry
@@ -50,22 +51,10 @@ class Platform:
         with redis.Redis.from_url(get_settings().broker) as broker:
             broker.flushall()
         environment = {**os.environ, "REMAP_SIGTERM": "SIGQUIT", **variables}
-        python = [sys.executable, "-m"]
-        worker = [
-            *python,
-            "celery",
-            "-A",
-            "fundlyhub",
-            "worker",
-            "-Q",
-            ",".join(QUEUES),
-            "-n",
-            f"test-{os.getpid()}@%h",
-        ]
-        worker += ["-c", "1", "-l", "INFO", "--without-gossip", "--without-mingle"]
+        relay = [sys.executable, "-m", "fundlyhub", "relay"]
         self._supervisor.start(
-            Service("relay", [*python, "fundlyhub", "relay"], environment, ready="connected to the log"),
-            Service("worker", worker, environment, ready=" ready."),
+            Service("relay", relay, environment, ready="connected to the log"),
+            Service("worker", worker_command("test", QUEUES, 1), environment, ready=" ready."),
         )
 
     def settled(self, *, timeout: float = 180) -> Mapping[str, Mapping[str, Any]]:
