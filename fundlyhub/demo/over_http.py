@@ -22,9 +22,9 @@ from fundlyhub.demo import business
 from fundlyhub.demo.publisher import WRITERS, Tally
 from fundlyhub.demo.scenario import CURRENCIES, DEEDS, FIRST_NAMES, LAST_NAMES, NOUNS
 from fundlyhub.errors import Unavailable
+from fundlyhub.events.log import head
 from fundlyhub.settings import Settings
 
-HEAD = "SELECT coalesce(max(position), 0) FROM events.events"
 # By the correlation id that each request carries: other traffic does no harm.
 COMMITTED = """
     SELECT position, type FROM events.events
@@ -54,8 +54,7 @@ class Served:
         self._gifts: list[dict[str, Any]] = []
         self._made = self._refused = self._repeated = 0
         with connect("events", settings=settings) as db:
-            row = db.execute(HEAD).fetchone()
-        self._after = int(row[0]) if row else 0
+            self._after = head(db)
 
     @property
     def tally(self) -> Tally:
