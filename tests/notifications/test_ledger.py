@@ -125,3 +125,25 @@ def test_a_webhook_that_was_quicker_than_the_answer_stays(db: Connection, row: R
     assert now(db).state == "delivered"
     leases.release(db, hold, "503", 0)
     assert now(db).state == "delivered"
+
+
+def test_who_takes_a_message_and_loses_the_answer_takes_it_again(db: Connection, row: Row) -> None:
+    ours = taken(db, row)
+    assert leases.take(db, [ours], "sendgrid", 60) == {row.id}
+    assert refused(db, row)
+
+
+def test_one_statement_settles_what_was_accepted_and_takes_the_next(db: Connection, row: Row) -> None:
+    store.plan(db, [planned("ben")])
+    first, second = taken(db, row), asked(now(db, "ben"), True, None)
+    assert leases.exchange(db, [(first, "m1")], [second], "sendgrid", 60) == ({second.id}, set())
+    assert (now(db).state, now(db, "ben").state) == ("sent", "sending")
+    assert leases.exchange(db, [(second, "m2")], [], "sendgrid", 60) == (set(), set())
+    assert now(db, "ben").state == "sent"
+
+
+def test_an_accepted_message_whose_row_is_gone_is_told_beside_those_that_are_taken(db: Connection, row: Row) -> None:
+    store.plan(db, [planned("ben")])
+    first, second = taken(db, row), asked(now(db, "ben"), True, None)
+    db.exec_driver_sql("DELETE FROM notifications WHERE id = %(id)s", {"id": row.id})
+    assert leases.exchange(db, [(first, "m1")], [second], "sendgrid", 60) == ({second.id}, {row.id})

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID, uuid4
+from typing import Any, TypeVar
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
@@ -30,12 +30,20 @@ from fundlyhub.processors.notifications.ledger.state import next_step
 from fundlyhub.processors.notifications.message import Message
 from fundlyhub.settings import Settings
 
+T = TypeVar("T")
+
 UNKNOWN = "outcome unknown"
 LONGEST_WAIT = 0.5
 """Seconds that the rate is waited for at once: in between is looked whether the processor was paused."""
 
-_Calls = dict[Future[str | None], Message]
+
+_Call = Future[str | None]
+_Calls = dict[_Call, Message]
 """The calls that are under way, each with its message."""
+_Ready = list[tuple[Message, Mail | Push | Sms]]
+"""Messages with what the provider gets of them."""
+_Outcome = tuple[Message, Exception | None]
+"""A message, with the reason why it is not settled, if so."""
 
 
 class Busy(Snooze):
@@ -45,8 +53,8 @@ class Busy(Snooze):
 class Sending:
     """Sends messages of one channel, as many side by side as its gateway allows.
 
-    These are taken in one statement and settled in one, so that the threads of ``pool`` only call the provider. A
-    killed worker leaves only the messages in doubt whose calls were under way.
+    One statement settles those whose calls have ended and takes the next, which were composed meanwhile; the threads
+    of ``pool`` only call the provider. A killed worker leaves only the messages in doubt whose calls were under way.
 
     ``for_many`` is for broadcasts and digests, whose messages are retried one by one and not with their event: twice
     as many are under way, so that one half is sent while the other half is settled. ``rate`` slows them down.
@@ -59,26 +67,29 @@ class Sending:
         self.door, self._pool, self._settings, self._for_many, self._rate = door, pool, settings, for_many, rate
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def send(self, messages: Sequence[Message], end: float = math.inf) -> Iterator[tuple[Message, Exception | None]]:
+    def send(self, messages: Sequence[Message], end: float = math.inf) -> Iterator[_Outcome]:
         """Send messages; yields each with the reason why it is not settled, if so. Raises outages of the database.
 
         From ``end`` on, a time of the monotonic clock, only the first few messages are begun: the rest waits. None is
         begun once the processor is paused. A pause, a stop or an outage lets the calls that have begun come to their
         end; what has not begun stays in the ledger.
         """
-        left, calls = deque(messages), _Calls()
+        left, calls, begun = deque(messages), _Calls(), False
         width = self.door.limit * (2 if self._for_many else 1)
         try:
             while True:
-                in_time = time.monotonic() < end or len(left) == len(messages)
-                going_on = bool(left) and in_time and not paused_meanwhile()
-                if going_on:
-                    next_ones = [left.popleft() for _ in range(min(len(left), width - len(calls), self._pause(end)))]
-                    yield from self._begin(next_ones, calls)
-                elif not calls:
+                going_on = bool(left) and (time.monotonic() < end or not begun) and not paused_meanwhile()
+                if not going_on and not calls:
                     break
-                more = going_on and bool(left)
-                yield from self._finish(calls, until=width - self.door.limit if more else 0)
+                chosen = [left.popleft() for _ in range(min(len(left), self._pause(end)))] if going_on else []
+                ready, settled = self._prepare_all(chosen)
+                yield from settled
+                ended = _wait(calls, until=width - (len(ready) or self.door.limit) if going_on else 0)
+                if (begun and time.monotonic() >= end) or paused_meanwhile():  # it was time to stop meanwhile
+                    left.extendleft(message for message, _ in reversed(ready))
+                    ready = []
+                yield from self._exchange(ended, ready, calls)
+                begun = begun or bool(ready)
         finally:
             self._wind_up(calls)
             self.door.flush()
@@ -99,42 +110,45 @@ class Sending:
         soon = time.monotonic() + LONGEST_WAIT
         return self._rate.wait(self.door.limit, soon if soon < end else end)
 
-    def _begin(self, messages: Sequence[Message], calls: _Calls) -> Iterator[tuple[Message, Exception | None]]:
-        """Take messages and begin their calls; yields all others with their errors."""
-        ready: list[tuple[Message, Mail | Push | Sms]] = []
-        left: list[tuple[Message, Exception | None]] = []
-        refused = self._refused()
+    def _prepare_all(self, messages: Sequence[Message]) -> tuple[_Ready, list[_Outcome]]:
+        """What the provider gets of these messages; and the others, with their errors."""
+        ready: _Ready = []
+        others: list[_Outcome] = []
+        refused = self._refused() if messages else None
         for message in (replace(one, token=uuid4()) for one in messages):
             found = self._prepare(message, refused)
             if found is None or isinstance(found, Exception):
-                left.append((message, found))
+                others.append((message, found))
             else:
                 ready.append((message, found))
-        seconds = self._settings.notification_lease
-        taken = self._take([message for message, _ in ready], seconds) if ready else set()
+        return ready, others
+
+    def _exchange(self, ended: Sequence[_Call], ready: _Ready, calls: _Calls) -> Iterator[_Outcome]:
+        """Settle calls that have ended, take messages and begin their calls; yields what is settled or not begun."""
+        seconds, provider = self._settings.notification_lease, self.door.provider
+        accepted = [(calls[one], one.result()) for one in ended if not one.cancelled() and one.exception() is None]
+        wanted = [message for message, _ in ready]
+        taken, lost = self._write(lambda db: leases.exchange(db, accepted, wanted, provider, seconds))
         # Nothing may come between taking and calling: a message that is taken and never called would be in doubt.
         for message, composed in ready:
             if message.id in taken:
-                call = Future[str | None]()
+                call = _Call()
                 calls[call] = message  # before it begins: if the limit of time strikes now, it is settled or given back
                 self._pool.submit(_run, call, message.context().run, self._call, message, composed)
-            else:
-                left.append((message, Busy(f"{message.notice.template}: another worker has it", seconds=seconds)))
-        yield from left
-
-    def _finish(self, calls: _Calls, until: int) -> Iterator[tuple[Message, Exception | None]]:
-        """Settle calls that have ended, once at most ``until`` are under way."""
-        done: set[Future[str | None]] = set()
-        while len(calls) - len(done) > until:
-            done |= wait(calls.keys() - done, return_when=FIRST_COMPLETED).done
-        if done:
-            yield from self._settle({call: calls.pop(call) for call in list(calls) if call in done})
+        for call in ended:
+            message = calls[call]
+            error = self._lost(message) if message.id in lost else self._settle_one(message, call)
+            del calls[call]
+            yield message, error
+        for message in wanted:
+            if message.id not in taken:
+                yield message, Busy(f"{message.notice.template}: another worker has it", seconds=seconds)
 
     def _wind_up(self, calls: _Calls) -> None:
         """Wait for the calls that have begun, and settle them, however the sending ended."""
         wait([call for call in calls if not call.cancel()])
         if calls:
-            for _ in self._settle(calls):
+            for _ in self._exchange(list(calls), [], calls):
                 pass
 
     def _refused(self) -> Exception | None:
@@ -171,27 +185,10 @@ class Sending:
                 self._write(lambda db: open_messages.refuse(db, row.id, reason))
             return error
 
-    def _take(self, wanted: Sequence[Message], seconds: float) -> set[UUID]:
-        with self._engine.connect() as db:
-            return leases.take(db, wanted, self.door.provider, seconds)
-
     def _call(self, message: Message, composed: Mail | Push | Sms) -> str | None:
         """Call the provider in a thread of the pool, whose log entries name the event."""
         with at(message.events):
             return self.door.send(composed)
-
-    def _settle(self, calls: _Calls) -> list[tuple[Message, Exception | None]]:
-        """Settle accepted messages together and first; then each of the others, of which there are few."""
-        accepted = [
-            (message, call.result())
-            for call, message in calls.items()
-            if not call.cancelled() and call.exception() is None
-        ]
-        lost: set[UUID] = set()
-        if accepted:
-            self._write(lambda db: lost.update(leases.sent(db, accepted)))
-        settle_one, ended = self._settle_one, calls.items()
-        return [(one, self._lost(one) if one.id in lost else settle_one(one, call)) for call, one in ended]
 
     def _lost(self, message: Message) -> Exception:
         """Write a message down again whose row was lost after it was taken: what else was lost is not known."""
@@ -253,7 +250,7 @@ class Sending:
         else:
             self._write(lambda db: leases.release(db, message, reason, 0.0))
 
-    def _write(self, change: Callable[[Connection], None]) -> None:
+    def _write(self, change: Callable[[Connection], T]) -> T:
         """Write to the ledger, with retries: a message that the provider has accepted must not become unknown."""
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential  # see ``warm_up``
 
@@ -264,7 +261,16 @@ class Sending:
             reraise=True,
         ):
             with attempt, self._engine.connect() as db:
-                change(db)
+                return change(db)
+        raise AssertionError("it returns or raises")
+
+
+def _wait(calls: _Calls, until: int) -> list[_Call]:
+    """Wait until at most ``until`` calls are under way; returns those that have ended."""
+    done = {call for call in calls if call.done()}
+    while len(calls) - len(done) > until:
+        done |= wait(calls.keys() - done, return_when=FIRST_COMPLETED).done
+    return [call for call in calls if call in done]
 
 
 def _run(future: Future[str | None], function: Callable[..., str | None], *args: Any) -> None:
