@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from fundlyhub.channels.breaker import SERVICES
 from fundlyhub.channels.breaker.shared import as_document
-from fundlyhub.console.api.fields import Given, Text, Why
+from fundlyhub.console.api.fields import Named, Why
 from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.breakers import close_one, open_one, require, seen, uses
 
@@ -35,12 +35,6 @@ class BreakerHistory(Breaker):
     """A breaker and its last changes, the newest first, as `fundlyhub breakers history --json` has them."""
 
     history: Sequence[Mapping[str, Any]]
-
-
-class Named(Given):
-    """The name of a service."""
-
-    name: Text
 
 
 class Done(BaseModel):

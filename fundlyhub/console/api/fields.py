@@ -52,6 +52,18 @@ class Page(BaseModel, Generic[T]):
     next: str | None
 
 
+class Named(Given):
+    """The name of a thing."""
+
+    name: Text
+
+
+class Numbered(Given):
+    """The id of a thing of ours."""
+
+    id: Id
+
+
 class Why(Given):
     """A body that gives the reason."""
 

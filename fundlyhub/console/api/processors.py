@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from fundlyhub.console.api.fields import Given, Reason, Text, Why, all_of
+from fundlyhub.console.api.fields import Given, Named, Reason, Why, all_of
 from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.processors import Processor, require, row, rows
 from fundlyhub.errors import WrongUse
@@ -22,12 +22,6 @@ class ProcessorHistory(Processor):
     """A processor and its pauses, the newest first, as `fundlyhub processors history --json` has them."""
 
     history: Sequence[Entry]
-
-
-class Named(Given):
-    """The name of a processor."""
-
-    name: Text
 
 
 class Pausing(Given):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from fundlyhub.console.api.fields import Given, Id, Limit, Why
+from fundlyhub.console.api.fields import Given, Limit, Numbered, Why
 from fundlyhub.console.api.routing import Call, route
 from fundlyhub.database import get_engine
 from fundlyhub.processors.notifications.delivery_reports import failed
@@ -19,12 +19,6 @@ class Asked(Given):
 
     discarded: bool = False
     limit: Limit = 50
-
-
-class One(Given):
-    """A report's id."""
-
-    id: Id
 
 
 class FailedAgain(BaseModel):
@@ -55,8 +49,8 @@ def reports(call: Call, params: Asked) -> list[FailedReport]:
 
 
 @route("POST", "/messages/reports/{id}/retry", "operator")
-def retry(call: Call, params: One) -> Retried:
-    """Apply a report again. One that fails again stays, with its new error."""
+def retry(call: Call, params: Numbered) -> Retried:
+    """Apply a report again. Numbered that fails again stays, with its new error."""
     done = failed.retry(get_engine("app"), [params.id])
     if done.unknown:
         raise Refusal(404, "there is no such failed report")
@@ -64,7 +58,7 @@ def retry(call: Call, params: One) -> Retried:
 
 
 @route("POST", "/messages/reports/{id}/discard", "operator")
-def discard(call: Call, params: One, body: Why) -> Discarded:
+def discard(call: Call, params: Numbered, body: Why) -> Discarded:
     """Let a report rest for good."""
     with call.transaction("app") as db:
         done = failed.discard(db, [params.id], who=call.who, reason=body.reason)

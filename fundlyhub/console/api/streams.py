@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fundlyhub.console.api.fields import Changed, Given, Id, Listed, Page, Text, Unchanged, Why, all_of
+from fundlyhub.console.api.fields import Changed, Listed, Numbered, Page, Text, Unchanged, Why, all_of
 from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages.events import position_of
 from fundlyhub.console.pages.streams import MOST, seen, status
@@ -38,12 +38,6 @@ class Asked(Listed):
 
     state: State = "open"
     stream: Text | None = None
-
-
-class One(Given):
-    """An entry's id."""
-
-    id: Id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,26 +72,26 @@ def entries(call: Call, params: Asked) -> Page[Held]:
 
 
 @route("GET", "/quarantine/{id}")
-def entry(call: Call, params: One) -> WholeEntry:
+def entry(call: Call, params: Numbered) -> WholeEntry:
     """Show one entry and its history; without the values of its fields."""
     return _shown(seen(call, params.id))
 
 
 @route("POST", "/quarantine/{id}/fields", "privacy")
-def fields(call: Call, params: One, body: Why) -> WholeEntry:
+def fields(call: Call, params: Numbered, body: Why) -> WholeEntry:
     """Show one entry with its fields. Who looked, and why, is recorded first."""
     return _shown(seen(call, params.id, reason=body.reason))
 
 
 @route("POST", "/quarantine/{id}/release", "operator")
-def release(call: Call, params: One) -> Changed:
+def release(call: Call, params: Numbered) -> Changed:
     """Publish an entry after a fix. What cannot be an event yet stays, with its new reason."""
     with call.transaction() as db:
         return _changed(quarantine.release(db, [params.id], who=call.who))
 
 
 @route("POST", "/quarantine/{id}/discard", "operator")
-def discard(call: Call, params: One, body: Why) -> Changed:
+def discard(call: Call, params: Numbered, body: Why) -> Changed:
     """Let an entry rest for good. Nothing is deleted."""
     with call.transaction() as db:
         return _changed(quarantine.discard(db, [params.id], who=call.who, reason=body.reason))
