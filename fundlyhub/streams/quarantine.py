@@ -54,6 +54,13 @@ class Shown:
     fields: Fields | None
     timeline: tuple[AuditEntry, ...]
 
+    @property
+    def texts(self) -> list[list[str]] | None:
+        """The pairs of ``fields`` as texts; a byte that is none is an escape."""
+        if self.fields is None:
+            return None
+        return [[part.decode("utf-8", "backslashreplace") for part in pair] for pair in self.fields]
+
 
 def find(
     db: Connection, *, state: State | None = "open", stream: str | None = None, before: int | None = None,

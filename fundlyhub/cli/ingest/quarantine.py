@@ -58,7 +58,7 @@ def show(entry: int, fields: bool, who: str) -> Answer:
     with transaction("events") as db:
         found = held.show(db, entry, fields=fields)
     facts = iso_times(asdict(found.held))
-    said = None if found.fields is None else [[_readable(part) for part in pair] for pair in found.fields]
+    said = found.texts
     rows = {name: None if value is None else str(value) for name, value in facts.items()}
     return Answer(
         {**facts, "names": found.names, "fields": said, "timeline": [iso_times(asdict(one)) for one in found.timeline]},
@@ -143,7 +143,3 @@ def _answer(done: Changes, after: State) -> Answer:
         f"{len(done.changed):,} {after}",
         good=all(why == after for why in done.unchanged.values()),
     )
-
-
-def _readable(raw: bytes) -> str:
-    return raw.decode("utf-8", "backslashreplace")

@@ -48,7 +48,7 @@ class WholeEntry(Held):
     """
 
     names: Sequence[str]
-    fields: Sequence[tuple[str, str]] | None
+    fields: Sequence[Sequence[str]] | None
     timeline: Sequence[AuditEntry]
 
 
@@ -103,11 +103,4 @@ def _changed(done: Changes) -> Changed:
 
 
 def _shown(found: quarantine.Shown) -> WholeEntry:
-    said = None
-    if found.fields is not None:
-        said = [(_readable(name), _readable(value)) for name, value in found.fields]
-    return WholeEntry(**all_of(found.held), names=found.names, fields=said, timeline=found.timeline)
-
-
-def _readable(raw: bytes) -> str:
-    return raw.decode("utf-8", "backslashreplace")
+    return WholeEntry(**all_of(found.held), names=found.names, fields=found.texts, timeline=found.timeline)
