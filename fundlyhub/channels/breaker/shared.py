@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from fundlyhub.forks import process_cache
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A breaker at one moment. ``rest_left`` is in seconds: None unless it is open, 0 for one that is open by hand.
+    """A breaker at one moment. ``rest_left_seconds``: None unless it is open, 0 for one that is open by hand.
 
     ``calls`` and ``failures`` are those of the window that its rules look at.
     """
@@ -23,7 +23,7 @@ class Look:
     service: str
     state: str
     since: datetime | None
-    rest_left: float | None
+    rest_left_seconds: float | None
     probing: bool
     failures: int
     calls: int
@@ -54,18 +54,9 @@ def look(service: str, redis_url: str) -> Look:
 
 def as_document(one: Look) -> dict[str, Any]:
     """The same for programs."""
-    return {
-        "service": one.service,
-        "state": one.state,
-        "since": None if one.since is None else one.since.isoformat(timespec="seconds"),
-        "rest_left_seconds": None if one.rest_left is None else round(one.rest_left, 1),
-        "probing": one.probing,
-        "failures": one.failures,
-        "calls": one.calls,
-        "failures_in_a_row": one.failures_in_a_row,
-        "reason": one.reason,
-        "who": one.who,
-    }
+    since = None if one.since is None else one.since.isoformat(timespec="seconds")
+    left = None if one.rest_left_seconds is None else round(one.rest_left_seconds, 1)
+    return {**asdict(one), "since": since, "rest_left_seconds": left}
 
 
 def history(service: str, redis_url: str) -> list[Change]:
