@@ -55,11 +55,12 @@ class Shown:
     timeline: tuple[AuditEntry, ...]
 
     @property
-    def texts(self) -> list[list[str]] | None:
+    def texts(self) -> list[tuple[str, str]] | None:
         """The pairs of ``fields`` as texts; a byte that is none is an escape."""
         if self.fields is None:
             return None
-        return [[part.decode("utf-8", "backslashreplace") for part in pair] for pair in self.fields]
+        how = ("utf-8", "backslashreplace")
+        return [(name.decode(*how), value.decode(*how)) for name, value in self.fields]
 
 
 def find(

@@ -48,7 +48,7 @@ class WholeEntry(Held):
     """
 
     names: Sequence[str]
-    fields: Sequence[Sequence[str]] | None
+    fields: Sequence[tuple[str, str]] | None
     timeline: Sequence[AuditEntry]
 
 
