@@ -85,6 +85,8 @@ class _Words:
 
     def __call__(self, text: str, *, link: bool = False, **more: Any) -> str:
         """Fill one text. With ``link`` foreign text may look like an address: nothing makes links of subjects."""
+        if "{" not in text:
+            return text.strip()
         return _compiled(text, self.html, link).render({**self.values, **more}).strip()
 
     def line(self, text: str, limit: int, rooms: Sequence[int], *, link: bool = False) -> str:
@@ -154,10 +156,12 @@ def _environment(html: bool, link: bool) -> Environment:
         text = str(value) if link else unlinked(value)
         return Markup("<bdi>{}</bdi>").format(text) if html else isolated(text)
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader(_PACKAGE), autoescape=html, undefined=StrictUndefined, finalize=finish,  # noqa: S701 - text
-        trim_blocks=True, lstrip_blocks=True, cache_size=400,
+        trim_blocks=True, lstrip_blocks=True, cache_size=400, auto_reload=False,
     )  # fmt: skip
+    environment.globals.clear()  # no text uses one, and each text that is filled would merge them
+    return environment
 
 
 def _said(name: str, fact: Fact, locale: Locale, reader: Person) -> Any:
