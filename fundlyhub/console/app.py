@@ -31,6 +31,7 @@ from fundlyhub.console.rendering import render
 from fundlyhub.console.signing_in import SigningIn
 from fundlyhub.console.snapshots import Snapshots
 from fundlyhub.console.visits import Page, Visit
+from fundlyhub.database.audited import reasoned
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.processor import Processor
 from fundlyhub.settings import Settings
@@ -111,6 +112,8 @@ class _Console:
             raise Refusal(403, f"this is for the level {page.needs}, and {visitor.name} is {visitor.level}")
         visit = Visit(self._site, visitor.name, visitor.level, request, visitor, form)
         with errors_for_people(page.method):
+            if page.asks_why:
+                reasoned(visit.field("reason"))
             answer = page.handler(visit)
         if visit.is_fragment and page.method == "GET":
             answer.headers[HEADER] = f"{self._site.pace.again(time.thread_time() - began):.2f}"

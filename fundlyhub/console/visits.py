@@ -130,23 +130,32 @@ Handler = Callable[[Visit], Response]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A route: its path, its function, and the level that it asks for. One that changes something is a ``POST``."""
+    """A route: its path, its function, and the level that it asks for. One that changes something is a ``POST``.
+
+    What ``asks_why`` has the field ``reason``, and is refused without one.
+    """
 
     path: str
     handler: Handler
     needs: Level = "viewer"
     method: Literal["GET", "POST"] = "GET"
+    asks_why: bool = False
 
 
 PAGES: list[Page] = []
 """Every route that asks for a session. The app has no other way to make one."""
 
 
-def page(path: str, needs: Level = "viewer", method: Literal["GET", "POST"] = "GET") -> Callable[[Handler], Handler]:
-    """Make a function the answer to requests for a path."""
+def page(
+    path: str, needs: Level = "viewer", method: Literal["GET", "POST"] = "GET", *, asks_why: bool = True
+) -> Callable[[Handler], Handler]:
+    """Make a function the answer to requests for a path.
+
+    A ``POST`` is refused without a reason, unless ``asks_why`` is False: for what only looks, and for what stops.
+    """
 
     def enter(handler: Handler) -> Handler:
-        PAGES.append(Page(path, handler, needs, method))
+        PAGES.append(Page(path, handler, needs, method, asks_why and method == "POST"))
         return handler
 
     return enter

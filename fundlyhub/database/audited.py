@@ -73,5 +73,5 @@ def reasoned(reason: str) -> str:
 def _line(what: str, text: str) -> str:
     text = " ".join(text.split())
     if not text or len(text) > MAX_REASON or not text.isprintable():
-        raise WrongUse(f"{what} must be a text of at most {MAX_REASON} characters")
+        raise WrongUse(f"{what} must be one printable line of 1 to {MAX_REASON:,} characters")
     return text

@@ -105,14 +105,15 @@ def show(db: Connection, id: int, *, fields: bool = False) -> Shown:
 
 
 def release(
-    db: Connection, ids: Sequence[int], *, who: str, corrections: Mapping[str, str] | None = None
+    db: Connection, ids: Sequence[int], *, who: str, corrections: Mapping[str, str] | None = None,
+    reason: str | None = None,
 ) -> Changes:  # fmt: skip
     """Publish open entries, after a fix of the code or with ``corrections`` of their fields; each that can be.
 
     What cannot be an event yet stays open, with its new reason. The fields that were kept stay as they are; a
-    correction with an empty text takes a field out. Raises WrongUse without a name.
+    correction with an empty text takes a field out. Raises WrongUse without a name, and for an empty ``reason``.
     """
-    who = named(who)
+    who, why = named(who), f": {reasoned(reason)}" if reason is not None else ""
     changed: list[int] = []
     unchanged: dict[int, str] = {}
     for id, stream, entry_id, stored in _locked(db, ids, unchanged):
@@ -120,10 +121,10 @@ def release(
         try:
             published = _published(db, entry)
         except (InvalidEvent, DBAPIError) as error:
-            unchanged[id] = _refused(db, id, who, error)
+            unchanged[id] = _refused(db, id, who, error, why)
             continue
         _mark(db, id, "released", event=published.event.id)
-        AUDIT.note(db, id, who=who, action="released", details=_how(published, corrections))
+        AUDIT.note(db, id, who=who, action="released", details=(_how(published, corrections) + why)[:1_000])
         changed.append(id)
     return Changes(tuple(changed), unchanged)
 
@@ -163,13 +164,13 @@ def _published(db: Connection, entry: Entry) -> Published:
     return published
 
 
-def _refused(db: Connection, id: int, who: str, error: InvalidEvent | DBAPIError) -> str:
+def _refused(db: Connection, id: int, who: str, error: InvalidEvent | DBAPIError, why: str) -> str:
     """Note why an entry cannot be released. What is no fault of the entry is raised again."""
     if isinstance(error, DBAPIError) and not is_to_blame(error):
         raise error
     reason = reason_of(error)
     _mark(db, id, "open", reason=reason)
-    AUDIT.note(db, id, who=who, action="refused", details=reason)
+    AUDIT.note(db, id, who=who, action="refused", details=(reason + why)[:1_000])
     return reason
 
 

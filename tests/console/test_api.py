@@ -173,7 +173,7 @@ def test_quarantine_is_paged_shown_against_a_reason_and_decided_on(site: Site) -
     assert "ada@example.org" not in given.get(path).text
     assert given.post(f"{path}/fields", WHY).json()["fields"] == [["payload", "ada@example.org"]]
     assert looked() == (given.who, f"entry {ids[0]} in quarantine: a donor asks")
-    assert given.post(f"{path}/release").json()["unchanged"][0]["id"] == ids[0]
+    assert given.post(f"{path}/release", {"reason": "mended"}).json()["unchanged"][0]["id"] == ids[0]
     assert given.post(f"{path}/discard", {"reason": "a test"}).json()["changed"] == [ids[0]]
     lines = given.get("/audit", kind="quarantine", who=given.who).json()["items"]
     assert [one["action"] for one in lines] == ["discarded", "refused"]

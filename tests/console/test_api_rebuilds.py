@@ -133,8 +133,8 @@ def test_a_sample_is_verified_and_what_is_missing_is_sent_again(site: Site) -> N
     said = verified(given, given.post("/verify/start", {**ALL, "processors": [STATS]}))
     assert said["verification"]["command"] == f"fundlyhub verify --sample 100000 --processor {STATS} --no-tables"
     assert (said["report"]["ok"], said["report"]["counts"], said["repairable"]) == (False, {"missing": 3}, {STATS: 3})
-    assert refused_as(given.post("/verify/repair", {"report": "another"}), "there is a newer report, or none")
-    begun = given.post("/verify/repair", {"report": said["verification"]["key"]})
+    assert refused_as(given.post("/verify/repair", {"report": "another", **WHY}), "there is a newer report, or none")
+    begun = given.post("/verify/repair", {"report": said["verification"]["key"], **WHY})
     assert over(given, begun, lambda said: said["repair"]["is_over"])["repair"]["sent"] == 3
     lines = given.get("/audit", kind="console", who=given.who).json()["items"]
     assert [one["action"] for one in lines] == ["events sent again", "verification started"]

@@ -33,7 +33,7 @@ REPORTS = """
 """
 TABLES: dict[str, dict[str, Any]] = {
     **{f"/rebuilds/{verb}": WHY for verb in ("start", "swap", "undo", "cancel", "prune")}, "/rebuilds/diff": {},
-    "/verify/start": {"sample": 5, **WHY}, "/verify/stop": {}, "/verify/repair": {"report": "x"},
+    "/verify/start": {"sample": 5, **WHY}, "/verify/stop": {}, "/verify/repair": {"report": "x", **WHY},
 }  # fmt: skip
 """Bodies of routes about rebuilds and verifications."""
 MESSAGES = """
@@ -102,7 +102,7 @@ def test_each_route_of_the_api(site: Site, rows: dict[str, list[Any]]) -> None:
     given: Caller = caller(site, "privacy")
     bodies: dict[str, dict[str, Any]] = {
         "correction": {**WHY, "payload": {"query": "y"}}, "settle": {**WHY, "outcome": "sent"},
-        "to-address": {"address": "ada@example.org"}, "release": {}, "retry": {}, "stop": {},
+        "to-address": {"address": "ada@example.org"}, "stop": {},
         "discard": WHY, "restore": {**WHY, "ids": rows["letter"]}, "replays": {**WHY, "ids": rows["letter"]},
     }  # fmt: skip
     done: dict[str, int] = {}

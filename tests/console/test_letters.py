@@ -77,7 +77,7 @@ def test_a_payload_is_checked_shown_as_a_difference_and_saved(site: Site) -> Non
         assert [(one.who, one.action) for one in shown.timeline][1:] == [("privacy", "edited")]
         assert disclosures(db, limit=1)[0].what == f"dead letter {id}, to edit it: a typo"
     assert "wrogn" in visitor.post(f"/letters/{id}/payload", {"reason": "to compare"}).text
-    assert visitor.post(f"/letters/{id}/undo").status_code == 303
+    assert visitor.post(f"/letters/{id}/undo", {"reason": "it was right"}).status_code == 303
 
 
 def test_a_set_is_fixed_before_it_is_decided_about_and_a_decision_can_be_undone(site: Site) -> None:
@@ -94,7 +94,10 @@ def test_a_set_is_fixed_before_it_is_decided_about_and_a_decision_can_be_undone(
     assert "1 discarded, left so." in visitor.get("/letters").text
     assert (state(first), state(second), state(late)) == ("discarded", "discarded", "open")
     ids = hidden(chosen(visitor, f"ids={first}&state=discarded"), "ids")
-    assert visitor.post("/letters/restore", {"ids": ids}).headers["location"] == f"/letters/{first}"
+    assert (
+        visitor.post("/letters/restore", {"ids": ids, "reason": "by mistake"}).headers["location"]
+        == f"/letters/{first}"
+    )
     assert state(first) == "open"
     for wrong in ("", "1;2", "1,", ",".join(map(str, range(1, 10_003))), "9" * 19):
         assert visitor.post("/letters/discard", {"ids": wrong, "reason": "x"}).status_code == 400
@@ -116,7 +119,7 @@ def test_a_replay_runs_beside_the_request_and_is_stopped(site: Site) -> None:
     assert visitor.post(f"{began}/stop").headers["location"] == began
     wait_until(lambda: "somebody stopped it" in visitor.get(began).text, what="the end")
     assert [state(id) for id in ids] == ["replayed", "open", "open"]
-    assert visitor.post("/letters/replay", {"ids": frozen, "rate": "0"}).status_code == 400
+    assert visitor.post("/letters/replay", {"ids": frozen, "rate": "0", "reason": "mended"}).status_code == 400
     assert site.visitor("viewer").post(f"{began}/stop").status_code == 403
 
 

@@ -124,7 +124,7 @@ def test_a_message_is_shown_in_a_frame_and_the_look_is_recorded_first(site: Site
     page = visitor.get(path).text
     assert '<iframe class="message" name="message" sandbox title' in page
     assert "<iframe" not in site.visitor("operator").get(path).text
-    assert "say why" in visitor.post(f"{path}/shown", {"reason": ""}).text
+    assert "The reason must be" in visitor.post(f"{path}/shown", {"reason": ""}).text
     with get_engine("events").connect() as db:
         assert db.exec_driver_sql("SELECT count(*) FROM events.disclosures").scalar() == 0
     shown = visitor.post(f"{path}/shown", {"reason": "ticket 7"})
@@ -150,8 +150,10 @@ def test_failed_delivery_reports_are_applied_again_or_discarded(site: Site) -> N
     page = visitor.get("/messages/reports").text
     assert "&lt;b&gt;x" in page
     assert "<form" not in page.partition("<main")[2] or f"/messages/reports/{bad}/discard" in page
-    assert visitor.post(f"/messages/reports/{good}/retry").status_code == 303
-    assert visitor.post(f"/messages/reports/{good}/retry").status_code == 404, "it is applied, and gone"
+    assert visitor.post(f"/messages/reports/{good}/retry", {"reason": "mended"}).status_code == 303
+    assert visitor.post(f"/messages/reports/{good}/retry", {"reason": "mended"}).status_code == 404, (
+        "it is applied, and gone"
+    )
     assert visitor.post(f"/messages/reports/{bad}/discard", {"reason": "garbage"}).status_code == 303
     assert "garbage" in visitor.get("/messages/reports?discarded=1").text
 
@@ -192,8 +194,11 @@ def test_the_api_applies_failed_delivery_reports_again_or_discards_them(site: Si
         good, bad = db.exec_driver_sql(insert).scalars().all()
     given = caller(site, "operator")
     assert {one["id"] for one in given.get("/messages/reports").json()} >= {good, bad}
-    assert given.post(f"/messages/reports/{good}/retry").json() == {"applied": [good], "failed": []}
-    assert given.post(f"/messages/reports/{good}/retry").status_code == 404
+    assert given.post(f"/messages/reports/{good}/retry", {"reason": "mended"}).json() == {
+        "applied": [good],
+        "failed": [],
+    }
+    assert given.post(f"/messages/reports/{good}/retry", {"reason": "mended"}).status_code == 404
     assert given.post(f"/messages/reports/{bad}/discard", {"reason": "garbage"}).json() == {"discarded": [bad]}
     discarded = given.get("/messages/reports", discarded="true").json()
     assert discarded[0]["discard_reason"] == "garbage"

@@ -84,6 +84,7 @@ def test_a_fault_is_found_one_letter_is_edited_and_all_are_replayed(page: Page, 
     page.get_by_role("link", name="List the letters").or_(page.locator("dd a:has(code)")).click()
     page.get_by_role("link", name="Replay or discard them").click()
     look(page.locator("h1")).to_have_text("5 letters chosen")
+    page.locator("form", has=page.get_by_role("button", name="Replay 5")).get_by_label("Reason").fill("ticket 812")
     page.get_by_role("button", name="Replay 5").click()
     look(page.locator("dl div", has_text="Applied").locator("dd").first).to_have_text("5", timeout=LONG)
     assert faults(page) == []

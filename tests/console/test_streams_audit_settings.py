@@ -32,7 +32,7 @@ def test_quarantine_is_listed_shown_and_decided_on_under_the_visitors_name(site:
     assert SECRET not in page
     assert privacy.post(f"{path}/fields", {"reason": ""}).status_code == 400
     assert SECRET in privacy.post(f"{path}/fields", {"reason": "ticket 8"}).text
-    assert visitor.post(f"{path}/release").headers["location"] == path
+    assert visitor.post(f"{path}/release", {"reason": "mended"}).headers["location"] == path
     assert f"Entry {ids[0]} stays: " in visitor.get(path).text
     assert visitor.post(f"{path}/discard", {"reason": ""}).status_code == 400
     assert visitor.post(f"{path}/discard", {"reason": "a test of theirs"}).status_code == 303

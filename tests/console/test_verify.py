@@ -91,9 +91,9 @@ def test_a_sample_is_verified_and_what_is_missing_is_sent_again(site: Site) -> N
     assert (actions(visitor), actions(viewer)) == ({"start", "repair"}, set())
     report = re.search(r'name="report" value="([0-9a-f]+)"', visitor.get("/verify").text)
     assert report is not None
-    assert visitor.post("/verify/repair", {"report": "another"}).status_code == 409
+    assert visitor.post("/verify/repair", {"report": "another", "reason": "a test"}).status_code == 409
     waiting = _waiting()
-    assert visitor.post("/verify/repair", {"report": report[1]}).status_code == 303
+    assert visitor.post("/verify/repair", {"report": report[1], "reason": "a test"}).status_code == 303
     wait_until(lambda: "3 events are sent again" in visitor.get("/verify").text, what="the repair")
     assert _waiting() > waiting
     assert "repair" not in actions(visitor), "what was sent is not sent twice by a second look"
@@ -101,7 +101,7 @@ def test_a_sample_is_verified_and_what_is_missing_is_sent_again(site: Site) -> N
         rows = db.exec_driver_sql(
             "SELECT who, action, details FROM events.console_audit WHERE action = 'events sent again'"
         )
-        assert rows.all() == [("operator", "events sent again", "campaign_stats 3")]
+        assert rows.all() == [("operator", "events sent again", "a test (campaign_stats 3)")]
 
 
 def test_statistics_of_campaigns_are_compared_and_the_schema_goes(site: Site) -> None:
@@ -216,7 +216,7 @@ def test_as_the_consoles_role_claims_and_messages_are_compared_and_the_rest_is_n
             assert "digests: our role fundlyhub_console may not read digest_members" in page
             report = re.search(r'name="report" value="([0-9a-f]+)"', page)
             assert report is not None
-            visitor.post("/verify/repair", {"report": report[1]})
+            visitor.post("/verify/repair", {"report": report[1], "reason": "a test"})
             wait_until(lambda: "3 events are sent again" in visitor.get("/verify").text, what="the repair")
 
 

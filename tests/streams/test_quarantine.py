@@ -151,7 +151,7 @@ def test_discarded_with_a_reason_it_rests(held: Quarantine) -> None:
         (("release", "1", "--set", "a"), "write --set FIELD=VALUE"),
         (("release", "1", "--set", "a=@/nowhere"), "the file cannot be read"),
         (("discard", "1"), "Missing option '--reason'"),
-        (("discard", "1", "--reason", " "), "the reason must be a text"),
+        (("discard", "1", "--reason", " "), "the reason must be one printable line"),
     ],
 )
 def test_wrong_use_is_said(held: Quarantine, args: tuple[str, ...], said: str) -> None:

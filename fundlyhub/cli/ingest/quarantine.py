@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.cli.audit import disclose
 from fundlyhub.cli.databases import transaction
-from fundlyhub.cli.options import ID, by_option, limit_option, reason_option, state_option
+from fundlyhub.cli.options import ID, by_option, limit_option, optional_reason, reason_option, state_option
 from fundlyhub.cli.output import Answer, Aside, Table, answers, iso_times, timeline
 from fundlyhub.database.audited import UNKNOWN, Changes
 from fundlyhub.errors import WrongUse
@@ -81,10 +81,16 @@ def _selection(function: Callable[..., Any]) -> Callable[..., Any]:
     "--set", "fields", metavar="FIELD=VALUE", multiple=True,
     help="Change a field first; VALUE may be @FILE, and an empty one removes the field.",
 )  # fmt: skip
+@optional_reason
 @by_option
 @answers
 def release(
-    entries: tuple[int, ...], everything: bool, stream: str | None, fields: tuple[str, ...], who: str
+    entries: tuple[int, ...],
+    everything: bool,
+    stream: str | None,
+    fields: tuple[str, ...],
+    reason: str | None,
+    who: str,
 ) -> Answer:
     """Publish entries: those with these IDs, or all open ones.
 
@@ -96,7 +102,7 @@ def release(
         raise WrongUse("--set mends one entry: name it")
     with transaction("events") as db:
         ids = _selected(db, entries, everything, stream)
-        done = held.release(db, ids, who=who, corrections=corrections)
+        done = held.release(db, ids, who=who, corrections=corrections, reason=reason)
     return _answer(done, "released")
 
 

@@ -12,7 +12,7 @@ from fundlyhub.console.api.fields import Given, Reason, Text
 from fundlyhub.console.api.letters import Chosen, Ids, Undecided, filter_of, undecided
 from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.choosing import FIELDS
-from fundlyhub.console.pages.replaying import frozen, the_run
+from fundlyhub.console.pages.replaying import end, frozen, the_run
 from fundlyhub.console.replays import Run
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing.dead_letters import Terms
@@ -88,9 +88,7 @@ def progress(call: Call, params: Key) -> Replay:
 @route("POST", "/letters/replays/{run}/stop", "operator")
 def stop(call: Call, params: Key) -> Replay:
     """Send no more letters of a replay."""
-    run = the_run(call, params.run)
-    run.stop.set()
-    return _shown(run)
+    return _shown(end(call, params.run))
 
 
 def _shown(run: Run) -> Replay:

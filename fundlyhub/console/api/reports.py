@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from fundlyhub.console.api.fields import Given, Limit, Numbered, Why
 from fundlyhub.console.api.routing import Call, route
-from fundlyhub.database import get_engine
+from fundlyhub.console.pages.reports import apply_again
 from fundlyhub.processors.notifications.delivery_reports import failed
 from fundlyhub.processors.notifications.delivery_reports.failed import FailedReport
 from fundlyhub.web.refusals import Refusal
@@ -49,11 +49,9 @@ def reports(call: Call, params: Asked) -> list[FailedReport]:
 
 
 @route("POST", "/messages/reports/{id}/retry", "operator")
-def retry(call: Call, params: Numbered) -> Retried:
-    """Apply a report again. Numbered that fails again stays, with its new error."""
-    done = failed.retry(get_engine("app"), [params.id])
-    if done.unknown:
-        raise Refusal(404, "there is no such failed report")
+def retry(call: Call, params: Numbered, body: Why) -> Retried:
+    """Apply a report again. One that fails again stays, with its new error."""
+    done = apply_again(call, params.id, body.reason)
     return Retried(applied=done.applied, failed=[FailedAgain(id=id, error=error) for id, error in done.failed.items()])
 
 

@@ -84,10 +84,10 @@ def fields(call: Call, params: Numbered, body: Why) -> WholeEntry:
 
 
 @route("POST", "/quarantine/{id}/release", "operator")
-def release(call: Call, params: Numbered) -> Changed:
+def release(call: Call, params: Numbered, body: Why) -> Changed:
     """Publish an entry after a fix. What cannot be an event yet stays, with its new reason."""
     with call.transaction() as db:
-        return _changed(quarantine.release(db, [params.id], who=call.who))
+        return _changed(quarantine.release(db, [params.id], who=call.who, reason=body.reason))
 
 
 @route("POST", "/quarantine/{id}/discard", "operator")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from fundlyhub.console import runs, verifications
-from fundlyhub.console.api.fields import Given, Text, Why
+from fundlyhub.console.api.fields import Text, Why
 from fundlyhub.console.api.routing import Call, route
 from fundlyhub.console.pages import verify as page
 from fundlyhub.console.pages.verify import LEAST, MOST
@@ -65,8 +65,8 @@ class Starting(Why):
     tables: bool = False
 
 
-class Repairing(Given):
-    """The ``key`` of the verification whose report you looked at: a newer one may say something else."""
+class Repairing(Why):
+    """Why, and the ``key`` of the verification whose report you looked at: a newer one may say something else."""
 
     report: Text
 
@@ -91,14 +91,14 @@ def start(call: Call, body: Starting) -> Verification:
 @route("POST", "/verify/stop", "operator")
 def stop(call: Call) -> State:
     """End the verification that runs: it drops what it made."""
-    call.site.verifications.stop()
+    page.end(call)
     return verify(call)
 
 
 @route("POST", "/verify/repair", "operator", begins="/verify")
 def repair(call: Call, body: Repairing) -> Repair:
     """Begin to send again exactly the events that a report lists as missing or overdue."""
-    return _repair(page.send_again(call, body.report))
+    return _repair(page.send_again(call, body.report, body.reason))
 
 
 def _shown(one: verifications.Verification) -> Verification:

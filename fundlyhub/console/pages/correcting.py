@@ -62,7 +62,7 @@ def check(visit: Visit) -> Response:
 def undo(visit: Visit) -> Response:
     """Let the event's own payload count again."""
     id = visit.number("letter")
-    take_back(visit, id, visit.field("reason") or None)
+    take_back(visit, id, visit.field("reason"))
     return visit.go(f"/letters/{id}", "The event's own payload counts again.")
 
 
@@ -80,7 +80,7 @@ def correct(
     return done
 
 
-def take_back(access: Access, id: int, reason: str | None) -> None:
+def take_back(access: Access, id: int, reason: str) -> None:
     """Let the event's own payload count again. Raises Refusal if there is no such letter."""
     require(access, id)
     with access.transaction() as db:

@@ -63,7 +63,7 @@ def messages(visit: Visit) -> Response:
     return _list(visit, filters, found)
 
 
-@page("/messages/to-address", "operator", "POST")
+@page("/messages/to-address", "operator", "POST", asks_why=False)
 def to_address(visit: Visit) -> Response:
     """Messages to an address, which is in no address of a page, in no log, and in no table: it is hashed."""
     return _list(visit, Filters(), sent_to(visit, visit.field("address")), by_address=True)
@@ -89,8 +89,6 @@ def settled(visit: Visit) -> Response:
 @page("/messages/{id}/shown", "privacy", "POST")
 def shown(visit: Visit) -> Response:
     """The message as its recipient saw it, for a frame. Who looked, and why, is recorded first."""
-    if not visit.field("reason"):
-        return _frame(visit, error="say why you look at it")
     one = _the_one(visit)
     try:
         text = printed(visit, one, visit.field("reason"))

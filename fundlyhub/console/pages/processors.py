@@ -74,7 +74,7 @@ def resume(visit: Visit) -> Response:
     name = visit.path("name")
     with visit.transaction() as db:
         require(visit, name)
-        done = pauses.end_by_hand(db, name, who=visit.who, reason=visit.field("reason") or "by hand")
+        done = pauses.end_by_hand(db, name, who=visit.who, reason=visit.field("reason"))
     visit.site.forget()
     return visit.go(f"/processors/{name}", f"{name} is {'resumed' if done else 'not paused'}.")
 

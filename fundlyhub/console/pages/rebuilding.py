@@ -33,7 +33,7 @@ def start(visit: Visit) -> Response:
     return _back(visit, f"{name} is being rebuilt, up to position {one.up_to:,} and then with the log.")
 
 
-@page("/rebuilds/{processor}/diff", "operator", "POST")
+@page("/rebuilds/{processor}/diff", "operator", "POST", asks_why=False)
 def compare(visit: Visit) -> Response:
     """Begin to compare the rebuilt tables with the live ones: numbers of rows, and examples by their ids."""
     begin_comparison(visit, visit.path("processor"))

@@ -11,6 +11,7 @@ from fundlyhub.console.access import Access
 from fundlyhub.console.choosing import FIELDS, MOST
 from fundlyhub.console.replays import Run
 from fundlyhub.console.visits import Visit, page
+from fundlyhub.database.console_audit import note
 from fundlyhub.errors import WrongUse
 from fundlyhub.processing import dead_letters
 from fundlyhub.processing.dead_letters import Filter, Terms
@@ -56,7 +57,7 @@ def replay(visit: Visit) -> Response:
     """Begin to replay the letters that the form names; the page of progress follows."""
     ids, share, rate = choosing.ids(visit.field("ids")), visit.field("max_failures") or "10", visit.field("rate")
     terms = Terms(rate=_number(rate, 100_000) if rate else None, max_failures=_number(share, 100, least=0) / 100)
-    reason = visit.field("reason") or None
+    reason = visit.field("reason")
     run = visit.site.replays.start(ids, who=visit.who, reason=reason, terms=terms)
     return visit.go(f"/letters/replays/{run.key}")
 
@@ -68,11 +69,10 @@ def progress(visit: Visit) -> Response:
     return visit.page("parts/replay.html" if visit.is_fragment else "replay.html", run=run)
 
 
-@page("/letters/replays/{run}/stop", "operator", "POST")
+@page("/letters/replays/{run}/stop", "operator", "POST", asks_why=False)
 def stop(visit: Visit) -> Response:
     """Send no more letters of a replay."""
-    run = _run(visit)
-    run.stop.set()
+    run = end(visit, visit.path("run"))
     return visit.go(f"/letters/replays/{run.key}", "No more letters are sent.")
 
 
@@ -88,8 +88,7 @@ def discard(visit: Visit) -> Response:
 def restore(visit: Visit) -> Response:
     """Open discarded letters again."""
     with visit.transaction() as db:
-        reason = visit.field("reason") or None
-        done = dead_letters.restore(db, choosing.ids(visit.field("ids")), who=visit.who, reason=reason)
+        done = dead_letters.restore(db, choosing.ids(visit.field("ids")), who=visit.who, reason=visit.field("reason"))
     return _after(visit, "open again", done)
 
 
@@ -110,6 +109,15 @@ def the_run(access: Access, key: str) -> Run:
     run = access.site.replays.find(key)
     if run is None:
         raise Refusal(404, "this console knows no such replay; what was sent goes on, see the letters")
+    return run
+
+
+def end(access: Access, key: str) -> Run:
+    """Stop the replay of this key, and note who did. Raises Refusal if this process knows none."""
+    run = the_run(access, key)
+    run.stop.set()
+    with access.transaction() as db:
+        note(db, access.who, who=access.who, action="replay stopped", details=f"{len(run.letters):,} letters, {key}")
     return run
 
 

@@ -57,7 +57,7 @@ def release(visit: Visit) -> Response:
     """Publish an entry after a fix. What cannot be an event yet stays, with its new reason."""
     id = visit.number("id")
     with visit.transaction() as db:
-        done = quarantine.release(db, [id], who=visit.who)
+        done = quarantine.release(db, [id], who=visit.who, reason=visit.field("reason"))
     if id in done.changed:
         return visit.go(f"/streams/quarantine/{id}", f"Entry {id} is an event now.")
     return _unchanged(visit, id, done.unchanged[id])

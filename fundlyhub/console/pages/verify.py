@@ -76,17 +76,17 @@ def start(visit: Visit) -> Response:
     return visit.go("/verify")
 
 
-@page("/verify/stop", "operator", "POST")
+@page("/verify/stop", "operator", "POST", asks_why=False)
 def stop(visit: Visit) -> Response:
     """End the verification that runs."""
-    visit.site.verifications.stop()
+    end(visit)
     return visit.go("/verify", "The verification is told to end, and drops what it made.")
 
 
 @page("/verify/repair", "operator", "POST")
 def repair(visit: Visit) -> Response:
     """Send again what the report that the form names found missing or overdue."""
-    send_again(visit, visit.field("report"))
+    send_again(visit, visit.field("report"), visit.field("reason"))
     return visit.go("/verify")
 
 
@@ -132,8 +132,19 @@ def begin(access: Access, size: int, names: Iterable[str], *, tables: bool, reas
     return begun
 
 
-def send_again(access: Access, key: str) -> Run:
-    """Begin to send again what can be sent of the report with this key. Raises WrongState if that is not the newest."""
+def end(access: Access) -> None:
+    """End the verification that runs, and note who did."""
+    access.site.verifications.stop()
+    with access.transaction() as db:
+        note(db, access.who, who=access.who, action="verification stopped")
+
+
+def send_again(access: Access, key: str, reason: str) -> Run:
+    """Begin to send again what can be sent of the report with this key, and note why.
+
+    Raises WrongUse without a reason, and WrongState if the report is not the newest.
+    """
+    reason = reasoned(reason)
     newest, processors = access.site.verifications.newest, access.site.processors
     if newest is None or newest.key != key or newest.report is None:
         raise WrongState("there is a newer report, or none: look at it first")
@@ -147,7 +158,8 @@ def send_again(access: Access, key: str) -> Run:
 
         return repairs.send(app, processors)
 
-    details = ", ".join(f"{name} {count:,}" for name, count in repairs.counts.items())
+    counts = ", ".join(f"{name} {count:,}" for name, count in repairs.counts.items())
+    details = f"{reason} ({counts[:500]})"
     with access.transaction() as db:
         note(db, access.who, who=access.who, action="events sent again", details=details[:1_000])
     return access.site.runs.start(Run("repair", REPAIR, access.who), work)
