@@ -29,14 +29,21 @@ class DeadQueue:
     def get(self) -> Message | None:
         """The next message, to be acknowledged when it is settled; None when there is none."""
         channel = self._channel or self._connect()
+        message = messages.take(channel, DEAD_QUEUE)
+        if message is None or not messages.is_worn(message):
+            return message
+        # It went back again and again, since a database is away: it must not be dropped for that.
+        messages.renew(Producer(channel, auto_declare=False), message, DEAD_QUEUE, **self._confirmed())
         return messages.take(channel, DEAD_QUEUE)
 
     def park(self, message: Message, reason: str) -> None:
         """Copy a message to the parking queue, and return when the broker has it."""
         messages.park(
-            Producer(self._channel, auto_declare=False), message, reason, queue=_died_in(message),
-            mandatory=True, confirm_timeout=self._settings.broker_timeout,
-        )  # fmt: skip
+            Producer(self._channel, auto_declare=False), message, reason, queue=_died_in(message), **self._confirmed()
+        )
+
+    def _confirmed(self) -> Mapping[str, Any]:
+        return {"mandatory": True, "confirm_timeout": self._settings.broker_timeout}
 
     def close(self) -> None:
         """Give the connection up; never raises."""

@@ -10,7 +10,7 @@ from typing import Any
 from kombu import Connection, Message, Producer
 
 from fundlyhub.processing.broker_connections import line
-from fundlyhub.processing.messages import PARKED_AT, QUEUE, REASON, expand_nothing, take
+from fundlyhub.processing.messages import PARKED_AT, QUEUE, REASON, expand_nothing, put_back, take
 from fundlyhub.processing.queues import DEAD_QUEUE, EXCHANGE, PARKED_QUEUE, QUEUES, declare, depths, routing_key
 from fundlyhub.settings import Settings
 
@@ -41,6 +41,7 @@ class ParkingQueue:
         expand_nothing()
         self._connection, self._amqp, self._settings = connection, settings.broker_is_amqp, settings
         self._channel: Any = connection.channel()
+        self._producer = Producer(self._channel, auto_declare=False)
 
     def depth(self) -> dict[str, int]:
         """Messages in the parking queue and, on RabbitMQ, in the dead queue that the collector empties."""
@@ -50,7 +51,7 @@ class ParkingQueue:
         """The first messages; they stay where they are."""
         messages = list(self._take(limit))
         for message in messages:
-            message.requeue()
+            self._put_back(message)
         return [Parked.of(message) for message in messages]
 
     def release(self, limit: int) -> int:
@@ -58,7 +59,7 @@ class ParkingQueue:
 
         Those that came from no queue of ours stay. Each is in its queue before it leaves this one.
         """
-        producer, released, others = Producer(self._channel, auto_declare=False), 0, []
+        released, others = 0, []
         here = self.depth()[PARKED_QUEUE]  # a worker may park them again while this goes on
         for message in self._take(min(limit, here)):
             queue = Parked.of(message).queue
@@ -66,7 +67,7 @@ class ParkingQueue:
                 others.append(message)
                 continue
             exchange, key = (EXCHANGE, routing_key(queue)) if self._amqp else ("", queue)
-            producer.publish(
+            self._producer.publish(
                 message.body or b"", exchange=exchange, routing_key=key, headers=message.headers, delivery_mode=2,
                 content_type=message.content_type, content_encoding=message.content_encoding,
                 mandatory=self._amqp, confirm_timeout=self._settings.broker_timeout,
@@ -74,7 +75,7 @@ class ParkingQueue:
             message.ack()
             released += 1
         for message in others:
-            message.requeue()
+            self._put_back(message)
         return released
 
     def discard(self, limit: int) -> Iterator[Parked]:
@@ -82,6 +83,10 @@ class ParkingQueue:
         for message in self._take(limit):
             yield Parked.of(message)
             message.ack()
+
+    def _put_back(self, message: Message) -> None:
+        given = {"mandatory": self._amqp, "confirm_timeout": self._settings.broker_timeout}
+        put_back(self._producer, message, PARKED_QUEUE, **given)
 
     def _take(self, limit: int) -> Iterator[Message]:
         for _ in range(limit):
