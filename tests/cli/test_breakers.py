@@ -39,6 +39,7 @@ def document(done: Done) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.chaos  # for its length
 def test_all_services_and_what_their_calls_came_to(settings: dict[str, str]) -> None:
     breaker = twilio(settings)
     breaker.call(lambda: 7)

@@ -104,6 +104,7 @@ def test_a_sample_is_verified_and_what_is_missing_is_sent_again(site: Site) -> N
         assert rows.all() == [("operator", "events sent again", "a test (campaign_stats 3)")]
 
 
+@pytest.mark.chaos  # for its length
 def test_statistics_of_campaigns_are_compared_and_the_schema_goes(site: Site) -> None:
     sql("UPDATE analytics.campaign_stats_projection SET donation_count = donation_count + 1")
     visitor = site.visitor("operator")

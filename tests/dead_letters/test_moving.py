@@ -160,6 +160,7 @@ def test_what_is_no_letter_is_refused(query: Query, line: str) -> None:
     assert [number for number, _ in taken(line).refused] == [1]
 
 
+@pytest.mark.chaos  # for its length
 def test_more_than_a_page_goes_out_and_in(query: Query) -> None:
     dead(*["a"] * 520)
     lines = exported(payload=True)

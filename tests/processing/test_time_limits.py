@@ -68,16 +68,9 @@ def test_all_that_a_process_holds_is_done_before_rabbitmq_takes_it_back() -> Non
     assert any(getattr(rule, "le", None) == CONSUMER_TIMEOUT / PREFETCH - 30 for rule in longest)
 
 
+@pytest.mark.chaos  # for its length
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "word",
-    [
-        pytest.param("hang", marks=pytest.mark.chaos),
-        "hang in sql",
-        pytest.param("hang in a lock", marks=pytest.mark.chaos),
-    ],
-)
-@long_on_rabbitmq
+@pytest.mark.parametrize("word", ["hang", "hang in sql", "hang in a lock"])
 def test_an_event_that_hangs_is_ended_retried_and_then_dead(ready: Platform, word: str) -> None:
     published = publish_events(search(word) for word in ("fine", word, "fine"))
     # As if four of its five attempts had been made: the limits alone take their time.

@@ -74,6 +74,7 @@ def test_a_damaged_table_is_told_put_right_by_the_swap_and_put_back_by_undo(at_r
     assert sql(ROWS) == wrong
 
 
+@pytest.mark.chaos  # for its length
 def test_what_is_claimed_meanwhile_is_in_the_new_tables_and_what_comes_afterwards_in_the_former_ones(
     at_rest: Settings,
 ) -> None:

@@ -51,6 +51,7 @@ class CountingProcessor(FavouritesProcessor, register=False):
 PICKY: Mapping[str, type[Processor]] = {STATS: PickyProcessor}
 
 
+@pytest.mark.chaos  # for its length
 def test_an_event_that_fails_is_a_finding_and_freezes_nothing(at_rest: Settings) -> None:
     rebuilds.start(at_rest, PICKY, STATS, who="ann")
     go_on(at_rest, PickyProcessor, seconds=60)

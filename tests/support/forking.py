@@ -5,9 +5,9 @@ Run as ``python -m tests.support.forking``, so that nothing else has a thread or
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -60,7 +60,7 @@ def _main(use: str, threads: int) -> int:
             time.sleep(0.02)  # so that the forks fall into different moments of a thread's call
         child = os.fork()
         if not child:
-            signal.alarm(LIMIT)
+            faulthandler.dump_traceback_later(LIMIT, exit=True)  # a failure says where each thread of it stood
             _told(function, child=True)
             os._exit(0)
         children.append(child)
