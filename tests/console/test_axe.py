@@ -79,3 +79,8 @@ def too_wide(page: Page) -> Iterator[str]:
     covered = "one => innerWidth < 500 && parseFloat(getComputedStyle(one).paddingLeft) < 100"
     if page.evaluate(f"[...document.querySelectorAll('.cards tbody td')].some({covered})"):
         yield "names of columns lie over values"
+    short = "one => one.offsetWidth > 0 && one.offsetWidth < 150"
+    for form in page.evaluate(
+        f"[...document.querySelectorAll('input[name=reason]')].filter({short}).map(one => one.form.action)"
+    ):
+        yield f"a reason has no room: {form}"
