@@ -36,6 +36,9 @@ ONE_SERVER = (
 )
 
 
+NODES = "separate the nodes of a RabbitMQ cluster by a semicolon: amqp://user:password@a//;amqp://user:password@b//"
+
+
 class Place(NamedTuple):
     """A Redis or Valkey server: at ``host`` and ``port``, or at the socket ``path``."""
 
@@ -51,8 +54,15 @@ class Place(NamedTuple):
 
 def check(url: str, schemes: tuple[str, ...]) -> None:
     """Raise ValueError, which says what is wrong and what is right, unless a server can be meant by this URL."""
-    for one in url.split(";") if url.startswith("amqp") else [url]:
+    for one in nodes(url):
         _check_one(one, schemes)
+    if len({one.partition("://")[0] for one in nodes(url)}) > 1:
+        raise ValueError("all nodes must begin alike, with amqp:// or amqps://")
+
+
+def nodes(url: str) -> list[str]:
+    """The URL of each server in the URL of a broker: a RabbitMQ cluster has several."""
+    return url.split(";") if url.startswith("amqp") else [url]
 
 
 def _check_one(url: str, schemes: tuple[str, ...]) -> None:
@@ -64,9 +74,11 @@ def _check_one(url: str, schemes: tuple[str, ...]) -> None:
     if scheme in (*REDIS, *SOCKETS):
         redis_place(url)
         return
-    _host_and_port(url)
-    if scheme in AMQP:
+    if scheme in AMQP:  # after a comma, which kombu would take for the name of a virtual host and show
+        if "," in (parts := _split(url)).netloc or "://" in parts.path:
+            raise ValueError(NODES)
         _amqp_options(url)
+    _host_and_port(url)
 
 
 def redis_place(url: str) -> Place:
@@ -138,7 +150,7 @@ def for_redis(url: str) -> str:
 def for_kombu(url: str) -> str:
     """A checked URL of a broker as kombu takes it."""
     if url.startswith("amqp"):  # what the parameters of TLS say is in `amqp_tls`
-        return ";".join(one.partition("?")[0] for one in url.split(";"))
+        return ";".join(one.partition("?")[0] for one in nodes(url))
     place = redis_place(url)
     if place.path:
         return f"redis+socket://{_credentials(place)}{quote(place.path)}?virtual_host={place.database}"
@@ -195,7 +207,7 @@ def where(url: str) -> str:
         place = redis_place(url)
         return place.path or _netloc(place)
     found = []
-    for one in url.split(";"):
+    for one in nodes(url):
         parts = urlsplit(one)
         found.append(f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}")
     return ", ".join(found)

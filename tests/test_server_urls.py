@@ -44,6 +44,12 @@ WRONG_BROKERS = [
     (f"amqp://u:{PASSWORD}@a:abc//", PORT),
     (f"amqps://u:{PASSWORD}@//", "names no host"),
     (f"amqp://u:{PASSWORD}@a:5672//;amqp://u:{PASSWORD}@b:0//", PORT),
+    (f"amqp://u:p@a//,amqp://u:{PASSWORD}@b//", "by a semicolon"),
+    (f"amqp://u:p@a,amqp://u:{PASSWORD}@b//", "by a semicolon"),
+    (f"amqp://u:{PASSWORD}@a,b//", "by a semicolon"),
+    (f"amqp://u:{PASSWORD}@a//;amqps://u:{PASSWORD}@b//", "must begin alike"),
+    (f"amqp://u:{PASSWORD}@a//;redis://u:{PASSWORD}@b/0", "must begin alike"),
+    (f"amqp://u:{PASSWORD}@a//;", "must begin with one of"),
     (f"amqp+x://u:{PASSWORD}@a:5672//", "must begin with one of"),
     (f"pyamqp://u:{PASSWORD}@a:5672//", "must begin with one of"),
 ]

@@ -11,7 +11,7 @@ from fundlyhub.database import connect
 from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import Unavailable
 from fundlyhub.monitoring.processors import processors_keep_up, processors_run, workers_run
-from fundlyhub.monitoring.servers import broker, redis_client
+from fundlyhub.monitoring.servers import ask_nodes, redis_client
 from fundlyhub.monitoring.time_limited import Bounded, Result
 from fundlyhub.observability.redaction import describe
 from fundlyhub.relay.leader import leader
@@ -88,7 +88,7 @@ def checks(settings: Settings, role: Role | None, max_lag: float, max_wait: floa
         found[f"{branch} database"] = partial(_database, branch, quick)
     if role in {"relay", "worker", None}:
         settings.broker  # noqa: B018  # a missing URL is wrong use
-        found["broker"] = partial(_broker, quick)
+        found["broker"] = partial(ask_nodes, quick)
     if role == "ingest":
         found["streams"] = partial(_redis, settings.streams, settings)
     elif role in {"worker", None} and settings.redis_url is not None:
@@ -111,11 +111,6 @@ def _finding(name: str, result: Result) -> Finding:
 def _database(branch: Branch, settings: Settings) -> str:
     require_current(branch, settings=settings)
     return "answers, and has this version's tables"
-
-
-def _broker(settings: Settings) -> str:
-    with broker(settings):
-        return "answers"
 
 
 def _redis(url: str, settings: Settings) -> str:

@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 
 import redis
 from kombu import Connection
+from pydantic import SecretStr
 
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.processing.broker_connections import line
 from fundlyhub.redis_servers import redis_at, require_one_server
-from fundlyhub.server_urls import is_misconfigured, reason, where
+from fundlyhub.server_urls import is_misconfigured, nodes, reason, where
 from fundlyhub.settings import Settings
 
 
 def broker(settings: Settings) -> AbstractContextManager[Connection]:
     """A connection to the broker that declares nothing. Raises as ``line`` does."""
     return line(settings, answer=settings.connect_timeout)
+
+
+def ask_nodes(settings: Settings) -> str:
+    """Whether the broker's nodes answer; all are asked at once.
+
+    Raises Unavailable when none does: clients move over to one that answers.
+    """
+    if settings.broker_url is None:
+        raise WrongUse("FUNDLYHUB_BROKER_URL is not set")
+    urls = nodes(settings.broker_url.get_secret_value())
+    with ThreadPoolExecutor(len(urls), thread_name_prefix="node") as pool:
+        asked = [pool.submit(_node, settings, url) for url in urls]
+        silent = [error for one in asked if (error := one.exception()) is not None]
+    if len(silent) == len(urls):
+        raise silent[0]
+    if silent:
+        return f"{len(urls) - len(silent)} of {len(urls)} nodes answer; {'; '.join(map(str, silent))}"
+    return "answers" if len(urls) == 1 else f"all {len(urls)} nodes answer"
+
+
+def _node(settings: Settings, url: str) -> None:
+    with broker(settings.model_copy(update={"broker_url": SecretStr(url)})):
+        pass
 
 
 @contextmanager

@@ -8,10 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from fundlyhub import publish_events
+from fundlyhub.errors import Unavailable
+from fundlyhub.monitoring.health import MAX_LAG, checks
+from fundlyhub.settings import Settings
 from tests.support.make import completed
 from tests.support.platform import Platform, wait_until
+from tests.support.rabbitmq import RabbitNode
 
 STATS = "campaign_stats"
 DEAD_END = "127.0.0.1:1"
@@ -107,6 +112,24 @@ def test_a_broker_or_a_redis_that_is_away(running: Platform) -> None:
     assert bad["redis"].startswith(f"Redis at {DEAD_END} failed")
     assert SECRET not in printed
     assert health(running, "--role", "ingest", FUNDLYHUB_STREAMS_URL=f"redis://{DEAD_END}")[1].keys() == {"streams"}
+
+
+def test_every_node_of_a_cluster_is_asked_and_one_that_answers_is_enough(rabbitmq: RabbitNode) -> None:
+    here, away = rabbitmq.url, f"amqp://ada:{SECRET}@{DEAD_END}//"
+    for urls in ([here, away], [away, here]):
+        assert nodes_of(urls).startswith(f"1 of 2 nodes answer; cannot reach the broker at {DEAD_END}")
+    assert nodes_of([here, here]) == "all 2 nodes answer"
+    assert nodes_of([here]) == "answers"
+    with pytest.raises(Unavailable, match=DEAD_END) as caught:
+        nodes_of([away, away])
+    assert SECRET not in str(caught.value)
+
+
+def nodes_of(urls: list[str]) -> str:
+    """What the check of a broker with these nodes says."""
+    dsn, url = SecretStr("postgresql://a@b/c"), SecretStr(";".join(urls))
+    settings = Settings(events_dsn=dsn, app_dsn=dsn, analytics_dsn=dsn, broker_url=url)
+    return checks(settings, "worker", MAX_LAG)["broker"]()
 
 
 @pytest.mark.chaos  # for its length
