@@ -6,12 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import getLogger
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 from fundlyhub.database.deadlines import at_most
-from fundlyhub.database.faults import sqlstate
+from fundlyhub.database.faults import NO_ANSWER, sqlstate
 from fundlyhub.errors import FundlyHubError, Unavailable, WrongUse
 from fundlyhub.observability.redaction import describe
 from fundlyhub.web.refusals import Refusal
@@ -35,7 +31,7 @@ def errors_for_people(method: str) -> Iterator[None]:
         raise Refusal(503, str(error)) from None
     except FundlyHubError as error:
         raise Refusal(409, str(error)) from None
-    except (DBAPIError, PoolTimeout, psycopg.Error) as error:
+    except NO_ANSWER as error:
         log.warning("a request could not be answered: %s", describe(error))
         raise Refusal(503, f"a database does not answer, or refuses; {_done(error, method)}") from None
 

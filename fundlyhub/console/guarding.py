@@ -7,9 +7,6 @@ from collections import OrderedDict
 from threading import Lock
 from urllib.parse import parse_qsl, urlsplit
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +14,7 @@ from fundlyhub.console import sessions
 from fundlyhub.console.sessions import LONGEST, Visitor
 from fundlyhub.database import get_engine
 from fundlyhub.database.deadlines import at_most
+from fundlyhub.database.faults import NO_ANSWER
 from fundlyhub.forks import in_each_process
 from fundlyhub.settings import Settings
 from fundlyhub.web.bodies import read_body
@@ -75,7 +73,7 @@ class Guard:
         try:
             with at_most(LOOK_UP), get_engine("events").begin() as db:
                 found = sessions.find(db, token)
-        except (DBAPIError, PoolTimeout, psycopg.Error):
+        except NO_ANSWER:
             self._away_until = time.monotonic() + AWAY
             return self._remembered(token)
         self._away_until = 0.0

@@ -6,10 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -22,6 +19,7 @@ from fundlyhub.console.rendering import render
 from fundlyhub.database import get_engine
 from fundlyhub.database.console_audit import note
 from fundlyhub.database.deadlines import at_most
+from fundlyhub.database.faults import NO_ANSWER
 from fundlyhub.errors import Unavailable, WrongState
 from fundlyhub.settings import Settings
 from fundlyhub.web.limits import Limits
@@ -128,7 +126,7 @@ class SigningIn:
             form = await parsed(request) if request.method == "POST" else {}
             try:
                 return await run_in_threadpool(self._answer, handler, request, form)
-            except (DBAPIError, PoolTimeout, psycopg.Error):
+            except NO_ANSWER:
                 raise Refusal(503, "the Events DB does not answer, so nobody can sign in") from None
             except Unavailable as error:
                 raise Refusal(503, str(error)) from error

@@ -8,9 +8,15 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fundlyhub.errors import Unavailable, WrongUse
 from fundlyhub.settings import Branch
+
+DATABASE_ERRORS = (DBAPIError, psycopg.Error)
+"""What a statement raises, through SQLAlchemy or the driver alone."""
+NO_ANSWER = (*DATABASE_ERRORS, PoolTimeout)
+"""What a request meets that asks a database, also where no connection becomes free."""
 
 # Classes of SQLSTATE that say: the server, not the statement. 08 connection, 53 out of disk, memory or
 # connections, 57P0x shutting down, starting up or gone, 58 the server's own files; 25006 read only.

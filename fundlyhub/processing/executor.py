@@ -12,11 +12,10 @@ import time
 from collections.abc import Sequence
 from logging import getLogger
 
-import psycopg
 from celery.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import is_outage
+from fundlyhub.database.faults import DATABASE_ERRORS
 from fundlyhub.events.refusal import interrupted_by, interruption, is_to_blame
 from fundlyhub.observability import metrics
 from fundlyhub.observability.redaction import describe
@@ -88,7 +87,7 @@ def execute(
 
 def as_outage(error: Exception, ends_wait: EndsWait = False) -> Outage | None:
     """The error as an outage, if no event is to blame: the server is away, or a table or a right of ours is missing."""
-    ours = isinstance(error, (DBAPIError, psycopg.Error)) and not is_to_blame(error)
+    ours = isinstance(error, DATABASE_ERRORS) and not is_to_blame(error)
     return Outage(error, ends_wait) if is_outage(error) or ours else None
 
 

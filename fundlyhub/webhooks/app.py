@@ -8,9 +8,7 @@ from contextlib import suppress
 from logging import getLogger
 from typing import TypeVar
 
-import psycopg
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -18,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from fundlyhub.database.faults import DATABASE_ERRORS
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processors.notifications.delivery_reports import inbox
 from fundlyhub.processors.notifications.delivery_reports.effects import Word
@@ -74,7 +73,7 @@ class _Webhooks:
         """Return whether the App DB answers, and the reports that wait there."""
         try:
             reports = await self._write(inbox.waiting)
-        except (DBAPIError, psycopg.Error):
+        except DATABASE_ERRORS:
             return JSONResponse({"ok": False}, 503)
         return JSONResponse({"ok": True, "reports": reports._asdict()})
 
@@ -160,7 +159,7 @@ def _guarded(handler: Handler) -> Handler:
             return JSONResponse({"error": refusal.reason}, refusal.status, headers)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
-        except (DBAPIError, psycopg.Error) as error:
+        except DATABASE_ERRORS as error:
             log.warning("a request waits for its next time: %s", describe(error))
             return JSONResponse({"error": "not now"}, 503, {"Retry-After": "30"})
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 
 from fundlyhub.console import tokens
@@ -12,6 +9,7 @@ from fundlyhub.console.guarding import LOOK_UP
 from fundlyhub.console.tokens import Bearer
 from fundlyhub.database import get_engine
 from fundlyhub.database.deadlines import at_most
+from fundlyhub.database.faults import NO_ANSWER
 from fundlyhub.settings import Settings
 from fundlyhub.web.limits import Limits
 from fundlyhub.web.refusals import Refusal
@@ -39,5 +37,5 @@ class Bearers:
         try:
             with at_most(LOOK_UP), get_engine("events").begin() as db:
                 return tokens.find(db, token)
-        except (DBAPIError, PoolTimeout, psycopg.Error):
+        except NO_ANSWER:
             raise Refusal(503, "the Events DB does not answer, so no token can be checked") from None

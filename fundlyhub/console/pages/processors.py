@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-import psycopg
 from pydantic import Field
-from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from fundlyhub.console.access import Access, Site
 from fundlyhub.console.snapshots import Snapshot
 from fundlyhub.console.visits import Visit, page
+from fundlyhub.database.faults import DATABASE_ERRORS
 from fundlyhub.monitoring.latency import Latency, latencies
 from fundlyhub.processing import pauses
 from fundlyhub.processing.pauses import Entry, Pause, Standing, standing
@@ -121,5 +120,5 @@ def _latencies(site: Site) -> Mapping[str, Latency]:
     """Read at most once a minute; nothing while a database does not answer."""
     try:
         return site.minutes.get("latencies", lambda: latencies(site.processors))
-    except (DBAPIError, psycopg.Error):
+    except DATABASE_ERRORS:
         return {}

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from fundlyhub import rebuilds
 from fundlyhub.console.access import Access
 from fundlyhub.console.runs import Run
 from fundlyhub.console.visits import Visit, page
+from fundlyhub.database.faults import DATABASE_ERRORS
 from fundlyhub.errors import FundlyHubError, WrongUse
 from fundlyhub.observability.redaction import describe
 from fundlyhub.processing.processor import Processor
@@ -107,7 +106,7 @@ def read(settings: Settings, processors: Processors) -> Board:
         try:
             found.rights[branch] = rights(settings, branch)
             rows = rebuilds.listed(settings, here, limit=KEPT)
-        except (FundlyHubError, DBAPIError, psycopg.Error) as error:
+        except (FundlyHubError, *DATABASE_ERRORS) as error:
             found.missing[f"the {branch} database"] = describe(error)
             continue
         seen = {one.processor for one in rows} & here.keys()
@@ -143,7 +142,7 @@ def workers(access: Access) -> int | None:
 def _status(settings: Settings, processors: Processors, name: str, found: Board) -> Status | None:
     try:
         return rebuilds.status(settings, processors, name)
-    except (FundlyHubError, DBAPIError, psycopg.Error) as error:
+    except (FundlyHubError, *DATABASE_ERRORS) as error:
         found.missing[f"the rebuild of {name}"] = describe(error)
         return None
 
@@ -154,7 +153,7 @@ def ended(access: Access, processors: Processors) -> Iterator[Rebuild]:
         here = {name: cls for name, cls in access.site.processors.items() if cls.database == branch}
         try:
             found = rebuilds.listed(access.site.settings, here, dropped=True, limit=KEPT)
-        except (FundlyHubError, DBAPIError, psycopg.Error):
+        except (FundlyHubError, *DATABASE_ERRORS):
             continue  # the board says so
         yield from (one for one in found if one.state == "dropped" and one.processor in processors)
 

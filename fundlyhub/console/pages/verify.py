@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from fundlyhub.console.access import Access
@@ -16,6 +14,7 @@ from fundlyhub.console.verifications import Verification
 from fundlyhub.console.visits import Visit, page
 from fundlyhub.database.audited import reasoned
 from fundlyhub.database.console_audit import note
+from fundlyhub.database.faults import DATABASE_ERRORS
 from fundlyhub.errors import FundlyHubError, WrongState, WrongUse
 from fundlyhub.observability.redaction import describe
 from fundlyhub.rebuilds.model import branches
@@ -170,7 +169,7 @@ def _rights(access: Access) -> tuple[list[Rights], str]:
     settings, some = access.site.settings, branches(access.site.processors)
     try:
         return access.site.looks.get("rights", lambda: [rights(settings, branch) for branch in some]), ""
-    except (FundlyHubError, DBAPIError, psycopg.Error) as error:
+    except (FundlyHubError, *DATABASE_ERRORS) as error:
         return [], describe(error)
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from logging import getLogger
 
-import psycopg
 from celery import Celery
 from kombu import Message
-from sqlalchemy.exc import DBAPIError
 
 from fundlyhub.database import get_engine
+from fundlyhub.database.faults import DATABASE_ERRORS
 from fundlyhub.errors import FundlyHubError
 from fundlyhub.events import StoredEvent
 from fundlyhub.events.reading import identities
@@ -87,7 +86,7 @@ class Collector(PublishingCompanion):
             return
         try:
             again = self._written_down(processor, errand, reason_of(message))
-        except (DBAPIError, psycopg.Error, FundlyHubError):
+        except (FundlyHubError, *DATABASE_ERRORS):
             raise  # a database is away, or lacks what we need: the message waits for it
         except Exception as error:  # one message holds up none of those behind it; the sweep finds its events
             why = f"the collector failed on it ({describe(error)})"
