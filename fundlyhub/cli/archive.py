@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from psycopg.rows import dict_row
 
 from fundlyhub.cli.databases import log_connection
 from fundlyhub.cli.options import by_option
@@ -25,7 +26,7 @@ from fundlyhub.settings import get_settings
 _ARCHIVES = """
     SELECT low, high, events, file, who, account, role, archived_at,
            CASE WHEN restored_at IS NOT NULL THEN 'restored' WHEN restoring_at IS NOT NULL THEN 'restored in part'
-                WHEN finished_at IS NOT NULL THEN 'away' ELSE 'away in part' END
+                WHEN finished_at IS NOT NULL THEN 'away' ELSE 'away in part' END AS state
     FROM events.archives ORDER BY id
 """
 _DAY = timedelta(days=1)
@@ -74,18 +75,11 @@ def put_away(
 @answers
 def show() -> Answer:
     """List all archives of this log: positions, file, and whether the events are away or restored."""
-    names = ("low", "high", "events", "file", "who", "account", "role", "archived_at", "state")
     with log_connection() as db:
-        rows = db.execute(_ARCHIVES).fetchall()
-    return Answer(
-        [iso_times(dict(zip(names, row, strict=True))) for row in rows],
-        Table(
-            "Archives",
-            ("from", "to", "events", "file", "by", "account", "role", "at", "state"),
-            rows,
-            optional=("role", "account"),
-        ),
-    )
+        found = db.cursor(row_factory=dict_row).execute(_ARCHIVES).fetchall()
+    columns = ("from", "to", "events", "file", "by", "account", "role", "at", "state")
+    table = Table("Archives", columns, [list(row.values()) for row in found], optional=("role", "account"))
+    return Answer([iso_times(row) for row in found], table)
 
 
 @click.command("restore")

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 import psycopg
+from psycopg.rows import dict_row
 
 from fundlyhub.cli.options import by_option
-from fundlyhub.cli.output import Answer, Table, answers
+from fundlyhub.cli.output import Answer, Table, answers, iso_times
 from fundlyhub.cli.wiring import known_processors
 from fundlyhub.database.revisions import require_current
 from fundlyhub.errors import Unavailable, WrongUse
@@ -55,18 +56,7 @@ def _of(branch: Branch, processors: Mapping[str, type[Processor]]) -> dict[str, 
     with places(settings, branch) as (events, db):
         judged = judge(events, db, branch, processors, retention_of(settings, processors))
         (waiting,) = db.execute(_IN_DEFAULT).fetchone() or (0,)
-        dropped = [
-            {
-                "low": low,
-                "high": high,
-                "claims": claims,
-                "who": who,
-                "account": account,
-                "role": role,
-                "dropped_at": at.isoformat(),
-            }
-            for low, high, claims, who, account, role, at in db.execute(_DROPPED)
-        ]
+        dropped = [iso_times(row) for row in db.cursor(row_factory=dict_row).execute(_DROPPED)]
     return {"partitions": [_as_dict(one) for one in judged], "dropped": dropped, "in_default": waiting}
 
 

@@ -56,10 +56,4 @@ def _plain(snippet: str) -> str:
 
 
 def _document(found: Results) -> dict[str, object]:
-    return {
-        "total": found.total,
-        "exact": found.exact,
-        "hits": [hit._asdict() for hit in found.hits],
-        "categories": found.categories,
-        "statuses": found.statuses,
-    }
+    return {**found._asdict(), "hits": [hit._asdict() for hit in found.hits]}

@@ -44,7 +44,7 @@ def search(engine: SearchEngine, db: Connection, asked: Search) -> Results:
     )
     rows = {row[0]: row for row in db.exec_driver_sql(sql, {"ids": array(hit.id for hit in found.hits)})}
     hits = [_hit(hit, rows[hit.id]) for hit in found.hits if hit.id in rows]
-    return Results(hits, found.total, found.exact, found.categories, found.statuses)
+    return Results(found.total, found.exact, hits, found.categories, found.statuses)
 
 
 def _hit(hit: EngineHit, row: Any) -> Hit:

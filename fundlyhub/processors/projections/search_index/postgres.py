@@ -99,9 +99,9 @@ def search(db: Connection, asked: Search) -> Results:
     rows = db.exec_driver_sql(statements.page, given).all()
     hits = [Hit(row[0], row[1], marked(row[2]), marked(row[3]), *row[4:]) for row in rows]
     return Results(
-        hits,
         min(counts["total"][""], COUNTED),
         counts["seen"][""] <= COUNTED,
+        hits,
         dict(counts["category"]),
         dict(counts["status"]),
     )

@@ -95,9 +95,9 @@ class Results(NamedTuple):
     A facet counts what would be found if its own filter were not set.
     """
 
-    hits: Sequence[Hit]
     total: int
     exact: bool
+    hits: Sequence[Hit]
     categories: Mapping[str, int]
     statuses: Mapping[str, int]
 
