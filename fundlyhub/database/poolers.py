@@ -20,6 +20,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Composed
 
 from fundlyhub.database.deadlines import PunctualConnection
+from fundlyhub.database.rows import the_value
 
 PATIENCE = 5.0
 """Seconds that the pooler has to hand out a second connection, while its mode is found out."""
@@ -170,9 +171,7 @@ def _hang_up(line: int) -> None:
 
 
 def _server(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(the_value(connection.execute("SELECT pg_backend_pid()")))
 
 
 def _took(connection: psycopg.Connection[Any], variables: Mapping[str, str]) -> bool:

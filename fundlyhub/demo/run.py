@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from fundlyhub.database import connect
 from fundlyhub.database.engines import make_engine
+from fundlyhub.database.rows import the_value
 from fundlyhub.demo import business
 from fundlyhub.demo.check import compare
 from fundlyhub.demo.clock import claims, clock
@@ -117,9 +118,7 @@ class Demo:
             db.execute(business.DDL)
             if self._stack.logins:
                 db.execute(business.OPEN)
-            row = db.execute(business.NEW_RUN, (self._seed,)).fetchone()
-        assert row is not None
-        return int(row[0])
+            return int(the_value(db.execute(business.NEW_RUN, (self._seed,))))
 
     def _make_source(self, run: int) -> Direct | Served:
         if self._api is None:

@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 
 from fundlyhub.database.prefixes import the_one, uuid_range
+from fundlyhub.database.rows import the_row
 from fundlyhub.errors import WrongState, WrongUse
 from fundlyhub.events.archived import absence
 from fundlyhub.events.catalogue import PAYLOADS
@@ -209,7 +210,7 @@ class _Search:
             self._found += [LoggedEvent(*row) for row in self._db.execute(query, values)]
             if len(self._found) == self._limit:
                 return self._found[-1].position
-            first, last, count = _one(self._db, end, where)
+            first, last, count = the_row(self._db.execute(end.encode(), where))
             self._left -= STRETCH
             if count < STRETCH:
                 return None
@@ -274,15 +275,9 @@ def _first(db: psycopg.Connection[Any], moment: datetime, newest: int, which: in
     low, high = 0, newest + 1
     while high - low > 1:
         middle = (low + high) // 2
-        time = _one(db, _TIMES, {"at": middle, "near": _NEAR})[which]
+        time = the_row(db.execute(_TIMES, {"at": middle, "near": _NEAR}))[which]
         if time is None or time >= moment:
             high = middle
         else:
             low = middle
     return high
-
-
-def _one(db: psycopg.Connection[Any], query: str, values: dict[str, Any]) -> Any:
-    row = db.execute(query.encode(), values).fetchone()
-    assert row is not None
-    return row

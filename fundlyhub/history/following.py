@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from fundlyhub.database.rows import the_value
 from fundlyhub.history.finding import LoggedEvent, Wanted, at
 from fundlyhub.relay.cursor import SnapshotCursor
 
@@ -44,6 +45,4 @@ def follow(
 
 def snapshot(db: psycopg.Connection[Any]) -> str:
     """What is visible now."""
-    row = db.execute("SELECT pg_current_snapshot()::text").fetchone()
-    assert row is not None
-    return str(row[0])
+    return str(the_value(db.execute("SELECT pg_current_snapshot()::text")))

@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from fundlyhub.database.rows import the_value
 from fundlyhub.errors import ProcessingError, Unavailable
 from fundlyhub.events import StoredEvent
 from fundlyhub.events.log import head
@@ -129,8 +130,8 @@ def _in_rows(dbs: Databases, person: Person) -> Iterator[Left]:
     given = {"ids": sorted(person.ids), "hashes": sorted(person.hashes)}
     for table, condition in _FULL.items():
         db = dbs[table.partition(".")[0]]
-        row = db.execute(f"SELECT count(*) FROM {table} WHERE {condition}", given).fetchone()  # noqa: S608  # ours
-        yield Left(table, int(row[0]) if row else 0)
+        query = f"SELECT count(*) FROM {table} WHERE {condition}"  # noqa: S608  # ours
+        yield Left(table, int(the_value(db.execute(query, given))))
 
 
 def _in_tables(dbs: Databases, wanted: Sought, tell: Tell) -> Iterator[Left]:
@@ -151,8 +152,7 @@ def _rows(db: psycopg.Connection[Any], schema: str, table: str, wanted: Sought) 
         " WHERE strpos(lower(translate({}, %s, '')), lower(given.value)) > 0)"
     ).format(sql.Identifier(schema, table), searched)
     db.execute("SET statement_timeout = 0")
-    row = db.execute(query, (wanted.forms, QUOTING)).fetchone()
-    return int(row[0]) if row else 0
+    return int(the_value(db.execute(query, (wanted.forms, QUOTING))))
 
 
 def _beside(settings: Settings, dbs: Databases, person: Person, wanted: Sought, tell: Tell) -> Iterator[Left]:

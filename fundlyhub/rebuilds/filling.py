@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from fundlyhub.database import is_concurrency_fault, sqlstate
 from fundlyhub.database.rebuilt import LOCK_CLASS
+from fundlyhub.database.rows import the_value
 from fundlyhub.processing.processor import Processor
 from fundlyhub.rebuilds.model import Rebuild, newest
 from fundlyhub.rebuilds.schema import OpenSchema, connected
@@ -118,7 +119,7 @@ class Filler:
                 return None
             row = db.execute(_TAKE.format(live=live), (one.id,)).fetchone()
             if row is None:
-                self.is_filled = not _one(db.execute(_IS_OPEN.format(live=live), (one.id,)))
+                self.is_filled = not the_value(db.execute(_IS_OPEN.format(live=live), (one.id,)))
                 if self.is_filled:
                     db.execute(_FILLED.format(live=live), (one.id,))
                 return None
@@ -151,13 +152,13 @@ class Filler:
 
     def _followed(self, after: int) -> list[Claim] | None:
         with self._beside.transaction() as db:
-            if not self._shared(db) or not _one(db.execute(_ALONE, (FOLLOW_CLASS, self._one.id))):
+            if not self._shared(db) or not the_value(db.execute(_ALONE, (FOLLOW_CLASS, self._one.id))):
                 return None
             return replay(db, self._beside, self._events, self._processor, self._one, after)
 
     def _shared(self, db: psycopg.Connection[Any]) -> bool:
         """Whether the rebuild goes on, and is not being exchanged."""
-        if not _one(db.execute(_SHARE, (LOCK_CLASS, self._one.id))):
+        if not the_value(db.execute(_SHARE, (LOCK_CLASS, self._one.id))):
             return False
         now = newest(db, self._one.branch, self._one.processor)
         return now is not None and now.id == self._one.id
@@ -210,9 +211,3 @@ def replay(
         values = (one.id, found.position, found.event_id, found.what[:1_000])
         db.execute(_NOTE.format(live=one.branch), values)
     return claims
-
-
-def _one(cursor: psycopg.Cursor[Any]) -> Any:
-    row = cursor.fetchone()
-    assert row is not None
-    return row[0]

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from fundlyhub.database.rows import the_row
 from fundlyhub.errors import Unavailable
 from fundlyhub.events.log import LONGEST_TYPE, representable
 
@@ -104,9 +105,9 @@ class SnapshotCursor:
         Raises Unavailable when the cursor belongs to another cluster, where its xids mean nothing.
         """
         db.execute(_CREATE, {"name": name, "seen": NOTHING_SEEN})
-        (epoch,) = _one(db.execute(_TAKE, {"name": name}))
-        system, _, seen, target, after = _one(db.execute(_READ, {"name": name}))
-        (here,) = _one(db.execute(_SYSTEM))
+        (epoch,) = the_row(db.execute(_TAKE, {"name": name}))
+        system, _, seen, target, after = the_row(db.execute(_READ, {"name": name}))
+        (here,) = the_row(db.execute(_SYSTEM))
         if system != here:
             raise Unavailable(
                 f"the cursor {name!r} belongs to another database cluster (was the log migrated?): run "
@@ -120,7 +121,7 @@ class SnapshotCursor:
     def open(self, target: str | None = None) -> bool:
         """Open a window up to ``target`` (by default: now), unless one is open; tell whether rows may be in it."""
         if self.window is None:
-            found, late, early = _one(self.db.execute(_FLOORS, {"seen": self.seen, "target": target}))
+            found, late, early = the_row(self.db.execute(_FLOORS, {"seen": self.seen, "target": target}))
             floors = [floor for floor in (late, early) if floor is not None]
             if floors:
                 self.window = Window(found, after=min(floors) - 1, late=(late or NO_POSITION) - 1)
@@ -155,11 +156,5 @@ def first_unseen(db: psycopg.Connection[Any], name: str) -> int | None:
     """The first position that a cursor is not done with; None when there is none, or no such cursor."""
     if (row := db.execute(_READ, {"name": name}).fetchone()) is None:
         return None
-    _, late, early = _one(db.execute(_FLOORS, {"seen": row[2], "target": None}))
+    _, late, early = the_row(db.execute(_FLOORS, {"seen": row[2], "target": None}))
     return min((floor for floor in (late, early) if floor is not None), default=None)
-
-
-def _one(cursor: psycopg.Cursor[Any]) -> Any:
-    row = cursor.fetchone()
-    assert row is not None
-    return row

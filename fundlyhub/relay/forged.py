@@ -13,6 +13,8 @@ from uuid import UUID
 
 import psycopg
 
+from fundlyhub.database.rows import the_row
+
 # A visible row was committed before this snapshot, in which all later ids are at or above its xmax.
 # A role without rights on the sequence finds no position.
 _LOOK = """
@@ -59,9 +61,7 @@ class Forged(NamedTuple):
 
 def look(db: psycopg.Connection[Any]) -> Forged:
     """What a look at two indexes finds. ``db`` is a connection to the Events DB."""
-    row = db.execute(_LOOK).fetchone()
-    assert row is not None
-    return Forged(*row)
+    return Forged(*the_row(db.execute(_LOOK)))
 
 
 def among(db: psycopg.Connection[Any], positions: Sequence[int]) -> list[tuple[int, UUID]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from fundlyhub.database.rows import the_row
 from fundlyhub.events.log import head
 from fundlyhub.relay.cursor import NOTHING_SEEN
 from fundlyhub.relay.leader import leader
@@ -33,7 +34,8 @@ def relay_lag(db: psycopg.Connection[Any]) -> dict[str, Any]:
     """Events that are committed and not yet relayed, and the age of the oldest in seconds."""
     row = db.execute(_CURSOR).fetchone()
     seen, target, after = (row[1], row[2], row[3]) if row else (NOTHING_SEEN, None, 0)
-    events, age = _one(db, _LAG, {"seen": seen, "target": target or NOTHING_SEEN, "after": after if target else 0})
+    given = {"seen": seen, "target": target or NOTHING_SEEN, "after": after if target else 0}
+    events, age = the_row(db.execute(_LAG, given))
     return {"lag_events": events, "lag_seconds": round(max(0.0, age or 0.0), 3)}
 
 
@@ -50,9 +52,3 @@ def relay_status(db: psycopg.Connection[Any]) -> dict[str, Any]:
             {"type": kind, "events": events, "last_position": last} for kind, events, last in db.execute(_UNROUTED)
         ],
     }
-
-
-def _one(db: psycopg.Connection[Any], query: Any, values: Any = None) -> tuple[Any, ...]:
-    row: tuple[Any, ...] | None = db.execute(query, values).fetchone()
-    assert row is not None
-    return row

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from fundlyhub.database.rows import the_value
 from fundlyhub.events.log import head
 from fundlyhub.retention import log_marks
 
@@ -82,7 +83,7 @@ def judge(db: psycopg.Connection[Any], wanted: int, horizon: timedelta) -> Decis
 
 def first(db: psycopg.Connection[Any]) -> int:
     """The first position that the log has; 0 when it is empty."""
-    return int(_value(db, _FIRST))
+    return int(the_value(db.execute(_FIRST)))
 
 
 def held(db: psycopg.Connection[Any], low: int, high: int) -> Iterator[Limit]:
@@ -92,13 +93,7 @@ def held(db: psycopg.Connection[Any], low: int, high: int) -> Iterator[Limit]:
 
 
 def _readers(db: psycopg.Connection[Any]) -> Iterator[Limit]:
-    if not _value(db, _REGISTERED):
+    if not the_value(db.execute(_REGISTERED)):
         yield Limit(0, "no processor is registered")
     for reader, position in db.execute(_PASSED):
         yield Limit(position, f"not passed by {reader}")
-
-
-def _value(db: psycopg.Connection[Any], query: Any) -> Any:
-    row = db.execute(query).fetchone()
-    assert row is not None
-    return row[0]

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from fundlyhub.database.audited import named
+from fundlyhub.database.rows import the_value
 from fundlyhub.processing.processor import Processor
 from fundlyhub.retention import log_marks
 from fundlyhub.retention.claims.partitions import Partition, Range, alone, existing
@@ -96,6 +97,4 @@ def drop(db: psycopg.Connection[Any], partition: Partition, who: str) -> Mapping
     with db.transaction():
         if not alone(db) or partition not in existing(db):
             return None
-        row = db.execute(_DROP, (name, low, high, named(who))).fetchone()
-    assert row is not None
-    return dict(row[0])
+        return dict(the_value(db.execute(_DROP, (name, low, high, named(who)))))
