@@ -27,8 +27,20 @@ MOST_PARKED = 10_000
 """Parked messages that are kept in Redis: its memory is the broker's."""
 
 
+_OURS = {
+    "celery.worker.consumer.delayed_delivery:DelayedDelivery":
+        "fundlyhub.processing.worker.delayed_delivery:OneNodeDelayedDelivery",
+}  # fmt: skip
+"""Steps in the place of Celery's."""
+
+
 class RefusingConsumer(Consumer):
     """Celery's consumer, with our own treatment of messages that are no valid task."""
+
+    class Blueprint(Consumer.Blueprint):
+        """Celery's steps; that of delayed delivery asks one node."""
+
+        default_steps = tuple(_OURS.get(step, step) for step in Consumer.Blueprint.default_steps)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
         """Celery's own, behind a look at the message: no task but a processor's exists, and none of Celery's."""
