@@ -89,3 +89,9 @@ def test_a_payload_is_shown_against_a_reason_and_that_is_recorded(site: Site) ->
         (line,) = disclosures(db, limit=9)
     assert (line.who, line.command) == ("privacy", "console events")
     assert line.what == f"event {event.id}: a donor asks"
+
+
+def test_an_address_is_not_looked_for_in_the_log_and_messages_are_named(site: Site) -> None:
+    page = site.visitor("viewer").get("/events?id=ann%40example.org").text
+    assert "finds what went to it" in page
+    assert "fundlyhub events story" not in page

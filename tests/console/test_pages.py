@@ -11,6 +11,7 @@ from fundlyhub.database import get_engine
 from fundlyhub.monitoring.troubles import troubles
 from fundlyhub.processing import pauses
 from tests.console.site import Site
+from tests.support.platform import wait_until
 
 
 def test_a_processor_is_paused_and_resumed_under_the_visitors_name(site: Site) -> None:
@@ -70,3 +71,17 @@ def test_vendored_files_are_those_that_were_looked_at() -> None:
     assert {"htmx.min.js"} <= set(listed)
     for name in listed:
         assert (static / f"{name.partition('.')[0]}.LICENSE").read_text()
+
+
+def test_what_is_put_off_is_told_apart_from_what_is_late_and_what_failed(site: Site) -> None:
+    with get_engine("events").begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO events.attempts (processor, position, attempts, first_seen, next_at, error_class) "
+            "SELECT 'email_notification', 900000 + n, 0, now(), now() + interval '1 hour', 'Snooze' "
+            "FROM generate_series(1, 3) AS n"
+        )
+    visitor = site.visitor("viewer")
+    wait_until(lambda: "0 are retried, 3 put off" in visitor.get("/").text, what="the next numbers")
+    assert "3 put off" in visitor.get("/processors").text
+    assert "<dt>Put off</dt><dd>3</dd>" in visitor.get("/processors/email_notification").text
+    assert "Put off" not in visitor.get("/processors/campaign_stats").text

@@ -32,6 +32,8 @@ class Processor(Standing):
     waiting: float | None
     oldest_waiting_seconds: float | None
     retrying: float | None
+    snoozed: float | None
+    """Events that wait without having failed."""
     dead: float
     latency: Annotated[
         Latency | None,
@@ -111,6 +113,7 @@ def _row(site: Site, snapshot: Snapshot, name: str, pause: Pause | None) -> Proc
         waiting=snapshot.value("fundlyhub_events_waiting", name),
         oldest_waiting_seconds=snapshot.value("fundlyhub_events_waiting_seconds", name),
         retrying=snapshot.value("fundlyhub_events_retrying", name),
+        snoozed=snapshot.value("fundlyhub_events_snoozed", name),
         dead=dead,
         latency=_latencies(site).get(name),
     )
