@@ -25,7 +25,7 @@ hashed() { # PASSWORD: as RabbitMQ stores it: a salt of four bytes, and SHA-256 
 }
 
 random | make postgres_password
-for role in publisher contacts ingest relay worker webhooks monitor console reader owner; do
+for role in publisher contacts ingest relay worker webhooks monitor console reader eraser owner; do
     random | make "roles/fundlyhub_$role"
     echo "postgresql://fundlyhub_$role:$(of "roles/fundlyhub_$role")@postgres:5432/fundlyhub" | make "${role}_dsn"
 done

@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from fundlyhub.cli.output import Answer, Aside, Table, answers
+from fundlyhub.database import connect
 from fundlyhub.database.migrate import NO_PASSWORDS, make_roles, migrate
 from fundlyhub.database.revisions import BranchState, check
 from fundlyhub.database.roles import NAMES, Reconciled
 from fundlyhub.errors import WrongUse
+from fundlyhub.people.facts import write_down
 
 
 @click.command("migrate")
@@ -35,6 +37,9 @@ def command(only_check: bool, roles: bool, passwords: Path | None) -> Answer:
     given = NO_PASSWORDS if passwords is None else _read(passwords)
     states = check() if only_check else migrate()
     made = make_roles(passwords=given) if roles else []
+    if roles:
+        with connect("events", autocommit=True) as db:
+            write_down(db)
     rows = [(s.branch, s.package, s.revision, s.head, s.state if only_check else _done(s)) for s in states]
     migrations = [dict(zip(("database", "package", "revision", "head", "state"), row, strict=True)) for row in rows]
     return Answer(

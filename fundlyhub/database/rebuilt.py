@@ -67,6 +67,25 @@ CREATE TABLE {schema}.rebuild_findings (
     CONSTRAINT rebuild_findings_pkey PRIMARY KEY (rebuild_id, position)
 );
 """
+# The role that erases owns no schema: this ends a rebuild, and drops the schema that the table names for it.
+_ENDED = """
+CREATE FUNCTION {schema}.end_rebuild(rebuild bigint, ender text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gone text;
+BEGIN
+    PERFORM pg_advisory_xact_lock({lock}, rebuild::integer);
+    UPDATE {schema}.rebuilds AS r SET state = 'dropped', ended_at = clock_timestamp(), ended_by = ender
+    WHERE r.id = rebuild AND r.state <> 'dropped' RETURNING r.schema_name INTO gone;
+    IF gone IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DROP SCHEMA IF EXISTS %I CASCADE', gone);
+    RETURN true;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION {schema}.end_rebuild FROM PUBLIC;
+"""
 _END = "DROP TABLE {schema}.rebuild_findings, {schema}.rebuild_ranges, {schema}.rebuilds"
 # A rebuild that goes on without its schema would have no tables to drop: going back waits for its end.
 _REFUSE = """
@@ -104,6 +123,11 @@ def unmade(schema: str) -> str:
     return _REFUSE.format(schema=schema) + _END.format(schema=schema)
 
 
+def ended(schema: str) -> str:
+    """The statements that make the function by which an erasure ends them."""
+    return _ENDED.format(schema=schema, lock=LOCK_CLASS)
+
+
 def drop(
     db: psycopg.Connection[Any], branch: Branch, rebuild: int, *, who: str, states: Iterable[str] = ENDING
 ) -> bool:
@@ -123,4 +147,5 @@ def drop(
 def drop_all(db: psycopg.Connection[Any], branch: Branch, *, who: str) -> int:
     """End all rebuilds of a database, and drop the former tables that are kept; the number of schemas."""
     kept = db.execute(_KEPT.format(schema=branch)).fetchall()
-    return sum(drop(db, branch, rebuild, who=who) for rebuild, _ in kept)
+    end = f"SELECT {branch}.end_rebuild(%s, %s)"  # our own name
+    return sum(bool(row and row[0]) for id, _ in kept if (row := db.execute(end, (id, who)).fetchone()))

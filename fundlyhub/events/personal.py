@@ -96,7 +96,7 @@ class Classified(NamedTuple):
     @property
     def shown(self) -> str:
         """The path in one text, such as ``changes.name`` or ``results[].title``."""
-        return ".".join(self.path).replace(f".{ITEMS}", ITEMS)
+        return _shown(self.path)
 
 
 @cache
@@ -109,6 +109,32 @@ def classified(payload: type[BaseModel]) -> tuple[Classified, ...]:
 def personal(payload: type[BaseModel]) -> tuple[Classified, ...]:
     """The personal fields of a payload class."""
     return tuple(field for field in classified(payload) if isinstance(field.mark, Personal))
+
+
+@cache
+def facts(payload: type[BaseModel]) -> tuple[str, ...]:
+    """The paths of all fields that are no person's words, as ``shown`` writes them: an erasure may not touch them.
+
+    >>> from fundlyhub import UserFollowedUser
+    >>> facts(UserFollowedUser)
+    ('followedUserId', 'followerId')
+    """
+    words = {field.shown for field in personal(payload)}
+    return tuple(sorted({_shown(path) for path in _paths(payload, ())} - words))
+
+
+def _paths(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for name, info in model.model_fields.items():
+        inside = (*path, info.alias or name)
+        nested = [] if isinstance(_mark(info), Personal) else list(_models(info.annotation, inside))
+        if not nested:
+            yield inside
+        for found, place in nested:
+            yield from _paths(found, place)
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return ".".join(path).replace(f".{ITEMS}", ITEMS)
 
 
 def unclassified(payload: type[BaseModel]) -> list[str]:

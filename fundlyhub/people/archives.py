@@ -30,7 +30,7 @@ from fundlyhub.private_files import anew
 from fundlyhub.retention.archives.file import digest_of, sync_folder
 
 _FILES = "SELECT DISTINCT file, sha256, restored_at IS NOT NULL FROM events.archives ORDER BY file"
-_RENAME = "UPDATE events.archives SET file = %(new)s, sha256 = %(digest)s WHERE file = %(old)s AND sha256 = %(before)s"
+_RENAME = "SELECT events.rename_archive(%(old)s, %(before)s, %(new)s, %(digest)s)"
 _NAME = re.compile(r"(events-\d+-\d+)(?:\.(\d+))?\.jsonl\.gz")
 
 

@@ -170,6 +170,7 @@ EVENTS: Mapping[str, Columns] = {
     ),
     "disclosures": Columns(plain="who account role command what"),
     "event_ids": Columns(plain="id"),
+    "fact_keys": Columns(plain="type version keys"),
     "erasures": Columns({"hashes": _JOURNAL}, plain="id who reason account role"),
     "events": Columns(
         {"payload": ("see the fields by type", REDACTED), "metadata": ("text", "keys that are not ours are removed")},

@@ -25,7 +25,7 @@ SERVICES: dict[str, dict[str, Any]] = composed()["services"]
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|API_KEY|DSN|BROKER_URL|REDIS_URL|BASIC_AUTH|DEFAULT_PASS|:[^@/ ]+@", re.I)
 # Of each service exactly these, and no other secret.
 DATABASE = {"relay": "relay", "ingest": "ingest", "webhooks": "webhooks", "metrics": "monitor", "console": "console",
-            "operator": "console", "owner": "owner", "migrate": "superuser",
+            "operator": "console", "owner": "owner", "eraser": "eraser", "migrate": "superuser",
             **{f"worker-{queue}": "worker" for queue in QUEUES}}  # fmt: skip
 BROKER = {"relay", "metrics", "console", "operator", "owner"} | {
     name for name in DATABASE if name.startswith("worker-")
@@ -56,7 +56,7 @@ def can_be_rebuilt(processor: type[Processor]) -> bool:
 
 
 CODE = {f"worker-{queue}": code_of(queue) for queue in QUEUES}
-KEY = {"webhooks", "console", "operator", "owner"} | {
+KEY = {"webhooks", "console", "operator", "owner", "eraser"} | {
     name for name, code in CODE.items() if re.search(r"settings(\(\))?\.secret\b", code)
 }
 REDIS = {name for name in DATABASE if name != "migrate" and name not in CODE} | {

@@ -73,7 +73,7 @@ def said() -> set[tuple[Any, ...]]:
         for role, rights in RIGHTS.items()
         for name, right in rights.items()
         for privilege, column in parsed(right)
-        if privilege != "EXECUTE" and name not in SEQUENCES  # they are none of these views' business
+        if privilege not in ("EXECUTE", "MAINTAIN") and name not in SEQUENCES  # they are none of these views' business
     }
 
 

@@ -15,7 +15,8 @@ FUNCTIONS = {
       for name in ("stamp_account", "make_claims_partition", "drop_claims_partition")),
     "events.insert_events", "events.publish_event", "events.append_events", "events.is_plain",
     "events.checked_payload", "events.without_keys", "events.secret_names", "events.check_types", "events.look_closer",
-    "analytics.search_query", "analytics.count_campaign_donor",
+    "events.redact", "events.redact_correction", "events.rename_archive", "events.only_erased", "events.check_erased",
+    "analytics.search_query", "analytics.count_campaign_donor", "app.end_rebuild", "analytics.end_rebuild",
 }  # fmt: skip
 SEQUENCES = {"events.relay_sleep", "events.closer_look"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fundlyhub.database.roles import OWNER, PREFIX, PURPOSE, RIGHTS
-from fundlyhub.database.roles.declared import OTHERS, OWNERS_ALONE, Rights
+from fundlyhub.database.roles.declared import OTHERS, OWNERS_ALONE
+from fundlyhub.database.roles.shared import Rights
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "roles-rights.md"

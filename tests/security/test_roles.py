@@ -89,6 +89,15 @@ MUST_NOT: Mapping[str, list[str]] = {
     # Operators send messages again and look for them by address, so this role reads addresses.
     "console": [CURSOR, SLEEP, CLAIM, DROP_CLAIMS, STATS, "DELETE FROM app.notifications",
                 "UPDATE events.quarantine SET fields = '[]'", "DELETE FROM events.quarantine"],
+    # It reads all that is held of a person, and changes nothing of the log but words (test_eraser.py).
+    "eraser": [PUBLISH, CURSOR, SLEEP, CLAIM, DROP_CLAIMS, SUPPRESS, STATS, LETTERS, PAUSE,
+               "UPDATE events.corrections SET payload = '{}'", "DELETE FROM events.erasures",
+               "DELETE FROM app.erasures", "DELETE FROM events.quarantine", "DELETE FROM events.quarantine_audit",
+               "SELECT token FROM events.console_tokens", "SELECT password FROM events.console_users",
+               "SELECT events.only_erased('{}', '{}', '', NULL, false)", "SELECT * FROM events.fact_keys",
+               "UPDATE events.fact_keys SET keys = '{}'", "UPDATE analytics.donation_facts SET amount = 0",
+               "SELECT events.publish_event('search.query.submitted', '{\"query\": \"x\"}')",
+               "UPDATE app.rebuilds SET schema_name = 'app'", "DROP SCHEMA app"],
     "reader": [*PEOPLE, PAYLOADS, METADATA, PUBLISH, CLAIM, SLEEP, CURSOR, DROP_CLAIMS, SUPPRESS, STATS, LETTERS, PAUSE,
                "SELECT traceback FROM events.dead_letters", "SELECT error_message FROM events.dead_letters",
                "INSERT INTO app.follows DEFAULT VALUES", "UPDATE app.notifications SET state = 'sent'",

@@ -18,6 +18,7 @@ from fundlyhub.database.roles.declared import (
     of_packages,
     of_version_table,
 )
+from fundlyhub.database.roles.shared import MAINTAIN
 from fundlyhub.settings import Branch
 
 # Sequences of identity columns belong to their tables. What an extension has made is for everybody, as it came.
@@ -112,6 +113,8 @@ def wanted(db: psycopg.Connection[Any], branch: Branch) -> Iterator[Grant]:
             else:
                 right = rights.get(one.name) or theirs[role].get(one.name) or _of_others(one, role, branch)
             for privilege, column in parsed(right):
+                if privilege == MAINTAIN and db.info.server_version < 170_000:
+                    continue  # only an owner may vacuum there
                 yield Grant(PREFIX + role, one, privilege, column)
 
 

@@ -11,9 +11,30 @@ from functools import cache
 from typing import Literal, get_args
 
 from fundlyhub.database.packages import VERSION_TABLE, packages
+from fundlyhub.database.roles.shared import (
+    ADD,
+    ALL,
+    DEAD_LETTERS,
+    DO,
+    ENVELOPE,
+    ERASED_ANALYTICS,
+    ERASED_APP,
+    KEEPING,
+    MAINTAIN,
+    NUMBERS,
+    PUBLISHING,
+    READ,
+    READ_MODELS,
+    RENDERED,
+    WORKER_ANALYTICS,
+    WORKER_APP,
+    Rights,
+)
 from fundlyhub.errors import WrongUse
 
-Role = Literal["publisher", "contacts", "ingest", "relay", "worker", "webhooks", "monitor", "console", "reader"]
+Role = Literal[
+    "publisher", "contacts", "ingest", "relay", "worker", "webhooks", "monitor", "console", "reader", "eraser"
+]
 """The roles that are granted rights. The role ``owner`` owns the schemas and all that is in them."""
 ROLES: tuple[Role, ...] = get_args(Role)
 PREFIX = "fundlyhub_"
@@ -30,100 +51,27 @@ PURPOSE: Mapping[str, str] = {
     "console": "`fundlyhub console`; operators: `dlq`, `ingest quarantine`, `processors`, `payments`, `suppressions`, "
                "`notifications`",
     "reader": "reports and analysts: read models and the log without payloads",
-    "owner": "`migrate`, `verify`, `explain`, `rebuild`, `events archive`, `restore`, `people`, `publishers`, "
+    "eraser": "`fundlyhub people erase` and `show`: takes people's words out, and can change no fact of the log",
+    "owner": "`migrate`, `verify`, `explain`, `rebuild`, `events archive`, `restore`, `people erase --check` and "
+             "`--again`, `publishers`, "
              "`console user`, `console token`, `claims prune`, `relay rebase`",
 }  # fmt: skip
 
-ALL = "SELECT, INSERT, UPDATE, DELETE"
-READ = "SELECT"
-ADD = "SELECT, INSERT"
-_ENVELOPE = ("position, xid, id, type, version, aggregate_type, aggregate_id, correlation_id, causation_id, "
-             "occurred_at, recorded_at")  # fmt: skip
-ENVELOPE = f"SELECT ({_ENVELOPE})"
-"""Of the log everything but payload and metadata."""
-DO = "EXECUTE"
-
-Rights = Mapping[str, str]
-
-_KEEPING: Rights = {
-    f"{schema}.{name}": right
-    for schema in ("events", "app", "analytics")
-    for name, right in {
-        "alembic_version": READ, "processed_events": READ, "processed_events_default": READ, "dropped_claims": READ,
-        "make_claims_partition": DO, "drop_claims_partition": DO,
-    }.items()
-}  # fmt: skip
-_PUBLICATION = (
-    "id, type, version, aggregate_type, aggregate_id, payload, metadata, correlation_id, causation_id, occurred_at"
-)
-_PUBLISHING: Rights = {  # a view and functions of the owner's: a publisher reads no event, and passes by no check
-    "events.alembic_version": READ,
-    "events.publications": f"INSERT ({_PUBLICATION}), SELECT (position, id)",
-    "events.append_events": DO,
-    "events.publish_event": DO,
-    # The view's conditions are evaluated with the publisher's rights, of which these tell nothing.
-    "events.closer_look": READ,
-    "events.is_plain": DO,
-    "events.relay_sleep": READ,
-}
-_NUMBERS: Rights = {
-    f"{schema}.{name}": READ
-    for schema in ("events", "app", "analytics")
-    for name in ("alembic_version", "processed_events", "processed_events_default", "dropped_claims")
-}
-_WORKER_APP = """
-    activities broadcasts contacts delivery_reports devices digest_members digests entities entity_fields feed_follows
-    feed_gifts feed_refunds follow_counts follows gift_donors gift_refunds notifications payout_requests preferences
-    refund_tellings resends sign_ins suppression_causes suppressions timeline_entries
-"""
-_WORKER_ANALYTICS = """
-    campaign_donors campaign_search_projection campaign_stats_added campaign_stats_projection campaign_stats_waiting
-    donation_anomalies donation_facts donation_refunds entity_fields event_lookup organization_search_projection
-    search_documents search_follows search_gifts search_indices user_search_projection
-"""
-_FEED = """
-    activities entities feed_follows follow_counts follows subscriptions timeline_entries user_activities
-"""
-_RENDERED = """
-    contacts entity_fields gift_donors gift_refunds payout_requests preferences refund_tellings sign_ins
-"""
-_READ_MODELS: Rights = {
-    "analytics.search_query": DO,
-    **{f"app.{name}": READ for name in _FEED.split()},
-    **{
-        f"analytics.{name}": READ
-        for name in ("campaign_stats_now", "campaign_stats_projection", "campaign_search_projection",
-                     "user_search_projection", "organization_search_projection")
-    },
-}  # fmt: skip
-_DEAD_LETTERS: Rights = {
-    "events.dead_letters": "SELECT, INSERT, UPDATE",
-    "events.dead_letter_audit": ADD,
-    "events.attempts": ALL,
-    "events.processor_pauses": ALL,
-    "events.processor_pause_audit": ADD,
-    "events.failure_bursts": ALL,
-    "events.payment_decisions": READ,
-    "events.corrections": READ,
-    "events.archives": READ,
-    "events.event_ids": READ,
-}
-
 RIGHTS: Mapping[Role, Rights] = {
-    "publisher": _PUBLISHING,
+    "publisher": PUBLISHING,
     "contacts": {
         "app.contacts": ALL,
         "app.devices": ALL,
         "app.preferences": ALL,
     },
     "ingest": {
-        **_PUBLISHING,
+        **PUBLISHING,
         "events.quarantine": "INSERT, SELECT (id, stream, entry_id, digest)",
         "events.quarantine_audit": "INSERT",
     },
     "relay": {
-        **_KEEPING,
-        **_DEAD_LETTERS,
+        **KEEPING,
+        **DEAD_LETTERS,
         "events.events": READ,  # with payloads, for the mirror alone: it copies them to streams
         "events.processors": "SELECT, INSERT, UPDATE",
         "events.relay_cursors": "SELECT, INSERT, UPDATE",
@@ -143,18 +91,18 @@ RIGHTS: Mapping[Role, Rights] = {
         "analytics.rebuild_ranges": READ,
     },
     "worker": {
-        **_NUMBERS,
+        **NUMBERS,
         **{f"{schema}.{name}": "SELECT, INSERT, UPDATE" for schema in ("app", "analytics")
            for name in ("rebuild_ranges", "rebuild_findings")},
         "app.rebuilds": "SELECT, UPDATE (next_at, followed, swept_at, filled_at)",
         "analytics.rebuilds": "SELECT, UPDATE (next_at, followed, swept_at, filled_at)",
-        **_DEAD_LETTERS,
+        **DEAD_LETTERS,
         "events.events": READ,
         "events.processors": READ,
         "events.relay_cursors": READ,
         **{f"{schema}.processed_events": ADD + ", UPDATE" for schema in ("events", "app", "analytics")},
-        **{f"app.{name}": ALL for name in _WORKER_APP.split()},
-        **{f"analytics.{name}": ALL for name in _WORKER_ANALYTICS.split()},
+        **{f"app.{name}": ALL for name in WORKER_APP.split()},
+        **{f"analytics.{name}": ALL for name in WORKER_ANALYTICS.split()},
         "analytics.campaign_stats_now": READ,
         "analytics.search_query": DO,
         "app.subscriptions": READ,
@@ -172,7 +120,7 @@ RIGHTS: Mapping[Role, Rights] = {
         "app.preferences": "SELECT (user_id, category, channel), INSERT, UPDATE (wanted)",
     },
     "monitor": {
-        **_NUMBERS,
+        **NUMBERS,
         "events.events": ENVELOPE,
         "events.archives": READ,
         "events.attempts": READ,
@@ -193,10 +141,10 @@ RIGHTS: Mapping[Role, Rights] = {
         "analytics.rebuilds": "SELECT (processor, state)",
     },
     "console": {
-        **_NUMBERS,
-        **_DEAD_LETTERS,
-        **_PUBLISHING,
-        **_READ_MODELS,
+        **NUMBERS,
+        **DEAD_LETTERS,
+        **PUBLISHING,
+        **READ_MODELS,
         "events.events": READ,
         "events.publisher_types": READ,
         "events.payment_decisions": "SELECT, INSERT, UPDATE",
@@ -221,7 +169,7 @@ RIGHTS: Mapping[Role, Rights] = {
         "app.devices": "SELECT (id, user_id, token, gone_at), UPDATE (gone_at)",
         "app.digests": READ,
         # A message as its recipient saw it is rendered anew, and only from these.
-        **{f"app.{name}": READ for name in _RENDERED.split()},
+        **{f"app.{name}": READ for name in RENDERED.split()},
         "app.notifications": "SELECT, UPDATE",
         "app.resends": "SELECT, INSERT, UPDATE",
         "app.suppression_causes": "SELECT, INSERT, UPDATE",
@@ -230,8 +178,35 @@ RIGHTS: Mapping[Role, Rights] = {
         "analytics.search_query": DO,
         "analytics.event_lookup": READ,
     },
+    "eraser": {
+        **NUMBERS,
+        **{f"app.{name}": READ for name in WORKER_APP.split()},
+        **{f"analytics.{name}": READ for name in WORKER_ANALYTICS.split()},
+        **{f"app.{name}": f"SELECT, UPDATE, DELETE, {MAINTAIN}" for name in ERASED_APP.split()},
+        "app.suppressions": f"SELECT, {MAINTAIN}",
+        **{f"analytics.{name}": f"{ALL}, {MAINTAIN}" for name in ERASED_ANALYTICS.split()},
+        **{f"{schema}.erasures": f"SELECT, INSERT, UPDATE, {MAINTAIN}" for schema in ("events", "app", "analytics")},
+        **{f"{schema}.rebuilds": READ for schema in ("app", "analytics")},
+        **{f"{schema}.end_rebuild": DO for schema in ("app", "analytics")},
+        "analytics.search_query": DO,
+        # It reads the log, and changes it by functions that change nothing but words.
+        "events.events": f"SELECT, {MAINTAIN}",
+        "events.corrections": f"SELECT, {MAINTAIN}",
+        "events.archives": READ,
+        "events.redact": DO,
+        "events.redact_correction": DO,
+        "events.rename_archive": DO,
+        "events.quarantine": f"SELECT, UPDATE (fields, state, changed_at), {MAINTAIN}",
+        "events.quarantine_audit": ADD,
+        "events.disclosures": ADD,
+        "events.relay_cursors": READ,
+        "events.processors": READ,
+        "events.processor_pauses": READ,
+        "events.dead_letters": "SELECT (processor, position, state, event_id)",
+        "events.attempts": "SELECT (processor, position)",
+    },
     "reader": {
-        **_READ_MODELS,
+        **READ_MODELS,
         "events.publisher_types": READ,
         "events.events": ENVELOPE,
         "events.processors": READ,
@@ -256,10 +231,11 @@ OWNERS_ALONE: Mapping[str, str] = {
     "events.secret_keys": "the same",
     **dict.fromkeys((f"events.{name}" for name in _INNER.split()), "publishing calls it as the owner"),
     **{f"{schema}.stamp_account": "triggers call it" for schema in ("events", "app", "analytics")},
-    **{f"{schema}.erasures": "`fundlyhub people` works as the owner" for schema in ("events", "app", "analytics")},
+    "events.fact_keys": "`fundlyhub migrate --roles` writes it, and the function below reads it",
+    **dict.fromkeys(("events.only_erased", "events.check_erased"), "functions for the eraser call it as the owner"),
 }
 """What no role is granted, and why."""
-OTHERS: Mapping[Role, str] = {"worker": ALL, "relay": READ}
+OTHERS: Mapping[Role, str] = {"worker": ALL, "relay": READ, "eraser": "SELECT, UPDATE, DELETE"}
 """The rights on tables of the App DB and the Analytics DB that another package has made."""
 
 
