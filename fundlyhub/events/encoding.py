@@ -14,11 +14,17 @@ from fundlyhub.events.rules import MAX_DIGITS, check_json
 _NUL = b"\\u0000"
 
 
-def dumps(value: Any, *, pretty: bool = False) -> bytes:
-    """Encode a value, Decimals as exact numbers; ``pretty`` indents. Raises InvalidEvent for values outside of JSON."""
+def dumps(value: Any, *, pretty: bool = False, whole: bool = False) -> bytes:
+    """Encode a value, Decimals as exact numbers; ``pretty`` indents. Raises InvalidEvent for values outside of JSON.
+
+    ``whole`` takes whole numbers of more than 64 bits too: what is in the log already may have them.
+    """
+    option = orjson.OPT_INDENT_2 if pretty else None
     try:
-        return orjson.dumps(value, default=_exact, option=orjson.OPT_INDENT_2 if pretty else None)
+        return orjson.dumps(value, default=_exact, option=option)
     except TypeError as error:  # orjson's JSONEncodeError
+        if whole:
+            return dumps(_exactly(value), pretty=pretty)
         raise InvalidEvent(f"payload: cannot be JSON: {error}") from None
 
 
@@ -46,6 +52,15 @@ def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value, "f"))
     raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+def _exactly(value: Any) -> Any:
+    """The value with whole numbers that the encoder does not take as Decimals."""
+    if isinstance(value, dict):
+        return {key: _exactly(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_exactly(one) for one in value]
+    return Decimal(value) if isinstance(value, int) and not -(2**63) <= value < 2**64 else value
 
 
 def _short(value: Any) -> Any:

@@ -89,7 +89,7 @@ def _edited(save: _Save) -> Corrected:
     if not is_person and not any(os.environ.get(name) for name in ("VISUAL", "EDITOR")):
         raise WrongUse("set $EDITOR, or give --patch or --payload")
     disclose(save.who, f"dead letter {save.draft.letter}, to an editor")
-    text = before = dumps(_readable(save.draft), pretty=True).decode()
+    text = before = dumps(_readable(save.draft), pretty=True, whole=True).decode()
     while True:
         text = _in_editor(text)
         if text.strip() == before:

@@ -37,7 +37,7 @@ def edit(visit: Visit) -> Response:
     with visit.transaction() as db:
         draft = dead_letters.draft(db, id)
         disclosed.note(db, who=visit.who, command="console letters", what=f"dead letter {id}, to edit it: {reason}")
-    return _form(visit, draft, printable_json(dumps(_readable(draft), pretty=True).decode()), reason)
+    return _form(visit, draft, printable_json(dumps(_readable(draft), pretty=True, whole=True).decode()), reason)
 
 
 @page("/letters/{letter}/check", "privacy", "POST")
@@ -108,7 +108,7 @@ def _differences(draft: Draft, payload: Mapping[str, Any], done: Corrected) -> l
 def _value(payload: Mapping[str, Any], name: str) -> str:
     if name not in payload:
         return "–"
-    text = dumps(payload[name]).decode()
+    text = dumps(payload[name], whole=True).decode()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
 
 

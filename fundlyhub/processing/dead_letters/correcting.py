@@ -143,7 +143,9 @@ def checked(stored: StoredEvent, payload: Any, *, version: str | None = None) ->
     if not isinstance(payload, dict):
         raise InvalidEvent("payload: must be an object")
     check_json(payload, path="payload")
-    event = Event.stored(stored._replace(payload=dumps(payload).decode(), version=version or stored.version))
+    event = Event.stored(
+        stored._replace(payload=dumps(payload, whole=True).decode(), version=version or stored.version)
+    )
     if len(event.payload_json) > MAX_BYTES:
         raise InvalidEvent(f"payload: must have at most {MAX_BYTES} bytes, has {len(event.payload_json)}")
     return event
