@@ -44,6 +44,7 @@ if os.getppid() == int(sys.argv[1]):
 CONFIG = """[
  {{kernel, [{{inet_dist_use_interface, {{127,0,0,1}}}}]}},
  {{rabbit, [{{tcp_listeners, [{{"127.0.0.1", {port}}}]}},
+           {{cluster_partition_handling, {partitions}}},
            {{vm_memory_high_watermark, {{absolute, "256MB"}}}},
            {{disk_free_limit, {{absolute, "50MB"}}}},
            {{log, [{{console, [{{enabled, false}}]}}, {{file, [{{level, warning}}]}}]}}]}}].
@@ -72,10 +73,16 @@ class RabbitNode:
 
     Its port, and its data until ``reset`` or ``stop``, stay the same over every restart.
 
-    Start it from the main thread: the kernel ends it together with the thread that started it.
+    Start it from the main thread: the kernel ends it together with the thread that started it. ``beside`` is a node
+    that runs, and whose cluster this one is to join (``tests/support/rabbitmq_cluster.py``).
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
+    env: dict[str, str]
+
+    def __init__(
+        self, parent: Path | None = None, *, beside: RabbitNode | None = None, partitions: str = "ignore"
+    ) -> None:
+        self._beside, self._partitions = beside, partitions
         self.name = f"t{uuid.uuid4().hex[:8]}@localhost"
         self.dir = Path(tempfile.mkdtemp(prefix="fundlyhub-rabbitmq-", dir=parent))
         self._server: subprocess.Popen[bytes] | None = None
@@ -94,6 +101,11 @@ class RabbitNode:
     def url(self) -> str:
         """The address for Celery and kombu: user guest, virtual host ``/``."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    @property
+    def cookie(self) -> str:
+        """What nodes and tools must know to be let in."""
+        return (self.dir / ".erlang.cookie").read_text()
 
     @property
     def pid(self) -> int | None:
@@ -123,7 +135,7 @@ class RabbitNode:
         self._new = False
 
     def _start(self, timeout: float) -> None:
-        if self._names is None or self._names.poll() is not None:
+        if self._beside is None and (self._names is None or self._names.poll() is not None):
             self._names = self._spawn("epmd", "-port", self.env["ERL_EPMD_PORT"], "-address", "127.0.0.1")
         self._server = self._spawn(str(SCRIPTS / "rabbitmq-server"))
         deadline = time.monotonic() + timeout
@@ -197,9 +209,8 @@ class RabbitNode:
 
         rabbitmqctl would do it too, but starts an Erlang machine for each call: half a second of work.
         """
-        cookie = (self.dir / ".erlang.cookie").read_text()
         done = subprocess.run(
-            ["erl_call", "-sname", self.name, "-c", cookie, "-e"],
+            ["erl_call", "-sname", self.name, "-c", self.cookie, "-e"],
             input=f"{expression}.\n", env=self.env, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         if done.returncode != 0 or not done.stdout.startswith("{ok,"):
@@ -214,7 +225,8 @@ class RabbitNode:
 
     def _choose_ports(self) -> None:
         self.port = free_port()
-        self.env = self._environment(distribution=free_port(), names=free_port())
+        names = free_port() if self._beside is None else int(self._beside.env["ERL_EPMD_PORT"])
+        self.env = self._environment(distribution=free_port(), names=names)
         self._write_files()
 
     def _environment(self, *, distribution: int, names: int) -> dict[str, str]:
@@ -240,11 +252,11 @@ class RabbitNode:
         }
 
     def _write_files(self) -> None:
-        (self.dir / "rabbitmq.config").write_text(CONFIG.format(port=self.port))
+        (self.dir / "rabbitmq.config").write_text(CONFIG.format(port=self.port, partitions=self._partitions))
         (self.dir / "enabled_plugins").write_text("[].\n")
         cookie = self.dir / ".erlang.cookie"
         if not cookie.exists():
-            cookie.write_text(uuid.uuid4().hex)
+            cookie.write_text(uuid.uuid4().hex if self._beside is None else self._beside.cookie)
             cookie.chmod(0o400)
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
