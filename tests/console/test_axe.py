@@ -79,6 +79,11 @@ def too_wide(page: Page) -> Iterator[str]:
     covered = "one => innerWidth < 500 && parseFloat(getComputedStyle(one).paddingLeft) < 100"
     if page.evaluate(f"[...document.querySelectorAll('.cards tbody td')].some({covered})"):
         yield "names of columns lie over values"
+    beyond = "one => one.getBoundingClientRect().right > one.closest('.scroll').getBoundingClientRect().right + 1"
+    for button in page.evaluate(
+        f"[...document.querySelectorAll('.scroll button')].filter({beyond}).map(one => one.innerText)"
+    ):
+        yield f"a button is out of sight: {button}"
     short = "one => one.offsetWidth > 0 && one.offsetWidth < 150"
     for form in page.evaluate(
         f"[...document.querySelectorAll('input[name=reason]')].filter({short}).map(one => one.form.action)"
