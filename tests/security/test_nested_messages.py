@@ -1,4 +1,4 @@
-"""Messages that are nested without end, in body, headers or envelope: none ends a process, and all are kept."""
+"""Messages without end, or of what nobody can read, in body, headers or envelope: none ends a process; all are kept."""
 
 from __future__ import annotations
 
@@ -20,11 +20,18 @@ from tests.support.processors import TABLES
 
 LEVELS = 12_000
 LIST, OBJECT = "[" * LEVELS + "]" * LEVELS, '{"a":' * LEVELS + "1" + "}" * LEVELS
+DIGITS = "9" * 5_000
+"""More than Python makes a number of."""
+PROPERTIES = '"properties": {"delivery_tag": "1", "delivery_info": {"exchange": "", "routing_key": "projections"}}'
 BODIES = {
     "arguments": f"[{LIST}, {{}}, {{}}]",
     "named arguments": f"[[[1]], {OBJECT}, {{}}]",
     "what follows": f'[[[1]], {{}}, {{"chain": {LIST}}}]',
     "all of it": OBJECT,
+    "a position of 5,000 digits": f"[[[{DIGITS}]], {{}}, {{}}]",
+    "no number": "[[[NaN]], {}, {}]",
+    "an infinite one": "[[[1e999]], {}, {}]",
+    "half a character": r'[[["\ud800"]], {"\ud800": "\u0000"}, {}]',
 }
 ENVELOPES = {
     "all of it": LIST,
@@ -32,6 +39,12 @@ ENVELOPES = {
     "properties": f'{{"body": "", "properties": {LIST}}}',
     "a header": f'{{"body": "", "headers": {{"x": {LIST}}}, "properties": {{"delivery_tag": "1", "delivery_info": '
     '{"exchange": "", "routing_key": "projections"}}}',
+    "digits": DIGITS,
+    "a body of digits": f'{{"body": {DIGITS}, "properties": {{}}}}',
+    "a header of digits": f'{{"body": "", "headers": {{"x": {DIGITS}, "y": NaN, "z": 1e999}}, {PROPERTIES}}}',
+    "a priority of digits": f'{{"body": "", "headers": {{}}, {PROPERTIES[:-1]}, "priority": {DIGITS}}}}}',
+    "half a character": r'{"body": "\ud800", "headers": {"\ud800": "\u0000"}, "properties": {"delivery_tag": "\ud800", '
+    r'"delivery_info": {"exchange": "\ud800", "routing_key": "\ud800"}}}',
     "no JSON": "{",
     "nothing of an envelope": "{}",
     "no Base64": '{"body": "x", "properties": {"body_encoding": "base64", "delivery_tag": "1", "delivery_info": '
