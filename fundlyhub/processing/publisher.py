@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import inf
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -25,10 +26,14 @@ WINDOW = 500
 
 
 class Publisher:
-    """One connection to the broker, made when it is needed; after an error the next ``send`` connects anew."""
+    """One connection to the broker, made when it is needed; after an error the next ``send`` connects anew.
 
-    def __init__(self, app: Celery) -> None:
+    A broker is waited for ``patience`` seconds, and no longer than BROKER_TIMEOUT.
+    """
+
+    def __init__(self, app: Celery, *, patience: float = inf) -> None:
         self._app, self._settings = app, get_settings()
+        self._patience = min(patience, self._settings.broker_timeout)
         self._amqp: bool = app.conf.task_default_exchange_type == "topic"
         self._connection: Connection | None = None
         self._producer: Producer | None = None
@@ -103,7 +108,7 @@ class Publisher:
     def _connect(self) -> Producer:
         self.close()
         # Not the app's own connection: confirmations are counted here, not awaited one by one.
-        self._connection = open_line(self._settings)
+        self._connection = open_line(self._settings, answer=self._patience)
         declare(self._connection, self._amqp)
         channel = self._connection.channel() if self._amqp else self._connection.default_channel
         self._unconfirmed, self._refused, self._tag = set(), False, 0
@@ -116,7 +121,7 @@ class Publisher:
 
     def _await_confirmations(self) -> None:
         assert self._connection is not None
-        end = time.monotonic() + self._settings.broker_timeout
+        end = time.monotonic() + self._patience
         while self._unconfirmed:
             left = end - time.monotonic()
             if left <= 0:

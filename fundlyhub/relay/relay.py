@@ -41,6 +41,10 @@ T = TypeVar("T")
 NAME = "main"
 STANDBY_POLL = 0.5
 """Seconds between a standby's tries to lead."""
+BROKER_PATIENCE = 20.0
+"""Seconds for which a leader asks a broker in vain; then it lets another relay lead, which may reach the broker."""
+STANDS_BACK = 2.0
+"""Seconds for which it leaves the lead to others then."""
 PATIENCE = 5.0
 """Seconds after a stop until what still waits for the broker is cut off; its page is sent again by the next leader."""
 LINGER = 0.005
@@ -54,6 +58,10 @@ _COUNT_UNROUTED = """
     ON CONFLICT (type) DO UPDATE SET events = u.events + excluded.events,
         last_position = greatest(u.last_position, excluded.last_position)
 """
+
+
+class _LetsGo(Exception):
+    """The broker does not answer this leader."""
 
 
 @dataclass(slots=True)
@@ -80,7 +88,9 @@ class Relay:
         self._settings, self._processors, self._stop, self._more = settings, processors, stop, companions
         self._app = app
         self._router = Router(processors)
-        self._publisher = Publisher(app)
+        self._publisher = Publisher(app, patience=BROKER_PATIENCE)
+        self._silent_since: float | None = None
+        """When the broker was asked what it has not answered since."""
         self.progress = Progress()
         self._pace = Pace()
         self._held = HeldBack()
@@ -97,6 +107,9 @@ class Relay:
                     self._lead(db)
             except LostLeadership:
                 log.warning("another relay has taken over; waiting to lead again")
+            except _LetsGo as error:
+                log.warning("the broker does not answer (%s): another relay may lead, which reaches it", error)
+                self._stop.wait(STANDS_BACK)
             except psycopg.Error as error:
                 if not is_outage(error):
                     raise
@@ -149,12 +162,14 @@ class Relay:
 
     def _others_waiting(self, sent: int) -> int:
         """Messages in the fullest paced queue beside those just ``sent``; none when the broker does not say."""
+        began = time.monotonic()
         try:
             return crowd(self._publisher.depths()) - sent
         except Exception as error:
             self._publisher.close()
             if not is_passing(error):
                 raise
+            self._silent_since = self._silent_since or began
             return 0
 
     def _relay_page(self, cursor: SnapshotCursor) -> int:
@@ -178,10 +193,19 @@ class Relay:
         return len(rows)
 
     def _publish(self, batches: list[Batch]) -> bool:
-        """Publish, however long the broker is away; False when stopped meanwhile."""
+        """Publish; False when stopped meanwhile. Raises _LetsGo when the broker is away for ``BROKER_PATIENCE``."""
 
         def send() -> bool:
-            self._publisher.send(batches)
+            began = time.monotonic()
+            try:
+                self._publisher.send(batches)
+            except Exception as error:
+                self._silent_since = self._silent_since or began
+                if is_passing(error) and time.monotonic() - self._silent_since >= BROKER_PATIENCE:
+                    self._silent_since = None
+                    raise _LetsGo(describe(error)) from error
+                raise
+            self._silent_since = None
             return True
 
         return bool(self._patiently(send))
