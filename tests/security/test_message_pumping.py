@@ -221,3 +221,11 @@ def test_texts_are_counted_by_number(post: Post) -> None:  # noqa: F811
     positions = post.known(sign_in("198.51.100.7"), *(sign_in(f"192.0.{n}.1") for n in range(8)))
     post.run(SmsNotificationProcessor, positions)
     assert states(post, "new_sign_in", "sms") == {"sent": 5, "held": 3, "skipped": 1}
+
+
+@pytest.mark.parametrize(
+    "number", ["+4901701234567", "++491701234567", "+49 (0)170 1234567", "0049 0170 1234567", "+491701234567+"]
+)
+def test_spellings_of_one_number_count_together(number: str) -> None:
+    assert mailbox("sms", number) == mailbox("sms", "+49 170 1234567")
+    assert mailbox("sms", number) != mailbox("sms", "+49 170 1234568")

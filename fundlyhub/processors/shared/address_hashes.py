@@ -31,12 +31,19 @@ def normalized(channel: ChannelName, address: str) -> str:
             return address
 
 
+LAST_DIGITS = 9
+"""Of a number, for counting: two numbers that share them count together."""
+
+
 def mailbox(channel: ChannelName, address: str) -> str:
     """What all spellings of one mailbox or number have in common, for counting alone.
 
-    Many providers deliver ``jane+anything@`` to ``jane@``, and some ignore dots.
+    Many providers deliver ``jane+anything@`` to ``jane@``, and some ignore dots. A number is known by its last digits:
+    some networks take the ``0`` that is dialled at home after the country, or a second ``+``.
     """
     known = normalized(channel, address)
+    if channel == "sms":
+        return known.replace("+", "")[-LAST_DIGITS:]
     if channel != "email":
         return known
     local, _, domain = known.rpartition("@")
