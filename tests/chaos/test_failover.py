@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
@@ -90,24 +90,34 @@ def servers(server_root: Path, request: pytest.FixtureRequest) -> Iterator[Pair]
         pair.stop()
 
 
-@pytest.fixture
-def effects(servers: Pair, postgres: Postgres, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where the App and the Analytics DB are: with the log, or on another server, which loses nothing."""
-    if getattr(request, "param", "one cluster") == "one cluster":
-        yield servers.dsn
-        return
-    with copy_of(postgres, template) as dsn:
-        yield dsn
+class Places(NamedTuple):
+    """Where the log is, and where the App and the Analytics DB are."""
+
+    log: str
+    effects: str
 
 
 @pytest.fixture
-def running(servers: Pair, effects: str, valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
+def places(servers: Pair, postgres: Postgres, template: str, request: pytest.FixtureRequest) -> Iterator[Places]:
+    """All on the servers that fail over, or a part of it on another one, which loses nothing."""
+    with copy_of(postgres, template) as other:
+        match getattr(request, "param", "one cluster"):
+            case "two clusters":
+                yield Places(servers.dsn, other)
+            case "the other cluster":
+                yield Places(other, servers.dsn)
+            case _:
+                yield Places(servers.dsn, servers.dsn)
+
+
+@pytest.fixture
+def running(places: Places, valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
     """A relay and a worker."""
     with broker_place(valkey) as broker:
         urls = {"FUNDLYHUB_BROKER_URL": broker, "FUNDLYHUB_REDIS_URL": valkey.url}
-        environment = {**dsns(servers.dsn, effects, effects), **SECRET, **urls, "FUNDLYHUB_DATA_DIR": str(tmp_path)}
-        environment["FUNDLYHUB_CONNECT_TIMEOUT"] = "2"
-        with settings_of(environment), Platform(environment, servers.dsn, valkey, tmp_path) as platform:
+        own = {**dsns(places.log, places.effects, places.effects), **SECRET, **urls}
+        environment = {**own, "FUNDLYHUB_DATA_DIR": str(tmp_path), "FUNDLYHUB_CONNECT_TIMEOUT": "2"}
+        with settings_of(environment), Platform(environment, places.log, valkey, tmp_path) as platform:
             platform.relay(FUNDLYHUB_PROCESSORS="")
             platform.worker("writes,projections", FUNDLYHUB_PROCESSORS="")
             yield platform
@@ -173,9 +183,9 @@ def check(kept: Load, platform: Platform) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("effects", ["one cluster", "two clusters"], indirect=True)
+@pytest.mark.parametrize("places", ["one cluster", "two clusters"], indirect=True)
 def test_after_an_asynchronous_failover_each_event_of_the_log_has_its_effects(
-    servers: Pair, running: Platform, measured: list[Record], effects: str, request: pytest.FixtureRequest
+    servers: Pair, running: Platform, measured: list[Record], request: pytest.FixtureRequest
 ) -> None:
     before = load([uuid4() for _ in range(20)], 100)
     before.publish()
@@ -196,8 +206,34 @@ def test_after_an_asynchronous_failover_each_event_of_the_log_has_its_effects(
     assert not {event.id for event in never.events} & {id for id, _, _ in rows("events", LOG)}
     check(before + other + again, running)
     places = {at for _, at, _ in rows("events", LOG)}
-    where = request.node.callspec.params["effects"]
+    where = request.node.callspec.params["places"]
     measured.append(Record("PostgreSQL: failover, asynchronous", where, 1, len(places), delayed=delayed))
+
+
+@pytest.mark.parametrize("places", ["the other cluster"], indirect=True)
+def test_effects_that_an_asynchronous_failover_has_lost_are_made_again_by_a_repair(
+    servers: Pair, running: Platform, measured: list[Record]
+) -> None:
+    """The log has everything, and its sweep is past it: claims and effects of the last moments are gone."""
+    before = load([uuid4() for _ in range(20)], 100)
+    before.publish()
+    wait_until(is_settled, what="what comes before")
+    servers.replica.wait_caught_up()
+    servers.replica.cut_off()
+    lost = load([uuid4() for _ in range(40)], 200)
+    lost.publish()
+    wait_until(is_settled, what="what will be lost")
+    fail_over(servers)
+    began = time.monotonic()
+    wait_until(lambda: rows("app", "SELECT 1") == [(1,)], what="the new primary")
+    assert unsettled() > 0
+    chosen = [part for name in PROCESSORS for part in ("--processor", name)]
+    done = running.run("verify", "--repair", "--grace", "0", "--wait", "50", *chosen)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert unsettled() == 0
+    delayed = time.monotonic() - began
+    measured.append(Record("PostgreSQL: failover, asynchronous", "effects alone", 1, 400, delayed=delayed))
+    check(before + lost, running)
 
 
 @pytest.mark.parametrize("servers", ["synchronous"], indirect=True)
