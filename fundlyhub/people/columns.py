@@ -88,7 +88,7 @@ APP: Mapping[str, Columns] = {
     "gift_donors": Columns(
         {"email": ("address", EMPTIED), "name": ("name", EMPTIED)},
         ids="donor_id",
-        plain="donation_id campaign_id currency transaction_id",
+        plain="donation_id campaign_id currency transaction_id event_id",
     ),
     "gift_refunds": _REFUNDS,
     "notifications": Columns(
@@ -99,11 +99,11 @@ APP: Mapping[str, Columns] = {
         ids="user_id",
         plain="id event_id channel template state reason token provider provider_message_id matter",
     ),
-    "payout_requests": Columns(ids="user_id", plain="request_id currency"),
+    "payout_requests": Columns(ids="user_id", plain="request_id currency event_id"),
     "preferences": Columns({"category": ("text", DELETED)}, ids="user_id", plain="channel"),
     "refund_tellings": Columns(plain="donation_id event_id"),
     "resends": Columns(plain="token notification_id who account role reason state state_reason provider_message_id"),
-    "sign_ins": Columns({"place": ("network, as a keyed hash", DELETED)}, ids="user_id"),
+    "sign_ins": Columns({"place": ("network, as a keyed hash", DELETED)}, ids="user_id", plain="event_id"),
     "suppression_causes": Columns(
         {"address_hash": ("address, as a keyed hash", _HASH_STAYS), "said": ("text", EMPTIED)},
         ids="user_id",

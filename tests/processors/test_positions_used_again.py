@@ -11,12 +11,14 @@ import pytest
 from fundlyhub import Event, Payload, UserFollowedUser
 from fundlyhub.database import get_engine
 from fundlyhub.events.catalogue.campaign import CampaignGoalReached, CampaignUpdated
+from fundlyhub.events.catalogue.payout import PayoutRequested
+from fundlyhub.events.catalogue.user import UserLoggedIn
 from fundlyhub.processors.projections import CampaignStatsProcessor
-from fundlyhub.processors.writes import ActivityFeedProcessor
+from fundlyhub.processors.writes import ActivityFeedProcessor, RecipientWriteProcessor
 from fundlyhub.settings import Settings
 from fundlyhub.testing.convergence import START
 from tests.processors.feeds import GIFT, JOHN, MARY, ME, WELLS, Feeds, follow_charity, gift, made
-from tests.support.make import refunded
+from tests.support.make import completed, refunded
 
 PLACE = 50
 """A position that is used twice."""
@@ -135,3 +137,19 @@ def test_a_donation_that_is_published_again_was_not_completed_twice(settings: Se
         CampaignStatsProcessor().handle_batch([other], db)
         twice = db.exec_driver_sql("SELECT kind, position FROM donation_anomalies").all()
         assert twice == [("completed_twice", max(again, PLACE))]
+
+
+@pytest.mark.parametrize("again", [PLACE - 5, PLACE + 5])
+def test_an_erasure_finds_what_was_written_before_its_event_was_published_again(settings: Settings, again: int) -> None:
+    given = completed(WELLS, donation_id=GIFT, donor_id=None, donor_email="ada@example.org", donor_name="Ada")
+    asked = PayoutRequested(
+        request_id=GIFT, user_id=ME, fundraiser_id=WELLS, bank_account_id=GIFT, amount_str="1.00", currency="USD",
+        is_first_payout=True, risk_score=0,
+    )  # fmt: skip
+    signed_in = UserLoggedIn(user_id=ME, ip_address="192.0.2.1", user_agent="Firefox", timestamp=START)
+    with get_engine("app").begin() as db:
+        for one in (event(given, PLACE), event(asked, PLACE), event(signed_in, PLACE)):
+            for told in (one, at(one, again), at(one, again)):
+                RecipientWriteProcessor().handle_batch([told], db)
+        for table in ("gift_donors", "payout_requests", "sign_ins"):
+            assert db.exec_driver_sql(f"SELECT position FROM {table}").all() == [(again,)], table  # ours

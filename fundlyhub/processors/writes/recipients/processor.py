@@ -16,6 +16,7 @@ from fundlyhub.events.personal import is_erased
 from fundlyhub.processing import DerivedTable, WriteProcessor
 from fundlyhub.processors.shared import last_writer_fields, refunds
 from fundlyhub.processors.shared.entity_changes import STATES, payloads_of, told
+from fundlyhub.processors.shared.event_ids import names_event
 from fundlyhub.processors.shared.last_writer_fields import Entity
 from fundlyhub.processors.shared.refunds import Refunds
 from fundlyhub.processors.writes.recipients import erasing
@@ -47,34 +48,40 @@ _FORGET = """
 """
 _FORGET_DEVICES = "DELETE FROM devices WHERE user_id = ANY (%(ids)s::uuid[])"
 
-# Of two events about the same, the one with the lower position counts, in any order. Sorted, so that two batches cannot
-# deadlock.
+# Of two events about the same, the one with the lower position counts, in any order; one event counts where the log has
+# it now, which is another place if the log has lost its tail meanwhile. Sorted, so that two batches cannot deadlock.
+_GIVES_WAY = """CASE WHEN excluded.event_id = known.event_id THEN excluded.position <> known.position
+               ELSE excluded.position < known.position END"""
 _DONORS = Columns(
     donation_id="uuid", position="bigint", campaign_id="uuid", donor_id="uuid", email="text", name="text",
-    amount="numeric", currency="code", transaction_id="text",
+    amount="numeric", currency="code", transaction_id="text", event_id="uuid",
 )  # fmt: skip
 _WRITE_DONORS = f"""
     INSERT INTO gift_donors AS known ({_DONORS}) SELECT * FROM {_DONORS.given} ORDER BY donation_id
     ON CONFLICT (donation_id) DO UPDATE
     SET position = excluded.position, campaign_id = excluded.campaign_id, donor_id = excluded.donor_id,
         email = excluded.email, name = excluded.name, amount = excluded.amount, currency = excluded.currency,
-        transaction_id = excluded.transaction_id
-    WHERE excluded.position < known.position
+        transaction_id = excluded.transaction_id, event_id = excluded.event_id
+    WHERE {_GIVES_WAY}
        OR (excluded.position = known.position AND known.transaction_id IS NULL)
 """  # noqa: S608 - put together from constants
-_PAYOUTS = Columns(request_id="uuid", position="bigint", user_id="uuid", amount="numeric", currency="code")
+_PAYOUTS = Columns(
+    request_id="uuid", position="bigint", user_id="uuid", amount="numeric", currency="code", event_id="uuid"
+)
 _WRITE_PAYOUTS = f"""
     INSERT INTO payout_requests AS known ({_PAYOUTS}) SELECT * FROM {_PAYOUTS.given} ORDER BY request_id
     ON CONFLICT (request_id) DO UPDATE
     SET position = excluded.position, user_id = excluded.user_id, amount = excluded.amount,
-        currency = excluded.currency
-    WHERE excluded.position < known.position
+        currency = excluded.currency, event_id = excluded.event_id
+    WHERE {_GIVES_WAY}
 """  # noqa: S608
-_SIGN_INS = Columns(user_id="uuid", place="code", occurred_at="timestamptz", position="bigint")
+_SIGN_INS = Columns(user_id="uuid", place="code", occurred_at="timestamptz", position="bigint", event_id="uuid")
 _WRITE_SIGN_INS = f"""
     INSERT INTO sign_ins AS known ({_SIGN_INS}) SELECT * FROM {_SIGN_INS.given} ORDER BY user_id, place
-    ON CONFLICT (user_id, place) DO UPDATE SET occurred_at = excluded.occurred_at, position = excluded.position
-    WHERE (excluded.occurred_at, excluded.position) < (known.occurred_at, known.position)
+    ON CONFLICT (user_id, place) DO UPDATE
+    SET occurred_at = excluded.occurred_at, position = excluded.position, event_id = excluded.event_id
+    WHERE CASE WHEN excluded.event_id = known.event_id THEN excluded.position <> known.position
+               ELSE (excluded.occurred_at, excluded.position) < (known.occurred_at, known.position) END
 """  # noqa: S608
 
 
@@ -98,10 +105,10 @@ class RecipientWriteProcessor(WriteProcessor):
             expressions={column: _from_events(column) for column in ("name", "email")},
             others_insert=True,
         ),
-        "gift_donors",
+        names_event("gift_donors"),
         "gift_refunds",
-        "payout_requests",
-        "sign_ins",
+        names_event("payout_requests"),
+        names_event("sign_ins"),
     )
 
     def handle_batch(self, events: Sequence[Event], db: Connection) -> None:
@@ -162,13 +169,13 @@ def _donor(event: Event, paid: DonationCompleted) -> Row:
     email, name = (paid.donor_email, paid.donor_name) if paid.donor_id is None else (None, None)
     return (
         paid.donation_id, event.position, paid.campaign_id, paid.donor_id, email, name, paid.amount, paid.currency,
-        paid.transaction_id,
+        paid.transaction_id, event.id,
     )  # fmt: skip
 
 
 def _payout(event: Event, asked: PayoutRequested) -> Row:
-    return asked.request_id, event.position, asked.user_id, asked.amount, asked.currency
+    return asked.request_id, event.position, asked.user_id, asked.amount, asked.currency, event.id
 
 
 def _sign_in(event: Event, payload: UserLoggedIn) -> Row:
-    return payload.user_id, place_of(payload), event.timestamp, event.position
+    return payload.user_id, place_of(payload), event.timestamp, event.position, event.id
