@@ -171,7 +171,7 @@ def test_export_and_import(dlq: Dlq, query: Query, tmp_path: Path) -> None:
         (("discard", "--reason", "x"), "say which"),
         (("restore",), "say which"),
         (("replay", "--all", "--max-failures", "2"), "0<=x<=1"),
-        (("discard", "--all", "--reason", " "), "the reason must be a text"),
+        (("discard", "--all", "--reason", " "), "the reason must be one printable line"),
         (("import", "/no/such/file"), "No such file"),
     ],
 )

@@ -120,7 +120,7 @@ WRONG = [
     (("resume", "no_such"), "no such processor: no_such"),
     (("history", "no_such"), "no such processor: no_such"),
     (("pause", "test_count"), "Missing option '--reason'"),
-    (("pause", "test_count", "--reason", " "), "the reason must be a text"),
+    (("pause", "test_count", "--reason", " "), "the reason must be one printable line"),
     (("pause", "test_count", "--reason", "x", "--until", "soon"), "write it as 90s, 15m, 2h or 7d, or as "),
     (("pause", "test_count", "--reason", "x", "--until", "2020-01-01T00:00Z"), "that time is over"),
     (("pause", "test_count", "--reason", "x", "--until", "2099-01-01T00:00"), "say the time zone"),
