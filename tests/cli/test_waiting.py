@@ -58,7 +58,7 @@ def test_each_event_that_waits_is_told_with_its_reason(words: list[Any], environ
         (words[1].position, "retry", 1, "KeyError"),
         (words[2].position, "snoozed", 0, "Snooze"),
         (words[3].position, "retry", 1, "Transient"),
-        (words[4].position, "retry", 1, "UndefinedTable"),
+        (words[4].position, "snoozed", 0, "UndefinedTable"),
     ]
     assert found[0]["event_id"] == str(words[0].id)
     assert found[0]["reason"] == "KeyError: text withheld, since it may hold people's data (in processors.py:misbehave)"

@@ -186,7 +186,6 @@ def test_signing_out_ends_the_session_for_whoever_copied_the_cookie(site: Site) 
     assert thief.get("/", headers={"Cookie": f"fundlyhub_session={token}"}).status_code == 303
 
 
-@pytest.mark.chaos  # for its length
 def test_passwords_are_not_guessed_by_trying(site: Site, somebody: str) -> None:
     client = site.anonymous()
     answers = [
