@@ -50,7 +50,7 @@ BOUNDARIES = (
     Boundary("effect", "worker", "database", "^INSERT INTO chaos_effects", nth=4),
     Boundary("commit", "worker", "database", "^COMMIT of .*INSERT INTO chaos_effects", nth=2),
     Boundary("provider call", "worker", "provider", "^POST /v3/mail/send", unknown=("before", "after")),
-    Boundary("ledger update", "worker", "database", "^WITH ours AS .* SET state = CASE", unknown=("before",)),
+    Boundary("ledger update", "worker", "database", "^WITH ended AS .* SET state = CASE", unknown=("before",)),
     Boundary("ack", "worker", "queue", "^basic.ack", nth=3, brokers=RABBITMQ),
     Boundary("ack", "worker", "queue", "^EXEC of ZREM unacked_index .*HDEL unacked ", nth=3, brokers=VALKEY),
     Boundary("dead-letter write", "worker", "database", "^COMMIT of .*INSERT INTO events.dead_letters"),
