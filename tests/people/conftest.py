@@ -13,11 +13,16 @@ from fundlyhub.settings import Settings
 from fundlyhub.testing.databases import copy_of, environment_of
 from tests.verification.world import filled
 
+_filled: list[str] = []
+"""Its name, once it is there: another folder imports the fixture, and then there are two."""
+
 
 @pytest.fixture(scope="session")
 def peopled(postgres: Postgres, valkey: Valkey, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of the full database."""
-    return filled(postgres, valkey, template, "fundlyhub_people", tmp_path_factory.mktemp("full"))
+    if not _filled:
+        _filled.append(filled(postgres, valkey, template, "fundlyhub_people", tmp_path_factory.mktemp("full")))
+    return _filled[0]
 
 
 @pytest.fixture
