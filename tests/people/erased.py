@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import psycopg
+from psycopg.types.json import Jsonb
+
 from fundlyhub import DonationCompleted
+from fundlyhub.events.log import head
 from fundlyhub.people.erasing import Erased, Tell, erase
 from fundlyhub.people.person import Person
+from fundlyhub.retention.archives.file import write
 from fundlyhub.settings import get_settings
 from tests.support.make import completed
 from tests.verification import world
@@ -51,6 +58,17 @@ def places(value: str) -> list[str]:
         for schema, table in sql(TABLES)
         if sql(f"SELECT 1 FROM {schema}.{table} t WHERE strpos(lower(t::text), lower(%s)) > 0 LIMIT 1", value)
     ]
+
+
+def archive(db: psycopg.Connection[Any], folder: Path) -> None:
+    """Write the whole log into an archive that counts as restored."""
+    last = head(db)
+    away = write(db, 1, last, folder, lambda done: None)
+    db.execute(
+        "INSERT INTO events.archives (low, high, events, types, file, sha256, system_identifier, who, restored_at)"
+        " SELECT 1, %s, %s, %s, %s, %s, system_identifier, 'test', now() FROM pg_control_system()",
+        (last, away.events, Jsonb(dict(away.types)), str(away.file), away.sha256),
+    )
 
 
 def guest_gift() -> DonationCompleted:

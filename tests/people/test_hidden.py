@@ -11,14 +11,13 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from fundlyhub import UserProfileUpdated, publish_event
-from fundlyhub.events.log import head
 from fundlyhub.people.belongings import mentions
 from fundlyhub.people.checking import check
 from fundlyhub.people.person import Person
 from fundlyhub.people.written import mail_texts
-from fundlyhub.retention.archives.file import digest_of, write
+from fundlyhub.retention.archives.file import digest_of
 from fundlyhub.settings import Settings, get_settings
-from tests.people.erased import erased, person, places, take_up
+from tests.people.erased import archive, erased, person, places, take_up
 from tests.security.test_nested_events import INSERT
 from tests.support.make import completed
 from tests.verification.world import BEN, WELLS, sql
@@ -38,13 +37,7 @@ def test_a_number_of_any_length_stops_no_erasure_and_stays_exact(at_rest: Settin
         for kind in ("other.thing", "search.query.submitted", "user.login"):
             payload = f'{{"userId": "{BEN}", "query": "{ADDRESS}", "n": [{HUGE}], "m": {long}}}'
             db.execute(INSERT.encode(), (kind, payload, f'{{"x": -{HUGE}}}'))
-        last = head(db)
-        away = write(db, 1, last, tmp_path, lambda done: None)
-        db.execute(
-            "INSERT INTO events.archives (low, high, events, types, file, sha256, system_identifier, who, restored_at)"
-            " SELECT 1, %s, %s, %s, %s, %s, system_identifier, 'test', now() FROM pg_control_system()",
-            (last, away.events, Jsonb(dict(away.types)), str(away.file), away.sha256),
-        )
+        archive(db, tmp_path)
     take_up()
     assert erased(BEN, address=ADDRESS).whole
     assert places(ADDRESS) == []

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 
-from fundlyhub.events.log import head
-from fundlyhub.retention.archives.file import digest_of, write
+from fundlyhub.retention.archives.file import digest_of
 from fundlyhub.settings import Settings
-from tests.people.erased import erased, places, take_up
+from tests.people.erased import archive, erased, places, take_up
 from tests.security.test_nested_events import DEPTHS, INSERT, KINDS, nested
 from tests.verification.world import BEN, sql
 
@@ -34,13 +32,7 @@ def test_a_person_is_erased_from_it_too(at_rest: Settings, tmp_path: Path) -> No
                     ("search.query.submitted", f'{{"query": {deep}}}', f'{{"x": {deep}}}'),
                 ):
                     db.execute(INSERT.encode(), (type, payload, metadata))
-        last = head(db)
-        away = write(db, 1, last, tmp_path, lambda done: None)
-        db.execute(
-            "INSERT INTO events.archives (low, high, events, types, file, sha256, system_identifier, who, restored_at)"
-            " SELECT 1, %s, %s, %s, %s, %s, system_identifier, 'test', now() FROM pg_control_system()",
-            (last, away.events, Jsonb(dict(away.types)), str(away.file), away.sha256),
-        )
+        archive(db, tmp_path)
     take_up()
     assert places(ADDRESS)
     assert erased(BEN, address=ADDRESS).whole

@@ -13,15 +13,13 @@ from psycopg.types.json import Jsonb
 
 from fundlyhub import publish_event
 from fundlyhub.database import connect
-from fundlyhub.events.log import head
 from fundlyhub.people.checking import check
 from fundlyhub.people.erasing import again
 from fundlyhub.people.facts import write_down
-from fundlyhub.retention.archives.file import write
 from fundlyhub.settings import Settings, get_settings
 from fundlyhub.testing.databases import settings_of
 from tests.people.conftest import at_rest, peopled  # noqa: F401 - fixtures
-from tests.people.erased import FACTS, GUEST, STATS, erased, guest_gift, person, places, take_up
+from tests.people.erased import FACTS, GUEST, STATS, archive, erased, guest_gift, person, places, take_up
 from tests.security.test_nested_events import INSERT, nested
 from tests.support.command import fundlyhub
 from tests.support.roles import Roles
@@ -53,13 +51,7 @@ def test_it_erases_a_person_everywhere(roles: Roles, tmp_path: Path) -> None:
             ("user.login", f'{{"userId": "{BEN}", "x": {nested("lists", 300, json.dumps(ADDRESS))}}}', "{}"),
         ):
             db.execute(INSERT.encode(), (kind, payload, metadata))
-        last = head(db)
-        away = write(db, 1, last, tmp_path, lambda done: None)
-        db.execute(
-            "INSERT INTO events.archives (low, high, events, types, file, sha256, system_identifier, who, restored_at)"
-            " SELECT 1, %s, %s, %s, %s, %s, system_identifier, 'test', now() FROM pg_control_system()",
-            (last, away.events, Jsonb(dict(away.types)), str(away.file), away.sha256),
-        )
+        archive(db, tmp_path)
         db.execute(
             "INSERT INTO events.corrections (processor, position, event_id, version, payload)"
             " SELECT 'campaign_stats', position, id, version, payload FROM events.events"

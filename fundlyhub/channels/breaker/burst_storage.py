@@ -1,6 +1,6 @@
 """A breaker's storage that is asked less often while calls follow each other quickly.
 
-Two round trips to Redis for each call cost a worker that sends hundreds of messages a second a third of its time. A
+Two round trips to Redis for each call took nearly a third of the time of a worker that sends hundreds a second. A
 closed state that was read a moment ago is taken for the present one, and the successes of that moment are counted in
 one go. Failures, and every state but the closed one, are exact as before.
 """

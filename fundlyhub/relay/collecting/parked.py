@@ -39,9 +39,10 @@ class ParkingQueue:
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         expand_nothing()
-        self._connection, self._amqp, self._settings = connection, settings.broker_is_amqp, settings
+        self._connection, self._amqp = connection, settings.broker_is_amqp
         self._channel: Any = connection.channel()
         self._producer = Producer(self._channel, auto_declare=False)
+        self._confirmed = {"mandatory": self._amqp, "confirm_timeout": settings.broker_timeout}
 
     def depth(self) -> dict[str, int]:
         """Messages in the parking queue and, on RabbitMQ, in the dead queue that the collector empties."""
@@ -70,7 +71,7 @@ class ParkingQueue:
             self._producer.publish(
                 message.body or b"", exchange=exchange, routing_key=key, headers=message.headers, delivery_mode=2,
                 content_type=message.content_type, content_encoding=message.content_encoding,
-                mandatory=self._amqp, confirm_timeout=self._settings.broker_timeout,
+                **self._confirmed,
             )  # fmt: skip
             message.ack()
             released += 1
@@ -85,8 +86,7 @@ class ParkingQueue:
             message.ack()
 
     def _put_back(self, message: Message) -> None:
-        given = {"mandatory": self._amqp, "confirm_timeout": self._settings.broker_timeout}
-        put_back(self._producer, message, PARKED_QUEUE, **given)
+        put_back(self._producer, message, PARKED_QUEUE, **self._confirmed)
 
     def _take(self, limit: int) -> Iterator[Message]:
         for _ in range(limit):
